@@ -1,0 +1,64 @@
+"""The front door: `nox` runs lint, types and the tests on every Python from 3.9 that is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
+SOURCES = ["ratewise", "tests", "examples", "noxfile.py"]
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "tests", "coverage", "package"]
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format and lint."""
+    session.install("ruff>=0.9")
+    session.run("ruff", "format", "--check", *SOURCES)
+    session.run("ruff", "check", *SOURCES)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Both type checkers, strict, on the package and on what users write against it."""
+    session.install("-e", ".[dev]")
+    session.run("mypy", "ratewise", "tests/typing_api.py", "examples")
+    session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The whole suite."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Every branch of the package is run by some test."""
+    session.install("-e", ".[test]")
+    session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
+    session.run("coverage", "report")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """The wheel installs and works where nothing else of this repository is."""
+    session.install("build")
+    dist = session.create_tmp()
+    session.run("python", "-m", "build", "--wheel", "--outdir", dist, ".", silent=True)
+    session.install("--force-reinstall", *map(str, sorted(Path(dist).glob("*.whl"))))
+    with session.chdir(dist):
+        session.run("python", "-m", "ratewise", "demo")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """What RateWise costs a request, in the same run as bare httpx and its peers."""
+    session.install("-e", ".", "httpx-retries", "httpx-tenacity")
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)

@@ -1,0 +1,96 @@
+"""Retry, circuit breaking, caching, rate limiting and redacted logging as transports around httpx."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._httpx import (
+        AsyncLayerTransport,
+        AsyncRateWiseClient,
+        AsyncRateWiseTransport,
+        AsyncRetryTransport,
+        LayerTransport,
+        RateLimitExceeded,
+        RateWiseClient,
+        RateWiseTransport,
+        RetryTransport,
+        TooManyRequests,
+    )
+    from .clock import Clock, Waiter
+    from .exceptions import RateWiseError
+    from .exchange import Attempt, Exchange, options
+    from .failure import Failure
+    from .layer import Call, Layer, Watcher
+    from .redact import Redactor
+    from .retry import ExponentialBackoff, RetryConfig, RetryDecision, RetryLayer
+    from .stats import ClientStats
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "_httpx": (
+        "AsyncLayerTransport",
+        "AsyncRateWiseClient",
+        "AsyncRateWiseTransport",
+        "AsyncRetryTransport",
+        "LayerTransport",
+        "RateLimitExceeded",
+        "RateWiseClient",
+        "RateWiseTransport",
+        "RetryTransport",
+        "TooManyRequests",
+    ),
+    "clock": ("Clock", "Waiter"),
+    "exceptions": ("RateWiseError",),
+    "exchange": ("Attempt", "Exchange", "options"),
+    "failure": ("Failure",),
+    "layer": ("Call", "Layer", "Watcher"),
+    "redact": ("Redactor",),
+    "retry": ("ExponentialBackoff", "RetryConfig", "RetryDecision", "RetryLayer"),
+    "stats": ("ClientStats",),
+}
+_MODULES = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "AsyncLayerTransport",
+    "AsyncRateWiseClient",
+    "AsyncRateWiseTransport",
+    "AsyncRetryTransport",
+    "Attempt",
+    "Call",
+    "ClientStats",
+    "Clock",
+    "Exchange",
+    "ExponentialBackoff",
+    "Failure",
+    "Layer",
+    "LayerTransport",
+    "RateLimitExceeded",
+    "RateWiseClient",
+    "RateWiseError",
+    "RateWiseTransport",
+    "Redactor",
+    "RetryConfig",
+    "RetryDecision",
+    "RetryLayer",
+    "RetryTransport",
+    "TooManyRequests",
+    "Waiter",
+    "Watcher",
+    "options",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: `import ratewise` alone loads nothing, httpx neither."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'ratewise' has no attribute {name!r}")
+    value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,267 @@
+"""Clients for httpx: its own, with the whole stack below them."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from ..clock import Clock
+from ..exchange import KEY, Exchange
+from ..layer import Layer, step
+from ..redact import DEFAULT as REDACTOR
+from ..retry import Backoff, RetryConfig
+from ..stack import assemble
+from ..stats import ClientStats, Counts
+from ..validation import flag, refusal, seconds
+from .transports import AsyncLayerTransport, LayerTransport
+
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    from httpx._client import UseClientDefault
+    from httpx._types import AuthTypes, CertTypes, CookieTypes, HeaderTypes, ProxyTypes, QueryParamTypes, TimeoutTypes
+    from typing_extensions import Unpack
+
+    class _ClientOptions(TypedDict, total=False):
+        auth: AuthTypes | None
+        params: QueryParamTypes | None
+        headers: HeaderTypes | None
+        cookies: CookieTypes | None
+        verify: ssl.SSLContext | str | bool
+        cert: CertTypes | None
+        trust_env: bool
+        http1: bool
+        http2: bool
+        proxy: ProxyTypes | None
+        follow_redirects: bool
+        limits: httpx.Limits
+        max_redirects: int
+        event_hooks: Mapping[str, list[Callable[..., Any]]] | None
+        default_encoding: str | Callable[[bytes], str]
+
+    class ClientOptions(_ClientOptions, total=False):
+        """The keywords of `httpx.Client`."""
+
+        mounts: Mapping[str, httpx.BaseTransport | None] | None
+        transport: httpx.BaseTransport | None
+
+    class AsyncClientOptions(_ClientOptions, total=False):
+        """The keywords of `httpx.AsyncClient`."""
+
+        mounts: Mapping[str, httpx.AsyncBaseTransport | None] | None
+        transport: httpx.AsyncBaseTransport | None
+
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds."""
+
+_LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
+"""The counts of the client that this thread or task called last, to know it by, and that call."""
+
+
+class _Client:
+    """What the sync and the async client do around httpx."""
+
+    def _set_up(
+        self,
+        max_retries: int,
+        retry_config: RetryConfig | None,
+        backoff_strategy: Backoff | None,
+        raise_on_rate_limit: bool,
+    ) -> tuple[Layer[Any, Any], ...]:
+        """The layers. They leave a last 429 to `send`, so that hooks and cookies see it as on a plain client."""
+        self._raise_on_rate_limit = flag("raise_on_rate_limit", raise_on_rate_limit)
+        self._counts = Counts()
+        self._last_exchange = Exchange()
+        return assemble(
+            max_retries=max_retries,
+            retry_config=retry_config,
+            backoff_strategy=backoff_strategy,
+            raise_on_rate_limit=False,
+        )
+
+    def _begin(self, request: httpx.Request, streamed: bool) -> Exchange:
+        exchange = self._last_exchange = Exchange.begin(request.extensions, streamed)
+        _LAST.set((self._counts, exchange))
+        request.extensions = {**request.extensions, KEY: exchange}
+        return exchange
+
+    def _end(self, exchange: Exchange, request: httpx.Request, given: Any, response: httpx.Response | None) -> None:
+        extensions = {**request.extensions, KEY: given}
+        if given is None:
+            del extensions[KEY]
+        request.extensions = extensions  # the same request may be sent again: that will be another call
+        failed = response is None or response.status_code == 429 or response.status_code >= 500
+        self._counts.record(failed=failed, retries=len(exchange.waits))
+
+    def get_retry_delays(self) -> list[float]:
+        """Seconds waited before each retry of the last call of this thread or task.
+
+        Where this one has made no call, those of the client's last call.
+        """
+        counts, exchange = _LAST.get() or (None, self._last_exchange)
+        return (exchange if counts is self._counts else self._last_exchange).waits
+
+    def get_retry_stats(self) -> dict[str, float]:
+        """Counts since the client was made: `total_requests`, `successful`, `failed`, `total_retries`, `avg_retries`."""
+        stats = self.get_stats()
+        return {**asdict(stats), "avg_retries": stats.avg_retries}
+
+    def get_stats(self) -> ClientStats:
+        """Counts since the client was made."""
+        return self._counts.snapshot()
+
+
+class RateWiseClient(_Client, httpx.Client):
+    """An `httpx.Client` whose requests go through the whole stack.
+
+    - `base_url`: an absolute URL; what the other methods are given may be a path below it, or a full URL.
+    - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
+      `backoff_strategy` replaces the backoff in them.
+    - `timeout`: seconds above 0 for each step of each attempt, None for no limit, or an `httpx.Timeout`.
+      `connect_timeout`: the same for connecting, where `timeout` is no `httpx.Timeout`; the shorter of the two counts.
+    - `verify_ssl`, `default_headers`: other names for httpx's `verify` and `headers`.
+    - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
+    - All keywords of `httpx.Client`, with its meaning. A `transport` or `mounts` of yours are put below the stack.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        base_url: httpx.URL | str,
+        *,
+        max_retries: int = 3,
+        timeout: TimeoutTypes = 30.0,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        backoff_strategy: Backoff | None = None,
+        retry_config: RetryConfig | None = None,
+        verify_ssl: ssl.SSLContext | str | bool = True,
+        default_headers: HeaderTypes | None = None,
+        raise_on_rate_limit: bool = True,
+        clock: Clock | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        layers = self._set_up(max_retries, retry_config, backoff_strategy, raise_on_rate_limit)
+        super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
+        self._transport = outermost = LayerTransport(self._transport, *layers, clock=clock)
+        self._http = outermost._http
+        self._mounts = {
+            pattern: None if transport is None else LayerTransport(transport, *layers, clock=clock)
+            for pattern, transport in self._mounts.items()
+        }
+
+    def send(
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: AuthTypes | UseClientDefault | None = httpx.USE_CLIENT_DEFAULT,
+        follow_redirects: bool | UseClientDefault = httpx.USE_CLIENT_DEFAULT,
+    ) -> httpx.Response:
+        """Send a request through the stack: as `httpx.Client.send`."""
+        given, response = request.extensions.get(KEY), None
+        exchange = self._begin(request, stream)
+        try:
+            response = super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+            if response.status_code == 429 and self._raise_on_rate_limit:
+                raise step(self._http.rate_limit_exceeded(response.request, response))
+            return response
+        finally:
+            self._end(exchange, request, given, response)
+
+
+class AsyncRateWiseClient(_Client, httpx.AsyncClient):
+    """An `httpx.AsyncClient` whose requests go through the whole stack, under asyncio and trio. See `RateWiseClient`."""
+
+    def __init__(
+        self,
+        base_url: httpx.URL | str,
+        *,
+        max_retries: int = 3,
+        timeout: TimeoutTypes = 30.0,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        backoff_strategy: Backoff | None = None,
+        retry_config: RetryConfig | None = None,
+        verify_ssl: ssl.SSLContext | str | bool = True,
+        default_headers: HeaderTypes | None = None,
+        raise_on_rate_limit: bool = True,
+        clock: Clock | None = None,
+        **options: Unpack[AsyncClientOptions],
+    ) -> None:
+        layers = self._set_up(max_retries, retry_config, backoff_strategy, raise_on_rate_limit)
+        super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
+        self._transport = outermost = AsyncLayerTransport(self._transport, *layers, clock=clock)
+        self._http = outermost._http
+        self._mounts = {
+            pattern: None if transport is None else AsyncLayerTransport(transport, *layers, clock=clock)
+            for pattern, transport in self._mounts.items()
+        }
+
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: AuthTypes | UseClientDefault | None = httpx.USE_CLIENT_DEFAULT,
+        follow_redirects: bool | UseClientDefault = httpx.USE_CLIENT_DEFAULT,
+    ) -> httpx.Response:
+        """Send a request through the stack: as `httpx.AsyncClient.send`."""
+        given, response = request.extensions.get(KEY), None
+        exchange = self._begin(request, stream)
+        try:
+            response = await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+            if response.status_code == 429 and self._raise_on_rate_limit:
+                raise await self._http.rate_limit_exceeded(response.request, response)
+            return response
+        finally:
+            self._end(exchange, request, given, response)
+
+
+def _client_options(
+    base_url: httpx.URL | str,
+    timeout: TimeoutTypes,
+    connect_timeout: float | None,
+    verify_ssl: ssl.SSLContext | str | bool,
+    default_headers: HeaderTypes | None,
+    options: Any,
+) -> Any:
+    """Our keywords as httpx's own."""
+    for ours, value, default, theirs in (
+        ("verify_ssl", verify_ssl, True, "verify"),
+        ("default_headers", default_headers, None, "headers"),
+    ):
+        if theirs not in options:
+            options[theirs] = value
+        elif value is not default:
+            raise TypeError(f"{ours} and {theirs} were both given: they are two names for the same setting")
+    return {**options, "base_url": _absolute(base_url), "timeout": _timeout(timeout, connect_timeout)}
+
+
+def _absolute(base_url: httpx.URL | str) -> httpx.URL:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if not (url.scheme and url.host):
+        shown = REDACTOR.url(str(base_url))
+        raise ValueError(refusal("base_url", shown, 'an absolute URL, such as "https://api.example.com"'))
+    return url
+
+
+def _timeout(timeout: TimeoutTypes, connect_timeout: float | None) -> httpx.Timeout:
+    if connect_timeout is not None:
+        connect_timeout = seconds("connect_timeout", connect_timeout, above_zero=True)
+    if timeout is None:
+        return httpx.Timeout(None, connect=connect_timeout)
+    if isinstance(timeout, (int, float)):
+        timeout = seconds("timeout", timeout, above_zero=True)
+        return httpx.Timeout(timeout, connect=timeout if connect_timeout is None else min(timeout, connect_timeout))
+    if connect_timeout != CONNECT_TIMEOUT:
+        raise TypeError("connect_timeout and an httpx.Timeout were both given: say it in the Timeout, as connect=")
+    return httpx.Timeout(timeout)

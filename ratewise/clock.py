@@ -1,0 +1,114 @@
+"""Time, and waiting for it or for one another. The one place that asks which event loop is running."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Callable
+
+
+class Clock:
+    """The world's time. Tests replace it with one that they own."""
+
+    def time(self) -> float:
+        """Seconds since the epoch: only for what outlives the process, and to read HTTP dates."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that is never set: for waits and deadlines."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Block this thread."""
+        time.sleep(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Suspend this task, under asyncio or trio."""
+        trio = running_trio()
+        if trio is not None:
+            await trio.sleep(seconds)
+        else:
+            import asyncio
+
+            await asyncio.sleep(seconds)
+
+    def park(self, waiter: Waiter, timeout: float | None) -> bool:
+        """Block this thread until `waiter` is woken (True) or `timeout` seconds are over (False)."""
+        return waiter.wait(timeout)
+
+    async def apark(self, waiter: Waiter, timeout: float | None) -> bool:
+        """Suspend this task until `waiter` is woken (True) or `timeout` seconds are over (False)."""
+        return await waiter.await_(timeout)
+
+
+def running_trio() -> Any:
+    """The trio module if a trio task is running here, else None."""
+    trio = sys.modules.get("trio")
+    return trio if trio is not None and trio.lowlevel.in_trio_task() else None
+
+
+class Waiter:
+    """Parks one caller, a thread or a task, until `wake()` is called from any thread or event loop. For one use."""
+
+    __slots__ = ("_lock", "_poke", "_woken")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._woken = False
+        self._poke: Callable[[], object] | None = None
+
+    @property
+    def woken(self) -> bool:
+        return self._woken
+
+    def wake(self) -> None:
+        """Let the parked one go, now or as soon as it parks. Never raises, never blocks."""
+        with self._lock:
+            self._woken, poke = True, self._poke
+        if poke is not None:
+            # RuntimeError: its loop is closed (asyncio) or its run is over (trio). Nobody is parked there.
+            with suppress(RuntimeError):
+                poke()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        event = threading.Event()
+        if not self._parks(event.set):
+            event.wait(timeout)
+        return self._woken
+
+    async def await_(self, timeout: float | None = None) -> bool:
+        trio = running_trio()
+        await (self._in_asyncio(timeout) if trio is None else self._in_trio(trio, timeout))
+        return self._woken
+
+    async def _in_trio(self, trio: Any, timeout: float | None) -> None:
+        parked, token = trio.Event(), trio.lowlevel.current_trio_token()
+        if not self._parks(lambda: token.run_sync_soon(parked.set, idempotent=True)):
+            with trio.move_on_after(float("inf") if timeout is None else timeout):
+                await parked.wait()
+
+    async def _in_asyncio(self, timeout: float | None) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        parked = loop.create_future()
+
+        def finish() -> None:
+            if not parked.done():
+                parked.set_result(None)
+
+        if not self._parks(lambda: loop.call_soon_threadsafe(finish)):
+            timer = None if timeout is None else loop.call_later(timeout, finish)
+            try:
+                await parked
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    def _parks(self, poke: Callable[[], object]) -> bool:
+        """Leave word how to wake this caller. True: it was woken before, and must not wait."""
+        with self._lock:
+            self._poke = poke
+            return self._woken

@@ -1,0 +1,107 @@
+"""What belongs to one call of a client, or of a bare transport: its options, and what has happened to it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .validation import flag, refusal, whole
+
+KEY = "ratewise"
+"""Where a request's `extensions` carry the `Options` that a caller gives, and then the `Exchange`."""
+
+
+class Options(NamedTuple):
+    """Settings of one request. Made by `options()`."""
+
+    max_attempts: int | None = None
+    idempotency_key: str | None = None
+
+
+def options(*, retry: bool | None = None, max_attempts: int | None = None, idempotency_key: str | None = None) -> dict[str, Any]:
+    """Settings for one request, as an httpx `extensions` dict: `client.get(url, extensions=ratewise.options(retry=False))`.
+
+    - `retry`: False sends the request once, whatever its outcome.
+    - `max_attempts`: how often it is sent at most, the first time included; at least 1.
+    - `idempotency_key`: the value of its `Idempotency-Key` header, which makes a POST or PATCH safe to retry.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+    if max_attempts is not None:
+        whole("max_attempts", max_attempts, least=1)
+    if retry is not None and not flag("retry", retry):
+        if max_attempts not in (None, 1):
+            raise ValueError(refusal("max_attempts", max_attempts, "1 or left out where retry=False is given"))
+        max_attempts = 1
+    if idempotency_key is not None:
+        allowed = "1 to 255 printable ASCII characters"
+        if not isinstance(idempotency_key, str):
+            raise TypeError(refusal("idempotency_key", idempotency_key, allowed))
+        if not (0 < len(idempotency_key) <= 255 and idempotency_key.isascii() and idempotency_key.isprintable()):
+            raise ValueError(refusal("idempotency_key", idempotency_key, allowed))
+    return {KEY: Options(max_attempts, idempotency_key)}
+
+
+class Attempt(NamedTuple):
+    """One request that was sent and whose outcome a retry was thought of for."""
+
+    number: int
+    """1 for the first."""
+    outcome: str
+    """The status code, or the name of the error."""
+    wait: float | None
+    """Seconds waited after it before the next one; None if there was no next one."""
+    reason: str
+    """Why so long, or why there was no next one."""
+
+    def __str__(self) -> str:
+        then = "no retry" if self.wait is None else f"waited {self.wait:.3g} s"
+        return f"attempt {self.number}: {self.outcome}, {then} ({self.reason})"
+
+
+class Exchange:
+    """One call, with the redirects and authentication round trips that belong to it.
+
+    `response.extensions["ratewise"]` is the `Exchange` that the response came of. Holds no request and no response.
+    """
+
+    __slots__ = ("attempts", "history", "idempotency_key", "options", "retry_after", "streamed")
+
+    def __init__(self, options: Options = Options(), streamed: bool = True) -> None:  # noqa: B008  (immutable)
+        self.options = options
+        self.streamed = streamed
+        """The caller reads the body as it pleases (`client.stream()`, a bare transport), maybe never."""
+        self.attempts = 0
+        """How many requests were sent."""
+        self.history: Sequence[Attempt] = ()
+        """The attempts that failed, in order."""
+        self.retry_after: float | None = None
+        """Seconds that the server asked to wait with the last failed attempt, None if it did not say."""
+        self.idempotency_key = options.idempotency_key
+
+    @property
+    def waits(self) -> list[float]:
+        """Seconds waited before each retry, in order."""
+        return [attempt.wait for attempt in self.history if attempt.wait is not None]
+
+    def record(self, attempt: Attempt) -> None:
+        self.history = (*self.history, attempt)
+
+    def __repr__(self) -> str:
+        return f"<Exchange attempts={self.attempts} history={[str(attempt) for attempt in self.history]}>"
+
+    @classmethod
+    def begin(cls, extensions: Mapping[str, Any], streamed: bool) -> Exchange:
+        """A new call, with the options that the caller gave. A request that is sent again starts anew."""
+        given = extensions.get(KEY)
+        if given is None:
+            return cls(streamed=streamed)
+        if isinstance(given, (Options, Exchange)):
+            return cls(given if isinstance(given, Options) else given.options, streamed)
+        raise TypeError(refusal(f'extensions["{KEY}"]', given, "made with ratewise.options(...)"))
+
+    @classmethod
+    def of(cls, extensions: Mapping[str, Any]) -> Exchange:
+        """The call that a request belongs to. Requests that a layer made by itself may belong to none: a new one."""
+        given = extensions.get(KEY)
+        return given if type(given) is Exchange else cls.begin(extensions, streamed=True)

@@ -1,0 +1,158 @@
+"""What a server says about waiting, read from header fields. Pure: the time is an argument. Never raises, whatever comes in."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
+_LARGEST = 1e15
+_LONGEST = 2.0**31
+"""Seconds. RFC 9111 (1.2.2) has this for a number too large to hold; a wait that long is forever anyway."""
+
+_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+# RFC 9110 (5.6.7): a recipient accepts all three forms. The name of the day is not needed to know the instant.
+_DATES = tuple(
+    re.compile(form, re.ASCII | re.IGNORECASE)
+    for form in (
+        rf"[a-z]{{3}}, (?P<day>[0-9]{{2}}) (?P<month>[a-z]{{3}}) (?P<year>[0-9]{{4}}) {_TIME} (?:GMT|UTC)",
+        rf"[a-z]{{6,9}}, (?P<day>[0-9]{{2}})-(?P<month>[a-z]{{3}})-(?P<year>[0-9]{{2}}) {_TIME} (?:GMT|UTC)",
+        rf"[a-z]{{3}} (?P<month>[a-z]{{3}}) (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
+    )
+)
+
+# RateLimit as a list (draft -08 and later, `"default";r=0;t=30`) or as a dictionary (-07, `limit=100, remaining=0, reset=30`).
+_PARAMETER = re.compile(r"(?:^|[;,])[ \t]*(r|t|remaining|reset)[ \t]*=[ \t]*([0-9]{1,15})[ \t]*(?=[;,]|$)", re.ASCII)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+_MILLISECONDS = frozenset({b"retry-after-ms", b"x-ms-retry-after-ms"})
+_VETOES = frozenset({b"x-should-retry", b"stripe-should-retry"})
+_REMAINING = frozenset({b"ratelimit-remaining", b"x-ratelimit-remaining", b"x-rate-limit-remaining"})
+_RESET = frozenset(
+    {
+        b"ratelimit-reset",
+        b"x-ratelimit-reset",
+        b"x-rate-limit-reset",
+        b"x-ratelimit-reset-after",
+        b"x-rate-limit-reset-after",
+    }
+)
+
+
+class RetryAdvice(NamedTuple):
+    """What a response says about trying again."""
+
+    wait: float | None
+    """Seconds to wait at least, above 0; None if it does not say."""
+    source: str
+    """The header field that says so."""
+    forbidden: bool
+    """It asks not to be tried again."""
+
+
+def retry_advice(headers: Iterable[tuple[bytes, bytes]], now: float) -> RetryAdvice:
+    """Read `retry-after-ms`, `Retry-After`, `RateLimit` and the older rate-limit fields, the first that is valid winning.
+
+    `now` is the wall time in seconds, for dates in a response that has no `Date` of its own. Where a field stands there more
+    than once, the longest wait counts. What is not valid is as good as not there.
+    """
+    milliseconds, retry_after, ratelimit, reset = [], [], [], []
+    spent = forbidden = False
+    for name, raw in headers:
+        name = name.lower()
+        if name == b"retry-after":
+            retry_after.append(_text(raw))
+        elif name in _MILLISECONDS:
+            milliseconds.append(_text(raw))
+        elif name == b"ratelimit":
+            ratelimit.append(_text(raw))
+        elif name in _REMAINING:
+            spent = spent or delay_seconds(_text(raw)) == 0
+        elif name in _RESET:
+            reset.append(_text(raw))
+        elif name in _VETOES:
+            forbidden = forbidden or _text(raw).lower() == "false"
+        elif name == b"date":
+            date = http_date(_text(raw), now)
+            now = now if date is None else date
+    for source, waits in (
+        ("retry-after-ms", (_scaled(delay_seconds(value), 0.001) for value in milliseconds)),
+        ("Retry-After", (_after(value, now) for value in retry_after)),
+        ("RateLimit", (_ratelimit(value) for value in ratelimit)),
+        ("rate-limit reset", (_reset(value, now) for value in reset) if spent else ()),
+    ):
+        valid = [wait for wait in waits if wait is not None and wait > 0]
+        if valid:
+            return RetryAdvice(min(max(valid), _LONGEST), source, forbidden)
+    return RetryAdvice(None, "", forbidden)
+
+
+def delay_seconds(value: str) -> float | None:
+    """An integer or decimal number of seconds in ASCII digits, without sign or exponent; None if it is anything else."""
+    return min(float(value), _LARGEST) if _NUMBER.fullmatch(value) else None
+
+
+def http_date(value: str, now: float) -> float | None:
+    """Seconds since the epoch of an HTTP-date in any of its three forms (RFC 9110, 5.6.7); None if it is anything else.
+
+    `now`, the wall time in seconds, tells the century of a year with two digits.
+    """
+    for form in _DATES:
+        match = form.fullmatch(value)
+        if match is not None:
+            break
+    else:
+        return None
+    month = _MONTHS.get(match["month"].lower(), 0)
+    day, year = int(match["day"]), int(match["year"])
+    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
+    if len(match["year"]) == 2:  # "more than 50 years in the future" means "the most recent year in the past"
+        this_year = time.gmtime(now).tm_year
+        year += this_year - this_year % 100
+        year -= 100 if year > this_year + 50 else 0
+    if not (month and 1 <= day <= calendar.monthrange(max(year, 1), month)[1] and hour < 24 and minute < 60 and second < 61):
+        return None
+    return float(calendar.timegm((year, month, day, hour, minute, second)))
+
+
+def _after(value: str, now: float) -> float | None:
+    """`Retry-After` (RFC 9110, 10.2.3). Several in one line, as a proxy joins them, are no date: they are numbers."""
+    date = http_date(value, now)
+    if date is not None:
+        return date - now
+    waits = [delay_seconds(part.strip()) for part in value.split(",")]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _ratelimit(value: str) -> float | None:
+    """The longest `t` of the policies that have nothing remaining."""
+    waits = []
+    value = _QUOTED.sub('""', value)
+    for item in [value] if "remaining" in value else value.split(","):
+        parameters = {name: int(number) for name, number in _PARAMETER.findall(item)}
+        if parameters.get("r", parameters.get("remaining")) == 0:
+            waits.append(parameters.get("t", parameters.get("reset", 0)))
+    return float(max(waits)) if waits else None
+
+
+def _reset(value: str, now: float) -> float | None:
+    """Seconds, or an instant in epoch seconds or milliseconds: which of them, its size tells."""
+    number = delay_seconds(value)
+    if number is None:
+        date = http_date(value, now)
+        return None if date is None else date - now
+    if number >= 1e11:
+        return number / 1000 - now
+    return number - now if number >= 1e9 else number
+
+
+def _scaled(number: float | None, unit: float) -> float | None:
+    return None if number is None else number * unit
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("latin-1").strip(" \t")

@@ -1,0 +1,242 @@
+"""The seam: what a layer is, and what it may do to the world. Knows no HTTP library.
+
+A layer is one coroutine, `handle(request, call)`. It serves sync, asyncio and trio: under a sync transport everything that
+`call` gives it to await blocks inside and is done at once, so that one `send(None)` runs it to its end (`step`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Generic,
+    Protocol,
+    TypeVar,
+    cast,
+)
+
+from .exchange import KEY, Exchange
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    from .clock import Clock, Waiter
+    from .failure import Failure
+
+    P = ParamSpec("P")
+
+T = TypeVar("T")
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+# What layers use of a library's objects. Properties, because a plain attribute would be invariant and match no library.
+class HeadersLike(Protocol):
+    @property
+    def raw(self) -> RawHeaders: ...
+    def __contains__(self, key: Any) -> bool: ...
+    def __getitem__(self, key: str) -> str: ...
+
+
+class UrlLike(Protocol):
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int | None: ...
+
+
+class RequestLike(Protocol):
+    @property
+    def method(self) -> str: ...
+    @property
+    def url(self) -> UrlLike: ...
+    @property
+    def headers(self) -> HeadersLike: ...
+    @property
+    def extensions(self) -> Mapping[str, Any]: ...
+
+
+class ResponseLike(Protocol):
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def headers(self) -> HeadersLike: ...
+    @property
+    def extensions(self) -> Mapping[str, Any]: ...
+    def close(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+Q = TypeVar("Q", bound=RequestLike)
+R = TypeVar("R", bound=ResponseLike)
+Send = Callable[[Q], Awaitable[R]]
+
+
+class Watcher(Protocol):
+    """Who looks at a body that passes by: see `Call.tap`."""
+
+    def chunk(self, data: bytes, /) -> None:
+        """Some bytes of the body, as they came over the wire (not decoded)."""
+
+    async def complete(self) -> None:
+        """The body came to its end, and its connection is back in the pool. May do I/O through `call`."""
+
+    def closed(self) -> None:
+        """The body is done with: read, given up, broken off or cancelled. Called once, whatever happened."""
+
+
+class Flavour(Protocol[Q, R]):
+    """One HTTP library in one world, sync or async: what layers need of it."""
+
+    @property
+    def TransportError(self) -> type[Exception]:  # noqa: N802  (a class)
+        """What a transport of this library raises when it fails."""
+        ...
+
+    def failure(self, error: Exception) -> Failure:
+        """What kind of failure a `TransportError` is."""
+        ...
+
+    def with_header(self, request: Q, name: str, value: str) -> Q:
+        """The same request, built anew, with one header more."""
+        ...
+
+    def rewinder(self, request: Q) -> Callable[[], object] | None:
+        """What to call before the request is sent once more; None if its body can be sent only once.
+
+        To be asked before the first sending.
+        """
+        ...
+
+    def via(
+        self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]:
+        """See `Call.via`."""
+        ...
+
+    def tap(self, response: R, watcher: Watcher) -> R:
+        """See `Call.tap`."""
+        ...
+
+    def close(self, response: R) -> Awaitable[None]:
+        """See `Call.close`."""
+        ...
+
+    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """See `Call.spawn`."""
+        ...
+
+    def rate_limit_exceeded(self, request: Q, response: R) -> Awaitable[Exception]:
+        """Read and close a 429, and make it this library's `RateLimitExceeded`."""
+        ...
+
+
+class Call(Generic[Q, R]):
+    """What a layer may do to the world. Composed once, with the stack: holds nothing of a single request."""
+
+    __slots__ = ("clock", "close", "http", "send", "spawn", "tap", "via")
+
+    def __init__(self, send: Send[Q, R], http: Flavour[Q, R], clock: Clock) -> None:
+        self.send = send
+        """`await call.send(request)`: hand the request to the next layer, or to the wire."""
+        self.http = http
+        """The HTTP library: its errors by their neutral names, and how to build its objects."""
+        self.clock = clock
+        self.via = http.via
+        """`await call.via(store.get, store.aget, key)`: the first of a pair in the sync world, the second in the async ones."""
+        self.tap = http.tap
+        """`call.tap(response, watcher)`: a response to hand on instead, whose body `watcher` sees pass by."""
+        self.close = http.close
+        """`await call.close(response)`: be rid of a response, reading a short rest so that its connection can be used again."""
+        self.spawn = http.spawn
+        """`call.spawn(lambda: work())`: run a coroutine behind the request. Closing the transport ends it."""
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """`await call.sleep(seconds)`: wait."""
+        return self.via(self.clock.sleep, self.clock.asleep, seconds)
+
+    def park(self, waiter: Waiter, timeout: float | None = None) -> Awaitable[bool]:
+        """`await call.park(waiter, seconds)`: wait until someone calls `waiter.wake()`, from any thread or event loop.
+
+        True if woken, False if `timeout` was over first.
+        """
+        return self.via(self.clock.park, self.clock.apark, waiter, timeout)
+
+
+class Layer(Protocol[Q, R]):
+    """One capability around a transport. Write `handle` once and have it in sync, asyncio and trio.
+
+    ```python
+    class Signed:
+        async def handle(self, request, call):
+            return await call.send(call.http.with_header(request, "X-Signature", sign(request)))
+
+    httpx.Client(transport=LayerTransport(httpx.HTTPTransport(), Signed()))
+    ```
+
+    `handle` may await only what `call` gives it. An instance serves many requests at once.
+    """
+
+    async def handle(self, request: Q, call: Call[Q, R], /) -> R: ...
+
+
+def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Send[Q, R]:
+    """One chain of coroutines, the first layer outermost, with the wire at its end; it opens each call's `Exchange`."""
+    call = wire
+    for layer in reversed(layers):
+        call = Call(_bind(layer, call), wire.http, wire.clock)
+    send = call.send
+
+    async def opened(request: Q) -> R:
+        given = request.extensions
+        exchange = given.get(KEY)
+        if type(exchange) is Exchange:  # a client of ours opened it, or a transport around this one
+            response = await send(request)
+        else:
+            exchange = Exchange.begin(given, streamed=True)
+            request_ = cast(Any, request)
+            request_.extensions = {**given, KEY: exchange}
+            try:
+                response = await send(request)
+            finally:
+                request_.extensions = given  # a redirect copies them: it would go on with this call's state
+        cast(Any, response.extensions)[KEY] = exchange
+        return response
+
+    return opened
+
+
+def _bind(layer: Layer[Q, R], call: Call[Q, R]) -> Send[Q, R]:
+    handle = layer.handle
+
+    def send(request: Q) -> Awaitable[R]:
+        return handle(request, call)
+
+    return send
+
+
+def step(awaitable: Awaitable[T]) -> T:
+    """Run to its end a coroutine that never really waits: how a sync transport runs its chain."""
+    coroutine = cast("Coroutine[Any, Any, T]", awaitable)
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return cast(T, done.value)
+    coroutine.close()
+    raise RuntimeError(
+        "a layer awaited something else than its call gave it, which cannot work in a sync transport: "
+        "wait with call.sleep() or call.park(), and do I/O with call.via()"
+    )
+
+
+async def via_sync(sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`Flavour.via` of a sync world."""
+    return sync(*args, **kwargs)
+
+
+async def via_async(sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """`Flavour.via` of an async world."""
+    return await asynchronous(*args, **kwargs)

@@ -1,0 +1,7 @@
+"""Retries: `rules.py` and `backoff.py` decide, `layer.py` does."""
+
+from .backoff import Backoff, ExponentialBackoff
+from .layer import RetryLayer
+from .rules import Outcome, RetryConfig, RetryDecision, Verdict
+
+__all__ = ["Backoff", "ExponentialBackoff", "Outcome", "RetryConfig", "RetryDecision", "RetryLayer", "Verdict"]

@@ -1,0 +1,66 @@
+"""How long to wait before a retry, when the server does not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..validation import factor, refusal, seconds
+
+JITTERS = (True, False, "full", "equal", "decorrelated")
+
+
+class Backoff(Protocol):
+    """What `backoff=` and `backoff_strategy=` take: bring your own."""
+
+    def delay(self, attempt: int, *, previous: float, uniform: float) -> float:
+        """Seconds to wait after the failed `attempt` (1 for the first), at least 0.
+
+        `previous` is the wait before it (0.0 if there was none), `uniform` a random number from 0 to 1.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ExponentialBackoff:
+    """`initial_delay`, times `multiplier` for each failed attempt, up to `max_delay`; then the jitter.
+
+    - `initial_delay`, `max_delay`: seconds, at least 0. `multiplier`: at least 1.
+    - `jitter`: how chance spreads a delay d, so that clients that failed together do not return together.
+      "full": from 0 to d. "equal": from d/2 to d. True: d, plus or minus `jitter_ratio` of it (0 to 1). False: d.
+      "decorrelated": from `initial_delay` to three times the wait before, up to `max_delay`.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    initial_delay: float = 1.0
+    max_delay: float = 60.0
+    multiplier: float = 2.0
+    jitter: bool | str = "full"
+    jitter_ratio: float = 0.1
+
+    def __post_init__(self) -> None:
+        seconds("initial_delay", self.initial_delay)
+        seconds("max_delay", self.max_delay)
+        factor("multiplier", self.multiplier, least=1)
+        factor("jitter_ratio", self.jitter_ratio, least=0, most=1)
+        if not isinstance(self.jitter, (bool, str)) or self.jitter not in JITTERS:
+            kind = ValueError if isinstance(self.jitter, str) else TypeError
+            raise kind(refusal("jitter", self.jitter, 'one of True, False, "full", "equal" and "decorrelated"'))
+
+    def delay(self, attempt: int, *, previous: float = 0.0, uniform: float = 0.5) -> float:
+        """Seconds to wait after the failed `attempt`, from 1. `uniform` is the random number, from 0 to 1."""
+        if self.jitter == "decorrelated":
+            low = min(self.initial_delay, self.max_delay)
+            high = min(3 * max(previous, self.initial_delay), self.max_delay)
+            return low + uniform * max(0.0, high - low)
+        try:
+            grown = self.initial_delay * self.multiplier ** (attempt - 1)
+        except OverflowError:
+            grown = self.max_delay if self.initial_delay else 0.0
+        delay = min(grown, self.max_delay)
+        if self.jitter is True:
+            return delay * (1 + self.jitter_ratio * (2 * uniform - 1))
+        if self.jitter == "full":
+            return delay * uniform
+        return delay * (1 + uniform) / 2 if self.jitter == "equal" else delay

@@ -1,0 +1,132 @@
+"""The retry loop."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import Any, Callable
+
+from ..exceptions import RateWiseError
+from ..exchange import Attempt, Exchange
+from ..layer import Call, Q, R
+from ..redact import DEFAULT as REDACTOR
+from ..validation import refusal
+from .rules import Outcome, RetryConfig, Verdict
+
+logger = logging.getLogger("ratewise")
+
+KEY_HEADER = "Idempotency-Key"
+
+
+class RetryLayer:
+    """Sends a request again as its `config` says. What is discarded is closed before the wait.
+
+    `uniform` gives the random numbers from 0 to 1 that spread the waits.
+    """
+
+    def __init__(self, config: RetryConfig | None = None, *, uniform: Callable[[], float] = random.random) -> None:
+        if config is not None and not isinstance(config, RetryConfig):
+            raise TypeError(refusal("config", config, "a RetryConfig"))
+        self.config = config or RetryConfig()
+        self._uniform = uniform
+
+    def __repr__(self) -> str:
+        return f"RetryLayer({self.config!r})"
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        config = self.config
+        exchange = Exchange.of(request.extensions)
+        rewind = call.http.rewinder(request)
+        if exchange.idempotency_key or config.idempotency_key:
+            request = self._keyed(request, exchange, call)
+        attempt, waited = 1, 0.0
+        while True:
+            exchange.attempts += 1
+            try:
+                response = await call.send(request)
+            except RateWiseError:
+                raise
+            except call.http.TransportError as error:
+                verdict = self._judge(request, None, error, attempt, waited, rewind, exchange, call)
+                if verdict.wait is None or rewind is None:
+                    _annotate(error, request, exchange)
+                    raise
+            else:
+                if response.status_code not in config.statuses and config.decide is None:
+                    return response
+                try:
+                    verdict = self._judge(request, response, None, attempt, waited, rewind, exchange, call)
+                    if verdict.wait is None or rewind is None:
+                        return response
+                except BaseException:  # out of the user's own functions
+                    await call.close(response)
+                    raise
+                await call.close(response)
+            await call.sleep(verdict.wait)
+            rewind()
+            attempt, waited = attempt + 1, verdict.wait
+
+    def _keyed(self, request: Q, exchange: Exchange, call: Call[Q, R]) -> Q:
+        """The request with the call's idempotency key, if it is to have one and has none."""
+        if exchange.idempotency_key is None and request.method in ("POST", "PATCH"):
+            import uuid
+
+            exchange.idempotency_key = str(uuid.uuid4())
+        if exchange.idempotency_key is None or KEY_HEADER in request.headers:
+            return request
+        return call.http.with_header(request, KEY_HEADER, exchange.idempotency_key)
+
+    def _judge(
+        self,
+        request: Q,
+        response: R | None,
+        error: Exception | None,
+        attempt: int,
+        waited: float,
+        rewind: Callable[[], object] | None,
+        exchange: Exchange,
+        call: Call[Q, R],
+    ) -> Verdict:
+        """What the rules, and the user's own, say; noted in the exchange and, if it is a retry, in the log."""
+        config = self.config
+        max_attempts = exchange.options.max_attempts or config.max_attempts
+        if error is not None:
+            outcome, told = Outcome(failure=call.http.failure(error)), type(error).__name__
+        else:
+            assert response is not None
+            outcome, told = Outcome(response.status_code, response.headers.raw), str(response.status_code)
+        verdict = config.judge(
+            outcome,
+            attempt,
+            method=request.method,
+            max_attempts=max_attempts,
+            wish=None if config.decide is None else config.decide(response, error, attempt),
+            keyed=KEY_HEADER in request.headers,
+            replayable=rewind is not None,
+            now=call.clock.time(),
+            previous=waited,
+            uniform=self._uniform(),
+        )
+        exchange.retry_after = verdict.retry_after
+        if verdict.wait is not None or error is not None or outcome.status in config.statuses:
+            exchange.record(Attempt(exchange.attempts, told, verdict.wait, verdict.reason))
+        if verdict.wait is not None:
+            logger.warning(
+                "Retry: %s %s: attempt %d of %d got %s, the next in %.3g s (%s)",
+                request.method,
+                REDACTOR.url(str(request.url)),
+                attempt,
+                max_attempts,
+                told,
+                verdict.wait,
+                verdict.reason,
+            )
+        return verdict
+
+
+def _annotate(error: Exception, request: Any, exchange: Exchange) -> None:
+    """Tell the history with the traceback, where this Python can (3.11, PEP 678)."""
+    add_note = getattr(error, "add_note", None)
+    if add_note is not None:
+        history = "; ".join(map(str, exchange.history))
+        add_note(f"RateWise: {request.method} {REDACTOR.url(str(request.url))}: {history}")

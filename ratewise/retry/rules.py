@@ -1,0 +1,221 @@
+"""When to retry, and after how long. No I/O, no clock, no HTTP library: time and chance are arguments."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, NamedTuple, Union
+
+from ..failure import Failure
+from ..headers import RetryAdvice, retry_advice
+from ..validation import flag, refusal, seconds, whole
+from .backoff import Backoff, ExponentialBackoff
+
+STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
+"""Idempotent (RFC 9110, 9.2.2; QUERY: draft-ietf-httpbis-safe-method-w-body)."""
+
+SPREAD = 0.1
+"""What is added at most to a wait that the server asked for, as a part of it, so that not all return at once."""
+
+
+@dataclass(frozen=True)
+class RetryDecision:
+    """Whether to retry, and how.
+
+    A `decide=` function may return one: with `delay` in seconds (at least 0), or None for the wait that the rules would have
+    chosen. Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    should_retry: bool
+    delay: float | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        flag("should_retry", self.should_retry)
+        if self.delay is not None:
+            seconds("delay", self.delay)
+
+
+Decide = Callable[[Any, Any, int], Union[RetryDecision, bool, None]]
+
+
+class Outcome(NamedTuple):
+    """What came of one attempt: a response, by its status code and raw header fields, or a failure."""
+
+    status: int | None = None
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    failure: Failure | None = None
+
+
+class Verdict(NamedTuple):
+    """What the rules make of an outcome."""
+
+    wait: float | None
+    """Seconds to wait before the next attempt; None: there is none."""
+    reason: str
+    """Why so long, or why none."""
+    retry_after: float | None = None
+    """Seconds that the server asked for."""
+
+
+class RetryConfig:
+    """The retry rules.
+
+    - `max_attempts`: how often a request is sent at most, the first time included; at least 1.
+    - `statuses`: the status codes that are retried, 100 to 599.
+    - `methods`: the methods that may be sent again although the server may have acted on them. Any method is retried when
+      nothing can have been done: the request was never sent, or the answer is 425, 429, or 503 with a Retry-After.
+    - `backoff`: an `ExponentialBackoff`, or anything with its `delay` method. `initial_delay`, `max_delay`, `multiplier`,
+      `jitter` and `jitter_ratio` are shorthands for one.
+    - `max_retry_after`: seconds. When the server asks for a longer wait, the outcome is handed back at once.
+    - `idempotency_key`: give each POST and PATCH an `Idempotency-Key`, the same on every attempt, and retry it like a PUT.
+      Only for servers that honour this header.
+    - `decide`: `decide(response, exception, attempt)`, asked about every outcome, good ones too, one of the first two being
+      None. Returns a `RetryDecision`, a bool, or None to leave it to the rules. The body of `response` has not been read. It
+      can exceed neither `max_attempts` nor `max_retry_after`, nor send a body again that can be read only once.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        max_attempts: int = 4,
+        *,
+        statuses: Collection[int] = STATUSES,
+        methods: Collection[str] = METHODS,
+        backoff: Backoff | None = None,
+        initial_delay: float | None = None,
+        max_delay: float | None = None,
+        multiplier: float | None = None,
+        jitter: bool | str | None = None,
+        jitter_ratio: float | None = None,
+        max_retry_after: float = 300.0,
+        idempotency_key: bool = False,
+        decide: Decide | None = None,
+    ) -> None:
+        shorthands: dict[str, Any] = {
+            "initial_delay": initial_delay,
+            "max_delay": max_delay,
+            "multiplier": multiplier,
+            "jitter": jitter,
+            "jitter_ratio": jitter_ratio,
+        }
+        shorthands = {name: value for name, value in shorthands.items() if value is not None}
+        if backoff is None:
+            backoff = ExponentialBackoff(**shorthands)
+        elif shorthands:
+            raise TypeError(f"backoff and {', '.join(shorthands)} were both given: say it in one of the two ways")
+        if decide is not None and not callable(decide):
+            raise TypeError(refusal("decide", decide, "a function of response, exception and attempt"))
+        self.max_attempts = whole("max_attempts", max_attempts, least=1)
+        self.statuses = frozenset(_status(status) for status in _several("statuses", statuses))
+        self.methods = frozenset(_method(method) for method in _several("methods", methods))
+        self.backoff = checked_backoff("backoff", backoff)
+        self.max_retry_after = seconds("max_retry_after", max_retry_after)
+        self.idempotency_key = flag("idempotency_key", idempotency_key)
+        self.decide = decide
+
+    def __repr__(self) -> str:
+        return f"RetryConfig({', '.join(f'{name}={value!r}' for name, value in sorted(self.__dict__.items()))})"
+
+    def with_backoff(self, backoff: Backoff) -> RetryConfig:
+        """The same rules, with another backoff."""
+        config = copy.copy(self)
+        config.backoff = backoff
+        return config
+
+    def judge(
+        self,
+        outcome: Outcome,
+        attempt: int,
+        *,
+        method: str,
+        max_attempts: int | None = None,
+        wish: RetryDecision | bool | None = None,
+        keyed: bool = False,
+        replayable: bool = True,
+        now: float = 0.0,
+        previous: float = 0.0,
+        uniform: float = 0.5,
+    ) -> Verdict:
+        """What to do after `attempt` (1 for the first) came to `outcome`.
+
+        `max_attempts`: in place of the config's. `wish`: what `decide` said. `keyed`: the request has an `Idempotency-Key`.
+        `replayable`: its body can be sent again. `now`: wall time, seconds. `previous`: the wait before this attempt, seconds.
+        `uniform`: a random number from 0 to 1.
+        """
+        advice = retry_advice(outcome.headers, now)
+        most = self.max_attempts if max_attempts is None else max_attempts
+        wanted, delay = (wish.should_retry, wish.delay) if isinstance(wish, RetryDecision) else (wish, None)
+        if attempt >= most:
+            refused = f"attempt {attempt} of {most} was the last"
+        elif wanted is False:
+            refused = "decide said no"
+        else:
+            refused = "" if wanted else self._refusal(outcome, advice, method, keyed)
+        if not refused and not replayable:
+            refused = "its body can be sent only once"
+        if refused:
+            return Verdict(None, refused, advice.wait)
+
+        if delay is not None:
+            reason = "decide"
+        elif advice.wait is not None:
+            delay, reason = advice.wait, advice.source
+        else:
+            delay = self.backoff.delay(attempt, previous=previous, uniform=uniform)
+            return Verdict(seconds("the delay of the backoff", delay), "backoff")
+        if delay > self.max_retry_after:
+            told = f"{reason} asks for {delay:.6g} s, more than max_retry_after ({self.max_retry_after:g} s)"
+            return Verdict(None, told, advice.wait)
+        if reason != "decide":
+            delay *= 1 + SPREAD * uniform
+        return Verdict(delay, reason, advice.wait)
+
+    def _refusal(self, outcome: Outcome, advice: RetryAdvice, method: str, keyed: bool) -> str:
+        """Why the rules do not retry this outcome, "" if they do."""
+        status, failure = outcome.status, outcome.failure
+        if failure is Failure.IMPOSSIBLE:
+            return str(failure.value)
+        if status is not None and status not in self.statuses:
+            return f"{status} is not among the statuses to retry"
+        if advice.forbidden:
+            return "the server asks not to retry"
+        if method in self.methods or keyed:
+            return ""
+        nothing_done = status in (425, 429) or (status == 503 and advice.wait is not None)
+        if nothing_done or (failure is not None and failure.never_sent):
+            return ""
+        return f"{method} is not idempotent, and the server may have acted on it"
+
+
+def checked_backoff(setting: str, backoff: Backoff) -> Backoff:
+    """`backoff`, if it has a `delay` method."""
+    if not callable(getattr(backoff, "delay", None)):
+        raise TypeError(refusal(setting, backoff, "an ExponentialBackoff or an object with its delay method"))
+    return backoff
+
+
+def _several(setting: str, values: Any) -> Collection[Any]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
+        raise TypeError(refusal(setting, values, "a set, list or tuple"))
+    return values
+
+
+def _status(status: Any) -> int:
+    allowed = "status codes from 100 to 599"
+    if isinstance(status, bool) or not isinstance(status, int):
+        raise TypeError(refusal("statuses", status, allowed))
+    if not 100 <= status <= 599:
+        raise ValueError(refusal("statuses", status, allowed))
+    return int(status)
+
+
+def _method(method: Any) -> str:
+    if not isinstance(method, str):
+        raise TypeError(refusal("methods", method, "names of HTTP methods"))
+    if not (method.isascii() and method.isalpha()):
+        raise ValueError(refusal("methods", method, "names of HTTP methods"))
+    return method.upper()

@@ -1,0 +1,56 @@
+"""Which layers, in which order, from which settings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from .layer import Call, Q, R
+from .retry import Backoff, RetryConfig, RetryLayer
+from .retry.rules import checked_backoff
+from .validation import flag, refusal, whole
+
+
+class RaiseOnRateLimit:
+    """The outermost layer of a stack with `raise_on_rate_limit=True`: a 429 that is left becomes `RateLimitExceeded`."""
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        response = await call.send(request)
+        if response.status_code == 429:
+            raise await call.http.rate_limit_exceeded(request, response)
+        return response
+
+
+def assemble(
+    *,
+    max_retries: int,
+    retry_config: RetryConfig | None,
+    backoff_strategy: Backoff | None,
+    raise_on_rate_limit: bool,
+) -> tuple[Any, ...]:
+    """The layers of the whole stack, outermost first."""
+    retry = RetryLayer(retry_rules(max_retries, retry_config, backoff_strategy))
+    return (RaiseOnRateLimit(), retry) if flag("raise_on_rate_limit", raise_on_rate_limit) else (retry,)
+
+
+def retry_rules(max_retries: int, retry_config: RetryConfig | None, backoff_strategy: Backoff | None) -> RetryConfig:
+    """`retry_config` wins over `max_retries`, and `backoff_strategy` replaces the backoff in it."""
+    whole("max_retries", max_retries, least=0)
+    if retry_config is None:
+        retry_config = RetryConfig(max_retries + 1)
+    elif not isinstance(retry_config, RetryConfig):
+        raise TypeError(refusal("retry_config", retry_config, "a RetryConfig"))
+    if backoff_strategy is None:
+        return retry_config
+    return retry_config.with_backoff(checked_backoff("backoff_strategy", backoff_strategy))
+
+
+def warn_of_order(layers: Sequence[Any]) -> None:
+    """Warn of a stack that cannot do what its parts promise."""
+    if sum(isinstance(layer, RetryLayer) for layer in layers) > 1:
+        warnings.warn(
+            "this stack retries twice: each try of the outer retry layer is made several times over by the inner one. "
+            "Leave one of them out",
+            stacklevel=4,
+        )

@@ -1,0 +1,40 @@
+"""How the calls of a client went."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClientStats:
+    """The counts of one client since it was made. A call has failed if it raised or ended in 429 or 5xx."""
+
+    total_requests: int
+    """Calls: one `client.get()` is one, with its redirects and retries."""
+    successful: int
+    failed: int
+    total_retries: int
+
+    @property
+    def avg_retries(self) -> float:
+        """Retries per call."""
+        return self.total_retries / self.total_requests if self.total_requests else 0.0
+
+
+class Counts:
+    """Counts calls, for any number of threads and tasks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = self._failed = self._retries = 0
+
+    def record(self, *, failed: bool, retries: int) -> None:
+        with self._lock:
+            self._total += 1
+            self._failed += failed
+            self._retries += retries
+
+    def snapshot(self) -> ClientStats:
+        with self._lock:
+            return ClientStats(self._total, self._total - self._failed, self._failed, self._retries)

@@ -1,0 +1,52 @@
+"""Settings are checked where they are given: an error names the setting, the value and what is allowed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def seconds(setting: str, value: Any, *, above_zero: bool = False) -> float:
+    """`value`, if it is a finite number of seconds of at least 0 (or above it)."""
+    allowed = f"a finite number of seconds {'above' if above_zero else 'of at least'} 0"
+    return _number(setting, value, allowed, lambda v: v > 0 if above_zero else v >= 0)
+
+
+def factor(setting: str, value: Any, *, least: float, most: float = math.inf) -> float:
+    """`value`, if it is a finite number from `least` to `most`."""
+    allowed = f"a finite number of at least {least:g}" if most == math.inf else f"a number from {least:g} to {most:g}"
+    return _number(setting, value, allowed, lambda v: least <= v <= most)
+
+
+def whole(setting: str, value: Any, *, least: int) -> int:
+    """`value`, if it is an int of at least `least`."""
+    allowed = f"a whole number of at least {least}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(refusal(setting, value, allowed))
+    if value < least:
+        raise ValueError(refusal(setting, value, allowed))
+    return value
+
+
+def flag(setting: str, value: Any) -> bool:
+    """`value`, if it is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(refusal(setting, value, "True or False"))
+    return value
+
+
+def refusal(setting: str, value: object, allowed: str) -> str:
+    """The sentence that every refused setting gets."""
+    return f"{setting} must be {allowed}, not {value!r}"
+
+
+def _number(setting: str, value: Any, allowed: str, fits: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(refusal(setting, value, allowed))
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and fits(number)):
+        raise ValueError(refusal(setting, value, allowed))
+    return number
