@@ -61,6 +61,7 @@ class Waiter:
 
     @property
     def woken(self) -> bool:
+        """`wake` was called."""
         return self._woken
 
     def wake(self) -> None:
@@ -73,12 +74,14 @@ class Waiter:
                 poke()
 
     def wait(self, timeout: float | None = None) -> bool:
+        """Block this thread until woken, at most `timeout` seconds; whether it was woken."""
         event = threading.Event()
         if not self._parks(event.set):
             event.wait(timeout)
         return self._woken
 
     async def await_(self, timeout: float | None = None) -> bool:
+        """Suspend this task until woken, at most `timeout` seconds; whether it was woken."""
         trio = running_trio()
         await (self._in_asyncio(timeout) if trio is None else self._in_trio(trio, timeout))
         return self._woken

@@ -85,6 +85,7 @@ class Exchange:
         return [attempt.wait for attempt in self.history if attempt.wait is not None]
 
     def record(self, attempt: Attempt) -> None:
+        """Add to the history."""
         self.history = (*self.history, attempt)
 
     def __repr__(self) -> str:

@@ -180,7 +180,9 @@ class Layer(Protocol[Q, R]):
     `handle` may await only what `call` gives it. An instance serves many requests at once.
     """
 
-    async def handle(self, request: Q, call: Call[Q, R], /) -> R: ...
+    async def handle(self, request: Q, call: Call[Q, R], /) -> R:
+        """Answer the request: by `call.send`, once, several times or never."""
+        ...
 
 
 def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Send[Q, R]:

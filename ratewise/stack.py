@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -52,5 +53,13 @@ def warn_of_order(layers: Sequence[Any]) -> None:
         warnings.warn(
             "this stack retries twice: each try of the outer retry layer is made several times over by the inner one. "
             "Leave one of them out",
-            stacklevel=4,
+            stacklevel=_depth(),
         )
+
+
+def _depth() -> int:
+    """How many calls up the code stands that is not ours: the line that builds the stack."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{__package__}."):
+        depth, frame = depth + 1, frame.f_back
+    return depth

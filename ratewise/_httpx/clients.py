@@ -244,13 +244,15 @@ def _client_options(
 
 
 def _absolute(base_url: httpx.URL | str) -> httpx.URL:
+    allowed = 'an absolute URL, such as "https://api.example.com"'
+    if not isinstance(base_url, (str, httpx.URL)):
+        raise TypeError(refusal("base_url", base_url, allowed))
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:
         url = httpx.URL()
     if not (url.scheme and url.host):
-        shown = REDACTOR.url(str(base_url))
-        raise ValueError(refusal("base_url", shown, 'an absolute URL, such as "https://api.example.com"'))
+        raise ValueError(refusal("base_url", REDACTOR.url(str(base_url)), allowed))
     return url
 
 

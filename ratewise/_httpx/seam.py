@@ -34,19 +34,20 @@ _FAILURES = (
 
 
 def _distrusted(error: BaseException) -> bool:
-    """A TLS certificate was refused: only the end of the chain of causes tells."""
+    """A TLS certificate was refused: only the end of the chain of causes tells. httpcore breaks the explicit chain."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__
     return cause is not None
 
 
-class _Tap(httpx.SyncByteStream, httpx.AsyncByteStream):
+class _Tap(httpx.SyncByteStream, httpx.AsyncByteStream, AsyncIterator[bytes]):
     """A body that passes by its watchers. The world in which it is read decides which half runs."""
 
     def __init__(self, stream: Any, watcher: Watcher) -> None:
         self._stream = stream
         self.watchers = [watcher]
+        self._chunks: Any = None
         self._released = self._reported = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -57,17 +58,21 @@ class _Tap(httpx.SyncByteStream, httpx.AsyncByteStream):
         for watcher in self.watchers:
             step(watcher.complete())
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        stream = self._stream.__aiter__()
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        # No generator: one that its reader leaves half read would end when the garbage collector comes by.
+        self._chunks = self._stream.__aiter__()
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for data in stream:
-                self._chunk(data)
-                yield data
-        finally:
-            await _aclose(stream)
-        await self._arelease()
-        for watcher in self.watchers:
-            await watcher.complete()
+            data: bytes = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            await self._arelease()
+            for watcher in self.watchers:
+                await watcher.complete()
+            raise
+        self._chunk(data)
+        return data
 
     def close(self) -> None:
         try:
@@ -93,7 +98,10 @@ class _Tap(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def _arelease(self) -> None:
         if not self._released:
             self._released = True
-            await self._stream.aclose()
+            try:
+                await _aclose(self._chunks)
+            finally:
+                await self._stream.aclose()
 
     def _report(self) -> None:
         if not self._reported:
@@ -102,9 +110,9 @@ class _Tap(httpx.SyncByteStream, httpx.AsyncByteStream):
                 watcher.closed()
 
 
-async def _aclose(stream: AsyncIterator[bytes]) -> None:
+async def _aclose(chunks: AsyncIterator[bytes] | None) -> None:
     """End an iteration now, and not when the garbage collector comes by."""
-    close = getattr(stream, "aclose", None)
+    close = getattr(chunks, "aclose", None)
     if close is not None:
         await close()
 

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from support import FakeClock, World
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def world(request: Any) -> World:
+    return World(request.param)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: Any) -> bool | None:
+    """A test that is a coroutine function is a scenario: its `world` runs it."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    arguments["world"].run(lambda: pyfuncitem.obj(**arguments))
+    return True

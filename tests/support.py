@@ -1,0 +1,240 @@
+"""What the tests stand on: a clock they own, an inner transport that they script, and one world for sync, asyncio and trio."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import threading
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
+from typing import Any, Callable, NamedTuple
+
+import anyio
+import httpx
+import trio
+
+import ratewise
+from ratewise.clock import Clock, Waiter
+from ratewise.layer import step
+
+PATIENCE = 5.0
+"""Seconds after which a test that waits for a real thread or task has failed."""
+
+
+class FakeClock(Clock):
+    """Time that passes only when someone waits. `sleeps` has the waits, in order."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+        self.sleeps: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+    async def asleep(self, seconds: float) -> None:
+        self.sleep(seconds)
+        await anyio.lowlevel.checkpoint()
+
+    def park(self, waiter: Waiter, timeout: float | None) -> bool:
+        return super().park(waiter, self._wait(waiter, timeout))
+
+    async def apark(self, waiter: Waiter, timeout: float | None) -> bool:
+        return await super().apark(waiter, self._wait(waiter, timeout))
+
+    def _wait(self, waiter: Waiter, timeout: float | None) -> float:
+        if timeout is None:
+            return PATIENCE
+        if not waiter.woken:
+            self.now += timeout
+        return 0
+
+
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that comes in chunks, maybe breaks off, and knows whether it was read and closed."""
+
+    def __init__(self, *chunks: bytes, error: Exception | None = None) -> None:
+        self.chunks, self.error = chunks, error
+        self.read = 0
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self.chunks:
+            self.read += len(chunk)
+            yield chunk
+        if self.error is not None:
+            raise self.error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            await anyio.lowlevel.checkpoint()
+            yield chunk
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def aclose(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.close()
+
+
+class Sent(NamedTuple):
+    """One request as it reached the wire."""
+
+    request: httpx.Request
+    body: bytes
+    open: int
+    """How many earlier responses had not been closed by then."""
+
+
+class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """An inner transport that does one step of its script per request.
+
+    A step is a status code, a `Response`, an exception, or a function of the request that gives one of these.
+    """
+
+    def __init__(self, *steps: Any) -> None:
+        self.steps = list(steps)
+        self.sent: list[Sent] = []
+        self.bodies: list[Body] = []
+        self.events: list[str] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._answer(request, b"".join(request.stream))  # type: ignore[arg-type]
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = b"".join([chunk async for chunk in request.stream])  # type: ignore[union-attr]
+        await anyio.lowlevel.checkpoint()
+        return self._answer(request, body)
+
+    def _answer(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        self.sent.append(Sent(request, body, sum(not body.closed for body in self.bodies)))
+        assert self.steps, f"the script is over, and {request.method} {request.url} came"
+        answer = self.steps.pop(0)
+        if callable(answer):
+            answer = answer(request)
+        if isinstance(answer, int):
+            answer = response(answer)
+        if isinstance(answer, BaseException):
+            raise answer
+        if isinstance(answer.stream, Body):
+            self.bodies.append(answer.stream)
+        return answer
+
+    def close(self) -> None:
+        self.events.append("closed")
+
+    async def aclose(self) -> None:
+        self.events.append("closed")
+
+    def __enter__(self) -> Scripted:
+        self.events.append("entered")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.events.append("exited")
+
+    async def __aenter__(self) -> Scripted:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+
+def response(status: int = 200, headers: Any = None, body: bytes | Body = b"ok") -> httpx.Response:
+    """A response as a transport gives it: its body is still to be read."""
+    return httpx.Response(status, headers=headers, stream=body if isinstance(body, Body) else Body(body))
+
+
+class World:
+    """Sync, asyncio or trio: a scenario is a coroutine written once, whose every step goes through its world."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.is_sync = name == "sync"
+        prefix = "" if self.is_sync else "Async"
+        for module, names in (
+            (ratewise, ("LayerTransport", "RetryTransport", "RateWiseTransport", "RateWiseClient")),
+            (httpx, ("Client", "HTTPTransport", "BaseTransport")),
+        ):
+            for public in names:
+                setattr(self, public, getattr(module, prefix + public))
+
+    def __getattr__(self, name: str) -> Any:  # the classes set above
+        raise AttributeError(name)
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self.is_sync:
+            step(scenario())
+        elif self.name == "asyncio":
+            import asyncio
+
+            asyncio.run(scenario())
+        else:
+            trio.run(scenario)
+
+    async def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function of this world: a plain one or a coroutine function."""
+        result = function(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+    async def send(self, transport: Any, method: str = "GET", url: str = "https://api.example.com/", **kwargs: Any) -> Any:
+        """Hand a request to a bare transport."""
+        request = kwargs.pop("request", None) or httpx.Request(method, url, **kwargs)
+        return await self(transport.handle_request if self.is_sync else transport.handle_async_request, request)
+
+    async def read(self, response: httpx.Response) -> bytes:
+        return await self(response.read if self.is_sync else response.aread)  # type: ignore[no-any-return]
+
+    async def close(self, thing: Any) -> None:
+        await self(thing.close if self.is_sync else thing.aclose)
+
+    @contextlib.asynccontextmanager
+    async def within(self, thing: Any) -> AsyncIterator[Any]:
+        """`with` or `async with`, as this world has it."""
+        if self.is_sync:
+            with thing as entered:
+                yield entered
+        else:
+            async with thing as entered:
+                yield entered
+
+    async def gather(self, *functions: Callable[[], Awaitable[Any]]) -> list[Any]:
+        """Run coroutine functions at the same time, in threads or tasks. Their results; the first error is raised."""
+        results: list[Any] = [None] * len(functions)
+        errors: list[BaseException] = []
+
+        if self.is_sync:
+
+            def thread(index: int) -> None:
+                try:
+                    results[index] = step(functions[index]())
+                except BaseException as error:
+                    errors.append(error)
+
+            threads = [threading.Thread(target=thread, args=(index,), daemon=True) for index in range(len(functions))]
+            for one in threads:
+                one.start()
+            for one in threads:
+                one.join(PATIENCE * 2)
+                assert not one.is_alive()
+        else:
+
+            async def task(index: int) -> None:
+                try:
+                    results[index] = await functions[index]()
+                except Exception as error:
+                    errors.append(error)
+
+            with anyio.fail_after(PATIENCE * 2):
+                async with anyio.create_task_group() as group:
+                    for index in range(len(functions)):
+                        group.start_soon(task, index)
+        if errors:
+            raise errors[0]
+        return results

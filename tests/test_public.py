@@ -1,0 +1,113 @@
+"""The public names, and what is promised of them."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import httpx
+import pytest
+
+import ratewise
+import ratewise.exceptions
+import ratewise.retry
+
+NAMES = """
+AsyncLayerTransport AsyncRateWiseClient AsyncRateWiseTransport AsyncRetryTransport Attempt Call ClientStats Clock Exchange
+ExponentialBackoff Failure Layer LayerTransport RateLimitExceeded RateWiseClient RateWiseError RateWiseTransport Redactor
+RetryConfig RetryDecision RetryLayer RetryTransport TooManyRequests Waiter Watcher options
+""".split()
+
+
+def test_public_names() -> None:
+    """Exactly these: a name that comes or goes is a decision."""
+    assert ratewise.__all__ == NAMES
+    assert set(dir(ratewise)) == {*NAMES, "__version__"}
+    for name in NAMES:
+        assert getattr(ratewise, name).__name__ == name
+    assert ratewise.retry.__all__ == [
+        "Backoff",
+        "ExponentialBackoff",
+        "Outcome",
+        "RetryConfig",
+        "RetryDecision",
+        "RetryLayer",
+        "Verdict",
+    ]
+
+
+def test_unknown_names() -> None:
+    """A typing error is told as ever."""
+    with pytest.raises(AttributeError, match="module 'ratewise' has no attribute 'RateWiseclient'"):
+        _ = ratewise.RateWiseclient  # type: ignore[attr-defined]
+
+
+def test_everything_public_is_documented() -> None:
+    """Each public class and function, and each of their public methods that httpx does not have, has a docstring."""
+    for name in NAMES:
+        thing = getattr(ratewise, name)
+        assert inspect.getdoc(thing), name
+        if inspect.isclass(thing) and not issubclass(thing, tuple):
+            for method, value in vars(thing).items():
+                inherited = any(hasattr(base, method) for base in thing.__mro__[1:])
+                if callable(value) and not method.startswith("_") and not inherited:
+                    assert inspect.getdoc(value), f"{name}.{method}"
+
+
+@pytest.mark.parametrize("kind", [ratewise.RateLimitExceeded, ratewise.TooManyRequests])
+def test_errors_are_ours_and_httpxs(kind: type[Exception]) -> None:
+    """One `except` of either side catches them."""
+    assert issubclass(kind, httpx.HTTPError)
+    assert issubclass(kind, ratewise.RateWiseError)
+    assert issubclass(kind, ratewise.exceptions.RateLimitExceeded)
+
+
+def test_clients_take_every_keyword_of_httpx() -> None:
+    """A keyword that httpx has is in our signature, or in the options that are typed for checkers."""
+    source = Path(import_module("ratewise._httpx.clients").__file__ or "").read_text()
+    transports = Path(import_module("ratewise._httpx.transports").__file__ or "").read_text()
+    for kind in (httpx.Client, httpx.AsyncClient):
+        for name in set(inspect.signature(kind).parameters) - {"base_url", "timeout"}:
+            assert f"        {name}: " in source
+    for kind in (httpx.HTTPTransport, httpx.AsyncHTTPTransport):
+        for name in inspect.signature(kind).parameters:
+            assert f"        {name}: " in transports
+
+
+def test_both_flavours_have_the_same_parameters() -> None:
+    """What the sync classes take, the async ones take, in the same order, with the same defaults."""
+    for name in ("RateWiseClient", "RateWiseTransport", "RetryTransport", "LayerTransport"):
+        ours, theirs = (inspect.signature(getattr(ratewise, prefix + name)) for prefix in ("", "Async"))
+        assert [(p.name, p.default, p.kind) for p in ours.parameters.values()] == [
+            (p.name, p.default, p.kind) for p in theirs.parameters.values()
+        ]
+
+
+def test_typed() -> None:
+    """The package tells type checkers that it is typed."""
+    assert (Path(ratewise.__file__).parent / "py.typed").exists()
+
+
+def test_version_is_in_one_place() -> None:
+    """What is installed says the same as what is imported."""
+    from importlib.metadata import version
+
+    assert version("ratewise") == ratewise.__version__
+
+
+def test_optimised_python(tmp_path: Path) -> None:
+    """Nothing depends on `assert` or on docstrings."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import httpx, ratewise\n"
+        "steps = [503, 200]\n"
+        "wire = httpx.MockTransport(lambda request: httpx.Response(steps.pop(0)))\n"
+        "config = ratewise.RetryConfig(initial_delay=0)\n"
+        "client = ratewise.RateWiseClient('https://x.example', transport=wire, retry_config=config)\n"
+        "print(client.get('/').status_code, client.get_retry_delays())\n"
+    )
+    done = subprocess.run([sys.executable, "-OO", str(script)], check=True, capture_output=True, text=True)
+    assert done.stdout == "200 [0.0]\n"

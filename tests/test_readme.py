@@ -1,0 +1,103 @@
+"""The README is the manual: every code block in it runs, and what it says of defaults is so."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import ratewise
+from ratewise.clock import Clock
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.strip().splitlines()[-1][:40])
+def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a wire that fails once and then answers, on a clock that does not wait."""
+    opened: list[Any] = []
+    statuses = [503]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.host == "api.example.com"
+        return httpx.Response(statuses.pop() if statuses else 200, json={"ok": True})
+
+    def handle(self: Any, request: httpx.Request) -> httpx.Response:
+        opened.append(self)
+        return answer(request)
+
+    async def handle_async(self: Any, request: httpx.Request) -> httpx.Response:
+        return answer(request)
+
+    async def asleep(self: Any, seconds: float) -> None: ...
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", handle_async)
+    monkeypatch.setattr(Clock, "sleep", lambda self, seconds: None)
+    monkeypatch.setattr(Clock, "asleep", asleep)
+    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    for transport in opened:
+        transport.close()
+
+
+def rows(first_cell: str) -> dict[str, str]:
+    """The first two columns of a table, by its first heading."""
+    table = README[README.index(f"| {first_cell} |") :].split("\n\n")[0]
+    cells = [re.findall(r"\| *(.*?) *(?=\|)", line) for line in table.splitlines()[2:]]
+    return {row[0]: row[1] for row in cells}
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [
+        ("parameter", ratewise.RateWiseClient),
+        ("parameter", ratewise.AsyncRateWiseClient),
+        ("`RetryConfig`", ratewise.RetryConfig),
+    ],
+)
+def test_tables_of_settings(heading: str, kind: type) -> None:
+    """Every parameter of ours is in the table with its default, and no other."""
+    parameters = {
+        name: parameter.default
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD and name != "clock"
+    }
+    told = rows(heading)
+    assert [name for cell in told for name in re.findall(r"`(\w+)`", cell)] == sorted(parameters, key=list(parameters).index)
+    backoff = ratewise.ExponentialBackoff()
+    for cell, default in told.items():
+        names = re.findall(r"`(\w+)`", cell)
+        if len(names) > 1:
+            assert default == ", ".join(repr(getattr(backoff, name)).replace("'", '"') for name in names)
+        elif names == ["base_url"]:
+            assert default == "required"
+            assert parameters["base_url"] is inspect.Parameter.empty
+        elif names[0] in ("statuses", "methods"):
+            assert set(default.split()) == {str(value) for value in parameters[names[0]]}
+        elif names == ["backoff"]:
+            assert (default, parameters["backoff"]) == ("`ExponentialBackoff()`", None)
+        else:
+            assert default == repr(parameters[names[0]])
+
+
+def test_the_two_commands() -> None:
+    """One shows it, one tests it; each begins with nothing but Python, and its pieces are there."""
+    show, check = re.findall(r"^```console\n(.*?)\n```", README, re.DOTALL | re.MULTILINE)
+    assert show == "python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/python -m ratewise demo"
+    assert check == 'python3 -m venv .venv && .venv/bin/pip install -q -e ".[dev]" && .venv/bin/nox'
+    runner = (Path(__file__).parent.parent / ".ci" / "run").read_text()
+    pattern = re.search(r"grep -m1 -E '(.*)' README\.md", runner)
+    assert pattern
+    assert re.findall(pattern[1], README, re.MULTILINE) == [check]
+
+
+def test_the_examples_named_exist() -> None:
+    """Each file that the README names is there, and each example is named."""
+    folder = Path(__file__).parent.parent / "examples"
+    for path in folder.glob("*.py"):
+        assert path.name in README

@@ -1,0 +1,480 @@
+"""The retry loop around a scripted wire, in sync, asyncio and trio."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import tempfile
+from typing import Any
+
+import httpx
+import pytest
+from support import Body, FakeClock, Scripted, World, response
+
+from ratewise import ExponentialBackoff, RateWiseError, RetryConfig, RetryDecision, RetryLayer, options
+
+PLAIN = RetryConfig(jitter=False)
+
+
+def limited(seconds: str = "5", status: int = 429) -> httpx.Response:
+    return response(status, {"Retry-After": seconds})
+
+
+async def test_a_good_answer_is_handed_on(world: World, clock: FakeClock) -> None:
+    """The first success comes back as it is: one request, no wait, no history."""
+    good = response(200)
+    wire = Scripted(good)
+    result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
+    assert result is good
+    exchange = result.extensions["ratewise"]
+    assert (exchange.attempts, exchange.history, exchange.waits, clock.sleeps) == (1, (), [], [])
+    assert await world.read(result) == b"ok"
+
+
+async def test_backoff_grows(world: World, clock: FakeClock) -> None:
+    """503 three times: waits of 1, 2 and 4 seconds, then the answer."""
+    wire = Scripted(503, 503, 503, 200)
+    result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
+    assert result.status_code == 200
+    assert clock.sleeps == [1, 2, 4]
+    assert result.extensions["ratewise"].waits == [1, 2, 4]
+
+
+async def test_discarded_responses_are_closed_before_the_wait(world: World) -> None:
+    """When the clock is asked to wait, nothing is open: the pool has its connection back."""
+    wire = Scripted(503, 503, 200)
+
+    class Checking(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            assert all(body.closed for body in wire.bodies)
+            super().sleep(seconds)
+
+    await world.send(world.RetryTransport(wire, PLAIN, clock=Checking()))
+    assert [sent.open for sent in wire.sent] == [0, 0, 0]
+    assert [body.closed for body in wire.bodies] == [1, 1, 0]
+
+
+async def test_out_of_tries_the_last_response_is_returned(world: World, clock: FakeClock) -> None:
+    """It is the very response, unread, with the history on it."""
+    last = response(503, {"Retry-After": "7"}, b"sorry")
+    wire = Scripted(500, last)
+    result = await world.send(world.RetryTransport(wire, RetryConfig(2, jitter=False), clock=clock))
+    assert result is last
+    assert await world.read(result) == b"sorry"
+    exchange = result.extensions["ratewise"]
+    assert [str(attempt) for attempt in exchange.history] == [
+        "attempt 1: 500, waited 1 s (backoff)",
+        "attempt 2: 503, no retry (attempt 2 of 2 was the last)",
+    ]
+    assert exchange.retry_after == 7
+
+
+async def test_out_of_tries_the_last_error_is_raised(world: World, clock: FakeClock) -> None:
+    """It is the very error, with the history as a note where this Python has notes; URLs in it are masked."""
+    last = httpx.ReadTimeout("late")
+    wire = Scripted(httpx.ConnectError("no"), last)
+    transport = world.RetryTransport(wire, RetryConfig(2, jitter=False), clock=clock)
+    with pytest.raises(httpx.ReadTimeout) as raised:
+        await world.send(transport, url="https://user:hunter2@api.example.com/x?api_key=hunter2")
+    assert raised.value is last
+    if sys.version_info >= (3, 11):
+        assert last.__notes__ == [
+            "RateWise: GET https://REDACTED@api.example.com/x?api_key=REDACTED: "
+            "attempt 1: ConnectError, waited 1 s (backoff); "
+            "attempt 2: ReadTimeout, no retry (attempt 2 of 2 was the last)"
+        ]
+
+
+async def test_the_server_is_never_asked_too_early(world: World, clock: FakeClock) -> None:
+    """Retry-After is the least wait, plus at most 10 %."""
+    for uniform in (0.0, 0.5, 1.0):
+        clock.sleeps.clear()
+        layer = RetryLayer(PLAIN, uniform=lambda uniform=uniform: uniform)
+        await world.send(world.LayerTransport(Scripted(limited("5"), 200), layer, clock=clock))
+        assert clock.sleeps == [pytest.approx(5 * (1 + uniform / 10))]
+        assert clock.sleeps[0] >= 5
+
+
+async def test_a_wait_that_is_too_long_is_handed_back(world: World, clock: FakeClock) -> None:
+    """Longer than max_retry_after: no sleep, no clamping; the response, with what the server asked."""
+    result = await world.send(world.RetryTransport(Scripted(limited("301")), PLAIN, clock=clock))
+    assert (result.status_code, clock.sleeps) == (429, [])
+    assert result.extensions["ratewise"].retry_after == 301
+    assert "max_retry_after (300 s)" in result.extensions["ratewise"].history[0].reason
+
+
+async def test_dates_are_measured_by_the_servers_own_clock(world: World, clock: FakeClock) -> None:
+    """A Retry-After date counts from the response's Date, whatever the local clock says."""
+    headers = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT", "Retry-After": "Wed, 21 Oct 2015 07:28:30 GMT"}
+    layer = RetryLayer(PLAIN, uniform=lambda: 0.0)
+    await world.send(world.LayerTransport(Scripted(response(429, headers), 200), layer, clock=clock))
+    assert clock.sleeps == [30]
+
+
+@pytest.mark.parametrize(
+    ("method", "steps", "sent"),
+    [
+        ("GET", [503, 200], 2),
+        ("DELETE", [httpx.ReadTimeout("late"), 200], 2),
+        ("PUT", [408, 200], 2),
+        ("GET", [404], 1),
+        ("POST", [500], 1),
+        ("POST", [503], 1),
+        ("POST", [408], 1),
+        ("POST", [httpx.ReadTimeout("late")], 1),
+        ("POST", [httpx.ReadError("gone")], 1),
+        ("PATCH", [httpx.RemoteProtocolError("gone")], 1),
+        ("POST", [httpx.ConnectError("no"), 200], 2),
+        ("POST", [httpx.ConnectTimeout("no"), 200], 2),
+        ("POST", [httpx.PoolTimeout("no"), 200], 2),
+        ("POST", [httpx.ProxyError("502 Bad Gateway"), 200], 2),
+        ("POST", [429, 200], 2),
+        ("POST", [425, 200], 2),
+        ("POST", [lambda _: limited("1", 503), 200], 2),
+        ("GET", [httpx.ProxyError("407 Proxy Authentication Required")], 1),
+        ("GET", [httpx.UnsupportedProtocol("ftp")], 1),
+        ("GET", [httpx.LocalProtocolError("bad header")], 1),
+        ("GET", [httpx.ReadError("gone"), 200], 2),
+        ("GET", [httpx.WriteError("gone"), 200], 2),
+        ("GET", [httpx.WriteTimeout("late"), 200], 2),
+    ],
+)
+async def test_what_is_retried(world: World, clock: FakeClock, method: str, steps: list[Any], sent: int) -> None:
+    """By method and outcome: idempotent ones, and what proves that nothing was done; never else."""
+    wire = Scripted(*steps)
+    try:
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock), method)
+    except httpx.TransportError as error:
+        assert error is steps[-1]
+    assert len(wire.sent) == sent
+    assert not wire.steps
+
+
+async def test_a_certificate_that_is_not_trusted(world: World, clock: FakeClock) -> None:
+    """Trying again would not make it trusted."""
+    import ssl
+
+    error = httpx.ConnectError("certificate verify failed")
+    error.__cause__ = OSError("wrapped")
+    error.__cause__.__cause__ = ssl.SSLCertVerificationError("self-signed")
+    wire = Scripted(error)
+    with pytest.raises(httpx.ConnectError):
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
+    assert len(wire.sent) == 1
+
+
+async def test_our_own_refusals_are_never_retried(world: World, clock: FakeClock) -> None:
+    """An error of RateWise's from below passes, although it is a TransportError too."""
+
+    class Refusal(RateWiseError, httpx.TransportError):
+        pass
+
+    wire = Scripted(Refusal("no"))
+    with pytest.raises(Refusal):
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
+
+
+async def test_other_errors_pass(world: World, clock: FakeClock) -> None:
+    """A bug in a transport is not an outcome of HTTP."""
+    with pytest.raises(ZeroDivisionError):
+        await world.send(world.RetryTransport(Scripted(ZeroDivisionError()), PLAIN, clock=clock))
+
+
+async def test_the_server_may_forbid_it(world: World, clock: FakeClock) -> None:
+    """`x-should-retry: false` is obeyed."""
+    result = await world.send(world.RetryTransport(Scripted(response(503, {"X-Should-Retry": "false"})), PLAIN, clock=clock))
+    assert result.extensions["ratewise"].history[0].reason == "the server asks not to retry"
+
+
+# -- bodies
+
+
+async def test_bodies_in_memory_are_sent_again(world: World, clock: FakeClock) -> None:
+    """Bytes, JSON, forms and multipart arrive whole at every attempt."""
+    for body in ({"content": b"abc"}, {"json": {"a": 1}}, {"data": {"a": "1"}}, {"files": {"f": b"abc"}}):
+        wire = Scripted(503, 503, 200)
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", **body)
+        assert len({sent.body for sent in wire.sent}) == 1
+        assert len(wire.sent) == 3
+        assert wire.sent[0].body
+
+
+async def test_multipart_files_are_sent_again(world: World, clock: FakeClock) -> None:
+    """Files that can be rewound are; with one that cannot, the outcome comes back unretried."""
+    for file, sent in ((io.BytesIO(b"abc"), 2), (Unseekable(b"abc"), 1)):
+        wire = Scripted(503, 200)
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", files={"f": file, "g": b"1"}, data={"a": "1"})
+        assert len(wire.sent) == sent
+        assert all(b"abc" in one.body for one in wire.sent)
+
+
+class Unseekable(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: int) -> int:
+        raise io.UnsupportedOperation
+
+
+def test_a_file_is_rewound_to_where_it_stood(clock: FakeClock) -> None:
+    """A file given as content goes out from where it stood, at every attempt, whole; also one without `seekable`."""
+    world = World("sync")
+    with tempfile.SpooledTemporaryFile() as spooled:
+        for file in (io.BytesIO(), spooled):
+            file.write(b"0123456789")
+            file.seek(4)
+            wire = Scripted(503, httpx.ConnectError("no"), 200)
+            world.run(
+                lambda file=file, wire=wire: world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", content=file)
+            )  # type: ignore[misc]
+            assert [sent.body for sent in wire.sent] == [b"456789"] * 3
+
+
+async def test_what_can_be_read_once_is_sent_once(world: World, clock: FakeClock) -> None:
+    """Generators, iterators, closed or foreign streams: the original outcome, unretried, with the reason."""
+
+    def chunks() -> Any:
+        yield b"abc"
+
+    async def achunks() -> Any:
+        yield b"abc"
+
+    class Foreign(Body):
+        pass
+
+    class File:
+        """An asynchronous file."""
+
+        async def read(self, size: int = -1) -> bytes:
+            return b""
+
+        async def aread(self, size: int = -1) -> bytes:
+            return b""
+
+        def __aiter__(self) -> Any:
+            return achunks()
+
+    sync = [{"content": chunks()}, {"content": iter([b"abc"])}, {"content": Unseekable(b"abc")}]
+    asynchronous = [{"content": achunks()}, {"content": File()}]
+    for body in [{"stream": Foreign(b"abc")}, *(sync if world.is_sync else asynchronous)]:
+        wire = Scripted(response(503, body=b"original"))
+        result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", **body)
+        assert await world.read(result) == b"original"
+        assert result.extensions["ratewise"].history[0].reason == "its body can be sent only once"
+        wire = Scripted(httpx.ConnectError("no"))
+        with pytest.raises(httpx.ConnectError):
+            await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", stream=Foreign(b"abc"))
+    assert clock.sleeps == []
+
+
+async def test_iterables_that_begin_anew_are_sent_again(world: World, clock: FakeClock) -> None:
+    """A list of chunks, or an object with its own `__aiter__`, is no generator."""
+
+    class Chunks:
+        async def __aiter__(self) -> Any:
+            yield b"abc"
+
+    wire = Scripted(503, 200)
+    content: Any = [b"a", b"bc"] if world.is_sync else Chunks()
+    await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", content=content)
+    assert [sent.body for sent in wire.sent] == [b"abc", b"abc"]
+
+
+# -- idempotency keys
+
+
+async def test_a_key_makes_a_post_retryable(world: World, clock: FakeClock) -> None:
+    """The user's own Idempotency-Key, or one from options(): the same on each attempt, and nothing else changes."""
+    own = {"headers": {"Idempotency-Key": "mine"}}
+    for given in (own, {"extensions": options(idempotency_key="mine")}, {**own, "extensions": options(idempotency_key="other")}):
+        wire = Scripted(500, httpx.ReadTimeout("late"), 200)
+        request = httpx.Request("POST", "https://api.example.com/", json={"a": 1}, **given)
+        before = request.headers.raw
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock), request=request)
+        assert [sent.request.headers["Idempotency-Key"] for sent in wire.sent] == ["mine"] * 3
+        assert [sent.body for sent in wire.sent] == [request.content] * 3
+        assert request.headers.raw == before
+
+
+async def test_keys_for_every_post(world: World, clock: FakeClock) -> None:
+    """RetryConfig(idempotency_key=True): one key a call for POST and PATCH, another for the next call, none for others."""
+    transport_config = RetryConfig(jitter=False, idempotency_key=True)
+    wire = Scripted(500, 200, 500, 200, 500, 200)
+    transport = world.RetryTransport(wire, transport_config, clock=clock)
+    request = httpx.Request("POST", "https://api.example.com/")
+    await world.send(transport, request=request)
+    await world.send(transport, request=request)
+    await world.send(transport, "PUT")
+    keys = [sent.request.headers.get("Idempotency-Key") for sent in wire.sent]
+    assert keys[0] == keys[1]
+    assert keys[2] == keys[3]
+    assert keys[0] != keys[2]
+    assert len(keys[0]) == 36
+    assert keys[4:] == [None, None]
+
+
+# -- decide=
+
+
+async def test_decide_is_asked_first(world: World, clock: FakeClock) -> None:
+    """It sees the response or the error, and the number of the attempt, of good outcomes too."""
+    seen: list[Any] = []
+    error = httpx.ReadError("gone")
+
+    def decide(response: Any, exception: Any, attempt: int) -> RetryDecision | None:
+        seen.append((response and response.status_code, exception, attempt))
+        return RetryDecision(True, 3.5) if response and response.status_code == 202 else None
+
+    transport = world.RetryTransport(Scripted(error, 202, 200), RetryConfig(jitter=False, decide=decide), clock=clock)
+    result = await world.send(transport)
+    assert seen == [(None, error, 1), (202, None, 2), (200, None, 3)]
+    assert clock.sleeps == [1, 3.5]
+    assert [attempt.reason for attempt in result.extensions["ratewise"].history] == ["backoff", "decide"]
+
+
+async def test_decide_may_stop(world: World, clock: FakeClock) -> None:
+    """False hands the outcome back at once."""
+    config = RetryConfig(decide=lambda response, exception, attempt: False)
+    result = await world.send(world.RetryTransport(Scripted(503), config, clock=clock))
+    assert (result.status_code, clock.sleeps) == (503, [])
+
+
+async def test_decide_cannot_go_on_for_ever(world: World, clock: FakeClock) -> None:
+    """max_attempts bounds it, also where the outcome is good."""
+    config = RetryConfig(2, decide=lambda response, exception, attempt: True)
+    wire = Scripted(200, 200)
+    result = await world.send(world.RetryTransport(wire, config, clock=clock))
+    assert result.status_code == 200
+    assert len(wire.sent) == 2
+
+
+async def test_an_error_in_decide_leaves_nothing_open(world: World, clock: FakeClock) -> None:
+    """It comes out as it is, and the response that it was asked about is closed."""
+
+    def decide(response: Any, exception: Any, attempt: int) -> bool:
+        raise KeyError("mine")
+
+    wire = Scripted(200)
+    with pytest.raises(KeyError, match="mine"):
+        await world.send(world.RetryTransport(wire, RetryConfig(decide=decide), clock=clock))
+    assert [body.closed for body in wire.bodies] == [1]
+
+
+async def test_a_backoff_of_ones_own(world: World, clock: FakeClock) -> None:
+    """Any object with `delay`; it is told the wait before. What is no number of seconds is refused by name."""
+
+    class Fixed:
+        def delay(self, attempt: int, *, previous: float, uniform: float) -> float:
+            return previous + attempt
+
+    await world.send(world.RetryTransport(Scripted(503, 503, 200), RetryConfig(backoff=Fixed()), clock=clock))
+    assert clock.sleeps == [1, 3]
+
+    class Wrong:
+        def delay(self, attempt: int, *, previous: float, uniform: float) -> float:
+            return -1.0
+
+    wire = Scripted(503)
+    with pytest.raises(ValueError, match=r"the delay of the backoff must be .* not -1\.0"):
+        await world.send(world.RetryTransport(wire, RetryConfig(backoff=Wrong()), clock=clock))
+    assert [body.closed for body in wire.bodies] == [1]
+
+
+# -- options, log, settings
+
+
+async def test_options_of_one_request(world: World, clock: FakeClock) -> None:
+    """retry=False sends once, max_attempts is the request's own; the next request has the transport's again."""
+    wire = Scripted(503, 503, 503, 503, 503, 503, 503)
+    transport = world.RetryTransport(wire, RetryConfig(3, jitter=False), clock=clock)
+    for extensions, sent in ((options(retry=False), 1), (options(max_attempts=2), 3), ({}, 6), (options(retry=True), 7)):
+        if sent == 7:
+            wire.steps = [503, 200]
+        await world.send(transport, extensions=extensions)
+        assert len(wire.sent) >= sent
+    assert len(wire.sent) == 8
+
+
+async def test_every_wait_is_told(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """One WARNING a retry, with attempt, outcome, wait and reason, and no secret."""
+    with caplog.at_level(logging.DEBUG, "ratewise"):
+        await world.send(
+            world.RetryTransport(Scripted(limited("120"), 200), RetryConfig(3), clock=clock),
+            url="https://api.example.com/users?token=hunter2",
+        )
+    assert [(record.name, record.levelname) for record in caplog.records] == [("ratewise", "WARNING")]
+    message = caplog.messages[0]
+    assert message.startswith("Retry: GET https://api.example.com/users?token=REDACTED: attempt 1 of 3 got 429, the next in 1")
+    assert message.endswith(" s (Retry-After)")
+
+
+def test_the_layer_takes_a_config() -> None:
+    """Anything else is refused by name, and the layer shows its rules."""
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="config must be a RetryConfig, not 5"):
+        RetryLayer(wrong)
+    assert "max_attempts=4" in repr(RetryLayer())
+
+
+async def test_the_whole_stack_as_one_transport(world: World, clock: FakeClock) -> None:
+    """RateWiseTransport: max_retries counts after the first; retry_config wins; backoff_strategy replaces the backoff."""
+    for settings, sent, sleeps in (
+        ({"backoff_strategy": ExponentialBackoff(0.5, jitter=False)}, 4, [0.5, 1, 2]),
+        ({"max_retries": 1, "backoff_strategy": ExponentialBackoff(jitter=False)}, 2, [1]),
+        ({"max_retries": 0}, 1, []),
+        ({"max_retries": 1, "retry_config": RetryConfig(3, jitter=False)}, 3, [1, 2]),
+        ({"retry_config": RetryConfig(3), "backoff_strategy": ExponentialBackoff(3, jitter=False)}, 3, [3, 6]),
+    ):
+        clock.sleeps.clear()
+        wire = Scripted(*[503] * sent)
+        result = await world.send(world.RateWiseTransport(wire, clock=clock, **settings))
+        assert result.status_code == 503
+        assert (len(wire.sent), clock.sleeps) == (sent, sleeps)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"max_retries": -1}, ValueError, "max_retries must be a whole number of at least 0, not -1"),
+        ({"max_retries": True}, TypeError, "max_retries must be a whole number of at least 0, not True"),
+        ({"max_retries": 1.5}, TypeError, "max_retries"),
+        ({"retry_config": 3}, TypeError, "retry_config must be a RetryConfig, not 3"),
+        ({"backoff_strategy": 3}, TypeError, "backoff_strategy must be an ExponentialBackoff"),
+        ({"raise_on_rate_limit": 1}, TypeError, "raise_on_rate_limit must be True or False, not 1"),
+        ({"max_retry": 1}, TypeError, "max_retry"),
+    ],
+)
+async def test_bad_settings_of_the_stack(world: World, settings: Any, error: type[Exception], message: str) -> None:
+    """Refused at construction, by name, value and what is allowed."""
+    with pytest.raises(error, match=message):
+        world.RateWiseTransport(**settings)
+
+
+async def test_a_new_transports_own_keywords(world: World) -> None:
+    """Without a transport, httpx's keywords make one; beside a given transport they are refused, not ignored."""
+    transport = world.RateWiseTransport(http2=True, limits=httpx.Limits(max_connections=3))
+    assert transport._wire._pool._max_connections == 3
+    assert transport._wire._pool._http2
+    await world.close(transport)
+    with pytest.raises(TypeError, match="http2: only for a new transport, and transport=Scripted was given"):
+        world.RateWiseTransport(Scripted(), http2=True)
+
+
+async def test_raising_on_a_last_429(world: World, clock: FakeClock) -> None:
+    """With raise_on_rate_limit=True a bare stack raises, with a response that is read and closed; else it returns."""
+    from ratewise import RateLimitExceeded
+
+    for last in (response(429, {"Retry-After": "9"}, b"slow down"), response(429, body=Body(b"", error=httpx.ReadError("gone")))):
+        wire = Scripted(429, last)
+        config = RetryConfig(2, jitter=False)
+        transport = world.RateWiseTransport(wire, retry_config=config, raise_on_rate_limit=True, clock=clock)
+        with pytest.raises(RateLimitExceeded) as raised:
+            await world.send(transport)
+        assert raised.value.response is last
+        assert last.is_closed
+        assert wire.bodies[-1].closed
+        assert raised.value.attempts == 2
+    assert last.request.url == "https://api.example.com/"
+    result = await world.send(world.RateWiseTransport(Scripted(200), raise_on_rate_limit=True, clock=clock))
+    assert result.status_code == 200

@@ -1,0 +1,96 @@
+"""What users write against RateWise, for both type checkers. Never run."""
+
+from __future__ import annotations
+
+import httpx
+
+from ratewise import (
+    AsyncLayerTransport,
+    AsyncRateWiseClient,
+    AsyncRateWiseTransport,
+    AsyncRetryTransport,
+    Call,
+    ExponentialBackoff,
+    LayerTransport,
+    RateLimitExceeded,
+    RateWiseClient,
+    RateWiseTransport,
+    RetryConfig,
+    RetryDecision,
+    RetryTransport,
+    TooManyRequests,
+    options,
+)
+from ratewise.layer import Q, R
+
+
+class AnyLibrary:
+    """A layer for every HTTP library: generic in request and response."""
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        value: int = await call.via(lambda x: x, self.double, 2)
+        await call.sleep(value)
+        return await call.send(call.http.with_header(request, "X-A", "1"))
+
+    async def double(self, x: int) -> int:
+        return 2 * x
+
+
+class HttpxOnly:
+    """A layer for httpx alone, which may use all of its types."""
+
+    async def handle(self, request: httpx.Request, call: Call[httpx.Request, httpx.Response]) -> httpx.Response:
+        response = await call.send(httpx.Request("GET", request.url.join("/other")))
+        response.raise_for_status()
+        return response
+
+
+def decide(response: httpx.Response | None, exception: Exception | None, attempt: int) -> RetryDecision | None:
+    return RetryDecision(True, delay=1.5) if response is not None and response.is_server_error else None
+
+
+def sync() -> None:
+    config = RetryConfig(3, statuses={429, 503}, jitter="equal", decide=decide)
+    transport: httpx.BaseTransport = LayerTransport(RetryTransport(httpx.HTTPTransport(), config), AnyLibrary(), HttpxOnly())
+    httpx.Client(transport=RateWiseTransport(transport, max_retries=2))
+    with RateWiseClient(
+        "https://api.example.com",
+        backoff_strategy=ExponentialBackoff(jitter=True),
+        verify_ssl=False,
+        http2=True,
+        proxy="http://localhost:3128",
+        mounts={"http://": httpx.HTTPTransport(), "all://": None},
+        event_hooks={"response": [lambda response: None]},
+        follow_redirects=True,
+    ) as client:
+        plain: httpx.Client = client
+        response: httpx.Response = plain.get("/users", extensions=options(retry=False))
+        delays: list[float] = client.get_retry_delays()
+        total: int = client.get_stats().total_requests
+        try:
+            client.get("/")
+        except TooManyRequests as error:
+            status: int = error.response.status_code
+            raise SystemExit(status) from error
+        except RateLimitExceeded as error:
+            after: float | None = error.retry_after
+            last: httpx.Response | None = error.response
+            raise SystemExit([response, delays, total, after, last, error.request.url]) from error
+
+
+async def asynchronous() -> None:
+    transport: httpx.AsyncBaseTransport = AsyncLayerTransport(AsyncRetryTransport(), AnyLibrary(), HttpxOnly())
+    httpx.AsyncClient(transport=AsyncRateWiseTransport(transport))
+    async with AsyncRateWiseClient(httpx.URL("https://api.example.com"), limits=httpx.Limits(max_connections=1)) as client:
+        response: httpx.Response = await client.get("/users")
+        response.raise_for_status()
+
+
+def refused() -> None:
+    """Each of these must be an error to both checkers: an unused waiver is one too."""
+    RateWiseClient()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    RateWiseClient("https://x.example", max_retrys=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    RateWiseClient("https://x.example", http2="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    RetryTransport(httpx.AsyncHTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AsyncRetryTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    RetryConfig(decide=lambda response: True)  # type: ignore[misc, arg-type]  # pyright: ignore[reportArgumentType]
