@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from .clock import Clock, Waiter
     from .exceptions import RateWiseError
-    from .exchange import Attempt, Exchange, options
+    from .exchange import Attempt, Exchange, exchange_of, options
     from .failure import Failure
     from .layer import Call, Layer, Watcher
     from .redact import Redactor
@@ -44,7 +44,7 @@ _HOME = {
     ),
     "clock": ("Clock", "Waiter"),
     "exceptions": ("RateWiseError",),
-    "exchange": ("Attempt", "Exchange", "options"),
+    "exchange": ("Attempt", "Exchange", "exchange_of", "options"),
     "failure": ("Failure",),
     "layer": ("Call", "Layer", "Watcher"),
     "redact": ("Redactor",),
@@ -79,6 +79,7 @@ __all__ = [
     "TooManyRequests",
     "Waiter",
     "Watcher",
+    "exchange_of",
     "options",
 ]
 

@@ -60,9 +60,9 @@ class Attempt(NamedTuple):
 
 
 class Exchange:
-    """One call, with the redirects and authentication round trips that belong to it.
+    """One call, with the redirects and authentication round trips that belong to it. See `exchange_of`.
 
-    `response.extensions["ratewise"]` is the `Exchange` that the response came of. Holds no request and no response.
+    Holds no request and no response.
     """
 
     __slots__ = ("attempts", "history", "idempotency_key", "options", "retry_after", "streamed")
@@ -106,3 +106,14 @@ class Exchange:
         """The call that a request belongs to. Requests that a layer made by itself may belong to none: a new one."""
         given = extensions.get(KEY)
         return given if type(given) is Exchange else cls.begin(extensions, streamed=True)
+
+
+def exchange_of(outcome: object) -> Exchange:
+    """The call that a response, or an exception, came of. A response has it in `extensions["ratewise"]` too.
+
+    Raises `LookupError` if it came through no RateWise transport.
+    """
+    found = getattr(outcome, KEY, None) or getattr(outcome, "extensions", {}).get(KEY)
+    if type(found) is not Exchange:
+        raise LookupError(f"this {type(outcome).__name__} came through no RateWise transport")
+    return found

@@ -195,16 +195,18 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Send[Q, R]:
     async def opened(request: Q) -> R:
         given = request.extensions
         exchange = given.get(KEY)
-        if type(exchange) is Exchange:  # a client of ours opened it, or a transport around this one
-            response = await send(request)
-        else:
+        begins = type(exchange) is not Exchange  # else a client of ours opened it, or a transport around this one
+        if begins:
             exchange = Exchange.begin(given, streamed=True)
-            request_ = cast(Any, request)
-            request_.extensions = {**given, KEY: exchange}
-            try:
-                response = await send(request)
-            finally:
-                request_.extensions = given  # a redirect copies them: it would go on with this call's state
+            cast(Any, request).extensions = {**given, KEY: exchange}
+        try:
+            response = await send(request)
+        except Exception as error:
+            cast(Any, error).ratewise = exchange
+            raise
+        finally:
+            if begins:  # a redirect copies them: it would go on with this call's state
+                cast(Any, request).extensions = given
         cast(Any, response.extensions)[KEY] = exchange
         return response
 

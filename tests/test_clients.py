@@ -13,7 +13,7 @@ import trustme
 from server import Answer, Received, Reply, Server
 from support import FakeClock, Scripted, World
 
-from ratewise import RateLimitExceeded
+from ratewise import RateLimitExceeded, exchange_of
 
 Scenario = Callable[[Any, Server], Awaitable[Any]]
 
@@ -396,6 +396,7 @@ async def test_a_last_429_raises(world: World, server: Server) -> None:
             assert error.response is not None
             assert (error.attempts, error.retry_after, error.response.text) == (1, 400, "slow down")
             assert error.response.is_closed
+            assert exchange_of(error) is exchange_of(error.response)
             assert error.response.elapsed >= datetime.timedelta(0)
             assert error.request is error.response.request
             assert str(error) == (

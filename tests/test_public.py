@@ -18,7 +18,7 @@ import ratewise.retry
 NAMES = """
 AsyncLayerTransport AsyncRateWiseClient AsyncRateWiseTransport AsyncRetryTransport Attempt Call ClientStats Clock Exchange
 ExponentialBackoff Failure Layer LayerTransport RateLimitExceeded RateWiseClient RateWiseError RateWiseTransport Redactor
-RetryConfig RetryDecision RetryLayer RetryTransport TooManyRequests Waiter Watcher options
+RetryConfig RetryDecision RetryLayer RetryTransport TooManyRequests Waiter Watcher exchange_of options
 """.split()
 
 

@@ -15,7 +15,7 @@ import trio
 from support import PATIENCE, Body, FakeClock, Scripted, World, response
 
 import ratewise
-from ratewise import Exchange, LayerTransport, Waiter
+from ratewise import Exchange, LayerTransport, RetryConfig, Waiter, exchange_of
 from ratewise.layer import step
 
 
@@ -559,7 +559,7 @@ async def test_the_exchange_of_a_call(world: World) -> None:
     for extensions in ({"timeout": {}}, {"timeout": {}, **options}):
         request = httpx.Request("GET", "https://api.example.com", extensions=extensions)
         result = await world.send(world.LayerTransport(Scripted(200), Layer(handle)), request=request)
-        assert result.extensions["ratewise"] is seen[-1]
+        assert result.extensions["ratewise"] is exchange_of(result) is seen[-1]
         assert request.extensions == extensions
     assert isinstance(seen[0], Exchange)
     assert seen[0] is not seen[1]
@@ -568,12 +568,20 @@ async def test_the_exchange_of_a_call(world: World) -> None:
     assert "attempts=0" in repr(seen[0])
 
 
-async def test_the_request_is_left_as_it_was_on_failure(world: World) -> None:
-    """Also when the call raises, the request carries nothing of it."""
+async def test_the_exchange_of_a_failure(world: World) -> None:
+    """Also when the call raises, the request carries nothing of it, and the error does."""
     request = httpx.Request("GET", "https://api.example.com", extensions={"timeout": {}})
-    with pytest.raises(httpx.ConnectError):
-        await world.send(world.LayerTransport(Scripted(httpx.ConnectError("no"))), request=request)
+    with pytest.raises(httpx.ConnectError) as raised:
+        await world.send(world.RetryTransport(Scripted(httpx.ConnectError("no")), RetryConfig(1)), request=request)
     assert request.extensions == {"timeout": {}}
+    assert exchange_of(raised.value).attempts == 1
+
+
+def test_what_has_no_exchange() -> None:
+    """Responses and errors that came another way are told apart."""
+    for other in (httpx.Response(200), httpx.ConnectError("no"), None):
+        with pytest.raises(LookupError, match="came through no RateWise transport"):
+            exchange_of(other)
 
 
 async def test_options_must_be_options(world: World) -> None:

@@ -48,4 +48,5 @@ class TooManyRequests(RateLimitExceeded, httpx.HTTPStatusError):
             attempts=exchange.attempts,
             retry_after=asked,
         )
+        self.ratewise = exchange
         response.request = request

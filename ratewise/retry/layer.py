@@ -34,6 +34,7 @@ class RetryLayer:
         return f"RetryLayer({self.config!r})"
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        """Send the request, and send it again while the rules say so."""
         config = self.config
         exchange = Exchange.of(request.extensions)
         rewind = call.http.rewinder(request)

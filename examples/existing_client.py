@@ -1,0 +1,36 @@
+"""Retries below a client that you have: a plain `httpx.Client`, or a library that takes one.
+
+Run it with `python examples/existing_client.py`. It needs no network: the server is a small local one that fails as told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from ratewise import ExponentialBackoff, RateWiseTransport
+from ratewise.demo import FlakyServer
+
+BACKOFF = ExponentialBackoff(initial_delay=0.1)
+
+
+class PaymentsSDK:
+    """Stands for the client library of some API. It knows nothing of RateWise."""
+
+    def __init__(self, http_client: httpx.Client) -> None:
+        self._http = http_client
+
+    def balance(self) -> Any:
+        return self._http.get("/balance").raise_for_status().json()
+
+
+with FlakyServer({"/users": "503 503 200", "/balance": "429:0.2 drop 200"}) as server:
+    with httpx.Client(transport=RateWiseTransport(max_retries=5, backoff_strategy=BACKOFF)) as client:
+        response = client.get(f"{server.url}/users")
+        print(f"Your own client: {response.status_code}, requests sent: {response.extensions['ratewise'].attempts}")
+
+    # What a transport does to the wire (TLS, HTTP/2, limits, proxies) is said to the transport, not to the client.
+    transport = RateWiseTransport(max_retries=5, backoff_strategy=BACKOFF, limits=httpx.Limits(max_connections=10))
+    with httpx.Client(base_url=server.url, transport=transport) as client:
+        print(f"A library's client: {PaymentsSDK(http_client=client).balance()}")

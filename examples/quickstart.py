@@ -1,0 +1,31 @@
+"""The bundled client: it retries, tells what happened, and raises when a limit does not end.
+
+Run it with `python examples/quickstart.py`. It needs no network: the server is a small local one that fails as told.
+The lines that begin with "Retry:" are RateWise's log, as Python shows it (on stderr) where no logging is set up.
+"""
+
+from __future__ import annotations
+
+from ratewise import ExponentialBackoff, RateLimitExceeded, RateWiseClient, exchange_of
+from ratewise.demo import FlakyServer
+
+SCRIPTS = {
+    "/users": "503 429:0.2 200",  # overloaded, then too many requests for 0.2 seconds, then well again
+    "/search": "429:3600",  # come back in an hour
+}
+
+BACKOFF = ExponentialBackoff(initial_delay=0.1)
+
+with FlakyServer(SCRIPTS) as server, RateWiseClient(server.url, max_retries=5, backoff_strategy=BACKOFF) as client:
+    response = client.get("/users")
+    print(f"GET /users: {response.status_code} {response.json()}")
+    for attempt in exchange_of(response).history:
+        print(f"  {attempt}")
+    print(f"  waits: {client.get_retry_delays()}")
+
+    try:
+        client.get("/search")
+    except RateLimitExceeded as limit:
+        print(f"GET /search: refused, requests sent: {limit.attempts}, retry after: {limit.retry_after} s")
+
+    print(f"So far: {client.get_retry_stats()}")

@@ -1,0 +1,202 @@
+"""The command line and its demo: a real server, both clients, and what they show."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import runpy
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+from support import FakeClock
+
+from ratewise import Exchange, demo
+
+LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+WITHOUT_RICH = "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('ratewise', run_name='__main__', alter_sys=True)"
+
+# What there is to see of each scenario, with either client.
+OUTCOMES = (
+    r"GET /limited: .*\n  1  429  waited 0\.2[0-2] s  Retry-After\n  2  200  done\n"
+    r"  You get the 200\. Requests at the server: 2\.",
+    r"GET /overloaded: .*\n  1  503  waited 0\.\d\d s  backoff\n  2  503  waited 0\.\d\d s  backoff\n  3  200  done\n"
+    r"  You get the 200\. Requests at the server: 3\.",
+    r"GET /dropped: .*\n  1  \w+Error  waited 0\.\d\d s  backoff\n  2  200 +done\n"
+    r"  You get the 200\. Requests at the server: 2\.",
+    r"POST /payments: .*\n  1  500  not sent again  POST is not idempotent, and the server may have acted on it\n"
+    r"  You get the 500\. Requests at the server: 1\.",
+    r"POST /keyed-payments: .*\n  1  500  waited 0\.\d\d s  backoff\n  2  200  done\n"
+    r"  You get the 200\. Requests at the server: 2, all with the key payment-7\.",
+    r"GET /exhausted: .*\n  1  429  waited .*\n  2  429  waited .*\n  3  429  not sent again  attempt 3 of 3 was the last\n"
+    r"  You get RateLimitExceeded, attempts=3, retry_after=0\.05\. Requests at the server: 3\.",
+    r"GET /quota: .*\n  1  429  not sent again  Retry-After asks for 3600 s, more than max_retry_after \(300 s\)\n"
+    r"  You get RateLimitExceeded, attempts=1, retry_after=3600\.0\. Requests at the server: 1\.",
+    r"get_retry_stats\(\): total_requests 7, successful 4, failed 3, total_retries 7, avg_retries 1",
+)
+
+
+def check(output: str) -> None:
+    """Every scenario came out as it should, with the sync client and then with the async one. A table's lines do not count."""
+    text = re.sub(r" +$", "", re.sub(r"^[|\u2502] | *[|\u2502]$", "", output, flags=re.MULTILINE), flags=re.MULTILINE)
+    _, sync, asynchronous = re.split(r"^\W*(?:RateWiseClient|AsyncRateWiseClient, under asyncio)\W*$", text, flags=re.MULTILINE)
+    for part in (sync, asynchronous):
+        for outcome in OUTCOMES:
+            assert re.search(outcome, part), f"{outcome} is not in\n{part}"
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        env={**os.environ, "COLUMNS": "120", "PYTHONIOENCODING": "utf-8", **environment},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+
+def test_a_process_without_rich() -> None:
+    """The demo tells each outcome in plain ASCII where rich is missing, even with a proxy set, and logs nothing."""
+    done = run("-c", WITHOUT_RICH, "demo", HTTP_PROXY="http://127.0.0.1:9", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    check(done.stdout)
+
+
+@pytest.mark.skipif(find_spec("rich") is None, reason="needs rich")
+def test_a_process_with_rich() -> None:
+    """With rich the demo tells the same in a table."""
+    done = run("-m", "ratewise", "demo")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\u250f" in done.stdout
+    check(done.stdout)
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
+    """The exit code of `python -m ratewise`, run in this process."""
+    monkeypatch.delitem(sys.modules, "ratewise.__main__", raising=False)  # runpy warns of one that is there already
+    monkeypatch.setattr(sys, "argv", ["ratewise", *arguments])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("ratewise", run_name="__main__")
+    return end.value.code
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> FakeClock:
+    """The demo waits on a clock that takes no time."""
+
+    def run(main: Coroutine[Any, Any, Any]) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio_run, main).result()
+
+    # Where anyio connects, Python 3.11 forgets to trace what lies below asyncio.run: coverage would miss it.
+    asyncio_run = asyncio.run
+    monkeypatch.setattr(asyncio, "run", run)
+    monkeypatch.setitem(demo.SETTINGS, "clock", clock)
+    return clock
+
+
+@pytest.mark.usefixtures("at_once")
+def test_plain_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without rich, `demo` prints plain text and leaves the library's logger as it was."""
+    for name in ("rich", "rich.console", "rich.table", "rich.text"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert command(monkeypatch, "demo") == 0
+    told = capsys.readouterr()
+    check(told.out)
+    assert told.err == ""
+    assert not logging.getLogger("ratewise").disabled
+
+
+@pytest.mark.usefixtures("at_once")
+def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """With rich, `demo` gives it the same text, one row for each scenario and one for the counts."""
+
+    class Text(str):
+        def highlight_regex(self, pattern: str, style: str) -> None:
+            assert style
+            highlighted.update({pattern} if re.search(pattern, self) else set())
+
+    class Table:
+        def __init__(self, title: str, *, show_lines: bool) -> None:
+            self.rows = [title]
+
+        def add_row(self, row: str) -> None:
+            self.rows.append(row)
+
+    class Console:
+        def __init__(self, *, file: Any) -> None:
+            self.file = file
+
+        def print(self, space: str, table: Table) -> None:
+            assert len(table.rows) == len(demo.SCENARIOS) + 2
+            self.file.write("\n".join([space, *table.rows, ""]))
+
+    highlighted: set[str] = set()
+    for name, content in (("rich", ModuleType("rich")), ("console", Console), ("table", Table), ("text", Text)):
+        module = ModuleType(name)
+        setattr(module, name.capitalize(), content)
+        monkeypatch.setitem(sys.modules, "rich" if name == "rich" else f"rich.{name}", module)
+    assert command(monkeypatch, "demo") == 0
+    told = capsys.readouterr()
+    check(told.out)
+    assert told.err == ""
+    assert highlighted == demo.STYLES.keys()  # no style is without use
+
+
+def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m ratewise` alone tells what it can do."""
+    assert command(monkeypatch) == 0
+    assert re.search(r"demo +show", capsys.readouterr().out)
+
+
+def test_unknown_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that does not exist is an error of usage."""
+    assert command(monkeypatch, "dance") == 2
+    assert "invalid choice: 'dance'" in capsys.readouterr().err
+
+
+def test_import_leaves_the_command_alone() -> None:
+    """Importing `ratewise.__main__` runs nothing."""
+    assert run("-c", "import ratewise.__main__").stdout == ""
+    assert "main" in runpy.run_module("ratewise.__main__", run_name="imported")
+
+
+def test_server_follows_its_scripts() -> None:
+    """A path's last word goes on for ever, a connection is kept, and a path without a script is not found."""
+    with demo.FlakyServer({"/users": "503:7 200"}) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
+        first, second, third = (client.post("/users", content=b"body", headers={"Idempotency-Key": key}) for key in "abc")
+        assert (first.status_code, first.headers["Retry-After"], first.json()) == (503, "7", {"path": "/users", "request": 1})
+        assert (second.status_code, third.status_code, "Retry-After" in third.headers) == (200, 200, False)
+        assert client.get("/else").status_code == 404
+        one, same = (answer.extensions["network_stream"].get_extra_info("client_addr") for answer in (first, third))
+        assert one == same
+    assert server.keys == {"/users": ["a", "b", "c"]}
+
+
+def test_server_survives_a_client_that_hangs_up(capfd: pytest.CaptureFixture[str]) -> None:
+    """A connection that is reset is not worth a traceback."""
+    with demo.FlakyServer({}) as server:
+        with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+            connection.sendall(b"GET")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)  # close by a reset
+        with httpx.Client(base_url=server.url, trust_env=False) as client:
+            assert client.get("/").status_code == 404
+    assert capfd.readouterr().err == ""
+
+
+def test_report_of_different_keys() -> None:
+    """The server's count says that a key was the same only where it was."""
+    scenario, answer = demo.SCENARIOS[4], httpx.Response(200, extensions={"ratewise": Exchange()})
+    answer.extensions["ratewise"].attempts = 1
+    assert demo.report(scenario, answer, ["a", "b"]).endswith("Requests at the server: 2.")
+    assert demo.report(scenario, answer, ["a", "a"]).endswith("Requests at the server: 2, all with the key a.")

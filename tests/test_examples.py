@@ -1,0 +1,54 @@
+"""The examples: each runs as a script, and prints what its reader is to see."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+EXPECTED = {
+    "async_quickstart.py": (
+        r"^GET /fine: 200, requests sent: 1$",
+        r"^GET /broken: 200, requests sent: 2$\n  attempt 1: \w+Error, waited ",
+        r"^So far: \{'total_requests': 4, 'successful': 4, 'failed': 0, 'total_retries': 4, 'avg_retries': 1.0",
+    ),
+    "custom_layer.py": (
+        r"^  [0-9a-f]{8}: GET /sync 200 in [0-9.]+ s$",
+        r"^  [0-9a-f]{8}: GET /asyncio 200 in [0-9.]+ s$",
+        r"^  [0-9a-f]{8}: GET /trio 200 in [0-9.]+ s$",
+    ),
+    "existing_client.py": (
+        r"^Your own client: 200, requests sent: 3$",
+        r"^A library's client: \{'path': '/balance', 'request': 3\}$",
+    ),
+    "quickstart.py": (
+        r"^  attempt 2: 429, waited [0-9.]+ s \(Retry-After\)$",
+        r"^GET /search: refused, requests sent: 1, retry after: 3600.0 s$",
+        r"^So far: \{'total_requests': 2, 'successful': 1, 'failed': 1, 'total_retries': 2, 'avg_retries': 1.0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted({path.name for path in EXAMPLES.glob("*.py")} | EXPECTED.keys()))
+def test_example(name: str) -> None:
+    """An example ends well, warns of nothing, and prints the lines that are expected of it; every example has such lines."""
+    assert name in EXPECTED, f"say in EXPECTED what {name} prints"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", name],
+        cwd=EXAMPLES,
+        env={**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    for line in EXPECTED[name]:
+        assert re.search(line, run.stdout, re.MULTILINE), f"{line} is not in\n{run.stdout}"
+    # The log of the retries is all that is told on stderr.
+    assert [line for line in run.stderr.splitlines() if not line.startswith("Retry: ")] == []
