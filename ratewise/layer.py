@@ -6,7 +6,8 @@ A layer is one coroutine, `handle(request, call)`. It serves sync, asyncio and t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+import types
+from collections.abc import Awaitable, Coroutine, Generator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -185,30 +186,31 @@ class Layer(Protocol[Q, R]):
         ...
 
 
-def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Send[Q, R]:
+def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Coroutine[Any, Any, R]]:
     """One chain of coroutines, the first layer outermost, with the wire at its end; it opens each call's `Exchange`."""
     call = wire
     for layer in reversed(layers):
         call = Call(_bind(layer, call), wire.http, wire.clock)
     send = call.send
 
-    async def opened(request: Q) -> R:
+    async def opened(request: Any) -> R:
         given = request.extensions
         exchange = given.get(KEY)
         begins = type(exchange) is not Exchange  # else a client of ours opened it, or a transport around this one
         if begins:
-            exchange = Exchange.begin(given, streamed=True)
-            cast(Any, request).extensions = {**given, KEY: exchange}
+            exchange = Exchange() if exchange is None else Exchange.begin(given, streamed=True)
+            request.extensions = own = given.copy()
+            own[KEY] = exchange
         try:
-            response = await send(request)
+            response: Any = await send(request)
         except Exception as error:
             cast(Any, error).ratewise = exchange
             raise
         finally:
             if begins:  # a redirect copies them: it would go on with this call's state
-                cast(Any, request).extensions = given
-        cast(Any, response.extensions)[KEY] = exchange
-        return response
+                request.extensions = given
+        response.extensions[KEY] = exchange
+        return response  # type: ignore[no-any-return]
 
     return opened
 
@@ -224,16 +226,21 @@ def _bind(layer: Layer[Q, R], call: Call[Q, R]) -> Send[Q, R]:
 
 def step(awaitable: Awaitable[T]) -> T:
     """Run to its end a coroutine that never really waits: how a sync transport runs its chain."""
-    coroutine = cast("Coroutine[Any, Any, T]", awaitable)
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return cast(T, done.value)
-    coroutine.close()
-    raise RuntimeError(
-        "a layer awaited something else than its call gave it, which cannot work in a sync transport: "
-        "wait with call.sleep() or call.park(), and do I/O with call.via()"
-    )
+    result: list[T] = []
+    running: Any = _into(result, awaitable)
+    for _ in running:
+        running.close()
+        raise RuntimeError(
+            "a layer awaited something else than its call gave it, which cannot work in a sync transport: "
+            "wait with call.sleep() or call.park(), and do I/O with call.via()"
+        )
+    return result[0]
+
+
+@types.coroutine
+def _into(result: list[T], awaitable: Any) -> Generator[Any, Any, None]:
+    # A loop over this ends without an exception; `coroutine.send(None)` makes a StopIteration, which costs more.
+    result.append((yield from awaitable))
 
 
 async def via_sync(sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

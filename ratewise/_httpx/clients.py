@@ -88,16 +88,18 @@ class _Client:
     def _begin(self, request: httpx.Request, streamed: bool) -> Exchange:
         exchange = self._last_exchange = Exchange.begin(request.extensions, streamed)
         _LAST.set((self._counts, exchange))
-        request.extensions = {**request.extensions, KEY: exchange}
+        request.extensions = own = request.extensions.copy()
+        own[KEY] = exchange
         return exchange
 
     def _end(self, exchange: Exchange, request: httpx.Request, given: Any, response: httpx.Response | None) -> None:
-        extensions = {**request.extensions, KEY: given}
+        # The same request may be sent again, and that will be another call. Its extensions are those of `_begin`, or a copy.
         if given is None:
-            del extensions[KEY]
-        request.extensions = extensions  # the same request may be sent again: that will be another call
+            del request.extensions[KEY]
+        else:
+            request.extensions[KEY] = given
         failed = response is None or response.status_code == 429 or response.status_code >= 500
-        self._counts.record(failed=failed, retries=len(exchange.waits))
+        self._counts.record(failed=failed, retries=len(exchange.waits) if exchange.history else 0)
 
     def get_retry_delays(self) -> list[float]:
         """Seconds waited before each retry of the last call of this thread or task.

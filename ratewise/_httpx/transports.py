@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
         local_address: str | None
         retries: int
         socket_options: Any
+
+
+_Send = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]]
 
 
 class _Chain:
@@ -81,14 +84,12 @@ class LayerTransport(_Chain, httpx.BaseTransport):
     def __init__(self, transport: httpx.BaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
         self._take(transport, layers, clock, httpx.BaseTransport, "handle_request")
         self._http = SyncFlavour()
-        wire = self._wire
+        wire: httpx.BaseTransport = self._wire
 
         async def send(request: httpx.Request) -> httpx.Response:
-            return cast(httpx.Response, wire.handle_request(request))  # looked up now: a mock may have patched it
+            return wire.handle_request(request)  # looked up now: a mock may have patched it
 
-        self._send: Callable[[httpx.Request], Awaitable[httpx.Response]] = compose(
-            self._layers, Call(send, self._http, self._clock)
-        )
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return step(self._send(request))
@@ -125,14 +126,12 @@ class AsyncLayerTransport(_Chain, httpx.AsyncBaseTransport):
     def __init__(self, transport: httpx.AsyncBaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
         self._take(transport, layers, clock, httpx.AsyncBaseTransport, "handle_async_request")
         self._http = AsyncFlavour()
-        wire = self._wire
+        wire: httpx.AsyncBaseTransport = self._wire
 
         def send(request: httpx.Request) -> Awaitable[httpx.Response]:
-            return cast("Awaitable[httpx.Response]", wire.handle_async_request(request))  # looked up now, as above
+            return wire.handle_async_request(request)  # looked up now, as above
 
-        self._send: Callable[[httpx.Request], Awaitable[httpx.Response]] = compose(
-            self._layers, Call(send, self._http, self._clock)
-        )
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._send(request)

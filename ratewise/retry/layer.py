@@ -7,7 +7,7 @@ import random
 from typing import Any, Callable
 
 from ..exceptions import RateWiseError
-from ..exchange import Attempt, Exchange
+from ..exchange import KEY, Attempt, Exchange
 from ..layer import Call, Q, R
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
@@ -36,7 +36,9 @@ class RetryLayer:
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request, and send it again while the rules say so."""
         config = self.config
-        exchange = Exchange.of(request.extensions)
+        exchange = request.extensions.get(KEY)
+        if type(exchange) is not Exchange:
+            exchange = Exchange.of(request.extensions)
         rewind = call.http.rewinder(request)
         if exchange.idempotency_key or config.idempotency_key:
             request = self._keyed(request, exchange, call)

@@ -1,0 +1,34 @@
+"""`python -m tests.benchmarks`, from the root: what RateWise costs a request, in the same run as bare httpx and its peers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+
+from .method import imports, instructions, table
+from .subjects import WORLDS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few and short rounds: to see that it runs")
+    parser.add_argument("--no-callgrind", action="store_true", help="leave out the slow counting of instructions")
+    given = parser.parse_args()
+    rounds, calls, processes = (5, 50, 3) if given.quick else (80, 200, 11)
+    for world in WORLDS:
+        _show(table(world, rounds, calls))
+    _show(imports(processes))
+    if not given.no_callgrind:
+        _show(instructions())
+
+
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(line.rstrip() + "\n")
+        sys.stdout.flush()  # the counting takes long
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""How it is measured, and the table."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from time import perf_counter_ns
+
+from .subjects import RUN, WORLDS, Call, Group
+
+MOST_INSTRUCTIONS = 6_000
+"""What the retry layer may cost a request that succeeds."""
+MOST_IMPORT = 15.0
+"""Milliseconds that importing the client may add to importing httpx."""
+
+COUNTED = (
+    ("NullTransport", "LayerTransport", "RetryTransport"),
+    ("httpx.Client.get", "RateWiseClient.get"),
+    ("AsyncNullTransport", "AsyncLayerTransport", "AsyncRetryTransport"),
+    ("httpx.AsyncClient.get", "AsyncRateWiseClient.get"),
+)
+"""Whose instructions are counted: the bare one, and what comes around it, each with the one before within."""
+
+Nanoseconds = dict[str, list[int]]
+
+
+def table(world: str, rounds: int, calls: int) -> Iterator[str]:
+    """Time a request: median microseconds, and medians of what each round gave in comparison with its bare one."""
+    taken = asyncio.run(_rounds(world, rounds, calls))
+    yield f"{world + ', a request':<40}{'us':>10}{'ratio':>10}{'added us':>10}"
+    for group in WORLDS[world]:
+        bare = taken[next(iter(group))]
+        for name in group:
+            own = taken.get(name)
+            if own is None:
+                yield f"{name:<40}{'not installed':>20}"
+                continue
+            ratio = median(ours / theirs for ours, theirs in zip(own, bare))
+            added = "" if own is bare else f"{median(o - b for o, b in zip(own, bare)) / calls / 1000:+.2f}"
+            yield f"{name:<40}{median(own) / calls / 1000:>10.2f}{ratio:>10.3f}{added:>10}"
+
+
+async def _rounds(world: str, rounds: int, calls: int) -> Nanoseconds:
+    """Every subject once in each round, so that whatever slows the machine down meets them all."""
+    run, subjects = RUN[world], _installed(WORLDS[world])
+    taken: Nanoseconds = {name: [] for name in subjects}
+    for call in subjects.values():
+        await run(call, calls)
+    for _ in range(rounds):
+        gc.collect()
+        gc.disable()
+        try:
+            for name, call in subjects.items():
+                start = perf_counter_ns()
+                await run(call, calls)
+                taken[name].append(perf_counter_ns() - start)
+        finally:
+            gc.enable()
+    return taken
+
+
+def _installed(groups: tuple[Group, ...]) -> dict[str, Call]:
+    calls = {}
+    for group in groups:
+        for name, make in group.items():
+            try:
+                calls[name] = make()
+            except ImportError:
+                continue
+    return calls
+
+
+def instructions() -> Iterator[str]:
+    """Count the instructions of a request: these do not depend on what else the machine does."""
+    yield f"{'instructions, a request (callgrind)':<40}{'':>10}{'':>10}{'added':>10}"
+    if shutil.which("valgrind") is None:
+        yield "valgrind not installed"
+        return
+    names = sum(COUNTED, ())
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        counts = dict(zip(names, pool.map(_instructions, names)))
+    for bare, *around in COUNTED:
+        yield f"{bare:<40}{counts[bare]:>10,.0f}"
+        for inner, outer in zip([bare, *around], around):
+            target = f"   the retry layer's target: at most {MOST_INSTRUCTIONS:,}" if outer.endswith("RetryTransport") else ""
+            yield f"{outer:<40}{counts[outer]:>10,.0f}{'':>10}{counts[outer] - counts[inner]:>+10,.0f}{target}"
+
+
+def _instructions(name: str) -> float:
+    """Two runs of different length: what they have in common, starting up above all, is no part of the difference."""
+    few, many = 200, 1200
+    return (_collected(name, many) - _collected(name, few)) / (many - few)
+
+
+def _collected(name: str, times: int) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"]
+        child = [sys.executable, "-m", "tests.benchmarks.child", name, str(times)]
+        told = subprocess.run(
+            [*valgrind, *child], env={**os.environ, "PYTHONHASHSEED": "0"}, check=True, capture_output=True, text=True
+        ).stderr
+    return int(re.findall(r"Collected : (\d+)", told)[-1])
+
+
+IMPORTS = """
+from time import perf_counter_ns as now
+import httpx
+start = now()
+import ratewise
+package = now() - start
+from ratewise import RateWiseClient
+print(package, now() - start)
+"""
+
+
+def imports(times: int) -> Iterator[str]:
+    """Time the imports, on top of httpx, from compiled files and each time in a new process."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
+        runs = [
+            subprocess.run([sys.executable, "-c", IMPORTS], env=env, check=True, capture_output=True, text=True).stdout
+            for _ in range(1 + times)
+        ]
+    package, client = (median(map(int, column)) / 1e6 for column in zip(*map(str.split, runs[1:])))
+    yield f"{'import, on top of httpx':<40}{'ms':>10}"
+    yield f"{'import ratewise':<40}{package:>10.2f}"
+    yield f"{'from ratewise import RateWiseClient':<40}{client:>10.2f}{'':>20}   target: at most {MOST_IMPORT:g}"

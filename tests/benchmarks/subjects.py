@@ -1,0 +1,115 @@
+"""What is measured: one request to a server that answers at once, bare and through everything that can be put around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any, Callable
+
+import httpx
+
+import ratewise
+
+BASE_URL = "https://api.example.com"
+PATH = "/v1/items?page=2"
+REQUEST_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+    "User-Agent": "python-httpx",
+    "Authorization": "Bearer token",
+}
+RESPONSE_HEADERS = [
+    (b"Date", b"Mon, 01 Jan 2024 00:00:00 GMT"),
+    (b"Content-Type", b"application/json; charset=utf-8"),
+    (b"Content-Length", b"2"),
+    (b"Connection", b"keep-alive"),
+    (b"Cache-Control", b"private, max-age=0, must-revalidate"),
+    (b"ETag", b'W/"5c1f2b7d9e"'),
+    (b"Vary", b"Accept, Accept-Encoding"),
+    (b"X-RateLimit-Limit", b"5000"),
+    (b"X-RateLimit-Remaining", b"4987"),
+    (b"X-Request-Id", b"7f8e3c52-9d7c-4a41-b0a8-2f8f4f0f6c11"),
+]
+
+
+class NullTransport(httpx.BaseTransport):
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=RESPONSE_HEADERS, stream=httpx.ByteStream(b"ok"))
+
+
+class AsyncNullTransport(httpx.AsyncBaseTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=RESPONSE_HEADERS, stream=httpx.ByteStream(b"ok"))
+
+
+Call = Callable[[], Any]
+Make = Callable[[], Call]
+Group = Mapping[str, Make]
+
+
+def _transport(around: Callable[[Any], Any] = lambda null: null, asynchronous: bool = False) -> Call:
+    null = AsyncNullTransport() if asynchronous else NullTransport()
+    handle = getattr(around(null), "handle_async_request" if asynchronous else "handle_request")
+    return partial(handle, httpx.Request("GET", BASE_URL + PATH, headers=REQUEST_HEADERS))
+
+
+def _client(kind: Callable[..., Any], null: Callable[[], Any]) -> Call:
+    return partial(kind(base_url=BASE_URL, transport=null()).get, PATH)
+
+
+def _retries(null: Any) -> Any:
+    return import_module("httpx_retries").RetryTransport(null)
+
+
+def _tenacious(kind: str, null: Any) -> Any:
+    return getattr(import_module("httpx_tenacity"), kind).create(transport=null)
+
+
+# The first of a group is the bare one that the others are compared with. A peer that is not installed raises ImportError.
+WORLDS: Mapping[str, tuple[Group, ...]] = {
+    "sync": (
+        {
+            "NullTransport": _transport,
+            "LayerTransport": partial(_transport, ratewise.LayerTransport),
+            "RetryTransport": partial(_transport, ratewise.RetryTransport),
+            "RateWiseTransport": partial(_transport, ratewise.RateWiseTransport),
+            "httpx_retries.RetryTransport": partial(_transport, _retries),
+            "httpx_tenacity.TenaciousTransport": partial(_transport, partial(_tenacious, "TenaciousTransport")),
+        },
+        {
+            "httpx.Client.get": partial(_client, httpx.Client, NullTransport),
+            "RateWiseClient.get": partial(_client, ratewise.RateWiseClient, NullTransport),
+        },
+    ),
+    "asyncio": (
+        {
+            "AsyncNullTransport": partial(_transport, asynchronous=True),
+            "AsyncLayerTransport": partial(_transport, ratewise.AsyncLayerTransport, True),
+            "AsyncRetryTransport": partial(_transport, ratewise.AsyncRetryTransport, True),
+            "AsyncRateWiseTransport": partial(_transport, ratewise.AsyncRateWiseTransport, True),
+            "httpx_retries.RetryTransport (async)": partial(_transport, _retries, True),
+            "httpx_tenacity.AsyncTenaciousTransport": partial(
+                _transport, partial(_tenacious, "AsyncTenaciousTransport"), asynchronous=True
+            ),
+        },
+        {
+            "httpx.AsyncClient.get": partial(_client, httpx.AsyncClient, AsyncNullTransport),
+            "AsyncRateWiseClient.get": partial(_client, ratewise.AsyncRateWiseClient, AsyncNullTransport),
+        },
+    ),
+}
+
+
+async def run_sync(call: Call, times: int) -> None:
+    for _ in range(times):
+        call()
+
+
+async def run_asyncio(call: Call, times: int) -> None:
+    for _ in range(times):
+        await call()
+
+
+RUN = {"sync": run_sync, "asyncio": run_asyncio}

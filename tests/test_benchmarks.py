@@ -1,0 +1,30 @@
+"""The benchmarks run. What they measure is no business of a test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SUBJECTS = [
+    *("NullTransport", "LayerTransport", "RetryTransport", "RateWiseTransport"),
+    *("AsyncNullTransport", "AsyncLayerTransport", "AsyncRetryTransport", "AsyncRateWiseTransport"),
+    *("httpx_retries.RetryTransport", "httpx_retries.RetryTransport (async)"),
+    *("httpx_tenacity.TenaciousTransport", "httpx_tenacity.AsyncTenaciousTransport"),
+    *("httpx.Client.get", "RateWiseClient.get", "httpx.AsyncClient.get", "AsyncRateWiseClient.get"),
+    *("import ratewise", "from ratewise import RateWiseClient"),
+]
+
+
+def test_every_subject_has_a_row() -> None:
+    """`python -m tests.benchmarks` measures all subjects, or says of a peer that it is not installed."""
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--quick", "--no-callgrind"],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    rows = {line[:40].rstrip(): line[40:].split() for line in run.stdout.splitlines()}
+    for subject in SUBJECTS:
+        assert rows[subject] == ["not", "installed"] or float(rows[subject][0]) > 0
