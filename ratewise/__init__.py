@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         AsyncRateWiseClient,
         AsyncRateWiseTransport,
         AsyncRetryTransport,
+        DeadlineExceeded,
         LayerTransport,
         RateLimitExceeded,
         RateWiseClient,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .failure import Failure
     from .layer import Call, Layer, Watcher
     from .redact import Redactor
-    from .retry import ExponentialBackoff, RetryConfig, RetryDecision, RetryLayer
+    from .retry import ExponentialBackoff, RetryBudget, RetryConfig, RetryDecision, RetryLayer
     from .stats import ClientStats
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _HOME = {
         "AsyncRateWiseClient",
         "AsyncRateWiseTransport",
         "AsyncRetryTransport",
+        "DeadlineExceeded",
         "LayerTransport",
         "RateLimitExceeded",
         "RateWiseClient",
@@ -48,7 +50,7 @@ _HOME = {
     "failure": ("Failure",),
     "layer": ("Call", "Layer", "Watcher"),
     "redact": ("Redactor",),
-    "retry": ("ExponentialBackoff", "RetryConfig", "RetryDecision", "RetryLayer"),
+    "retry": ("ExponentialBackoff", "RetryBudget", "RetryConfig", "RetryDecision", "RetryLayer"),
     "stats": ("ClientStats",),
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
@@ -62,6 +64,7 @@ __all__ = [
     "Call",
     "ClientStats",
     "Clock",
+    "DeadlineExceeded",
     "Exchange",
     "ExponentialBackoff",
     "Failure",
@@ -72,6 +75,7 @@ __all__ = [
     "RateWiseError",
     "RateWiseTransport",
     "Redactor",
+    "RetryBudget",
     "RetryConfig",
     "RetryDecision",
     "RetryLayer",

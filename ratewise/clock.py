@@ -5,8 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
+
+T = TypeVar("T")
+
+
+class Expired(Exception):  # noqa: N818  (no error: the time that was given is over)
+    """The time that was given to something is over."""
 
 
 class Clock:
@@ -33,6 +40,14 @@ class Clock:
             import asyncio
 
             await asyncio.sleep(seconds)
+
+    async def abound(self, seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Await `function(*args)` under asyncio or trio, for `seconds` at most: then it is cancelled, and `Expired` raised."""
+        import anyio
+
+        with anyio.move_on_after(seconds):
+            return await function(*args)
+        raise Expired
 
     def park(self, waiter: Waiter, timeout: float | None) -> bool:
         """Block this thread until `waiter` is woken (True) or `timeout` seconds are over (False)."""

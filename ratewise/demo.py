@@ -25,7 +25,8 @@ class FlakyServer(ThreadingHTTPServer):
     """A server on the loopback that goes wrong as it is told: `FlakyServer({"/users": "503 drop 429:0.2 200"})`.
 
     Each word of a path's script answers one request, the last word all that follow: a status code, `429:0.2` for one with
-    `Retry-After: 0.2`, or `drop` for a connection closed without an answer. A context manager; `url` is where it listens.
+    `Retry-After: 0.2`, `drop` for a connection closed without an answer, `cut` for one closed in the middle of its body, `hang`
+    for no answer while the client waits. A context manager; `url` is where it listens.
     """
 
     daemon_threads = False  # closing waits for them, and leaves no socket open
@@ -68,10 +69,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         number, word = self.server.arrived(self.path, self.headers.get("Idempotency-Key"))
-        if word == "drop":
-            self.close_connection = True
+        self.close_connection = word in ("drop", "cut", "hang")
+        if word == "hang":
+            self.rfile.read(1)  # nothing comes: the client goes
+        if word in ("drop", "hang"):
             return
-        status, _, retry_after = word.partition(":")
+        status, _, retry_after = word.replace("cut", "200").partition(":")
         body = json.dumps({"path": self.path, "request": number}).encode()
         self.send_response(int(status))
         if retry_after:
@@ -79,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[:5] if word == "cut" else body)
 
     do_POST = do_GET  # noqa: N815
 

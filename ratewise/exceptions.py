@@ -26,6 +26,13 @@ class RateLimitExceeded(RateWiseError):  # noqa: N818  (named by what happened, 
     """Seconds that the server asked to wait, None if it did not say."""
 
 
+class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
+    """The call was not done within its `total_timeout`."""
+
+    attempts: int
+    """How many requests were sent for this call."""
+
+
 def _restored(kind: type[RateWiseError], args: tuple[Any, ...], state: dict[str, Any]) -> RateWiseError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)

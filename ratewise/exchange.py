@@ -34,10 +34,11 @@ def options(*, retry: bool | None = None, max_attempts: int | None = None, idemp
             raise ValueError(refusal("max_attempts", max_attempts, "1 or left out where retry=False is given"))
         max_attempts = 1
     if idempotency_key is not None:
-        allowed = "1 to 255 printable ASCII characters"
+        allowed = "1 to 255 printable ASCII characters, without blanks at its ends"
         if not isinstance(idempotency_key, str):
             raise TypeError(refusal("idempotency_key", idempotency_key, allowed))
-        if not (0 < len(idempotency_key) <= 255 and idempotency_key.isascii() and idempotency_key.isprintable()):
+        key = idempotency_key
+        if not (0 < len(key) <= 255 and key.isascii() and key.isprintable() and key == key.strip()):
             raise ValueError(refusal("idempotency_key", idempotency_key, allowed))
     return {KEY: Options(max_attempts, idempotency_key)}
 
@@ -65,7 +66,7 @@ class Exchange:
     Holds no request and no response.
     """
 
-    __slots__ = ("attempts", "history", "idempotency_key", "options", "retry_after", "streamed")
+    __slots__ = ("attempts", "deadline", "history", "idempotency_key", "options", "retry_after", "streamed")
 
     def __init__(self, options: Options = Options(), streamed: bool = True) -> None:  # noqa: B008  (immutable)
         self.options = options
@@ -78,6 +79,8 @@ class Exchange:
         self.retry_after: float | None = None
         """Seconds that the server asked to wait with the last failed attempt, None if it did not say."""
         self.idempotency_key = options.idempotency_key
+        self.deadline: float | None = None
+        """When the call must be done, by the monotonic clock; None if it may take as long as it takes."""
 
     @property
     def waits(self) -> list[float]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import enum
+import re
+
+# How h2 writes the events that httpcore makes the text of its errors. The code is a number from Python 3.11 on.
+_REFUSED_STREAM = re.compile(r"<StreamReset stream_id:\d+, error_code:(?:7|ErrorCodes\.REFUSED_STREAM), remote_reset:True>")
+_GOAWAY = re.compile(r"<ConnectionTerminated error_code:[\w.]+, last_stream_id:0, ")
 
 
 class Failure(enum.Enum):
     """Flavours turn their library's exceptions into one of these; rules see nothing else of an error."""
 
     NOT_CONNECTED = "no connection could be made"
+    REFUSED = "the server refused it unseen"
     NO_FREE_CONNECTION = "no connection of the pool became free"
     TIMED_OUT = "no answer came in time"
     BROKEN = "the connection broke"
@@ -17,5 +23,14 @@ class Failure(enum.Enum):
 
     @property
     def never_sent(self) -> bool:
-        """The server cannot have acted on the request: nothing of it left this machine."""
-        return self is Failure.NOT_CONNECTED or self is Failure.NO_FREE_CONNECTION
+        """The server cannot have acted on the request."""
+        return self in (Failure.NOT_CONNECTED, Failure.REFUSED, Failure.NO_FREE_CONNECTION)
+
+
+def http2_refused(message: str) -> bool:
+    """The text of an error tells of an HTTP/2 request that the server says it has not looked at (RFC 9113, 8.7).
+
+    That is a stream reset with REFUSED_STREAM, or a GOAWAY whose last stream is 0. httpcore itself sends those again that
+    are above another last stream. Other resets prove nothing.
+    """
+    return bool(_REFUSED_STREAM.match(message) or _GOAWAY.match(message))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import re
-import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ _LARGEST = 1e15
 _LONGEST = 2.0**31
 """Seconds. RFC 9111 (1.2.2) has this for a number too large to hold; a wait that long is forever anyway."""
 
+_YEAR = 31_556_952  # seconds
 _MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 # RFC 9110 (5.6.7): a recipient accepts all three forms. The name of the day is not needed to know the instant.
@@ -26,8 +26,8 @@ _DATES = tuple(
 )
 
 # RateLimit as a list (draft -08 and later, `"default";r=0;t=30`) or as a dictionary (-07, `limit=100, remaining=0, reset=30`).
-_PARAMETER = re.compile(r"(?:^|[;,])[ \t]*(r|t|remaining|reset)[ \t]*=[ \t]*([0-9]{1,15})[ \t]*(?=[;,]|$)", re.ASCII)
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_PARAMETER = re.compile(r"(?:^|[;,])[ \t]*(r|t|remaining|reset)[ \t]*=[ \t]*([0-9]{1,15})[ \t]*(?=[;,]|\Z)", re.ASCII)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)  # to the end if it never closes: read once either way
 
 _MILLISECONDS = frozenset({b"retry-after-ms", b"x-ms-retry-after-ms"})
 _VETOES = frozenset({b"x-should-retry", b"stripe-should-retry"})
@@ -60,20 +60,23 @@ def retry_advice(headers: Iterable[tuple[bytes, bytes]], now: float) -> RetryAdv
     `now` is the wall time in seconds, for dates in a response that has no `Date` of its own. Where a field stands there more
     than once, the longest wait counts. What is not valid is as good as not there.
     """
-    milliseconds, retry_after, ratelimit, reset = [], [], [], []
+    milliseconds: list[str] = []
+    retry_after: list[str] = []
+    ratelimit: list[str] = []
+    reset: list[str] = []
     spent = forbidden = False
     for name, raw in headers:
         name = name.lower()
         if name == b"retry-after":
-            retry_after.append(_text(raw))
+            retry_after += _values(raw)
         elif name in _MILLISECONDS:
-            milliseconds.append(_text(raw))
+            milliseconds += _values(raw)
         elif name == b"ratelimit":
             ratelimit.append(_text(raw))
         elif name in _REMAINING:
-            spent = spent or delay_seconds(_text(raw)) == 0
+            spent = spent or any(delay_seconds(value) == 0 for value in _values(raw))
         elif name in _RESET:
-            reset.append(_text(raw))
+            reset += _values(raw)
         elif name in _VETOES:
             forbidden = forbidden or _text(raw).lower() == "false"
         elif name == b"date":
@@ -110,22 +113,20 @@ def http_date(value: str, now: float) -> float | None:
     month = _MONTHS.get(match["month"].lower(), 0)
     day, year = int(match["day"]), int(match["year"])
     hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"])
-    if len(match["year"]) == 2:  # "more than 50 years in the future" means "the most recent year in the past"
-        this_year = time.gmtime(now).tm_year
-        year += this_year - this_year % 100
-        year -= 100 if year > this_year + 50 else 0
-    if not (month and 1 <= day <= calendar.monthrange(max(year, 1), month)[1] and hour < 24 and minute < 60 and second < 61):
+    if len(match["year"]) == 2:  # the last year with these digits that is not "more than 50 years in the future"
+        latest = 1970 + int(now // _YEAR) + 50
+        year = latest - (latest - year) % 100
+    if not (1 <= year <= 9999 and month and 1 <= day <= calendar.monthrange(year, month)[1]):
+        return None
+    if not (hour < 24 and minute < 60 and second < 61):
         return None
     return float(calendar.timegm((year, month, day, hour, minute, second)))
 
 
 def _after(value: str, now: float) -> float | None:
-    """`Retry-After` (RFC 9110, 10.2.3). Several in one line, as a proxy joins them, are no date: they are numbers."""
+    """`Retry-After` (RFC 9110, 10.2.3)."""
     date = http_date(value, now)
-    if date is not None:
-        return date - now
-    waits = [delay_seconds(part.strip()) for part in value.split(",")]
-    return max((wait for wait in waits if wait is not None), default=None)
+    return delay_seconds(value) if date is None else date - now
 
 
 def _ratelimit(value: str) -> float | None:
@@ -152,6 +153,12 @@ def _reset(value: str, now: float) -> float | None:
 
 def _scaled(number: float | None, unit: float) -> float | None:
     return None if number is None else number * unit
+
+
+def _values(raw: bytes) -> list[str]:
+    """The values in a field, if a proxy joined several in one line. A date has a comma of its own, so pairs are tried too."""
+    parts = _text(raw).split(",", 32)  # of more, the rest counts as one that is not valid
+    return [value.strip(" \t") for value in (*parts, *map(",".join, zip(parts, parts[1:])))]
 
 
 def _text(raw: bytes) -> str:

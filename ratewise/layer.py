@@ -7,7 +7,7 @@ A layer is one coroutine, `handle(request, call)`. It serves sync, asyncio and t
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -89,6 +89,18 @@ class Watcher(Protocol):
         """The body is done with: read, given up, broken off or cancelled. Called once, whatever happened."""
 
 
+class Pace(Protocol):
+    """Who waits for the chunks of a body: see `Flavour.pace`. Raises what the iterator raises, its end too."""
+
+    def next(self, chunks: Iterator[bytes], /) -> bytes:
+        """The next chunk, in the sync world."""
+        ...
+
+    async def anext(self, chunks: AsyncIterator[bytes], /) -> bytes:
+        """The next chunk, in the async ones."""
+        ...
+
+
 class Flavour(Protocol[Q, R]):
     """One HTTP library in one world, sync or async: what layers need of it."""
 
@@ -103,6 +115,10 @@ class Flavour(Protocol[Q, R]):
 
     def with_header(self, request: Q, name: str, value: str) -> Q:
         """The same request, built anew, with one header more."""
+        ...
+
+    def with_timeout(self, request: Q, seconds: float) -> Q:
+        """The same request, built anew, with none of its time-outs longer than `seconds`."""
         ...
 
     def rewinder(self, request: Q) -> Callable[[], object] | None:
@@ -122,12 +138,27 @@ class Flavour(Protocol[Q, R]):
         """See `Call.tap`."""
         ...
 
-    def close(self, response: R) -> Awaitable[None]:
+    def pace(self, response: R, pace: Pace) -> R:
+        """A response to hand on instead, whose chunks `pace` waits for."""
+        ...
+
+    def buffer(self, response: R) -> Awaitable[None]:
+        """Read the body into memory, and close its connection, before the response is handed on.
+
+        Only where the caller reads the whole body anyway: see `Exchange.streamed`.
+        """
+        ...
+
+    def close(self, response: R, request: Q | None = None) -> Awaitable[None]:
         """See `Call.close`."""
         ...
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See `Call.spawn`."""
+        ...
+
+    def deadline_exceeded(self, request: Q) -> Exception:
+        """This library's `DeadlineExceeded`."""
         ...
 
     def rate_limit_exceeded(self, request: Q, response: R) -> Awaitable[Exception]:
@@ -151,7 +182,11 @@ class Call(Generic[Q, R]):
         self.tap = http.tap
         """`call.tap(response, watcher)`: a response to hand on instead, whose body `watcher` sees pass by."""
         self.close = http.close
-        """`await call.close(response)`: be rid of a response, reading a short rest so that its connection can be used again."""
+        """`await call.close(response, request)`: be rid of a response.
+
+        A short rest of its body is read, so that its connection can be used again; with the request that it answers, a rest
+        that takes long is not waited for.
+        """
         self.spawn = http.spawn
         """`call.spawn(lambda: work())`: run a coroutine behind the request. Closing the transport ends it."""
 

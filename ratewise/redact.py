@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable
 from urllib.parse import unquote_plus
 
-from .validation import refusal
+from .validation import flag, refusal
 
 HEADERS = frozenset(
     """
@@ -32,9 +32,15 @@ HEADER_ENDINGS = (
     "-signature",
     "-credential",
     "-credentials",
+    "-authorization",
 )
+"""A header field is a secret too if its name ends so, or is one of these without the dash."""
 
-URL_HEADERS = frozenset({"location", "content-location", "referer", "link", "refresh"})
+URL_HEADERS = frozenset(
+    """
+    location content-location operation-location referer refresh link :path x-original-url x-rewrite-url x-forwarded-uri
+    """.split()
+)
 """Header fields that hold URLs: these are masked as URLs."""
 
 PARAMETERS = frozenset(
@@ -43,7 +49,7 @@ PARAMETERS = frozenset(
     assertion code codeverifier password passwd pwd passphrase secret secretkey privatekey session sessionid jsessionid
     phpsessid sid jwt sig signature hmac credential credentials awsaccesskeyid xamzsignature xamzcredential
     xamzsecuritytoken xgoogsignature xgoogcredential securitytoken otp pin cvv cvc cardnumber ssn connectionstring
-    accountkey sas csrftoken csrf xsrftoken
+    accountkey sas csrftoken csrf xsrftoken apitoken sessiontoken accesskey subscriptionkey
     """.split()
 )
 """Query parameters whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
@@ -54,37 +60,60 @@ PARAMETER_PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "pri
 LONGEST_TEXT = 16 * 1024
 """Characters of one value that are looked through; what comes after them is not shown."""
 
+DEEPEST = 2
+"""A URL or form within a URL is looked into, and one within that; what holds a third one is masked."""
+
 # Known formats of tokens. Each has strings one of which must be in the text for the pattern to be tried at all, and begins
-# where no word goes on, so that a run of characters is read once: every pattern is linear. The group, if any, stays.
+# where no word goes on (an escape such as `\n` or `%3D` before it is no part of a word), so that a run of characters is
+# read once: every pattern is linear. The group, if any, stays.
+_ESCAPED = r"(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})"
+_WORD = rf"(?:(?<!\w)|{_ESCAPED})"
+_NAME = rf"(?:(?<![\w-])|{_ESCAPED})"
 _TOKENS = tuple(
-    (gates.split(), re.compile(pattern, re.ASCII))
+    (gates.split(" | "), re.compile(pattern, re.ASCII | re.DOTALL))
     for gates, pattern in (
-        ("eyJ", r"(?<![\w-])eyJ[\w-]{5,}\.eyJ[\w-]{5,}(?:\.[\w-]*)?"),
-        ("ghp_ gho_ ghu_ ghs_ ghr_ github_pat_", r"(?<!\w)(?:gh[pousr]_|github_pat_)\w{16,}"),
+        ("eyJ", _NAME + r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"),  # a JWT, signed or encrypted, or what else is signed like one
+        ("ghp_ | gho_ | ghu_ | ghs_ | ghr_ | github_pat_", _WORD + r"(?:gh[pousr]_|github_pat_)\w{16,}"),
         (
-            "glpat- gldt- glft- glsoat- glrt- glcbt- glimt- glptt- glagent- gloas-",
-            r"(?<!\w)gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-[\w.-]{16,}",
+            "glpat- | gldt- | glft- | glsoat- | glrt- | glcbt- | glimt- | glptt- | glagent- | gloas-",
+            _WORD + r"gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-[\w.-]{16,}",
         ),
-        ("AKIA ASIA ABIA ACCA", r"(?<!\w)(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?!\w)"),
-        ("xox xapp-", r"(?<!\w)(?:xox[abeoprs]-|xapp-)[\w-]{8,}"),
-        ("hooks.slack.com", r"(hooks\.slack\.com/services/)[\w/]+"),
-        ("sk-", r"(?<![\w-])sk-[\w-]{16,}"),
-        ("_live_ _test_ whsec_", r"(?<!\w)(?:(?:sk|rk|pk)_(?:live|test)_|whsec_)\w{8,}"),
-        ("AIza", r"(?<![\w-])AIza[\w-]{35}"),
-        ("ya29. GOCSPX-", r"(?<![\w-])(?:ya29\.|GOCSPX-)[\w-]{8,}"),
-        ("npm_ hf_", r"(?<!\w)(?:npm|hf)_\w{16,}"),
-        ("pypi-", r"(?<![\w-])pypi-[\w-]{16,}"),
-        ("SG.", r"(?<![\w-])SG\.[\w-]{8,}\.[\w-]{8,}"),
-        ("AC SK", r"(?<!\w)(?:AC|SK)[0-9a-f]{32}(?!\w)"),
-        (":AA", r"(?<!\d)\d{8,10}:AA[\w-]{33}"),
-        (
-            "earer asic EARER ASIC",
-            r"(?<!\w)((?:[Bb]earer|BEARER|[Bb]asic|BASIC)[ \t]{1,8})[A-Za-z0-9._~+/=-]{8,}",
-        ),
-        ("@", r"(://)[^\s/?#<>\"']{1,512}@"),
+        ("AKIA | ASIA | ABIA | ACCA", _WORD + r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?!\w)"),
+        ("xox | xapp-", _WORD + r"(?:(?:xox[a-ceoprs]|xapp)-[\w-]{8,}|xoxd-[\w%+/=-]{8,})"),
+        ("hooks.slack.com", r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s?#<>\"']+"),
+        ("/api/", r"(discord(?:app)?\.com/api/(?:v\d{1,3}/)?webhooks/\d{1,20}/)[^\s/?#<>\"']+"),
+        ("sk-", _NAME + r"sk-[\w-]{16,}"),
+        ("_live_ | _test_", _WORD + r"(?:sk|rk|pk)_(?:live|test)_\w{8,}"),
+        ("whsec_", _WORD + r"whsec_\w[\w+/=]{7,}"),
+        ("AIza", _NAME + r"AIza[\w-]{35,}"),
+        ("ya29. | GOCSPX-", _NAME + r"(?:ya29\.[\w.-]{8,}|GOCSPX-[\w-]{8,})"),
+        ("npm_ | hf_", _WORD + r"(?:npm|hf)_[A-Za-z0-9]{30,}"),
+        ("pypi-", _NAME + r"pypi-AgE[\w-]{16,}"),
+        ("SG.", _NAME + r"SG\.[\w-]{8,}\.[\w-]{8,}"),
+        ("AC | SK", _WORD + r"(?:AC|SK)[0-9a-f]{32}(?!\w)"),
+        (":AA", r"(?<!\d)\d{8,10}:AA[\w-]{33,}"),
+        ("earer | EARER", r"(?<!\w)((?:[Bb]earer|BEARER)[ \t]+)(?!authenti|authori[sz])[\w.~+/=-]{8,}"),
+        ("asic | ASIC", r"(?<!\w)((?:[Bb]asic|BASIC)[ \t]+)(?![a-z]+(?![\w.~+/=-]))[\w.~+/=-]{8,}"),  # "basic knowledge"
+        # To its end or, without one, to that of the text; read once either way.
+        ("-----BEGIN ", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)"),
     )
 )
-_PEM_BEGIN, _PEM_END = "-----BEGIN ", "-----END "
+_USERINFO = re.compile(r"(://)[^\s/?#<>\"]+@")
+# At the head of a URL. What follows a colon and is no port is a password, even with a `/`, `?` or `#` that should be encoded.
+_HEAD_USERINFO = re.compile(
+    r"((?:[a-z][a-z0-9+.-]*:)?//)(?:[^/?#]+|[^/?#:@\[]*:(?!\d*(?:[/?#]|$)).*)@", re.ASCII | re.IGNORECASE | re.DOTALL
+)
+_BARE_USERINFO = re.compile(r"\A(?!mailto:)[^\s/?#:@]+:[^\s/?#@]*@", re.IGNORECASE)  # user:password@host, without a scheme
+_URL = re.compile(r"//[^\s<>\"]*[^\s<>\"'`.,:;!)\]}]")  # in a text, without the punctuation after it
+_DECODABLE = re.compile(r"[=%+]")
+_PATH_PIECE = re.compile(r"[^/;&]+")
+_QUERY_PIECE = re.compile(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may separate, or be part of a value
+_NESTED = re.compile(r"[=@?]|%[0-9A-Fa-f]{2}")  # there may be a URL or a form in it
+_MASKED = re.compile(r"REDACTED|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # in a URL, before the text around it is looked through
+_NAME_PARTS = re.compile(r"[^\w.\- ]+")
+# What is too long is cut after one of these: half a secret may look like none.
+_WORD_ENDS = ' \t\r\n<>"'
+_PIECE_ENDS = "&;/?#"
 _HASH_KEY = os.urandom(16)
 _SEPARATORS = str.maketrans("", "", "-_. ")
 
@@ -112,22 +141,23 @@ class Redactor:
         if mask_style not in ("full", "partial", "hash"):
             raise ValueError(refusal("mask_style", mask_style, '"full", "partial" or "hash"'))
         self.mask_style = mask_style
-        self._headers = frozenset(name.lower() for name in _names("headers", headers)) | (HEADERS if defaults else set())
+        flag("defaults", defaults)
+        self._headers = frozenset(map(_dashed, _names("headers", headers))) | (HEADERS if defaults else set())
         self._endings = HEADER_ENDINGS if defaults else ()
-        self._parameters = frozenset(map(_plain, _names("query_params", query_params)))
+        self._parameters = frozenset(map(_plain, _names("query_params", query_params))) - {""}
         self._parameters |= PARAMETERS if defaults else set()
         self._parts = PARAMETER_PARTS if defaults else ()
         self._tokens = _TOKENS if defaults else ()
-        self._defaults = defaults
         self._patterns = tuple(_compiled(pattern) for pattern in _names("patterns", patterns))
 
     def header(self, name: str, value: str) -> str:
         """The value of a header field as it may be shown."""
-        name = name.lower()
-        if name in self._headers or name.endswith(self._endings):
+        name = _dashed(name)
+        if name in self._headers or f"-{name}".endswith(self._endings):
             return self._mask(value)
-        if name == "link" or name == "refresh":
-            return self.text(re.sub(r"[^<>=;,\s][^<>\s]*", lambda match: self.url(match[0]), value[:LONGEST_TEXT]))
+        if name == "link":
+            head, cut = _shortened(value, _PIECE_ENDS)
+            return re.sub(r"[^<>]+", lambda match: self._url(match[0]), head) + cut
         return self.url(value) if name in URL_HEADERS else self.text(value)
 
     def headers(self, items: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -136,77 +166,68 @@ class Redactor:
 
     def url(self, url: str) -> str:
         """A URL, whole or relative, as it may be shown: no userinfo, and no secret in path, query or fragment."""
-        return self._url(url[:LONGEST_TEXT], nested=0) + _cut(url)
+        head, cut = _shortened(url, _PIECE_ENDS)
+        return self._url(_BARE_USERINFO.sub("REDACTED@", head)) + cut
 
     def text(self, text: str) -> str:
-        """Any text as it may be shown: without what looks like a token, a private key or a password in a URL."""
-        return self._scan(text[:LONGEST_TEXT], in_url=False) + _cut(text)
+        """Any text as it may be shown: without what looks like a token or a private key, its URLs as `url` shows them."""
+        head, cut = _shortened(text, _WORD_ENDS)
+        if "//" in head:
+            head = _URL.sub(lambda match: self._url(match[0]), head)
+        return self._scan(head, in_url=False) + cut
 
     def secret_parameter(self, name: str) -> bool:
-        """The value of a query or form parameter of this name is a secret."""
-        plain = _plain(name)
-        return plain in self._parameters or any(part in plain for part in self._parts)
+        """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""
+        plains = [_plain(part) for part in (name, *_NAME_PARTS.split(name))]
+        return any(plain in self._parameters or any(part in plain for part in self._parts) for plain in plains)
 
     def __repr__(self) -> str:
         return f"Redactor(mask_style={self.mask_style!r})"
 
-    def _url(self, url: str, nested: int) -> str:
-        rest, hash_, fragment = url.partition("#")
-        rest, question, query = rest.partition("?")
-        scheme, slashes, rest = rest.partition("://") if "://" in rest else ("", "", rest)
-        authority, slash, path = rest.partition("/") if slashes else ("", "", rest)
-        _, userinfo, host = authority.rpartition("@")
-        located = self._scan(host + slash + path, in_url=True)
-        if "%" in located or ";" in located:
-            located = re.sub(r"[^/;]+", lambda match: self._piece(match[0], nested), located)
-        query = re.sub(r"[^&;]+", lambda match: self._piece(match[0], nested), query)
-        fragment = re.sub(r"[^&;]+", lambda match: self._piece(match[0], nested), fragment)
-        return scheme + slashes + (userinfo and "REDACTED@") + located + question + query + hash_ + fragment
+    def _url(self, url: str, depth: int = 0) -> str:
+        def masked(match: re.Match[str]) -> str:
+            return self._piece(match[0], depth)
 
-    def _piece(self, piece: str, nested: int) -> str:
-        """One `name=value`, or a part of a path."""
+        userinfo = _HEAD_USERINFO.match(url)
+        head, rest = (userinfo[1] + "REDACTED@", url[userinfo.end() :]) if userinfo else ("", url)
+        path = re.split(r"[?#]", rest, maxsplit=1)[0]
+        query = _QUERY_PIECE.sub(masked, rest[len(path) :])
+        if _DECODABLE.search(path):
+            path = _PATH_PIECE.sub(masked, path)
+        return self._scan(head + path + query, in_url=True)
+
+    def _piece(self, piece: str, depth: int) -> str:
+        """One `name=value`, or a part of a path. What only holds a secret is masked whole, whatever the style."""
         name, equals, value = piece.partition("=")
-        if equals and value and self.secret_parameter(unquote_plus(name)):
+        if value and self.secret_parameter(unquote_plus(name)):
             return f"{name}={self._mask(value, in_url=True)}"
-        plain = unquote_plus(value if equals else name)
-        shown = self._scan(plain, in_url=True)
-        if shown == plain and any(mark in plain for mark in "=@?"):  # a URL or a form within
-            shown = "" if nested == 2 else self._url(plain, nested + 1)
-        if shown == plain:
-            return piece
-        return name + equals + self._mask(value, in_url=True) if equals else self._mask(piece, in_url=True)
+        return equals.join("REDACTED" if self._hides(part, piece, depth) else part for part in (name, value))
+
+    def _hides(self, part: str, piece: str, depth: int) -> bool:
+        """There is a secret in this part of a piece that shows only when it is decoded, or read as a URL or form."""
+        plain = unquote_plus(part)
+        nested = _NESTED.search(plain) is not None
+        if plain == piece or (plain == part and not nested):
+            return False
+        return (nested and depth == DEEPEST) or self._url(plain, depth + 1) != plain
 
     def _scan(self, text: str, in_url: bool) -> str:
-        def masked(match: re.Match[str]) -> str:
+        def token(match: re.Match[str]) -> str:
             kept = match[1] if match.re.groups else ""
-            if match[0].endswith("@"):  # userinfo is masked whole, whatever the style
-                return f"{kept}REDACTED@"
-            return kept + self._mask(match[0][len(kept) :], in_url)
+            secret = match[0][len(kept) :]
+            return match[0] if _MASKED.fullmatch(secret) else kept + self._mask(secret, in_url)
+
+        def found(match: re.Match[str]) -> str:
+            return match[0] and self._mask(match[0], in_url)
 
         for gates, pattern in self._tokens:
             if any(gate in text for gate in gates):
-                text = pattern.sub(masked, text)
-        if self._defaults and _PEM_BEGIN in text:
-            text = self._without_keys(text)
+                text = pattern.sub(token, text)
+        if "@" in text:
+            text = _USERINFO.sub(r"\1REDACTED@", text)
         for pattern in self._patterns:
-            text = pattern.sub(lambda match: self._mask(match[0], in_url), text)
+            text = pattern.sub(found, text)
         return text
-
-    def _without_keys(self, text: str) -> str:
-        """No PEM private keys. Found by plain searches, which stay linear."""
-        shown, rest = "", text
-        while True:
-            before, begin, after = rest.partition(_PEM_BEGIN)
-            shown += before
-            if not begin:
-                return shown
-            label, _, body = after.partition("-----")
-            if "PRIVATE KEY" not in label[:64]:
-                shown, rest = shown + begin, after
-                continue
-            secret, end, rest = body.partition(_PEM_END)
-            shown += self._mask(secret)
-            rest = rest.partition("-----")[2] if end else ""
 
     def _mask(self, secret: str, in_url: bool = False) -> str:
         if self.mask_style == "partial" and len(secret) >= 16:
@@ -220,21 +241,35 @@ def _plain(name: str) -> str:
     return name.lower().translate(_SEPARATORS)
 
 
-def _cut(text: str) -> str:
-    return f"... ({len(text) - LONGEST_TEXT} more characters)" if len(text) > LONGEST_TEXT else ""
+def _dashed(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _shortened(text: str, ends: str) -> tuple[str, str]:
+    """What is looked through of a text, and what is said of the rest."""
+    if len(text) <= LONGEST_TEXT:
+        return text, ""
+    head = text[: max(text.rfind(end, 0, LONGEST_TEXT) for end in ends) + 1]
+    return head, f"... ({len(text) - len(head)} more characters)"
 
 
 def _names(setting: str, names: Iterable[str]) -> Collection[str]:
-    found = [] if isinstance(names, (str, bytes)) else list(names)
-    if isinstance(names, (str, bytes)) or not all(isinstance(name, str) for name in found):
-        raise TypeError(refusal(setting, names, "a list of strings"))
+    allowed = "a list of strings that are not empty"
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+        raise TypeError(refusal(setting, names, allowed))
+    found = list(names)
+    for name in found:
+        if not isinstance(name, str):
+            raise TypeError(refusal(setting, found, allowed))
+        if not name:
+            raise ValueError(refusal(setting, found, allowed))
     return found
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(refusal("patterns", pattern, f"regular expressions ({error})")) from None
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from .deadline import DeadlineLayer, WireDeadlineLayer
 from .layer import Call, Q, R
 from .retry import Backoff, RetryConfig, RetryLayer
 from .retry.rules import checked_backoff
@@ -28,11 +29,17 @@ def assemble(
     max_retries: int,
     retry_config: RetryConfig | None,
     backoff_strategy: Backoff | None,
+    total_timeout: float | None,
     raise_on_rate_limit: bool,
 ) -> tuple[Any, ...]:
     """The layers of the whole stack, outermost first."""
-    retry = RetryLayer(retry_rules(max_retries, retry_config, backoff_strategy))
-    return (RaiseOnRateLimit(), retry) if flag("raise_on_rate_limit", raise_on_rate_limit) else (retry,)
+    layers: list[Any] = [RaiseOnRateLimit()] if flag("raise_on_rate_limit", raise_on_rate_limit) else []
+    if total_timeout is not None:
+        layers.append(DeadlineLayer(total_timeout))
+    layers.append(RetryLayer(retry_rules(max_retries, retry_config, backoff_strategy)))
+    if total_timeout is not None:
+        layers.append(WireDeadlineLayer())
+    return tuple(layers)
 
 
 def retry_rules(max_retries: int, retry_config: RetryConfig | None, backoff_strategy: Backoff | None) -> RetryConfig:

@@ -3,8 +3,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import hypothesis
 import pytest
 from support import FakeClock, World
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a deadline is a timed assertion
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])

@@ -40,7 +40,7 @@ class Reply(NamedTuple):
         return "\r\n".join([*lines, "", ""]).encode() + (b"" if head_only else self.body)
 
 
-Answer = Union[Reply, Callable[[socket.socket], bool]]
+Answer = Union[Reply, Callable[[Any], bool]]
 """A function has the connection to itself, and says whether it goes on."""
 
 
@@ -133,7 +133,7 @@ class Server:
                     going_on = answer(connection)
 
     def _serve_h2(self, connection: socket.socket) -> None:
-        """One request after the other, without bodies; answers must be replies."""
+        """One request after the other, without bodies. An answer that is a function gets the `H2Connection` and the stream."""
         h2 = H2Connection(H2Configuration(client_side=False))
         h2.initiate_connection()
         connection.sendall(h2.data_to_send())
@@ -145,10 +145,15 @@ class Server:
                 if isinstance(event, RequestReceived):
                     fields = {name.decode(): value.decode() for name, value in event.headers or ()}
                     answer = self._receive(Received(fields[":method"], fields[":path"], list(fields.items()), b""))
-                    assert isinstance(answer, Reply)
                     assert event.stream_id is not None
-                    h2.send_headers(event.stream_id, [(":status", str(answer.status)), *answer.headers])
-                    h2.send_data(event.stream_id, answer.body, end_stream=True)
+                    if isinstance(answer, Reply):
+                        h2.send_headers(event.stream_id, [(":status", str(answer.status)), *answer.headers])
+                        h2.send_data(event.stream_id, answer.body, end_stream=True)
+                    elif not answer((h2, event.stream_id)):
+                        connection.sendall(h2.data_to_send())
+                        while connection.recv(65536):
+                            pass  # until the client has understood, and goes
+                        return
             connection.sendall(h2.data_to_send())
 
 

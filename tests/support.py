@@ -58,8 +58,8 @@ class FakeClock(Clock):
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A body that comes in chunks, maybe breaks off, and knows whether it was read and closed."""
 
-    def __init__(self, *chunks: bytes, error: Exception | None = None) -> None:
-        self.chunks, self.error = chunks, error
+    def __init__(self, *chunks: bytes, error: Exception | None = None, waits: bool = True) -> None:
+        self.chunks, self.error, self.waits = chunks, error, waits
         self.read = 0
         self.closed = 0
 
@@ -72,7 +72,8 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self:
-            await anyio.lowlevel.checkpoint()
+            if self.waits:
+                await anyio.lowlevel.checkpoint()
             yield chunk
 
     def close(self) -> None:

@@ -23,8 +23,9 @@ RULES = [
     "validation.py",
     "retry/rules.py",
     "retry/backoff.py",
+    "retry/budget.py",
 ]
-PURE = set("__future__ calendar collections copy dataclasses enum hashlib math os re time typing urllib".split())
+PURE = set("__future__ calendar collections copy dataclasses enum hashlib math os re threading time typing urllib".split())
 FEATURES = {"retry"}
 
 

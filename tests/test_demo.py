@@ -183,6 +183,17 @@ def test_server_follows_its_scripts() -> None:
     assert server.keys == {"/users": ["a", "b", "c"]}
 
 
+def test_server_breaks_as_told() -> None:
+    """No answer, a body cut short, silence: each is what its word says."""
+    patience = httpx.Timeout(5, read=0.1)
+    script = {"/bad": "drop cut hang 200"}
+    with demo.FlakyServer(script) as server, httpx.Client(base_url=server.url, trust_env=False, timeout=patience) as client:
+        for error in (httpx.RemoteProtocolError, httpx.RemoteProtocolError, httpx.ReadTimeout):
+            with pytest.raises(error):
+                client.get("/bad")
+        assert client.get("/bad").status_code == 200
+
+
 def test_server_survives_a_client_that_hangs_up(capfd: pytest.CaptureFixture[str]) -> None:
     """A connection that is reset is not worth a traceback."""
     with demo.FlakyServer({}) as server:

@@ -27,6 +27,13 @@ EXPECTED = {
         r"^Your own client: 200, requests sent: 3$",
         r"^A library's client: \{'path': '/balance', 'request': 3\}$",
     ),
+    "hostile_server.py": (
+        r"^GET, which does no harm twice: 200, requests at the server: 3$",
+        r"^POST: RemoteProtocolError, requests at the server: 1\n  attempt 1: \w+, no retry \(POST is not idempotent",
+        r"^POST with a key: 201, requests at the server: 2$",
+        r"^Half a second in all: DeadlineExceeded, requests at the server: 1$",
+        r"^A server that fails everything: 50 calls, [67][0-9] requests, not 150$",
+    ),
     "quickstart.py": (
         r"^  attempt 2: 429, waited [0-9.]+ s \(Retry-After\)$",
         r"^GET /search: refused, requests sent: 1, retry after: 3600.0 s$",

@@ -16,9 +16,9 @@ import ratewise.exceptions
 import ratewise.retry
 
 NAMES = """
-AsyncLayerTransport AsyncRateWiseClient AsyncRateWiseTransport AsyncRetryTransport Attempt Call ClientStats Clock Exchange
-ExponentialBackoff Failure Layer LayerTransport RateLimitExceeded RateWiseClient RateWiseError RateWiseTransport Redactor
-RetryConfig RetryDecision RetryLayer RetryTransport TooManyRequests Waiter Watcher exchange_of options
+AsyncLayerTransport AsyncRateWiseClient AsyncRateWiseTransport AsyncRetryTransport Attempt Call ClientStats Clock DeadlineExceeded
+Exchange ExponentialBackoff Failure Layer LayerTransport RateLimitExceeded RateWiseClient RateWiseError RateWiseTransport Redactor
+RetryBudget RetryConfig RetryDecision RetryLayer RetryTransport TooManyRequests Waiter Watcher exchange_of options
 """.split()
 
 
@@ -32,6 +32,7 @@ def test_public_names() -> None:
         "Backoff",
         "ExponentialBackoff",
         "Outcome",
+        "RetryBudget",
         "RetryConfig",
         "RetryDecision",
         "RetryLayer",
@@ -57,12 +58,12 @@ def test_everything_public_is_documented() -> None:
                     assert inspect.getdoc(value), f"{name}.{method}"
 
 
-@pytest.mark.parametrize("kind", [ratewise.RateLimitExceeded, ratewise.TooManyRequests])
+@pytest.mark.parametrize("kind", [ratewise.RateLimitExceeded, ratewise.TooManyRequests, ratewise.DeadlineExceeded])
 def test_errors_are_ours_and_httpxs(kind: type[Exception]) -> None:
     """One `except` of either side catches them."""
     assert issubclass(kind, httpx.HTTPError)
     assert issubclass(kind, ratewise.RateWiseError)
-    assert issubclass(kind, ratewise.exceptions.RateLimitExceeded)
+    assert issubclass(kind, (ratewise.exceptions.RateLimitExceeded, ratewise.exceptions.DeadlineExceeded))
 
 
 def test_clients_take_every_keyword_of_httpx() -> None:

@@ -14,7 +14,7 @@ from support import Body, FakeClock, Scripted, World, response
 
 from ratewise import ExponentialBackoff, RateWiseError, RetryConfig, RetryDecision, RetryLayer, options
 
-PLAIN = RetryConfig(jitter=False)
+PLAIN = RetryConfig(jitter=False, budget=False)
 
 
 def limited(seconds: str = "5", status: int = 429) -> httpx.Response:
@@ -258,7 +258,11 @@ async def test_what_can_be_read_once_is_sent_once(world: World, clock: FakeClock
         def __aiter__(self) -> Any:
             return achunks()
 
-    sync = [{"content": chunks()}, {"content": iter([b"abc"])}, {"content": Unseekable(b"abc")}]
+    class Pipe(io.BytesIO):
+        def tell(self) -> int:
+            raise OSError("illegal seek")
+
+    sync = [{"content": chunks()}, {"content": iter([b"abc"])}, {"content": Unseekable(b"abc")}, {"content": Pipe(b"abc")}]
     asynchronous = [{"content": achunks()}, {"content": File()}]
     for body in [{"stream": Foreign(b"abc")}, *(sync if world.is_sync else asynchronous)]:
         wire = Scripted(response(503, body=b"original"))
@@ -477,3 +481,30 @@ async def test_raising_on_a_last_429(world: World, clock: FakeClock) -> None:
     assert last.request.url == "https://api.example.com/"
     result = await world.send(world.RateWiseTransport(Scripted(200), raise_on_rate_limit=True, clock=clock))
     assert result.status_code == 200
+
+
+# -- HTTP/2
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        ("<StreamReset stream_id:1, error_code:7, remote_reset:True>", True),
+        ("<StreamReset stream_id:13, error_code:ErrorCodes.REFUSED_STREAM, remote_reset:True>", True),
+        ("<StreamReset stream_id:7, error_code:8, remote_reset:True>", False),
+        ("<StreamReset stream_id:7, error_code:77, remote_reset:True>", False),
+        ("<StreamReset stream_id:1, error_code:7, remote_reset:False>", False),
+        ("<ConnectionTerminated error_code:0, last_stream_id:0, additional_data:None>", True),
+        ("<ConnectionTerminated error_code:ErrorCodes.NO_ERROR, last_stream_id:0, additional_data:None>", True),
+        ("<ConnectionTerminated error_code:11, last_stream_id:0, additional_data:too_many_pings>", True),
+        ("<ConnectionTerminated error_code:0, last_stream_id:3, additional_data:None>", False),
+        ("<ConnectionTerminated error_code:0, last_stream_id:01, additional_data:None>", False),
+        ("Server disconnected without sending a response.", False),
+        ("", False),
+    ],
+)
+def test_what_http2_proves(message: str, refused: bool) -> None:
+    """Only the words that httpcore has from h2 for REFUSED_STREAM, and for a GOAWAY before the first stream."""
+    from ratewise.failure import http2_refused
+
+    assert http2_refused(message) is refused

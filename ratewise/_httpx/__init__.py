@@ -1,7 +1,7 @@
 """The flavour for httpx. The files of this folder are the only ones that import httpx, and contain no decisions."""
 
 from .clients import AsyncRateWiseClient, RateWiseClient
-from .errors import RateLimitExceeded, TooManyRequests
+from .errors import DeadlineExceeded, RateLimitExceeded, TooManyRequests
 from .transports import (
     AsyncLayerTransport,
     AsyncRateWiseTransport,
@@ -16,6 +16,7 @@ __all__ = [
     "AsyncRateWiseClient",
     "AsyncRateWiseTransport",
     "AsyncRetryTransport",
+    "DeadlineExceeded",
     "LayerTransport",
     "RateLimitExceeded",
     "RateWiseClient",

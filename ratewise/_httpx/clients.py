@@ -72,6 +72,7 @@ class _Client:
         max_retries: int,
         retry_config: RetryConfig | None,
         backoff_strategy: Backoff | None,
+        total_timeout: float | None,
         raise_on_rate_limit: bool,
     ) -> tuple[Layer[Any, Any], ...]:
         """The layers. They leave a last 429 to `send`, so that hooks and cookies see it as on a plain client."""
@@ -82,6 +83,7 @@ class _Client:
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
+            total_timeout=total_timeout,
             raise_on_rate_limit=False,
         )
 
@@ -127,6 +129,8 @@ class RateWiseClient(_Client, httpx.Client):
       `backoff_strategy` replaces the backoff in them.
     - `timeout`: seconds above 0 for each step of each attempt, None for no limit, or an `httpx.Timeout`.
       `connect_timeout`: the same for connecting, where `timeout` is no `httpx.Timeout`; the shorter of the two counts.
+    - `total_timeout`: seconds above 0 for a whole call: its waits, attempts, redirects and body. Then `DeadlineExceeded`. None
+      for no limit.
     - `verify_ssl`, `default_headers`: other names for httpx's `verify` and `headers`.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
     - All keywords of `httpx.Client`, with its meaning. A `transport` or `mounts` of yours are put below the stack.
@@ -140,6 +144,7 @@ class RateWiseClient(_Client, httpx.Client):
         *,
         max_retries: int = 3,
         timeout: TimeoutTypes = 30.0,
+        total_timeout: float | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
         backoff_strategy: Backoff | None = None,
         retry_config: RetryConfig | None = None,
@@ -149,7 +154,7 @@ class RateWiseClient(_Client, httpx.Client):
         clock: Clock | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        layers = self._set_up(max_retries, retry_config, backoff_strategy, raise_on_rate_limit)
+        layers = self._set_up(max_retries, retry_config, backoff_strategy, total_timeout, raise_on_rate_limit)
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
         self._transport = outermost = LayerTransport(self._transport, *layers, clock=clock)
         self._http = outermost._http
@@ -187,6 +192,7 @@ class AsyncRateWiseClient(_Client, httpx.AsyncClient):
         *,
         max_retries: int = 3,
         timeout: TimeoutTypes = 30.0,
+        total_timeout: float | None = None,
         connect_timeout: float | None = CONNECT_TIMEOUT,
         backoff_strategy: Backoff | None = None,
         retry_config: RetryConfig | None = None,
@@ -196,7 +202,7 @@ class AsyncRateWiseClient(_Client, httpx.AsyncClient):
         clock: Clock | None = None,
         **options: Unpack[AsyncClientOptions],
     ) -> None:
-        layers = self._set_up(max_retries, retry_config, backoff_strategy, raise_on_rate_limit)
+        layers = self._set_up(max_retries, retry_config, backoff_strategy, total_timeout, raise_on_rate_limit)
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
         self._transport = outermost = AsyncLayerTransport(self._transport, *layers, clock=clock)
         self._http = outermost._http

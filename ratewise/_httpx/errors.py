@@ -50,3 +50,16 @@ class TooManyRequests(RateLimitExceeded, httpx.HTTPStatusError):
         )
         self.ratewise = exchange
         response.request = request
+
+
+class DeadlineExceeded(exceptions.DeadlineExceeded, httpx.TimeoutException):
+    """The call was not done within its `total_timeout`."""
+
+    def __init__(self, request: httpx.Request, exchange: Exchange) -> None:
+        history = "; ".join(map(str, exchange.history)) or "no attempt had failed"
+        message = (
+            f"total_timeout is over for {request.method} {REDACTOR.url(str(request.url))} ({exchange.attempts} sent; {history})"
+        )
+        httpx.TimeoutException.__init__(self, message, request=request)
+        self.ratewise = exchange
+        self.attempts = exchange.attempts

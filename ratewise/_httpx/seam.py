@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from functools import partial
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import httpx
 
 from ..background import Background
 from ..exchange import Exchange
-from ..failure import Failure
-from ..layer import Watcher, step, via_async, via_sync
-from .errors import TooManyRequests
+from ..failure import Failure, http2_refused
+from ..layer import Pace, Watcher, step, via_async, via_sync
+from .bodies import Body, Buffer, end, in_memory, passing, rewinder, unreadable
+from .errors import DeadlineExceeded, TooManyRequests
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -41,111 +43,17 @@ def _distrusted(error: BaseException) -> bool:
     return cause is not None
 
 
-class _Tap(httpx.SyncByteStream, httpx.AsyncByteStream, AsyncIterator[bytes]):
-    """A body that passes by its watchers. The world in which it is read decides which half runs."""
-
-    def __init__(self, stream: Any, watcher: Watcher) -> None:
-        self._stream = stream
-        self.watchers = [watcher]
-        self._chunks: Any = None
-        self._released = self._reported = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        for data in self._stream:
-            self._chunk(data)
-            yield data
-        self._release()
-        for watcher in self.watchers:
-            step(watcher.complete())
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        # No generator: one that its reader leaves half read would end when the garbage collector comes by.
-        self._chunks = self._stream.__aiter__()
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            data: bytes = await self._chunks.__anext__()
-        except StopAsyncIteration:
-            await self._arelease()
-            for watcher in self.watchers:
-                await watcher.complete()
-            raise
-        self._chunk(data)
-        return data
-
-    def close(self) -> None:
-        try:
-            self._release()
-        finally:
-            self._report()
-
-    async def aclose(self) -> None:
-        try:
-            await self._arelease()
-        finally:
-            self._report()
-
-    def _chunk(self, data: bytes) -> None:
-        for watcher in self.watchers:
-            watcher.chunk(data)
-
-    def _release(self) -> None:
-        if not self._released:
-            self._released = True
-            self._stream.close()
-
-    async def _arelease(self) -> None:
-        if not self._released:
-            self._released = True
-            try:
-                await _aclose(self._chunks)
-            finally:
-                await self._stream.aclose()
-
-    def _report(self) -> None:
-        if not self._reported:
-            self._reported = True
-            for watcher in self.watchers:
-                watcher.closed()
-
-
-async def _aclose(chunks: AsyncIterator[bytes] | None) -> None:
-    """End an iteration now, and not when the garbage collector comes by."""
-    close = getattr(chunks, "aclose", None)
-    if close is not None:
-        await close()
-
-
 DRAIN = 64 * 1024
 """Bytes of a discarded body that are read at most, so that its connection can be used again."""
 
 
-def _nothing() -> None:
-    """What a body in memory needs before it is sent again."""
+DRAIN_WITHIN = 1.0
+"""Seconds that this may take."""
 
 
-def _rewinder(stream: Any) -> Callable[[], object] | None:
-    if not type(stream).__module__.startswith(f"{httpx.__name__}."):
-        return None  # a stream class of the user's own: nothing says that it can be read twice
-    if hasattr(stream, "fields"):  # multipart: httpx rewinds each file itself, where it can
-        files = [field.file for field in stream.fields if hasattr(field, "file")]
-        return _nothing if all(isinstance(file, (str, bytes)) or _position(file) is not None for file in files) else None
-    source: Any = getattr(stream, "_stream", None)
-    if hasattr(source, "aread") or (hasattr(source, "read") and hasattr(source, "__aiter__")):
-        return None  # an asynchronous file: it can be brought back only by awaiting
-    if hasattr(source, "read"):
-        position = _position(source)
-        return None if position is None else partial(source.seek, position)
-    return None if source is None or isinstance(source, (Iterator, AsyncIterator)) else _nothing
-
-
-def _position(file: Any) -> int | None:
-    """Where a file stands, None if it cannot be brought back there."""
-    try:
-        return cast(int, file.tell()) if getattr(file, "seekable", lambda: True)() else None
-    except (AttributeError, OSError, ValueError):
-        return None
+def _too_long(response: httpx.Response) -> bool:
+    length = response.headers.get("content-length", "")
+    return length.isdecimal() and int(length) > DRAIN
 
 
 class _Flavour:
@@ -162,29 +70,58 @@ class _Flavour:
                 hopeless = kind is httpx.ConnectError and _distrusted(error)
                 hopeless = hopeless or (kind is httpx.ProxyError and str(error).startswith("407"))
                 return Failure.IMPOSSIBLE if hopeless else failure
-        return Failure.BROKEN
+        return Failure.REFUSED if http2_refused(str(error)) else Failure.BROKEN
 
     def with_header(self, request: httpx.Request, name: str, value: str) -> httpx.Request:
         headers = [*request.headers.raw, (name.encode("ascii"), value.encode("ascii"))]
         return httpx.Request(request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions)
 
     def rewinder(self, request: httpx.Request) -> Callable[[], object] | None:
-        return _nothing if type(request.stream) is httpx.ByteStream else _rewinder(request.stream)
+        return rewinder(request.stream)
+
+    def with_timeout(self, request: httpx.Request, seconds: float) -> httpx.Request:
+        given = request.extensions.get("timeout", {})
+        timeout = {name: min(given.get(name) or seconds, seconds) for name in ("connect", "read", "write", "pool")}
+        return httpx.Request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "timeout": timeout},
+        )
 
     def tap(self, response: httpx.Response, watcher: Watcher) -> httpx.Response:
-        stream = response.stream
-        if type(stream) is _Tap:
-            stream.watchers.append(watcher)
+        if unreadable(response):
+            watcher.closed()
             return response
-        if response.status_code == 101 or (response.is_stream_consumed and type(stream) is not httpx.ByteStream):
-            watcher.closed()  # an upgraded connection is no body, and a body already read passes nobody
-            return response
-        return httpx.Response(
-            response.status_code,
-            headers=response.headers.raw,
-            stream=_Tap(stream, watcher),
-            extensions=response.extensions,
-        )
+        response = passing(response)
+        cast(Body, response.stream).watchers.append(watcher)
+        return response
+
+    def pace(self, response: httpx.Response, pace: Pace) -> httpx.Response:
+        if not unreadable(response):
+            response = passing(response)
+            cast(Body, response.stream).pace = pace
+        return response
+
+    def deadline_exceeded(self, request: httpx.Request) -> Exception:
+        return DeadlineExceeded(request, Exchange.of(request.extensions))
+
+
+@contextmanager
+def _hurried(request: httpx.Request | None) -> Iterator[float]:
+    """Until when the rest of a body is read; meanwhile no step of it may take longer than that.
+
+    httpcore reads the time-out of a body from the extensions when the body is first read. They are a dict of the call's own.
+    """
+    timeout = None if request is None else request.extensions.get("timeout")
+    if request is not None and timeout is not None:
+        request.extensions["timeout"] = {**timeout, "read": min(timeout.get("read") or DRAIN_WITHIN, DRAIN_WITHIN)}
+    try:
+        yield time.monotonic() + DRAIN_WITHIN
+    finally:
+        if request is not None and timeout is not None:
+            request.extensions["timeout"] = timeout
 
 
 class SyncFlavour(_Flavour):
@@ -193,14 +130,24 @@ class SyncFlavour(_Flavour):
     ) -> Awaitable[T]:
         return via_sync(sync, asynchronous, *args, **kwargs)
 
-    async def close(self, response: httpx.Response) -> None:
+    async def buffer(self, response: httpx.Response) -> None:
+        if not in_memory(response):
+            stream = cast(httpx.SyncByteStream, response.stream)
+            try:
+                data = b"".join(stream)
+            finally:
+                stream.close()
+            response.stream = Buffer(data)
+
+    async def close(self, response: httpx.Response, request: httpx.Request | None = None) -> None:
         try:
-            if not response.is_closed:
-                left = DRAIN
-                for data in cast(httpx.SyncByteStream, response.stream):
-                    left -= len(data)
-                    if left < 0:
-                        break
+            if not (response.is_closed or _too_long(response)):
+                with _hurried(request) as end:
+                    left = DRAIN
+                    for data in cast(httpx.SyncByteStream, response.stream):
+                        left -= len(data)
+                        if left < 0 or time.monotonic() > end:
+                            break
         except httpx.TransportError:
             pass  # it is thrown away anyway
         finally:
@@ -223,18 +170,36 @@ class AsyncFlavour(_Flavour):
     ) -> Awaitable[T]:
         return via_async(sync, asynchronous, *args, **kwargs)
 
-    async def close(self, response: httpx.Response) -> None:
+    async def buffer(self, response: httpx.Response) -> None:
+        if not in_memory(response):
+            stream = cast(httpx.AsyncByteStream, response.stream)
+            chunks = stream.__aiter__()
+            try:
+                data = b"".join([chunk async for chunk in chunks])
+            finally:
+                try:
+                    await end(chunks)
+                finally:
+                    await stream.aclose()
+            response.stream = Buffer(data)
+
+    async def close(self, response: httpx.Response, request: httpx.Request | None = None) -> None:
+        import anyio
+
         try:
-            if not response.is_closed:
+            if not (response.is_closed or _too_long(response)):
                 left = DRAIN
                 stream = cast(httpx.AsyncByteStream, response.stream).__aiter__()
                 try:
-                    async for data in stream:
-                        left -= len(data)
-                        if left < 0:
-                            break
+                    with anyio.move_on_after(DRAIN_WITHIN) as scope:
+                        async for data in stream:
+                            left -= len(data)
+                            if left < -DRAIN:
+                                break  # it never waits: nothing can end it from within
+                            if left < 0:
+                                scope.cancel()  # ends httpcore's generators at their next step; `break` leaves them half read
                 finally:
-                    await _aclose(stream)
+                    await end(stream)
         except httpx.TransportError:
             pass  # it is thrown away anyway
         finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from ..cancellation import steady
 from ..clock import Clock
 from ..layer import Call, Layer, compose, step
 from ..retry import Backoff, RetryConfig, RetryLayer
@@ -134,7 +135,7 @@ class AsyncLayerTransport(_Chain, httpx.AsyncBaseTransport):
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._send(request)
+        return await steady(self._send(request))
 
     async def aclose(self) -> None:
         try:
@@ -187,6 +188,7 @@ class RateWiseTransport(LayerTransport):
       `cert`, `http1`, `http2`, `limits`, `proxy`, ...): a client that is given a transport ignores those of its own.
     - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
       `backoff_strategy` replaces the backoff in them.
+    - `total_timeout`: seconds above 0 for a whole request: its waits, attempts and body. Then `DeadlineExceeded`.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
@@ -199,6 +201,7 @@ class RateWiseTransport(LayerTransport):
         max_retries: int = 3,
         retry_config: RetryConfig | None = None,
         backoff_strategy: Backoff | None = None,
+        total_timeout: float | None = None,
         raise_on_rate_limit: bool = False,
         clock: Clock | None = None,
         **options: Unpack[TransportOptions],
@@ -207,6 +210,7 @@ class RateWiseTransport(LayerTransport):
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
+            total_timeout=total_timeout,
             raise_on_rate_limit=raise_on_rate_limit,
         )
         super().__init__(_given_or_new(transport, httpx.HTTPTransport, options), *layers, clock=clock)
@@ -222,6 +226,7 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
         max_retries: int = 3,
         retry_config: RetryConfig | None = None,
         backoff_strategy: Backoff | None = None,
+        total_timeout: float | None = None,
         raise_on_rate_limit: bool = False,
         clock: Clock | None = None,
         **options: Unpack[TransportOptions],
@@ -230,6 +235,7 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
+            total_timeout=total_timeout,
             raise_on_rate_limit=raise_on_rate_limit,
         )
         super().__init__(_given_or_new(transport, httpx.AsyncHTTPTransport, options), *layers, clock=clock)

@@ -53,9 +53,9 @@ class ExponentialBackoff:
         if self.jitter == "decorrelated":
             low = min(self.initial_delay, self.max_delay)
             high = min(3 * max(previous, self.initial_delay), self.max_delay)
-            return low + uniform * max(0.0, high - low)
+            return min(low + uniform * (high - low), high)  # rounding may lead above it
         try:
-            grown = self.initial_delay * self.multiplier ** (attempt - 1)
+            grown = self.initial_delay * float(self.multiplier) ** (attempt - 1)  # an int would grow without end
         except OverflowError:
             grown = self.max_delay if self.initial_delay else 0.0
         delay = min(grown, self.max_delay)
@@ -63,4 +63,4 @@ class ExponentialBackoff:
             return delay * (1 + self.jitter_ratio * (2 * uniform - 1))
         if self.jitter == "full":
             return delay * uniform
-        return delay * (1 + uniform) / 2 if self.jitter == "equal" else delay
+        return delay * ((1 + uniform) / 2) if self.jitter == "equal" else delay

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from typing import Any, Callable
 
 from ..exceptions import RateWiseError
 from ..exchange import KEY, Attempt, Exchange
-from ..layer import Call, Q, R
+from ..layer import Call, Q, R, RequestLike
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
 from .rules import Outcome, RetryConfig, Verdict
@@ -39,6 +40,8 @@ class RetryLayer:
         exchange = request.extensions.get(KEY)
         if type(exchange) is not Exchange:
             exchange = Exchange.of(request.extensions)
+        if config.budget is not None:
+            config.budget.deposit(_origin(request), call.clock.monotonic())
         rewind = call.http.rewinder(request)
         if exchange.idempotency_key or config.idempotency_key:
             request = self._keyed(request, exchange, call)
@@ -47,6 +50,11 @@ class RetryLayer:
             exchange.attempts += 1
             try:
                 response = await call.send(request)
+                if response.status_code not in config.statuses:
+                    if not exchange.streamed:
+                        await call.http.buffer(response)  # so that a body that breaks off is a failure of this attempt
+                    if config.decide is None:
+                        return response
             except RateWiseError:
                 raise
             except call.http.TransportError as error:
@@ -55,16 +63,14 @@ class RetryLayer:
                     _annotate(error, request, exchange)
                     raise
             else:
-                if response.status_code not in config.statuses and config.decide is None:
-                    return response
                 try:
                     verdict = self._judge(request, response, None, attempt, waited, rewind, exchange, call)
                     if verdict.wait is None or rewind is None:
                         return response
                 except BaseException:  # out of the user's own functions
-                    await call.close(response)
+                    await call.close(response, request)
                     raise
-                await call.close(response)
+                await call.close(response, request)
             await call.sleep(verdict.wait)
             rewind()
             attempt, waited = attempt + 1, verdict.wait
@@ -109,7 +115,10 @@ class RetryLayer:
             now=call.clock.time(),
             previous=waited,
             uniform=self._uniform(),
+            left=math.inf if exchange.deadline is None else exchange.deadline - call.clock.monotonic(),
         )
+        if verdict.wait is not None and not self._affordable(request, outcome, call):
+            verdict = verdict._replace(wait=None, reason="so much fails there that the retry budget is used up")
         exchange.retry_after = verdict.retry_after
         if verdict.wait is not None or error is not None or outcome.status in config.statuses:
             exchange.record(Attempt(exchange.attempts, told, verdict.wait, verdict.reason))
@@ -126,10 +135,22 @@ class RetryLayer:
             )
         return verdict
 
+    def _affordable(self, request: Q, outcome: Outcome, call: Call[Q, R]) -> bool:
+        """Within the budget, and paid for. What was never sent is no load on the server, and free."""
+        budget, failure = self.config.budget, outcome.failure
+        if budget is None or (failure is not None and failure.never_sent):
+            return True
+        return budget.withdraw(_origin(request), call.clock.monotonic())
+
+
+def _origin(request: RequestLike) -> tuple[str, str, int | None]:
+    url = request.url
+    return url.scheme, url.host, url.port
+
 
 def _annotate(error: Exception, request: Any, exchange: Exchange) -> None:
     """Tell the history with the traceback, where this Python can (3.11, PEP 678)."""
     add_note = getattr(error, "add_note", None)
-    if add_note is not None:
+    if add_note is not None:  # pragma: no branch
         history = "; ".join(map(str, exchange.history))
         add_note(f"RateWise: {request.method} {REDACTOR.url(str(request.url))}: {history}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Union
@@ -11,10 +13,13 @@ from ..failure import Failure
 from ..headers import RetryAdvice, retry_advice
 from ..validation import flag, refusal, seconds, whole
 from .backoff import Backoff, ExponentialBackoff
+from .budget import RetryBudget
 
 STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
 """Idempotent (RFC 9110, 9.2.2; QUERY: draft-ietf-httpbis-safe-method-w-body)."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 SPREAD = 0.1
 """What is added at most to a wait that the server asked for, as a part of it, so that not all return at once."""
@@ -70,6 +75,7 @@ class RetryConfig:
     - `backoff`: an `ExponentialBackoff`, or anything with its `delay` method. `initial_delay`, `max_delay`, `multiplier`,
       `jitter` and `jitter_ratio` are shorthands for one.
     - `max_retry_after`: seconds. When the server asks for a longer wait, the outcome is handed back at once.
+    - `budget`: how many retries a server is to bear: True for a `RetryBudget` of its own, one to share it, False for none.
     - `idempotency_key`: give each POST and PATCH an `Idempotency-Key`, the same on every attempt, and retry it like a PUT.
       Only for servers that honour this header.
     - `decide`: `decide(response, exception, attempt)`, asked about every outcome, good ones too, one of the first two being
@@ -92,6 +98,7 @@ class RetryConfig:
         jitter: bool | str | None = None,
         jitter_ratio: float | None = None,
         max_retry_after: float = 300.0,
+        budget: RetryBudget | bool = True,
         idempotency_key: bool = False,
         decide: Decide | None = None,
     ) -> None:
@@ -107,6 +114,8 @@ class RetryConfig:
             backoff = ExponentialBackoff(**shorthands)
         elif shorthands:
             raise TypeError(f"backoff and {', '.join(shorthands)} were both given: say it in one of the two ways")
+        if not isinstance(budget, (RetryBudget, bool)):
+            raise TypeError(refusal("budget", budget, "a RetryBudget, True or False"))
         if decide is not None and not callable(decide):
             raise TypeError(refusal("decide", decide, "a function of response, exception and attempt"))
         self.max_attempts = whole("max_attempts", max_attempts, least=1)
@@ -114,6 +123,7 @@ class RetryConfig:
         self.methods = frozenset(_method(method) for method in _several("methods", methods))
         self.backoff = checked_backoff("backoff", backoff)
         self.max_retry_after = seconds("max_retry_after", max_retry_after)
+        self.budget = RetryBudget() if budget is True else budget or None
         self.idempotency_key = flag("idempotency_key", idempotency_key)
         self.decide = decide
 
@@ -139,15 +149,18 @@ class RetryConfig:
         now: float = 0.0,
         previous: float = 0.0,
         uniform: float = 0.5,
+        left: float = math.inf,
     ) -> Verdict:
         """What to do after `attempt` (1 for the first) came to `outcome`.
 
         `max_attempts`: in place of the config's. `wish`: what `decide` said. `keyed`: the request has an `Idempotency-Key`.
         `replayable`: its body can be sent again. `now`: wall time, seconds. `previous`: the wait before this attempt, seconds.
-        `uniform`: a random number from 0 to 1.
+        `uniform`: a random number from 0 to 1. `left`: seconds until the call's deadline.
         """
         advice = retry_advice(outcome.headers, now)
         most = self.max_attempts if max_attempts is None else max_attempts
+        if not (wish is None or isinstance(wish, (RetryDecision, bool))):
+            raise TypeError(refusal("what decide returns", wish, "a RetryDecision, True, False or None"))
         wanted, delay = (wish.should_retry, wish.delay) if isinstance(wish, RetryDecision) else (wish, None)
         if attempt >= most:
             refused = f"attempt {attempt} of {most} was the last"
@@ -166,12 +179,14 @@ class RetryConfig:
             delay, reason = advice.wait, advice.source
         else:
             delay = self.backoff.delay(attempt, previous=previous, uniform=uniform)
-            return Verdict(seconds("the delay of the backoff", delay), "backoff")
-        if delay > self.max_retry_after:
-            told = f"{reason} asks for {delay:.6g} s, more than max_retry_after ({self.max_retry_after:g} s)"
-            return Verdict(None, told, advice.wait)
-        if reason != "decide":
+            delay, reason = seconds("the delay of the backoff", delay), "backoff"
+        told = f"{reason} asks for {delay:.6g} s"
+        if reason != "backoff" and delay > self.max_retry_after:
+            return Verdict(None, f"{told}, more than max_retry_after ({self.max_retry_after:g} s)", advice.wait)
+        if reason == advice.source:
             delay *= 1 + SPREAD * uniform
+        if delay >= left:
+            return Verdict(None, f"{told}, with {max(left, 0):.3g} s left of total_timeout", advice.wait)
         return Verdict(delay, reason, advice.wait)
 
     def _refusal(self, outcome: Outcome, advice: RetryAdvice, method: str, keyed: bool) -> str:
@@ -185,7 +200,7 @@ class RetryConfig:
             return "the server asks not to retry"
         if method in self.methods or keyed:
             return ""
-        nothing_done = status in (425, 429) or (status == 503 and advice.wait is not None)
+        nothing_done = status in (425, 429) or (status == 503 and advice.source in ("Retry-After", "retry-after-ms"))
         if nothing_done or (failure is not None and failure.never_sent):
             return ""
         return f"{method} is not idempotent, and the server may have acted on it"
@@ -216,6 +231,6 @@ def _status(status: Any) -> int:
 def _method(method: Any) -> str:
     if not isinstance(method, str):
         raise TypeError(refusal("methods", method, "names of HTTP methods"))
-    if not (method.isascii() and method.isalpha()):
+    if not _TOKEN.fullmatch(method):
         raise ValueError(refusal("methods", method, "names of HTTP methods"))
     return method.upper()

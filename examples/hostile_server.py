@@ -1,0 +1,54 @@
+"""A server on its worst day: connections that break, bodies that break off, silence. What is sent again, and what never.
+
+Run it with `python examples/hostile_server.py`. It needs no network: the server is a small local one that fails as told.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+from ratewise import DeadlineExceeded, ExponentialBackoff, RateWiseClient, RetryBudget, RetryConfig, exchange_of, options
+from ratewise.demo import FlakyServer
+
+SCRIPTS = {
+    "/report": "drop cut 200",  # no answer, then a body that breaks off, then all of it
+    "/payments": "drop",
+    "/orders": "drop 201",
+    "/silent": "hang",
+    "/down": "503",
+}
+
+
+def show(what: str, outcome: httpx.Response | httpx.HTTPError, arrived: int) -> None:
+    got = outcome.status_code if isinstance(outcome, httpx.Response) else type(outcome).__name__
+    print(f"{what}: {got}, requests at the server: {arrived}")
+    for attempt in exchange_of(outcome).history:
+        print(f"  {attempt}")
+
+
+config = RetryConfig(
+    max_attempts=3,
+    backoff=ExponentialBackoff(initial_delay=0.05),
+    budget=RetryBudget(ratio=0.2, min_per_second=5),
+)
+
+with FlakyServer(SCRIPTS) as server, RateWiseClient(server.url, retry_config=config, total_timeout=0.5) as client:
+    show("GET, which does no harm twice", client.get("/report"), len(server.keys["/report"]))
+
+    try:
+        client.post("/payments", json={"amount": 5})
+    except httpx.TransportError as lost:  # was it paid? Only the server knows, and it is not asked twice
+        show("POST", lost, len(server.keys["/payments"]))
+
+    order = client.post("/orders", json={"item": 7}, extensions=options(idempotency_key="order-7"))
+    show("POST with a key", order, len(server.keys["/orders"]))
+
+    try:
+        client.get("/silent")
+    except DeadlineExceeded as late:
+        show("Half a second in all", late, len(server.keys["/silent"]))
+
+    calls = 50
+    for _ in range(calls):
+        client.get("/down")
+    print(f"A server that fails everything: {calls} calls, {len(server.keys['/down'])} requests, not {3 * calls}")

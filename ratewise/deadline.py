@@ -1,0 +1,89 @@
+"""The total time of a call: its waits, attempts, redirects and body."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+from .clock import Expired
+from .exceptions import RateWiseError
+from .exchange import Exchange
+from .layer import Call, Q, R, step
+from .validation import seconds
+
+T = TypeVar("T")
+
+
+class DeadlineLayer:
+    """Outermost: sets the deadline of a call, and gives up when it has come.
+
+    Exact in asyncio and trio. In the sync world, where nothing can be interrupted, late by one blocking step at most.
+    `total_timeout`: seconds above 0. Raises `TypeError` or `ValueError` for another value.
+    """
+
+    def __init__(self, total_timeout: float) -> None:
+        self.total_timeout = seconds("total_timeout", total_timeout, above_zero=True)
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        """Send the request, within what is left of its call's time."""
+        exchange = Exchange.of(request.extensions)
+        if exchange.deadline is None:  # else a redirect, or another round trip of the same call
+            exchange.deadline = call.clock.monotonic() + self.total_timeout
+        limit = _Limit(exchange.deadline, request, call)
+        try:
+            return await call.via(_unbounded, call.clock.abound, limit.left(), call.send, request)
+        except RateWiseError:
+            raise
+        except (Expired, call.http.TransportError) as error:
+            raise limit.blamed(error) from error
+
+
+class WireDeadlineLayer:
+    """Innermost, below a `DeadlineLayer`: shortens the time-outs of each attempt, and of its body, to what is left."""
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        """Send the request with time-outs that end no later than its call."""
+        deadline = Exchange.of(request.extensions).deadline
+        assert deadline is not None
+        limit = _Limit(deadline, request, call)
+        response = await call.send(call.http.with_timeout(request, limit.left()))
+        return call.http.pace(response, limit)
+
+
+class _Limit:
+    """The deadline of a call, and how the chunks of its body are waited for."""
+
+    def __init__(self, deadline: float, request: Any, call: Call[Any, Any]) -> None:
+        self._deadline, self._request, self._call = deadline, request, call
+
+    def left(self) -> float:
+        """Seconds, above 0."""
+        left = self._deadline - self._call.clock.monotonic()
+        if left <= 0:
+            raise self._exceeded()
+        return left
+
+    def next(self, chunks: Iterator[bytes]) -> bytes:
+        self.left()
+        try:
+            return next(chunks)
+        except self._call.http.TransportError as error:
+            raise self.blamed(error) from error
+
+    async def anext(self, chunks: AsyncIterator[bytes]) -> bytes:
+        try:
+            return await self._call.clock.abound(self.left(), chunks.__anext__)
+        except (Expired, self._call.http.TransportError) as error:
+            raise self.blamed(error) from error
+
+    def blamed(self, error: Exception) -> Exception:
+        """What a failure is to be told as: itself, or the deadline if that has come."""
+        late = isinstance(error, Expired) or self._call.clock.monotonic() >= self._deadline
+        return self._exceeded() if late else error
+
+    def _exceeded(self) -> Exception:
+        return self._call.http.deadline_exceeded(self._request)
+
+
+def _unbounded(seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+    return step(function(*args))

@@ -1,0 +1,69 @@
+"""How many retries a server is to bear."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+
+from ..validation import factor
+
+ORIGINS = 1000
+"""Servers that are remembered at most; the one that came first is forgotten first."""
+
+SAVED = 100.0
+"""Retries that a server without failures has in hand at most."""
+
+
+class RetryBudget:
+    """Keeps retries from doubling the load of a server that fails everything: for each server, a part of what is sent to it.
+
+    - `ratio`: retries for each request, at least 0: 0.2 adds at most a fifth to the load.
+    - `min_per_second`: retries per second that are always allowed, at least 0.
+
+    One budget may be shared by several `RetryConfig`s. Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    def __init__(self, ratio: float = 0.2, min_per_second: float = 10.0) -> None:
+        self.ratio = factor("ratio", ratio, least=0)
+        self.min_per_second = factor("min_per_second", min_per_second, least=0)
+        self._lock = threading.Lock()
+        self._accounts: dict[Hashable, _Account] = {}
+
+    def __repr__(self) -> str:
+        return f"RetryBudget(ratio={self.ratio!r}, min_per_second={self.min_per_second!r})"
+
+    def deposit(self, origin: Hashable, now: float) -> None:
+        """A request goes to `origin` for the first time. `now`: seconds, monotonic."""
+        account = self._accounts.get(origin)
+        if account is None:
+            account = self._open(origin, now)
+        account.requests += 1  # not locked: one lost to another thread now and then is no harm
+
+    def withdraw(self, origin: Hashable, now: float) -> bool:
+        """Whether one retry to `origin` may be sent; if so, it is paid for. `now`: seconds, monotonic."""
+        account = self._accounts.get(origin) or self._open(origin, now)
+        with self._lock:
+            requests, account.requests = account.requests, 0
+            earned = requests * self.ratio + (now - account.since) * self.min_per_second
+            account.since = now
+            account.balance = min(account.balance + earned, max(SAVED, self.min_per_second))
+            if account.balance < 1:
+                return False
+            account.balance -= 1
+            return True
+
+    def _open(self, origin: Hashable, now: float) -> _Account:
+        with self._lock:
+            while len(self._accounts) >= ORIGINS:
+                del self._accounts[next(iter(self._accounts))]
+            return self._accounts.setdefault(origin, _Account(self.min_per_second, now))
+
+
+class _Account:
+    __slots__ = ("balance", "requests", "since")
+
+    def __init__(self, balance: float, since: float) -> None:
+        self.balance = balance
+        self.requests = 0
+        """Sent since the last withdrawal."""
+        self.since = since

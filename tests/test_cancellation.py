@@ -1,0 +1,157 @@
+"""Cancellation is put off where a connection would be lost, and never lost itself."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+import trio
+
+from ratewise.cancellation import steady
+
+
+def run(scenario: Any) -> None:
+    asyncio.run(scenario())
+
+
+def test_results_and_errors_pass() -> None:
+    """`steady` changes nothing where nothing is cancelled, under asyncio and trio."""
+
+    async def good() -> int:
+        await anyio.lowlevel.checkpoint()
+        await anyio.sleep(0.001)
+        return 5
+
+    async def bad() -> None:
+        await anyio.lowlevel.checkpoint()
+        raise KeyError("x")
+
+    async def scenario() -> None:
+        assert await steady(good()) == 5
+        with pytest.raises(KeyError):
+            await steady(bad())
+
+    run(scenario)
+    trio.run(scenario)
+
+
+def test_a_bare_checkpoint_is_passed() -> None:
+    """Cancelled at `sleep(0)`: what follows is done, up to the next real wait."""
+    log: list[str] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        log.append("past the checkpoint")
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            raise
+
+    async def scenario() -> None:
+        task = asyncio.ensure_future(steady(work()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(scenario)
+    assert log == ["past the checkpoint", "cancelled"]
+
+
+def test_with_nothing_more_to_wait_for() -> None:
+    """The result is handed on, and the task is cancelled at the next thing that it waits for: once."""
+    log: list[Any] = []
+
+    async def work() -> int:
+        await asyncio.sleep(0)
+        return 5
+
+    async def outer() -> None:
+        log.append(await steady(work()))
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            raise
+
+    async def scenario() -> None:
+        task = asyncio.ensure_future(outer())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(scenario)
+    assert log == [5, "cancelled"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout came with 3.11")
+def test_time_outs_still_know_their_own_cancellation() -> None:
+    """asyncio.timeout() counts cancellations: one that was put off counts once."""
+
+    async def work() -> None:
+        while True:
+            await asyncio.sleep(0)
+            if deadline.expired():
+                return
+
+    async def late() -> None:
+        global deadline
+        async with asyncio.timeout(0) as deadline:
+            await steady(work())
+            await asyncio.sleep(10)
+
+    async def scenario() -> None:
+        with pytest.raises(TimeoutError):
+            await late()
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+    run(scenario)
+
+
+deadline: Any = None
+
+
+def test_the_cancellation_of_a_scope_is_not_put_off() -> None:
+    """anyio's own comes only where it may: at a bare checkpoint too."""
+    log: list[str] = []
+
+    async def work() -> None:
+        while True:
+            await asyncio.sleep(0)
+            log.append("round")
+
+    async def scenario() -> None:
+        with anyio.CancelScope() as scope:
+            asyncio.get_running_loop().call_soon(scope.cancel)
+            await steady(work())
+        assert scope.cancelled_caught
+
+    run(scenario)
+    assert len(log) < 10
+
+
+def test_closing_a_coroutine_that_waits() -> None:
+    """A coroutine that is never finished is closed as ever."""
+    log: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            log.append("closed")
+
+    async def outer() -> None:
+        await steady(work())
+
+    running = outer()
+    running.send(None)
+    running.close()
+    assert log == ["closed"]

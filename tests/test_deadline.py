@@ -1,0 +1,168 @@
+"""total_timeout, on a clock that the tests own. What hangs on a real wire is in test_hostile.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from support import Body, FakeClock, Scripted, World, response
+
+from ratewise import DeadlineExceeded, RetryConfig, exchange_of
+
+CONFIG = RetryConfig(jitter=False, budget=False)
+
+
+def client(world: World, clock: FakeClock, *steps: Any, **settings: Any) -> tuple[Any, Scripted]:
+    wire = Scripted(*steps)
+    settings = {"retry_config": CONFIG, "total_timeout": 10.0, "timeout": httpx.Timeout(30, connect=5), **settings}
+    return world.RateWiseClient("https://api.example.com", transport=wire, clock=clock, **settings), wire
+
+
+def taking(clock: FakeClock, seconds: float, answer: Any) -> Any:
+    """A step of the wire that takes its time."""
+
+    def step(request: httpx.Request) -> Any:
+        clock.now += seconds
+        return answer
+
+    return step
+
+
+async def test_time_outs_are_shortened_to_what_is_left(world: World, clock: FakeClock) -> None:
+    """Each attempt's httpx time-outs end no later than the call; shorter ones stay; the caller's request keeps its own."""
+    subject, wire = client(world, clock, taking(clock, 4, response(503)), 503, 200)
+    result = await world(subject.get, "/")
+    timeouts = [sent.request.extensions["timeout"] for sent in wire.sent]
+    assert timeouts == [
+        {"connect": 5, "read": 10, "write": 10, "pool": 10},
+        {"connect": 5, "read": 5, "write": 5, "pool": 5},
+        {"connect": 3, "read": 3, "write": 3, "pool": 3},
+    ]
+    assert result.request.extensions["timeout"]["read"] == 30
+    assert result.content == b"ok"
+
+
+async def test_no_time_out_means_what_is_left(world: World, clock: FakeClock) -> None:
+    """timeout=None: the deadline is the only limit."""
+    subject, wire = client(world, clock, 200, timeout=None, connect_timeout=None)
+    await world(subject.get, "/")
+    assert wire.sent[0].request.extensions["timeout"] == {"connect": 10, "read": 10, "write": 10, "pool": 10}
+
+
+async def test_a_wait_that_does_not_fit_is_not_begun(world: World, clock: FakeClock) -> None:
+    """The outcome is handed back at once, a response with what the server asked, an error as it is."""
+    subject, _ = client(world, clock, response(503, {"Retry-After": "11"}, b"later"), httpx.ConnectError("no"))
+    result = await world(subject.get, "/")
+    assert (result.status_code, result.text, clock.sleeps) == (503, "later", [])
+    assert exchange_of(result).retry_after == 11
+    assert "with 10 s left of total_timeout" in exchange_of(result).history[0].reason
+    subject, _ = client(world, clock, taking(clock, 9.5, httpx.ConnectError("no")))
+    with pytest.raises(httpx.ConnectError):
+        await world(subject.get, "/")
+    assert clock.sleeps == []
+
+
+async def test_redirects_share_the_deadline(world: World, clock: FakeClock) -> None:
+    """The time of the whole call is counted, not that of each hop."""
+
+    def hop(request: httpx.Request) -> httpx.Response:
+        clock.now += 4
+        return httpx.Response(302, headers={"Location": "/next"}, stream=Body(b"moved"))
+
+    subject, wire = client(world, clock, hop, hop, hop, hop, follow_redirects=True)
+    with pytest.raises(DeadlineExceeded, match=r"3 sent") as raised:
+        await world(subject.get, "/")
+    assert len(wire.sent) == 3
+    assert raised.value.attempts == 3
+    assert [sent.request.extensions["timeout"]["read"] for sent in wire.sent] == [10, 6, 2]
+    assert all(body.closed for body in wire.bodies)
+    subject, _ = client(world, clock, 200)
+    assert (await world(subject.get, "/")).status_code == 200
+
+
+async def test_an_attempt_never_begins_late(world: World, clock: FakeClock) -> None:
+    """A wait that lasted longer than it should: the next attempt is not sent."""
+
+    class Slow(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds + 20)
+
+    slow = Slow()
+    subject, wire = client(world, slow, 503, 200)
+    with pytest.raises(DeadlineExceeded):
+        await world(subject.get, "/")
+    assert len(wire.sent) == 1
+
+
+async def test_what_failed_at_the_deadline_failed_by_it(world: World, clock: FakeClock) -> None:
+    """The time-out of httpx that was shortened is told as what it is; a failure before stays itself."""
+    late = httpx.ReadTimeout("late")
+    subject, _ = client(world, clock, taking(clock, 10, late))
+    with pytest.raises(DeadlineExceeded) as raised:
+        await world(subject.post, "/")
+    assert raised.value.__cause__ is late
+    assert "attempt 1: ReadTimeout, no retry" in str(raised.value)
+    early = httpx.ReadError("gone")
+    subject, _ = client(world, clock, taking(clock, 9, early))
+    with pytest.raises(httpx.ReadError) as other:
+        await world(subject.post, "/")
+    assert other.value is early
+
+
+async def test_streams_have_the_deadline_too(world: World, clock: FakeClock) -> None:
+    """Between chunks, and in a chunk that fails: late is told as late, and other failures as themselves."""
+
+    class Slow(Body):
+        def __iter__(self) -> Any:
+            for chunk in super().__iter__():
+                yield chunk
+                clock.now += 6
+
+    for body, error in (
+        (Slow(b"a", b"b", b"c"), DeadlineExceeded),
+        (Slow(b"a", b"b", error=httpx.ReadTimeout("late")), DeadlineExceeded),
+        (Slow(b"a", error=httpx.ReadError("gone")), httpx.ReadError),
+    ):
+        subject, _ = client(world, clock, response(200, body=body))
+        async with world.within(subject.stream("GET", "/")) as result:
+            with pytest.raises(error):
+                await world.read(result)
+        assert body.closed == 1
+    subject, _ = client(world, clock, response(200, body=Slow(b"a")))
+    async with world.within(subject.stream("GET", "/")) as result:
+        assert await world.read(result) == b"a"
+
+
+async def test_upgrades_pass(world: World, clock: FakeClock) -> None:
+    """101 is handed on untouched: its connection is the caller's."""
+    upgraded = response(101, body=Body(error=AssertionError("read")))
+    subject, _ = client(world, clock, upgraded)
+    async with world.within(subject.stream("GET", "/")) as result:
+        assert result is upgraded
+
+
+async def test_a_bare_stack_has_one_too(world: World, clock: FakeClock) -> None:
+    """RateWiseTransport(total_timeout=...): each request of a client that one has."""
+    wire = Scripted(taking(clock, 10, httpx.ReadTimeout("late")), 200)
+    async with world.within(world.Client(transport=world.RateWiseTransport(wire, total_timeout=10, clock=clock))) as plain:
+        with pytest.raises(DeadlineExceeded):
+            await world(plain.get, "https://api.example.com/")
+        assert (await world(plain.get, "https://api.example.com/")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        (float("nan"), ValueError),
+        (float("inf"), ValueError),
+        (True, TypeError),
+        ("5", TypeError),
+    ],
+)
+async def test_bad_values(world: World, value: Any, error: type[Exception]) -> None:
+    """Refused at construction by name, value and what is allowed."""
+    with pytest.raises(error, match="total_timeout must be a finite number of seconds above 0, not"):
+        world.RateWiseClient("https://api.example.com", total_timeout=value)

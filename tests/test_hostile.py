@@ -1,0 +1,398 @@
+"""Retries on a hostile wire: a real server that does what servers do on a bad day, and counts what reached it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import ssl
+import sys
+import threading
+from typing import Any
+
+import httpx
+import pytest
+import trio
+import trustme
+from h2.errors import ErrorCodes
+from server import Answer, Received, Reply, Server, reset
+from support import PATIENCE, FakeClock, World
+
+from ratewise import AsyncRateWiseClient, DeadlineExceeded, RateWiseClient, RetryConfig, exchange_of
+
+ONE = httpx.Limits(max_connections=1)
+
+
+def settings(**more: Any) -> Any:
+    """A pool of one that does not wait long for its connection; a clock that does not wait; no proxies."""
+    timeout = httpx.Timeout(PATIENCE, read=more.pop("read", PATIENCE), pool=1.0)
+    config = RetryConfig(jitter=False, budget=False)
+    return {"limits": ONE, "timeout": timeout, "retry_config": config, "clock": FakeClock(), "trust_env": False, **more}
+
+
+def closed(connection: socket.socket) -> bool:
+    """The keep-alive connection ends as the request comes in."""
+    return False
+
+
+def garbage(connection: socket.socket) -> bool:
+    connection.sendall(b"\0\xff this is not HTTP\r\n\r\n")
+    return False
+
+
+def giant_headers(connection: socket.socket) -> bool:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: %s\r\n" % (b"x" * 1000) * 300 + b"\r\n")
+    return False
+
+
+def hung(connection: socket.socket) -> bool:
+    """Not a word, until the client gives up."""
+    connection.recv(1)
+    return False
+
+
+def cut_short(connection: socket.socket) -> bool:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    return False
+
+
+def reset_in_body(connection: socket.socket) -> bool:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    threading.Event().wait(0.005)  # so that the client has the headers before the reset overtakes them
+    return reset(connection)
+
+
+def hung_in_body(connection: socket.socket) -> bool:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    return hung(connection)
+
+
+def informational(connection: socket.socket) -> bool:
+    """1xx, any number of them, before the answer."""
+    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + Reply().encoded())
+    return True
+
+
+class Script:
+    """Answers each request with the next step, and what comes after the last one with 200."""
+
+    def __init__(self, *steps: Answer) -> None:
+        self.steps = list(steps)
+
+    def __call__(self, received: Received) -> Answer:
+        return self.steps.pop(0) if self.steps else Reply()
+
+
+HEADS = [closed, reset, garbage, giant_headers, hung]
+BODIES = [cut_short, reset_in_body, hung_in_body]
+
+
+@pytest.mark.parametrize("behaviour", HEADS + BODIES, ids=lambda behaviour: behaviour.__name__)
+async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
+    """GET: asked again on a new connection, also when only the body broke off; the pool of one is whole."""
+    with Server(Script(Reply(), behaviour)) as server:
+        async with world.within(world.RateWiseClient(server.url, **settings(read=0.05))) as client:
+            await world(client.get, "/first")
+            response = await world(client.get, "/")
+            assert (response.status_code, response.content) == (200, b"ok")
+            assert exchange_of(response).attempts == 2
+            assert client.get_stats().total_retries == 1
+            assert (await world(client.get, "/")).content == b"ok"
+    assert [received.target for received in server.received] == ["/first", "/", "/", "/"]
+
+
+@pytest.mark.parametrize("behaviour", HEADS + BODIES, ids=lambda behaviour: behaviour.__name__)
+async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any) -> None:
+    """POST: the request has arrived exactly once, the error is the caller's, and the pool of one is whole."""
+    with Server(Script(Reply(), behaviour)) as server:
+        async with world.within(world.RateWiseClient(server.url, **settings(read=0.05))) as client:
+            await world(client.get, "/first")
+            with pytest.raises(httpx.TransportError) as raised:
+                await world(client.post, "/payments", json={"amount": 5})
+            assert exchange_of(raised.value).attempts == 1
+            assert (await world(client.get, "/")).content == b"ok"
+    assert [received.target for received in server.received] == ["/first", "/payments", "/"]
+
+
+@pytest.mark.parametrize("behaviour", BODIES, ids=lambda behaviour: behaviour.__name__)
+async def test_a_stream_that_breaks_off_is_the_callers(world: World, behaviour: Any) -> None:
+    """client.stream(): what was handed on is not asked for again."""
+    with Server(Script(behaviour)) as server:
+        async with world.within(world.RateWiseClient(server.url, **settings(read=0.05))) as client:
+            async with world.within(client.stream("GET", "/")) as response:
+                with pytest.raises(httpx.TransportError):
+                    await world.read(response)
+            assert (await world(client.get, "/")).content == b"ok"
+    assert len(server.received) == 2
+
+
+async def test_streams_are_not_buffered(world: World) -> None:
+    """The first chunk of a stream is there while the server still holds the second; get() takes the whole."""
+    go_on = threading.Event()
+
+    def two(connection: socket.socket) -> bool:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        assert go_on.wait(PATIENCE)
+        connection.sendall(b"3\r\ntwo\r\n0\r\n\r\n")
+        return True
+
+    with Server(Script(two, two)) as server:
+        async with world.within(world.RateWiseClient(server.url, **settings())) as client:
+            async with world.within(client.stream("GET", "/")) as response:
+                if world.is_sync:
+                    chunks = response.iter_bytes()
+                    first = next(chunks)
+                    go_on.set()
+                    assert [first, *chunks] == [b"one", b"two"]
+                else:
+                    achunks = response.aiter_bytes()
+                    first = await achunks.__anext__()
+                    go_on.set()
+                    assert [first, *[chunk async for chunk in achunks]] == [b"one", b"two"]
+            response = await world(client.get, "/")
+            assert response.content == b"onetwo"
+            assert response.num_bytes_downloaded == 6
+
+
+async def test_informational_responses(world: World) -> None:
+    """100 and 103 are no answers."""
+    with Server(Script(informational)) as server:
+        async with world.within(world.RateWiseClient(server.url, **settings())) as client:
+            assert (await world(client.get, "/")).content == b"ok"
+            assert (await world(client.get, "/")).content == b"ok"
+    assert server.connections == 1
+
+
+async def test_never_sent(world: World) -> None:
+    """Refused, and a name that does not exist: any method is tried again, since nothing can have been done."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    for url in (refusing, "http://nowhere.invalid"):
+        async with world.within(world.RateWiseClient(url, **settings())) as client:
+            with pytest.raises(httpx.ConnectError) as raised:
+                await world(client.post, "/")
+            assert exchange_of(raised.value).attempts == 4
+
+
+async def test_a_thousand_retried_responses(world: World) -> None:
+    """A pool of one connection serves them all, and no new one is made."""
+    with Server(lambda received: Reply(503, body=b"x" * 100)) as server:
+        async with world.within(world.RateWiseClient(server.url, **settings())) as client:
+            for _ in range(250):
+                response = await world(client.get, "/")
+                assert response.status_code == 503
+    assert len(server.received) == 1000
+    assert server.connections == 1
+
+
+async def test_a_body_without_end_does_not_hang_a_retry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 503 whose body is endless, drips, hangs or says to be huge: it is left after a short while, for a new connection."""
+    monkeypatch.setattr("ratewise._httpx.seam.DRAIN_WITHIN", 0.05)
+    head = b"HTTP/1.1 503 Unavailable\r\n"
+
+    def endless(connection: socket.socket) -> bool:
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        while True:
+            connection.sendall(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
+
+    def dripping(connection: socket.socket) -> bool:
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        while True:
+            connection.sendall(b"1\r\nx\r\n")
+            threading.Event().wait(0.01)
+
+    def hanging(connection: socket.socket) -> bool:
+        connection.sendall(head + b"Content-Length: 10\r\n\r\nx")
+        return hung(connection)
+
+    def huge(connection: socket.socket) -> bool:
+        connection.sendall(head + b"Content-Length: 1000000000\r\n\r\nx")
+        return hung(connection)
+
+    config = RetryConfig(5, budget=False)
+    with Server(Script(endless, dripping, hanging, huge)) as server:
+        async with world.within(world.RateWiseClient(server.url, **settings(retry_config=config))) as client:
+            assert (await world(client.get, "/")).content == b"ok"
+            assert client.get_stats().total_retries == 4
+    assert server.connections == 5
+
+
+# -- HTTP/2
+
+
+def refused(connection: Any) -> bool:
+    h2, stream = connection
+    h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+    return True
+
+
+def cancelled(connection: Any) -> bool:
+    h2, stream = connection
+    h2.reset_stream(stream, ErrorCodes.CANCEL)
+    return True
+
+
+def going_away(connection: Any) -> bool:
+    h2, _ = connection
+    h2.close_connection(last_stream_id=0)
+    return False
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority: trustme.CA) -> dict[str, ssl.SSLContext]:
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(serving)
+    serving.set_alpn_protocols(["h2"])
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    return {"serving": serving, "trusting": trusting}
+
+
+async def test_http2(world: World, tls: dict[str, ssl.SSLContext]) -> None:
+    """REFUSED_STREAM and a GOAWAY before the first stream prove that nothing was done; another reset does not."""
+    for behaviour, method, sent in (
+        (refused, "POST", 2),
+        (going_away, "POST", 2),
+        (cancelled, "POST", 1),
+        (cancelled, "GET", 2),
+    ):
+        with Server(Script(behaviour), tls=tls["serving"]) as server:
+            more = settings(http2=True, verify=tls["trusting"])
+            async with world.within(world.RateWiseClient(server.url, **more)) as client:
+                if sent == 1:
+                    with pytest.raises(httpx.RemoteProtocolError, match="error_code"):
+                        await world(client.request, method, "/")
+                else:
+                    response = await world(client.request, method, "/")
+                    assert (response.content, response.http_version) == (b"ok", "HTTP/2")
+        assert len(server.received) == sent
+
+
+# -- deadline
+
+
+async def test_a_deadline_ends_what_hangs(world: World) -> None:
+    """Without any other limit than total_timeout: before the headers, in the body, in a stream; the pool of one is whole."""
+    more = settings(timeout=httpx.Timeout(None, pool=1.0), total_timeout=0.1)
+    del more["clock"]
+    with Server(Script(hung, Reply(), hung_in_body, Reply(), hung_in_body, Reply())) as server:
+        async with world.within(world.RateWiseClient(server.url, **more)) as client:
+            for _ in range(2):
+                with pytest.raises(
+                    DeadlineExceeded, match=r"total_timeout is over for GET http://127.*/x\?key=REDACTED"
+                ) as raised:
+                    await world(client.get, "/x?key=hunter2")
+                assert isinstance(raised.value, httpx.TimeoutException)
+                assert raised.value.request.url.path == "/x"
+                assert (raised.value.attempts, exchange_of(raised.value).attempts) == (1, 1)
+                assert (await world(client.get, "/")).content == b"ok"
+            with pytest.raises(DeadlineExceeded):
+                async with world.within(client.stream("GET", "/")) as response:
+                    await world.read(response)
+            assert (await world(client.get, "/")).content == b"ok"
+
+
+async def test_a_deadline_ends_what_drips(world: World) -> None:
+    """A body that comes on and on, a byte at a time."""
+
+    def dripping(connection: socket.socket) -> bool:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            connection.sendall(b"1\r\nx\r\n")
+            threading.Event().wait(0.01)
+
+    more = settings(total_timeout=0.1)
+    del more["clock"]
+    with Server(Script(dripping, dripping)) as server:
+        async with world.within(world.RateWiseClient(server.url, **more)) as client:
+            with pytest.raises(DeadlineExceeded):
+                await world(client.get, "/")
+            with pytest.raises(DeadlineExceeded):
+                async with world.within(client.stream("GET", "/")) as response:
+                    await world.read(response)
+            assert (await world(client.get, "/")).content == b"ok"
+
+
+# -- cancellation
+
+
+STAGES = (
+    Reply(503, body=b"x" * 200_000),
+    Reply(429, (("Retry-After", "0.001"),), b"x" * 3000),
+    Reply(200, (("Transfer-Encoding", "chunked"),), b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"),
+)
+
+
+# asyncio before 3.11 leaves a transport open that is cancelled while it connects: with a plain client too.
+@pytest.mark.filterwarnings(
+    "default:Exception ignored in:pytest.PytestUnraisableExceptionWarning" if sys.version_info < (3, 11) else "error"
+)
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("total_timeout", [None, 60.0])
+def test_cancelled_at_each_step(backend: str, total_timeout: float | None) -> None:
+    """A call cancelled after any number of steps of the event loop leaves a pool of one as good as new."""
+    config = RetryConfig(jitter=False, initial_delay=0.001, budget=False)
+    more = settings(retry_config=config, total_timeout=total_timeout)
+    del more["clock"]
+    stages: list[Answer] = []
+    ends: set[str] = set()
+
+    async def call(client: Any) -> None:
+        ends.add("cancelled")
+        assert (await client.get("/")).content == b"onetwo"
+        ends.add("done")
+
+    async def asyncio_scenario(steps: int) -> None:
+        async with AsyncRateWiseClient(server.url, **more) as client:
+            task = asyncio.ensure_future(call(client))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            stages.clear()
+            assert (await client.get("/")).content == b"ok"
+
+    async def trio_scenario(steps: int) -> None:
+        async with AsyncRateWiseClient(server.url, **more) as client:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call, client)
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+            stages.clear()
+            assert (await client.get("/")).content == b"ok"
+
+    with Server(lambda received: stages.pop(0) if stages else Reply()) as server:
+        for steps in (*range(40), *range(40, 400, 7)):
+            stages[:] = STAGES
+            if backend == "asyncio":
+                asyncio.run(asyncio_scenario(steps))
+            else:
+                trio.run(trio_scenario, steps)
+    assert not server.broken
+    assert "cancelled" in ends
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no timer signals there")
+@pytest.mark.parametrize("behaviour", [hung, hung_in_body, Reply(429, (("Retry-After", "30"),))], ids=["head", "body", "wait"])
+@pytest.mark.parametrize("total_timeout", [None, 60.0])
+def test_control_c(behaviour: Answer, total_timeout: float | None) -> None:
+    """KeyboardInterrupt while the head, the body or the next attempt is waited for: the pool of one is as good as new."""
+    more = settings(total_timeout=total_timeout)
+    del more["clock"]
+    with Server(Script(behaviour)) as server, RateWiseClient(server.url, **more) as client:
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(KeyboardInterrupt):
+                client.get("/")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert client.get("/").content == b"ok"
+        assert client.get_stats().failed == 1

@@ -1,0 +1,487 @@
+"""When a request is sent again, and after how long: the rules as tables."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratewise import ExponentialBackoff, RetryConfig, RetryDecision, options
+from ratewise.exchange import KEY, Options
+from ratewise.failure import Failure
+from ratewise.retry import Outcome, Verdict
+from ratewise.retry.rules import METHODS, SPREAD, STATUSES
+
+RULES = RetryConfig(jitter=False)
+SAFE = sorted(METHODS)
+UNSAFE = ["POST", "PATCH", "CONNECT", "PROPFIND"]
+AGAIN = Verdict(1.0, "backoff")
+
+
+def response(status: int, **fields: str) -> Outcome:
+    return Outcome(status, [(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()])
+
+
+def stopped(verdict: Verdict, reason: str) -> bool:
+    return verdict.wait is None and reason in verdict.reason
+
+
+class Fixed:
+    """A backoff that says what it is told to."""
+
+    def __init__(self, delay: Any) -> None:
+        self.said = delay
+        self.asked: list[tuple[int, float, float]] = []
+
+    def delay(self, attempt: int, *, previous: float, uniform: float) -> Any:
+        self.asked.append((attempt, previous, uniform))
+        return self.said
+
+
+# What is retried
+
+
+@pytest.mark.parametrize("method", SAFE)
+@pytest.mark.parametrize("status", [*sorted(STATUSES), 200, 201, 204, 301, 304, 400, 401, 403, 404, 409, 501, 505, 520, 529])
+def test_statuses(method: str, status: int) -> None:
+    """An idempotent request is sent again after the statuses of the list and after no other."""
+    verdict = RULES.judge(response(status), 1, method=method)
+    assert verdict == (AGAIN if status in STATUSES else (None, f"{status} is not among the statuses to retry", None))
+
+
+@pytest.mark.parametrize("method", UNSAFE)
+@pytest.mark.parametrize(
+    ("outcome", "again"),
+    [
+        (response(408), False),
+        (response(425), True),
+        (response(429), True),
+        (response(500), False),
+        (response(500, Retry_After="1"), False),
+        (response(502, Retry_After="1"), False),
+        (response(503), False),
+        (response(503, Retry_After="soon"), False),
+        (response(503, Retry_After="1"), True),
+        (response(503, retry_after_ms="1000"), True),
+        (response(503, RateLimit='"default";r=0;t=5'), False),
+        (response(503, X_RateLimit_Remaining="0", X_RateLimit_Reset="5"), False),
+        (response(504), False),
+        (response(200), False),
+        (Outcome(failure=Failure.NOT_CONNECTED), True),
+        (Outcome(failure=Failure.REFUSED), True),
+        (Outcome(failure=Failure.NO_FREE_CONNECTION), True),
+        (Outcome(failure=Failure.TIMED_OUT), False),
+        (Outcome(failure=Failure.BROKEN), False),
+        (Outcome(failure=Failure.IMPOSSIBLE), False),
+    ],
+)
+def test_unsafe_methods(method: str, outcome: Outcome, again: bool) -> None:
+    """Without a key an unsafe request is sent again only if the outcome proves that nothing was done."""
+    verdict = RULES.judge(outcome, 1, method=method)
+    assert (verdict.wait is not None) is again
+    if not again and outcome.status in STATUSES:
+        assert verdict.reason == f"{method} is not idempotent, and the server may have acted on it"
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+@pytest.mark.parametrize(("method", "keyed"), [*((method, False) for method in SAFE), ("POST", True), ("PATCH", True)])
+def test_failures(method: str, keyed: bool, failure: Failure) -> None:
+    """An idempotent request, or one with a key, is sent again after any failure but one that cannot work."""
+    verdict = RULES.judge(Outcome(failure=failure), 1, method=method, keyed=keyed)
+    assert verdict == (AGAIN if failure is not Failure.IMPOSSIBLE else (None, failure.value, None))
+
+
+@pytest.mark.parametrize("status", sorted(STATUSES))
+def test_keys(status: int) -> None:
+    """An Idempotency-Key makes a POST as good as a PUT."""
+    assert RULES.judge(response(status), 1, method="POST", keyed=True) == AGAIN
+    assert RULES.judge(response(404), 1, method="POST", keyed=True).wait is None
+
+
+def test_own_lists() -> None:
+    """The user's statuses and methods stand in place of the built-in ones, methods in any case."""
+    assert RetryConfig(methods=["M-SEARCH"]).methods == {"M-SEARCH"}
+    rules = RetryConfig(statuses=[418], methods=("post",), jitter=False)
+    assert rules.judge(response(418), 1, method="POST") == AGAIN
+    assert stopped(rules.judge(response(418), 1, method="GET"), "GET is not idempotent")
+    assert stopped(rules.judge(response(503), 1, method="POST"), "503 is not among")
+    assert RetryConfig(methods=[], jitter=False).judge(response(429), 1, method="GET") == AGAIN
+
+
+@pytest.mark.parametrize("outcome", [response(503, Retry_After="2"), Outcome(failure=Failure.NOT_CONNECTED)])
+def test_attempts(outcome: Outcome) -> None:
+    """The last attempt is the last, the config's or the request's own."""
+    for most in (1, 2, 5):
+        for attempt in range(1, most + 2):
+            verdicts = (
+                RetryConfig(most).judge(outcome, attempt, method="GET"),
+                RULES.judge(outcome, attempt, method="GET", max_attempts=most),
+            )
+            for verdict in verdicts:
+                assert (verdict.wait is not None) is (attempt < most)
+                assert attempt < most or verdict.reason == f"attempt {attempt} of {most} was the last"
+
+
+@pytest.mark.parametrize("wish", [None, True, RetryDecision(True), RetryDecision(True, 2)])
+def test_bodies_that_can_be_sent_once(wish: Any) -> None:
+    """A body that can be sent only once is, whatever is wished, and what the server asked for is told."""
+    verdict = RULES.judge(response(429, Retry_After="2"), 1, method="PUT", replayable=False, wish=wish)
+    assert verdict == (None, "its body can be sent only once", 2)
+
+
+@pytest.mark.parametrize("veto", [{"x_should_retry": "false"}, {"stripe_should_retry": "false"}])
+def test_vetoes(veto: dict[str, str]) -> None:
+    """What the server asks not to retry is not retried, unless decide insists."""
+    outcome = response(429, Retry_After="2", **veto)
+    for keyed in (True, False):
+        assert RULES.judge(outcome, 1, method="GET", keyed=keyed) == (None, "the server asks not to retry", 2)
+    assert RULES.judge(outcome, 1, method="GET", wish=True, uniform=0.0) == (2, "Retry-After", 2)
+
+
+# How long
+
+
+def test_backoff_is_asked() -> None:
+    """The backoff is told the attempt, the wait before and the chance; its wait is taken as it is."""
+    backoff = Fixed(7)
+    verdict = RetryConfig(9, backoff=backoff).judge(response(500), 3, method="GET", previous=1.5, uniform=0.25)
+    assert (verdict, backoff.asked) == ((7, "backoff", None), [(3, 1.5, 0.25)])
+
+
+def test_max_retry_after_is_for_servers() -> None:
+    """`max_retry_after` does not bound the user's own backoff."""
+    assert RetryConfig(backoff=Fixed(500), max_retry_after=3).judge(response(500), 1, method="GET").wait == 500
+
+
+@pytest.mark.parametrize(
+    ("delay", "error"),
+    [(-1, ValueError), (math.nan, ValueError), (math.inf, ValueError), (None, TypeError), ("1", TypeError), (True, TypeError)],
+)
+def test_bad_backoffs(delay: Any, error: type[Exception]) -> None:
+    """A backoff that says no number of seconds is told so."""
+    with pytest.raises(error, match="the delay of the backoff must be a finite number of seconds of at least 0, not"):
+        RetryConfig(backoff=Fixed(delay)).judge(response(500), 1, method="GET")
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked", "source"),
+    [
+        ({"Retry_After": "5"}, 5, "Retry-After"),
+        ({"Retry_After": "0.5"}, 0.5, "Retry-After"),
+        ({"Retry_After": "Thu, 01 Jan 1970 00:02:40 GMT"}, 60, "Retry-After"),
+        ({"retry_after_ms": "1500", "Retry_After": "2"}, 1.5, "retry-after-ms"),
+        ({"RateLimit": '"a";r=0;t=30'}, 30, "RateLimit"),
+        ({"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "30"}, 30, "rate-limit reset"),
+        ({"Retry_After": "300"}, 300, "Retry-After"),
+    ],
+)
+@pytest.mark.parametrize("uniform", [0.0, 0.5, 1.0])
+def test_the_server_is_obeyed(fields: dict[str, str], asked: float, source: str, uniform: float) -> None:
+    """What the server asks for is waited, never less and at most a tenth more, whatever the backoff says."""
+    for backoff in (ExponentialBackoff(jitter=False), Fixed(100)):
+        verdict = RetryConfig(backoff=backoff).judge(response(429, **fields), 1, method="POST", now=100.0, uniform=uniform)
+        assert verdict == (pytest.approx(asked * (1 + SPREAD * uniform)), source, asked)
+        assert verdict.wait is not None
+        assert asked <= verdict.wait
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "1e9", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_bad_waits(value: str) -> None:
+    """What is no wait leaves it to the backoff."""
+    assert RULES.judge(response(429, Retry_After=value), 2, method="GET", now=100.0) == (2, "backoff", None)
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(300.0, 301), (300.0, 86_400), (0, 1), (2.5, 2.6), (1e6, 10**30)])
+def test_too_long_a_wait(limit: float, asked: float) -> None:
+    """A longer wait than `max_retry_after` is not clamped: the outcome is handed back, with the wait and the reason."""
+    rules = RetryConfig(max_retry_after=limit, jitter=False)
+    verdict = rules.judge(response(429, Retry_After=str(asked)), 1, method="GET")
+    assert (verdict.wait, verdict.retry_after) == (None, min(asked, 2**31))
+    assert verdict.reason.startswith("Retry-After asks for ")
+    assert verdict.reason.endswith(f" s, more than max_retry_after ({limit:g} s)")
+
+
+def test_what_the_server_asks_is_always_told() -> None:
+    """The server's wait is told with each verdict, a refusal too."""
+    assert RULES.judge(response(404, Retry_After="9"), 1, method="GET").retry_after == 9
+    assert RULES.judge(response(503, Retry_After="9"), 4, method="GET").retry_after == 9
+    assert RULES.judge(response(503, Retry_After="9"), 1, method="GET", wish=False).retry_after == 9
+    assert RULES.judge(response(503, Retry_After="9"), 1, method="GET", wish=RetryDecision(True, 10)).retry_after == 9
+
+
+@pytest.mark.parametrize(
+    ("outcome", "wish", "wait", "told"),
+    [
+        (response(500), None, 2, "backoff asks for 2 s"),
+        (response(429, Retry_After="5"), None, 5.5, "Retry-After asks for 5 s"),
+        (response(200), RetryDecision(True, 7), 7, "decide asks for 7 s"),
+    ],
+)
+def test_deadlines(outcome: Outcome, wish: Any, wait: float, told: str) -> None:
+    """A wait that leaves no time until the deadline is not begun, whoever asks for it."""
+    for left, again in ((wait + 0.1, True), (math.inf, True), (wait, False), (0.0, False), (-1.0, False)):
+        verdict = RULES.judge(outcome, 2, method="GET", wish=wish, uniform=1.0, left=left)
+        assert verdict.wait == (pytest.approx(wait) if again else None)
+        assert again or verdict.reason == f"{told}, with {max(left, 0):.3g} s left of total_timeout"
+
+
+# What decide wishes
+
+
+@pytest.mark.parametrize(
+    ("outcome", "wish", "expected"),
+    [
+        (response(200), True, AGAIN),
+        (response(200), RetryDecision(True), AGAIN),
+        (response(200), RetryDecision(True, reason="because"), AGAIN),
+        (response(200), RetryDecision(True, 0), (0, "decide", None)),
+        (response(200), RetryDecision(True, 2.5), (2.5, "decide", None)),
+        (response(503, Retry_After="9"), True, (9.9, "Retry-After", 9)),
+        (response(503, Retry_After="9"), RetryDecision(True), (9.9, "Retry-After", 9)),
+        (response(503, Retry_After="900"), RetryDecision(True, 20), (20, "decide", 900)),
+        (Outcome(failure=Failure.BROKEN), True, AGAIN),
+        (response(503), False, (None, "decide said no", None)),
+        (response(503), RetryDecision(False), (None, "decide said no", None)),
+        (response(503), RetryDecision(False, 5), (None, "decide said no", None)),
+        (response(200), None, (None, "200 is not among the statuses to retry", None)),
+        (response(200), RetryDecision(True, 301), (None, "decide asks for 301 s, more than max_retry_after (300 s)", None)),
+    ],
+)
+def test_wishes(outcome: Outcome, wish: Any, expected: Any) -> None:
+    """decide may insist, forbid, set the wait within `max_retry_after`, or leave it to the rules."""
+    assert RULES.judge(outcome, 1, method="POST", wish=wish, uniform=1.0) == pytest.approx(expected)
+
+
+def test_a_wish_for_the_servers_own_wait() -> None:
+    """The wait that decide asks for is kept to the letter, even where it is what the server asked."""
+    verdict = RULES.judge(response(503, Retry_After="5"), 1, method="GET", wish=RetryDecision(True, 5), uniform=1.0)
+    assert verdict == (5, "decide", 5)
+
+
+@pytest.mark.parametrize("wish", ["no", 1, 0, (), "retry"])
+def test_wishes_must_be_ones(wish: Any) -> None:
+    """What decide returns is taken at its word only if it is one."""
+    with pytest.raises(TypeError, match="what decide returns must be a RetryDecision, True, False or None, not "):
+        RULES.judge(response(503), 1, method="GET", wish=wish)
+
+
+@pytest.mark.parametrize("wish", [True, RetryDecision(True), RetryDecision(True, 1.0)])
+def test_wishes_end(wish: Any) -> None:
+    """decide cannot go on beyond the last attempt."""
+    assert stopped(RULES.judge(response(200), 4, method="GET", wish=wish), "attempt 4 of 4 was the last")
+    assert stopped(RULES.judge(response(200), 2, method="GET", wish=wish, max_attempts=2), "attempt 2 of 2 was the last")
+
+
+outcomes = st.one_of(
+    st.builds(
+        Outcome,
+        st.integers(100, 599),
+        st.lists(st.tuples(st.sampled_from([b"retry-after", b"retry-after-ms", b"x-should-retry"]), st.binary(max_size=9))),
+    ),
+    st.builds(Outcome, failure=st.sampled_from(Failure)),
+)
+wishes = st.one_of(
+    st.none(), st.booleans(), st.builds(RetryDecision, st.booleans(), st.none() | st.floats(0, 1e9)), st.just(RetryDecision(True))
+)
+
+
+@given(outcomes, st.integers(1, 9), st.sampled_from([*SAFE, *UNSAFE]), wishes, st.booleans(), st.booleans(), st.floats(0, 1))
+def test_any_outcome(
+    outcome: Outcome, attempt: int, method: str, wish: Any, keyed: bool, replayable: bool, uniform: float
+) -> None:
+    """Whatever comes: a bounded wait or none, a reason, no attempt too many, no body twice, no wait shorter than asked."""
+    verdict = RULES.judge(outcome, attempt, method=method, wish=wish, keyed=keyed, replayable=replayable, uniform=uniform)
+    assert verdict.reason
+    if verdict.wait is not None:
+        assert attempt < 4
+        assert replayable
+        assert 0 <= verdict.wait <= 330
+        assert verdict.reason == "decide" or verdict.wait >= (verdict.retry_after or 0)
+
+
+# Settings
+
+
+def test_defaults() -> None:
+    """Four attempts, the usual statuses, full jitter, waits of up to five minutes."""
+    rules = RetryConfig()
+    assert (rules.max_attempts, rules.max_retry_after, rules.idempotency_key, rules.decide) == (4, 300.0, False, None)
+    assert rules.statuses == {408, 425, 429, 500, 502, 503, 504}
+    assert rules.methods == {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"}
+    assert rules.backoff == ExponentialBackoff()
+
+
+@pytest.mark.parametrize(
+    "shorthands",
+    [
+        {"initial_delay": 2},
+        {"max_delay": 5.0},
+        {"multiplier": 3},
+        {"jitter": False},
+        {"jitter": "equal"},
+        {"jitter_ratio": 0.5, "jitter": True},
+        {"initial_delay": 0, "max_delay": 0, "multiplier": 1, "jitter": "decorrelated", "jitter_ratio": 0},
+    ],
+)
+def test_shorthands(shorthands: dict[str, Any]) -> None:
+    """The shorthands make the backoff, and cannot be given together with one."""
+    assert RetryConfig(**shorthands).backoff == ExponentialBackoff(**shorthands)
+    with pytest.raises(TypeError, match=f"backoff and {', '.join(sorted(shorthands, key=ORDER.index))} were both given"):
+        RetryConfig(backoff=ExponentialBackoff(), **shorthands)
+
+
+ORDER = ["initial_delay", "max_delay", "multiplier", "jitter", "jitter_ratio"]
+
+
+def test_with_backoff() -> None:
+    """The same rules with another backoff; those it came from keep theirs."""
+    rules, backoff = RetryConfig(2, statuses=[418]), Fixed(3)
+    other = rules.with_backoff(backoff)
+    assert (other.backoff, other.max_attempts, other.statuses) == (backoff, 2, {418})
+    assert rules.backoff == ExponentialBackoff()
+
+
+def test_repr() -> None:
+    """The repr tells each setting."""
+    shown = repr(RetryConfig(2, statuses=[418], methods=["get"], initial_delay=3.0))
+    assert shown.startswith("RetryConfig(")
+    for part in (
+        "max_attempts=2",
+        "statuses=frozenset({418})",
+        "methods=frozenset({'GET'})",
+        "backoff=ExponentialBackoff(initial_delay=3.0,",
+        "max_retry_after=300.0",
+        "idempotency_key=False",
+        "decide=None",
+    ):
+        assert part in shown
+
+
+TRIES, CODES, NAMES = "a whole number of at least 1", "status codes from 100 to 599", "names of HTTP methods"
+SECONDS, SEVERAL = "a finite number of seconds of at least 0", "a set, list or tuple"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "error", "message"),
+    [
+        ("max_attempts", 0, ValueError, f"max_attempts must be {TRIES}, not 0"),
+        ("max_attempts", -1, ValueError, f"max_attempts must be {TRIES}, not -1"),
+        ("max_attempts", True, TypeError, f"max_attempts must be {TRIES}, not True"),
+        ("max_attempts", 3.0, TypeError, f"max_attempts must be {TRIES}, not 3.0"),
+        ("max_attempts", "3", TypeError, f"max_attempts must be {TRIES}, not '3'"),
+        ("max_attempts", None, TypeError, f"max_attempts must be {TRIES}, not None"),
+        ("statuses", 503, TypeError, f"statuses must be {SEVERAL}, not 503"),
+        ("statuses", "503", TypeError, f"statuses must be {SEVERAL}, not '503'"),
+        ("statuses", b"503", TypeError, f"statuses must be {SEVERAL}, not b'503'"),
+        ("statuses", None, TypeError, f"statuses must be {SEVERAL}, not None"),
+        ("statuses", ["503"], TypeError, f"statuses must be {CODES}, not '503'"),
+        ("statuses", [True], TypeError, f"statuses must be {CODES}, not True"),
+        ("statuses", [503.0], TypeError, f"statuses must be {CODES}, not 503.0"),
+        ("statuses", {99}, ValueError, f"statuses must be {CODES}, not 99"),
+        ("statuses", (600,), ValueError, f"statuses must be {CODES}, not 600"),
+        ("methods", "GET", TypeError, f"methods must be {SEVERAL}, not 'GET'"),
+        ("methods", [b"GET"], TypeError, f"methods must be {NAMES}, not b'GET'"),
+        ("methods", [None], TypeError, f"methods must be {NAMES}, not None"),
+        ("methods", [""], ValueError, f"methods must be {NAMES}, not ''"),
+        ("methods", ["GET POST"], ValueError, f"methods must be {NAMES}, not 'GET POST'"),
+        ("methods", ["GÉT"], ValueError, f"methods must be {NAMES}, not 'GÉT'"),
+        ("backoff", 1.0, TypeError, "backoff must be an ExponentialBackoff or an object with its delay method, not 1.0"),
+        ("backoff", "full", TypeError, "backoff must be an ExponentialBackoff or an object with its delay method, not 'full'"),
+        ("initial_delay", -1, ValueError, f"initial_delay must be {SECONDS}, not -1"),
+        ("max_delay", "60", TypeError, f"max_delay must be {SECONDS}, not '60'"),
+        ("multiplier", 0.5, ValueError, "multiplier must be a finite number of at least 1, not 0.5"),
+        ("jitter", "banana", ValueError, 'jitter must be one of True, False, "full", "equal" and "decorrelated", not \'banana\''),
+        ("jitter_ratio", 2, ValueError, "jitter_ratio must be a number from 0 to 1, not 2"),
+        ("max_retry_after", -1, ValueError, f"max_retry_after must be {SECONDS}, not -1"),
+        ("max_retry_after", math.inf, ValueError, f"max_retry_after must be {SECONDS}, not inf"),
+        ("max_retry_after", math.nan, ValueError, f"max_retry_after must be {SECONDS}, not nan"),
+        ("max_retry_after", None, TypeError, f"max_retry_after must be {SECONDS}, not None"),
+        ("budget", None, TypeError, "budget must be a RetryBudget, True or False, not None"),
+        ("budget", 0.2, TypeError, "budget must be a RetryBudget, True or False, not 0.2"),
+        ("idempotency_key", "key", TypeError, "idempotency_key must be True or False, not 'key'"),
+        ("idempotency_key", None, TypeError, "idempotency_key must be True or False, not None"),
+        ("decide", True, TypeError, "decide must be a function of response, exception and attempt, not True"),
+        ("decide", "always", TypeError, "decide must be a function of response, exception and attempt, not 'always'"),
+    ],
+)
+def test_bad_settings(setting: str, value: Any, error: type[Exception], message: str) -> None:
+    """A bad setting is refused at construction, with its name, its value and what is allowed."""
+    with pytest.raises(error) as caught:
+        RetryConfig(**{setting: value})
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((1,), TypeError, "should_retry must be True or False, not 1"),
+        ((None,), TypeError, "should_retry must be True or False, not None"),
+        ((True, -1), ValueError, f"delay must be {SECONDS}, not -1"),
+        ((True, math.nan), ValueError, f"delay must be {SECONDS}, not nan"),
+        ((True, math.inf), ValueError, f"delay must be {SECONDS}, not inf"),
+        ((True, "1"), TypeError, f"delay must be {SECONDS}, not '1'"),
+        ((False, True), TypeError, f"delay must be {SECONDS}, not True"),
+    ],
+)
+def test_bad_decisions(arguments: Any, error: type[Exception], message: str) -> None:
+    """A decision that means nothing is refused where it is made."""
+    with pytest.raises(error) as caught:
+        RetryDecision(*arguments)
+    assert str(caught.value) == message
+
+
+# Options of one request
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, Options(None, None)),
+        ({"retry": True}, Options(None, None)),
+        ({"retry": None}, Options(None, None)),
+        ({"retry": False}, Options(1, None)),
+        ({"retry": False, "max_attempts": 1}, Options(1, None)),
+        ({"retry": True, "max_attempts": 7}, Options(7, None)),
+        ({"max_attempts": 2, "idempotency_key": "a"}, Options(2, "a")),
+        ({"idempotency_key": "~" * 255}, Options(None, "~" * 255)),
+    ],
+)
+def test_options(settings: dict[str, Any], expected: Options) -> None:
+    """The options of one request are an `extensions` dict of their own."""
+    assert options(**settings) == {KEY: expected}
+    assert options(**settings) is not options(**settings)
+
+
+KEYS = "1 to 255 printable ASCII characters, without blanks at its ends"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"retry": 0}, TypeError, "retry must be True or False, not 0"),
+        ({"retry": "no"}, TypeError, "retry must be True or False, not 'no'"),
+        ({"max_attempts": 0}, ValueError, f"max_attempts must be {TRIES}, not 0"),
+        ({"max_attempts": True}, TypeError, f"max_attempts must be {TRIES}, not True"),
+        ({"max_attempts": 2.0}, TypeError, f"max_attempts must be {TRIES}, not 2.0"),
+        (
+            {"retry": False, "max_attempts": 2},
+            ValueError,
+            "max_attempts must be 1 or left out where retry=False is given, not 2",
+        ),
+        ({"idempotency_key": True}, TypeError, f"idempotency_key must be {KEYS}, not True"),
+        ({"idempotency_key": b"a"}, TypeError, f"idempotency_key must be {KEYS}, not b'a'"),
+        ({"idempotency_key": ""}, ValueError, f"idempotency_key must be {KEYS}, not ''"),
+        ({"idempotency_key": "a\r\nb: c"}, ValueError, f"idempotency_key must be {KEYS}, not 'a\\r\\nb: c'"),
+        ({"idempotency_key": "é"}, ValueError, f"idempotency_key must be {KEYS}, not 'é'"),
+        ({"idempotency_key": "a" * 256}, ValueError, f"idempotency_key must be {KEYS}, not {'a' * 256!r}"),
+        ({"timeout": 5}, TypeError, "options() got an unexpected keyword argument 'timeout'"),
+    ],
+)
+def test_bad_options(settings: dict[str, Any], error: type[Exception], message: str) -> None:
+    """A bad option is refused where it is given, and so is one that there is not."""
+    with pytest.raises(error) as caught:
+        options(**settings)
+    assert str(caught.value) == message
