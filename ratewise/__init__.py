@@ -1,4 +1,4 @@
-"""Retry, circuit breaking, caching, rate limiting and redacted logging as transports around httpx."""
+"""Retries, deadlines and redaction as transports around httpx."""
 
 from __future__ import annotations
 

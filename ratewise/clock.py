@@ -41,7 +41,7 @@ class Clock:
 
             await asyncio.sleep(seconds)
 
-    async def abound(self, seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+    async def within(self, seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Await `function(*args)` under asyncio or trio, for `seconds` at most: then it is cancelled, and `Expired` raised."""
         import anyio
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
+from . import validation
 from .clock import Expired
 from .exceptions import RateWiseError
 from .exchange import Exchange
 from .layer import Call, Q, R, step
-from .validation import seconds
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class DeadlineLayer:
     """
 
     def __init__(self, total_timeout: float) -> None:
-        self.total_timeout = seconds("total_timeout", total_timeout, above_zero=True)
+        self.total_timeout = validation.seconds("total_timeout", total_timeout, above_zero=True)
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request, within what is left of its call's time."""
@@ -31,11 +31,13 @@ class DeadlineLayer:
             exchange.deadline = call.clock.monotonic() + self.total_timeout
         limit = _Limit(exchange.deadline, request, call)
         try:
-            return await call.via(_unbounded, call.clock.abound, limit.left(), call.send, request)
+            return await call.via(_unbounded, call.clock.within, limit.left(), call.send, request)
         except RateWiseError:
             raise
         except (Expired, call.http.TransportError) as error:
-            raise limit.blamed(error) from error
+            if limit.late(error):
+                raise limit.exceeded() from error
+            raise
 
 
 class WireDeadlineLayer:
@@ -60,7 +62,7 @@ class _Limit:
         """Seconds, above 0."""
         left = self._deadline - self._call.clock.monotonic()
         if left <= 0:
-            raise self._exceeded()
+            raise self.exceeded()
         return left
 
     def next(self, chunks: Iterator[bytes]) -> bytes:
@@ -68,20 +70,23 @@ class _Limit:
         try:
             return next(chunks)
         except self._call.http.TransportError as error:
-            raise self.blamed(error) from error
+            if self.late(error):
+                raise self.exceeded() from error
+            raise
 
     async def anext(self, chunks: AsyncIterator[bytes]) -> bytes:
         try:
-            return await self._call.clock.abound(self.left(), chunks.__anext__)
+            return await self._call.clock.within(self.left(), chunks.__anext__)
         except (Expired, self._call.http.TransportError) as error:
-            raise self.blamed(error) from error
+            if self.late(error):
+                raise self.exceeded() from error
+            raise
 
-    def blamed(self, error: Exception) -> Exception:
-        """What a failure is to be told as: itself, or the deadline if that has come."""
-        late = isinstance(error, Expired) or self._call.clock.monotonic() >= self._deadline
-        return self._exceeded() if late else error
+    def late(self, error: Exception) -> bool:
+        """The deadline has come: it, and not `error`, is why the call failed."""
+        return isinstance(error, Expired) or self._call.clock.monotonic() >= self._deadline
 
-    def _exceeded(self) -> Exception:
+    def exceeded(self) -> Exception:
         return self._call.http.deadline_exceeded(self._request)
 
 

@@ -34,7 +34,7 @@ def options(*, retry: bool | None = None, max_attempts: int | None = None, idemp
             raise ValueError(refusal("max_attempts", max_attempts, "1 or left out where retry=False is given"))
         max_attempts = 1
     if idempotency_key is not None:
-        allowed = "1 to 255 printable ASCII characters, without blanks at its ends"
+        allowed = "a string of 1 to 255 printable ASCII characters, without blanks at its ends"
         if not isinstance(idempotency_key, str):
             raise TypeError(refusal("idempotency_key", idempotency_key, allowed))
         key = idempotency_key
@@ -44,7 +44,7 @@ def options(*, retry: bool | None = None, max_attempts: int | None = None, idemp
 
 
 class Attempt(NamedTuple):
-    """One request that was sent and whose outcome a retry was thought of for."""
+    """One failed attempt, and what was done about it."""
 
     number: int
     """1 for the first."""
@@ -114,9 +114,11 @@ class Exchange:
 def exchange_of(outcome: object) -> Exchange:
     """The call that a response, or an exception, came of. A response has it in `extensions["ratewise"]` too.
 
-    Raises `LookupError` if it came through no RateWise transport.
+    Raises `LookupError` if none is known: the response came through no RateWise transport, or the exception out of the body of
+    a stream.
     """
-    found = getattr(outcome, KEY, None) or getattr(outcome, "extensions", {}).get(KEY)
+    source = getattr(outcome, "response", None) or outcome  # `raise_for_status()` has its response
+    found = getattr(outcome, KEY, None) or getattr(source, "extensions", {}).get(KEY)
     if type(found) is not Exchange:
-        raise LookupError(f"this {type(outcome).__name__} came through no RateWise transport")
+        raise LookupError(f"of this {type(outcome).__name__} no call through a RateWise transport is known")
     return found

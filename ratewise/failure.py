@@ -14,7 +14,7 @@ class Failure(enum.Enum):
     """Flavours turn their library's exceptions into one of these; rules see nothing else of an error."""
 
     NOT_CONNECTED = "no connection could be made"
-    REFUSED = "the server refused it unseen"
+    UNPROCESSED = "the server refused it unseen"
     NO_FREE_CONNECTION = "no connection of the pool became free"
     TIMED_OUT = "no answer came in time"
     BROKEN = "the connection broke"
@@ -24,7 +24,7 @@ class Failure(enum.Enum):
     @property
     def never_sent(self) -> bool:
         """The server cannot have acted on the request."""
-        return self in (Failure.NOT_CONNECTED, Failure.REFUSED, Failure.NO_FREE_CONNECTION)
+        return self in (Failure.NOT_CONNECTED, Failure.UNPROCESSED, Failure.NO_FREE_CONNECTION)
 
 
 def http2_refused(message: str) -> bool:

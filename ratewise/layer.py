@@ -38,6 +38,7 @@ class HeadersLike(Protocol):
     def raw(self) -> RawHeaders: ...
     def __contains__(self, key: Any) -> bool: ...
     def __getitem__(self, key: str) -> str: ...
+    def get(self, key: str, default: Any = None) -> Any: ...
 
 
 class UrlLike(Protocol):
@@ -47,6 +48,8 @@ class UrlLike(Protocol):
     def host(self) -> str: ...
     @property
     def port(self) -> int | None: ...
+    @property
+    def path(self) -> str: ...
 
 
 class RequestLike(Protocol):
@@ -276,13 +279,3 @@ def step(awaitable: Awaitable[T]) -> T:
 def _into(result: list[T], awaitable: Any) -> Generator[Any, Any, None]:
     # A loop over this ends without an exception; `coroutine.send(None)` makes a StopIteration, which costs more.
     result.append((yield from awaitable))
-
-
-async def via_sync(sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`Flavour.via` of a sync world."""
-    return sync(*args, **kwargs)
-
-
-async def via_async(sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`Flavour.via` of an async world."""
-    return await asynchronous(*args, **kwargs)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal, cast, get_args
 from urllib.parse import unquote_plus
 
 from .validation import flag, refusal
@@ -56,6 +57,8 @@ PARAMETERS = frozenset(
 
 PARAMETER_PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
 """A parameter is a secret too if its name has one of these in it."""
+
+MaskStyle = Literal["full", "partial", "hash"]
 
 LONGEST_TEXT = 16 * 1024
 """Characters of one value that are looked through; what comes after them is not shown."""
@@ -135,10 +138,10 @@ class Redactor:
         headers: Iterable[str] = (),
         query_params: Iterable[str] = (),
         patterns: Iterable[str] = (),
-        mask_style: str = "full",
+        mask_style: MaskStyle = "full",
         defaults: bool = True,
     ) -> None:
-        if mask_style not in ("full", "partial", "hash"):
+        if mask_style not in get_args(MaskStyle):
             raise ValueError(refusal("mask_style", mask_style, '"full", "partial" or "hash"'))
         self.mask_style = mask_style
         flag("defaults", defaults)
@@ -160,13 +163,14 @@ class Redactor:
             return re.sub(r"[^<>]+", lambda match: self._url(match[0]), head) + cut
         return self.url(value) if name in URL_HEADERS else self.text(value)
 
-    def headers(self, items: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """All header fields as they may be shown."""
-        return [(name, self.header(name, value)) for name, value in items]
+    def headers(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """All header fields, of a mapping or in pairs, as they may be shown."""
+        pairs = cast("Iterable[tuple[str, str]]", fields.items() if isinstance(fields, Mapping) else fields)
+        return [(name, self.header(name, value)) for name, value in pairs]
 
-    def url(self, url: str) -> str:
-        """A URL, whole or relative, as it may be shown: no userinfo, and no secret in path, query or fragment."""
-        head, cut = _shortened(url, _PIECE_ENDS)
+    def url(self, url: object) -> str:
+        """A URL, a string or a library's own, as it may be shown: no userinfo, no secret in path, query or fragment."""
+        head, cut = _shortened(str(url), _PIECE_ENDS)
         return self._url(_BARE_USERINFO.sub("REDACTED@", head)) + cut
 
     def text(self, text: str) -> str:
@@ -176,7 +180,7 @@ class Redactor:
             head = _URL.sub(lambda match: self._url(match[0]), head)
         return self._scan(head, in_url=False) + cut
 
-    def secret_parameter(self, name: str) -> bool:
+    def is_secret_parameter(self, name: str) -> bool:
         """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""
         plains = [_plain(part) for part in (name, *_NAME_PARTS.split(name))]
         return any(plain in self._parameters or any(part in plain for part in self._parts) for plain in plains)
@@ -199,7 +203,7 @@ class Redactor:
     def _piece(self, piece: str, depth: int) -> str:
         """One `name=value`, or a part of a path. What only holds a secret is masked whole, whatever the style."""
         name, equals, value = piece.partition("=")
-        if value and self.secret_parameter(unquote_plus(name)):
+        if value and self.is_secret_parameter(unquote_plus(name)):
             return f"{name}={self._mask(value, in_url=True)}"
         return equals.join("REDACTED" if self._hides(part, piece, depth) else part for part in (name, value))
 

@@ -29,7 +29,9 @@ class Counts:
         self._lock = threading.Lock()
         self._total = self._failed = self._retries = 0
 
-    def record(self, *, failed: bool, retries: int) -> None:
+    def record(self, status: int | None, retries: int) -> None:
+        """Count a call that ended in this status, or None if it raised."""
+        failed = status is None or status == 429 or status >= 500
         with self._lock:
             self._total += 1
             self._failed += failed

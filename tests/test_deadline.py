@@ -71,7 +71,7 @@ async def test_redirects_share_the_deadline(world: World, clock: FakeClock) -> N
         return httpx.Response(302, headers={"Location": "/next"}, stream=Body(b"moved"))
 
     subject, wire = client(world, clock, hop, hop, hop, hop, follow_redirects=True)
-    with pytest.raises(DeadlineExceeded, match=r"3 sent") as raised:
+    with pytest.raises(DeadlineExceeded, match=r"requests sent: 3") as raised:
         await world(subject.get, "/")
     assert len(wire.sent) == 3
     assert raised.value.attempts == 3
@@ -108,6 +108,7 @@ async def test_what_failed_at_the_deadline_failed_by_it(world: World, clock: Fak
     with pytest.raises(httpx.ReadError) as other:
         await world(subject.post, "/")
     assert other.value is early
+    assert early.__cause__ is None
 
 
 async def test_streams_have_the_deadline_too(world: World, clock: FakeClock) -> None:

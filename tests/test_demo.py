@@ -38,7 +38,7 @@ OUTCOMES = (
     r"  You get the 500\. Requests at the server: 1\.",
     r"POST /keyed-payments: .*\n  1  500  waited 0\.\d\d s  backoff\n  2  200  done\n"
     r"  You get the 200\. Requests at the server: 2, all with the key payment-7\.",
-    r"GET /exhausted: .*\n  1  429  waited .*\n  2  429  waited .*\n  3  429  not sent again  attempt 3 of 3 was the last\n"
+    r"GET /exhausted: .*\n  1  429  waited .*\n  2  429  waited .*\n  3  429  not sent again  max_attempts \(3\) reached\n"
     r"  You get RateLimitExceeded, attempts=3, retry_after=0\.05\. Requests at the server: 3\.",
     r"GET /quota: .*\n  1  429  not sent again  Retry-After asks for 3600 s, more than max_retry_after \(300 s\)\n"
     r"  You get RateLimitExceeded, attempts=1, retry_after=3600\.0\. Requests at the server: 1\.",

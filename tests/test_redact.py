@@ -231,11 +231,11 @@ def test_queries(query: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
-def test_secret_parameters(name: str) -> None:
+def test_is_secret_parameters(name: str) -> None:
     """Each parameter of the list is a secret, with any separator."""
-    assert FULL.secret_parameter(name)
-    assert FULL.secret_parameter("-".join(name).upper())
-    assert not BARE.secret_parameter(name)
+    assert FULL.is_secret_parameter(name)
+    assert FULL.is_secret_parameter("-".join(name).upper())
+    assert not BARE.is_secret_parameter(name)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_secret_parameters(name: str) -> None:
 )
 def test_ordinary_parameters(name: str) -> None:
     """A name that only resembles a secret one is none."""
-    assert not FULL.secret_parameter(name)
+    assert not FULL.is_secret_parameter(name)
     assert FULL.url(f"https://h/?{name}=value") == f"https://h/?{name}=value"
 
 
@@ -557,7 +557,7 @@ def test_never_raises(text: str, name: str) -> None:
     for function in FUNCTIONS:
         assert isinstance(function(text), str)
     assert isinstance(FULL.header(name, text), str)
-    assert FULL.secret_parameter(name) in (True, False)
+    assert FULL.is_secret_parameter(name) in (True, False)
     assert FULL.text(FULL.text(text)) == FULL.text(text)
 
 
@@ -672,3 +672,14 @@ def test_linear(unit: str, prefix: str) -> None:
     small, large = (prefix + unit * (size // len(unit)) for size in (2000, 16_000))
     for function in (FULL.url, FULL.text, lambda text: FULL.header("Link", text)):
         assert any(growth(function, small, large) < 25 for _ in range(10))
+
+
+def test_what_libraries_hold() -> None:
+    """httpx's own URLs and headers are taken as they are."""
+    import httpx
+
+    assert DEFAULT.url(httpx.URL("https://user:hunter2@x.example/?token=hunter2")) == "https://REDACTED@x.example/?token=REDACTED"
+    assert DEFAULT.headers(httpx.Headers({"Authorization": "hunter2", "X-A": "1"})) == [
+        ("authorization", "[REDACTED]"),
+        ("x-a", "1"),
+    ]

@@ -65,7 +65,7 @@ async def test_out_of_tries_the_last_response_is_returned(world: World, clock: F
     exchange = result.extensions["ratewise"]
     assert [str(attempt) for attempt in exchange.history] == [
         "attempt 1: 500, waited 1 s (backoff)",
-        "attempt 2: 503, no retry (attempt 2 of 2 was the last)",
+        "attempt 2: 503, no retry (max_attempts (2) reached)",
     ]
     assert exchange.retry_after == 7
 
@@ -82,7 +82,7 @@ async def test_out_of_tries_the_last_error_is_raised(world: World, clock: FakeCl
         assert last.__notes__ == [
             "RateWise: GET https://REDACTED@api.example.com/x?api_key=REDACTED: "
             "attempt 1: ConnectError, waited 1 s (backoff); "
-            "attempt 2: ReadTimeout, no retry (attempt 2 of 2 was the last)"
+            "attempt 2: ReadTimeout, no retry (max_attempts (2) reached)"
         ]
 
 
@@ -165,6 +165,9 @@ async def test_a_certificate_that_is_not_trusted(world: World, clock: FakeClock)
     with pytest.raises(httpx.ConnectError):
         await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
     assert len(wire.sent) == 1
+    ring = httpx.ConnectError("no")
+    ring.__cause__ = ring
+    assert (await world.send(world.RetryTransport(Scripted(ring, 200), PLAIN, clock=clock))).status_code == 200
 
 
 async def test_our_own_refusals_are_never_retried(world: World, clock: FakeClock) -> None:
@@ -444,6 +447,7 @@ async def test_the_whole_stack_as_one_transport(world: World, clock: FakeClock) 
         ({"max_retries": 1.5}, TypeError, "max_retries"),
         ({"retry_config": 3}, TypeError, "retry_config must be a RetryConfig, not 3"),
         ({"backoff_strategy": 3}, TypeError, "backoff_strategy must be an ExponentialBackoff"),
+        ({"backoff_strategy": ExponentialBackoff}, TypeError, "backoff_strategy must be an ExponentialBackoff"),
         ({"raise_on_rate_limit": 1}, TypeError, "raise_on_rate_limit must be True or False, not 1"),
         ({"max_retry": 1}, TypeError, "max_retry"),
     ],
@@ -460,8 +464,15 @@ async def test_a_new_transports_own_keywords(world: World) -> None:
     assert transport._wire._pool._max_connections == 3
     assert transport._wire._pool._http2
     await world.close(transport)
-    with pytest.raises(TypeError, match="http2: only for a new transport, and transport=Scripted was given"):
+    with pytest.raises(TypeError, match="http2: cannot be given beside a transport; give it to that Scripted"):
         world.RateWiseTransport(Scripted(), http2=True)
+
+
+async def test_http2_needs_h2(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package a new transport for HTTP/2 is refused when it is made, as httpx's clients refuse it."""
+    monkeypatch.setattr("ratewise._httpx.transports.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"http2=True needs the package h2: pip install 'httpx\[http2\]'"):
+        world.RateWiseTransport(http2=True)
 
 
 async def test_raising_on_a_last_429(world: World, clock: FakeClock) -> None:

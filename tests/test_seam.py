@@ -583,7 +583,7 @@ async def test_the_exchange_of_a_failure(world: World) -> None:
 def test_what_has_no_exchange() -> None:
     """Responses and errors that came another way are told apart."""
     for other in (httpx.Response(200), httpx.ConnectError("no"), None):
-        with pytest.raises(LookupError, match="came through no RateWise transport"):
+        with pytest.raises(LookupError, match="no call through a RateWise transport is known"):
             exchange_of(other)
 
 
@@ -609,7 +609,14 @@ async def test_a_layer_that_drops_the_exchange(world: World) -> None:
 # -- construction
 
 
-@pytest.mark.parametrize("wrong", [None, 5, httpx.Client, object()])
+@pytest.mark.parametrize("wrong", [None, object(), Layer, "layer"])
+def test_a_layer_must_be_one(wrong: Any) -> None:
+    """Anything without `handle`, and a class in place of its object, is refused at construction."""
+    with pytest.raises(TypeError, match="layer must be an object with `async def handle"):
+        LayerTransport(Scripted(), wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, httpx.Client, httpx.HTTPTransport, object()])
 def test_a_transport_must_be_one(wrong: Any) -> None:
     """Anything else than a transport is refused at construction."""
     with pytest.raises(TypeError, match="transport must be an httpx"):

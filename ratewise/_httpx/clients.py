@@ -6,7 +6,8 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -67,6 +68,9 @@ _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_ex
 class _Client:
     """What the sync and the async client do around httpx."""
 
+    _transport: Any
+    _mounts: Any
+
     def _set_up(
         self,
         max_retries: int,
@@ -87,6 +91,12 @@ class _Client:
             raise_on_rate_limit=False,
         )
 
+    def _wrap(self, kind: Callable[..., Any], layers: tuple[Layer[Any, Any], ...]) -> None:
+        """Put the layers around each transport that httpx has made, or was given."""
+        self._transport = kind(self._transport, *layers)
+        self._http = self._transport._http
+        self._mounts = {pattern: mounted and kind(mounted, *layers) for pattern, mounted in self._mounts.items()}
+
     def _begin(self, request: httpx.Request, streamed: bool) -> Exchange:
         exchange = self._last_exchange = Exchange.begin(request.extensions, streamed)
         _LAST.set((self._counts, exchange))
@@ -100,13 +110,12 @@ class _Client:
             del request.extensions[KEY]
         else:
             request.extensions[KEY] = given
-        failed = response is None or response.status_code == 429 or response.status_code >= 500
-        self._counts.record(failed=failed, retries=len(exchange.waits) if exchange.history else 0)
+        self._counts.record(None if response is None else response.status_code, len(exchange.waits))
 
     def get_retry_delays(self) -> list[float]:
-        """Seconds waited before each retry of the last call of this thread or task.
+        """Seconds waited before each retry of the last call of this thread or task, if that was one of this client's.
 
-        Where this one has made no call, those of the client's last call.
+        Else those of the client's last call by anyone. Of a certain call: `exchange_of(response).waits`.
         """
         counts, exchange = _LAST.get() or (None, self._last_exchange)
         return (exchange if counts is self._counts else self._last_exchange).waits
@@ -156,12 +165,7 @@ class RateWiseClient(_Client, httpx.Client):
     ) -> None:
         layers = self._set_up(max_retries, retry_config, backoff_strategy, total_timeout, raise_on_rate_limit)
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
-        self._transport = outermost = LayerTransport(self._transport, *layers, clock=clock)
-        self._http = outermost._http
-        self._mounts = {
-            pattern: None if transport is None else LayerTransport(transport, *layers, clock=clock)
-            for pattern, transport in self._mounts.items()
-        }
+        self._wrap(partial(LayerTransport, clock=clock), layers)
 
     def send(
         self,
@@ -179,6 +183,9 @@ class RateWiseClient(_Client, httpx.Client):
             if response.status_code == 429 and self._raise_on_rate_limit:
                 raise step(self._http.rate_limit_exceeded(response.request, response))
             return response
+        except Exception as error:
+            cast(Any, error).ratewise = exchange
+            raise
         finally:
             self._end(exchange, request, given, response)
 
@@ -204,12 +211,7 @@ class AsyncRateWiseClient(_Client, httpx.AsyncClient):
     ) -> None:
         layers = self._set_up(max_retries, retry_config, backoff_strategy, total_timeout, raise_on_rate_limit)
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
-        self._transport = outermost = AsyncLayerTransport(self._transport, *layers, clock=clock)
-        self._http = outermost._http
-        self._mounts = {
-            pattern: None if transport is None else AsyncLayerTransport(transport, *layers, clock=clock)
-            for pattern, transport in self._mounts.items()
-        }
+        self._wrap(partial(AsyncLayerTransport, clock=clock), layers)
 
     async def send(
         self,
@@ -227,6 +229,9 @@ class AsyncRateWiseClient(_Client, httpx.AsyncClient):
             if response.status_code == 429 and self._raise_on_rate_limit:
                 raise await self._http.rate_limit_exceeded(response.request, response)
             return response
+        except Exception as error:
+            cast(Any, error).ratewise = exchange
+            raise
         finally:
             self._end(exchange, request, given, response)
 
@@ -260,7 +265,7 @@ def _absolute(base_url: httpx.URL | str) -> httpx.URL:
     except httpx.InvalidURL:
         url = httpx.URL()
     if not (url.scheme and url.host):
-        raise ValueError(refusal("base_url", REDACTOR.url(str(base_url)), allowed))
+        raise ValueError(refusal("base_url", REDACTOR.url(base_url), allowed))
     return url
 
 

@@ -38,11 +38,11 @@ class TooManyRequests(RateLimitExceeded, httpx.HTTPStatusError):
 
     def __init__(self, request: httpx.Request, response: httpx.Response, exchange: Exchange) -> None:
         asked = exchange.retry_after
-        then = "the server does not say how long to wait" if asked is None else f"retry_after: {asked:.6g} seconds"
-        why = exchange.history[-1].reason if exchange.history else "not retried"
+        then = "The server does not say how long to wait" if asked is None else f"The server asks to wait {asked:.6g} s"
+        why = f"; {exchange.history[-1].reason}" if exchange.history else ""
+        shown = f"{request.method} {REDACTOR.url(request.url)}"
         super().__init__(
-            f"429 Too Many Requests for {request.method} {REDACTOR.url(str(request.url))} "
-            f"({exchange.attempts} sent; {why}; {then})",
+            f"429 Too Many Requests for {shown} (requests sent: {exchange.attempts}{why}). {then}",
             request=request,
             response=response,
             attempts=exchange.attempts,
@@ -56,10 +56,9 @@ class DeadlineExceeded(exceptions.DeadlineExceeded, httpx.TimeoutException):
     """The call was not done within its `total_timeout`."""
 
     def __init__(self, request: httpx.Request, exchange: Exchange) -> None:
-        history = "; ".join(map(str, exchange.history)) or "no attempt had failed"
-        message = (
-            f"total_timeout is over for {request.method} {REDACTOR.url(str(request.url))} ({exchange.attempts} sent; {history})"
-        )
+        history = "".join(f"; {attempt}" for attempt in exchange.history)
+        shown = f"{request.method} {REDACTOR.url(request.url)}"
+        message = f"total_timeout is over for {shown} (requests sent: {exchange.attempts}{history})"
         httpx.TimeoutException.__init__(self, message, request=request)
         self.ratewise = exchange
         self.attempts = exchange.attempts

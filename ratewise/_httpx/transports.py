@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ..layer import Call, Layer, compose, step
 from ..retry import Backoff, RetryConfig, RetryLayer
 from ..stack import assemble, warn_of_order
 from ..validation import refusal
-from .seam import AsyncFlavour, SyncFlavour
+from .flavour import AsyncFlavour, SyncFlavour
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -58,6 +59,9 @@ class _Chain:
         self._wire = given._wire if ours else given
         self._layers = (*layers, *given._layers) if ours else layers
         self._clock = clock or (given._clock if ours else Clock())
+        for layer in layers:
+            if isinstance(layer, type) or not callable(getattr(layer, "handle", None)):
+                raise TypeError(refusal("layer", layer, "an object with `async def handle(self, request, call)`"))
         warn_of_order(self._layers)
 
     def __repr__(self) -> str:
@@ -68,11 +72,11 @@ class _Chain:
 def _check(transport: object, base: type, method: str) -> None:
     if isinstance(transport, base):
         return
-    if any(kind.__name__ in _TRANSPORT_BASES for kind in type(transport).__mro__) or not hasattr(transport, method):
-        raise TypeError(refusal("transport", transport, f"an {httpx.__name__}.{base.__name__}"))
-
-
-_TRANSPORT_BASES = ("BaseTransport", "AsyncBaseTransport")
+    # By name, so that another library's are refused, and those of the other world. What only has the method is taken.
+    foreign = any(kind.__name__ in ("BaseTransport", "AsyncBaseTransport") for kind in type(transport).__mro__)
+    if foreign or isinstance(transport, type) or not hasattr(transport, method):
+        hint = " (sync transports go into RateWise's sync classes, async ones into those named Async...)" if foreign else ""
+        raise TypeError(refusal("transport", transport, f"an {httpx.__name__}.{base.__name__}{hint}"))
 
 
 class LayerTransport(_Chain, httpx.BaseTransport):
@@ -188,7 +192,7 @@ class RateWiseTransport(LayerTransport):
       `cert`, `http1`, `http2`, `limits`, `proxy`, ...): a client that is given a transport ignores those of its own.
     - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
       `backoff_strategy` replaces the backoff in them.
-    - `total_timeout`: seconds above 0 for a whole request: its waits, attempts and body. Then `DeadlineExceeded`.
+    - `total_timeout`: seconds above 0 for one request: its waits, attempts and body. Then `DeadlineExceeded`. None for no limit.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
@@ -243,9 +247,11 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
 
 def _given_or_new(transport: Any, make: Callable[..., Any], options: Any) -> Any:
     if transport is None:
+        if options.get("http2") and find_spec("h2") is None:  # as httpx's clients do: its transports fail at the first request
+            raise ImportError("http2=True needs the package h2: pip install 'httpx[http2]'")
         return make(**options)
     if options:
-        raise TypeError(f"{', '.join(options)}: only for a new transport, and transport={type(transport).__name__} was given")
+        raise TypeError(f"{', '.join(options)}: cannot be given beside a transport; give it to that {type(transport).__name__}")
     return transport
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from ..validation import factor, refusal, seconds
 
-JITTERS = (True, False, "full", "equal", "decorrelated")
+Jitter = Literal[True, False, "full", "equal", "decorrelated"]
 
 
 class Backoff(Protocol):
@@ -36,7 +36,7 @@ class ExponentialBackoff:
     initial_delay: float = 1.0
     max_delay: float = 60.0
     multiplier: float = 2.0
-    jitter: bool | str = "full"
+    jitter: Jitter = "full"
     jitter_ratio: float = 0.1
 
     def __post_init__(self) -> None:
@@ -44,7 +44,7 @@ class ExponentialBackoff:
         seconds("max_delay", self.max_delay)
         factor("multiplier", self.multiplier, least=1)
         factor("jitter_ratio", self.jitter_ratio, least=0, most=1)
-        if not isinstance(self.jitter, (bool, str)) or self.jitter not in JITTERS:
+        if not isinstance(self.jitter, (bool, str)) or self.jitter not in get_args(Jitter):
             kind = ValueError if isinstance(self.jitter, str) else TypeError
             raise kind(refusal("jitter", self.jitter, 'one of True, False, "full", "equal" and "decorrelated"'))
 

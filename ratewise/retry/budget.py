@@ -18,7 +18,8 @@ class RetryBudget:
     """Keeps retries from doubling the load of a server that fails everything: for each server, a part of what is sent to it.
 
     - `ratio`: retries for each request, at least 0: 0.2 adds at most a fifth to the load.
-    - `min_per_second`: retries per second that are always allowed, at least 0.
+    - `min_per_second`: retries per second that are allowed beside these, at least 0. With less than 1 the first failure of a
+      server that nothing was sent to before is not retried.
 
     One budget may be shared by several `RetryConfig`s. Raises `TypeError` or `ValueError` for a value that is not allowed.
     """

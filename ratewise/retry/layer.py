@@ -8,7 +8,7 @@ import random
 from typing import Any, Callable
 
 from ..exceptions import RateWiseError
-from ..exchange import KEY, Attempt, Exchange
+from ..exchange import Attempt, Exchange
 from ..layer import Call, Q, R, RequestLike
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
@@ -37,9 +37,7 @@ class RetryLayer:
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request, and send it again while the rules say so."""
         config = self.config
-        exchange = request.extensions.get(KEY)
-        if type(exchange) is not Exchange:
-            exchange = Exchange.of(request.extensions)
+        exchange = Exchange.of(request.extensions)
         if config.budget is not None:
             config.budget.deposit(_origin(request), call.clock.monotonic())
         rewind = call.http.rewinder(request)
@@ -59,19 +57,20 @@ class RetryLayer:
                 raise
             except call.http.TransportError as error:
                 verdict = self._judge(request, None, error, attempt, waited, rewind, exchange, call)
-                if verdict.wait is None or rewind is None:
+                if verdict.wait is None:
                     _annotate(error, request, exchange)
                     raise
             else:
                 try:
                     verdict = self._judge(request, response, None, attempt, waited, rewind, exchange, call)
-                    if verdict.wait is None or rewind is None:
+                    if verdict.wait is None:
                         return response
                 except BaseException:  # out of the user's own functions
                     await call.close(response, request)
                     raise
                 await call.close(response, request)
             await call.sleep(verdict.wait)
+            assert rewind is not None  # else the verdict would have been not to retry
             rewind()
             attempt, waited = attempt + 1, verdict.wait
 
@@ -126,7 +125,7 @@ class RetryLayer:
             logger.warning(
                 "Retry: %s %s: attempt %d of %d got %s, the next in %.3g s (%s)",
                 request.method,
-                REDACTOR.url(str(request.url)),
+                REDACTOR.url(request.url),
                 attempt,
                 max_attempts,
                 told,
@@ -153,4 +152,4 @@ def _annotate(error: Exception, request: Any, exchange: Exchange) -> None:
     add_note = getattr(error, "add_note", None)
     if add_note is not None:  # pragma: no branch
         history = "; ".join(map(str, exchange.history))
-        add_note(f"RateWise: {request.method} {REDACTOR.url(str(request.url))}: {history}")
+        add_note(f"RateWise: {request.method} {REDACTOR.url(request.url)}: {history}")

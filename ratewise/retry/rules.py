@@ -7,12 +7,12 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, NamedTuple, Union
+from typing import Any, Callable, NamedTuple, Optional, Union
 
 from ..failure import Failure
 from ..headers import RetryAdvice, retry_advice
 from ..validation import flag, refusal, seconds, whole
-from .backoff import Backoff, ExponentialBackoff
+from .backoff import Backoff, ExponentialBackoff, Jitter
 from .budget import RetryBudget
 
 STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -43,7 +43,7 @@ class RetryDecision:
             seconds("delay", self.delay)
 
 
-Decide = Callable[[Any, Any, int], Union[RetryDecision, bool, None]]
+Decide = Callable[[Any, Optional[Exception], int], Union[RetryDecision, bool, None]]
 
 
 class Outcome(NamedTuple):
@@ -95,7 +95,7 @@ class RetryConfig:
         initial_delay: float | None = None,
         max_delay: float | None = None,
         multiplier: float | None = None,
-        jitter: bool | str | None = None,
+        jitter: Jitter | None = None,
         jitter_ratio: float | None = None,
         max_retry_after: float = 300.0,
         budget: RetryBudget | bool = True,
@@ -128,7 +128,7 @@ class RetryConfig:
         self.decide = decide
 
     def __repr__(self) -> str:
-        return f"RetryConfig({', '.join(f'{name}={value!r}' for name, value in sorted(self.__dict__.items()))})"
+        return f"RetryConfig({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
     def with_backoff(self, backoff: Backoff) -> RetryConfig:
         """The same rules, with another backoff."""
@@ -160,10 +160,11 @@ class RetryConfig:
         advice = retry_advice(outcome.headers, now)
         most = self.max_attempts if max_attempts is None else max_attempts
         if not (wish is None or isinstance(wish, (RetryDecision, bool))):
-            raise TypeError(refusal("what decide returns", wish, "a RetryDecision, True, False or None"))
+            allowed = "a RetryDecision, True, False or None (decide is a plain function, also in the async worlds)"
+            raise TypeError(refusal("what decide returns", wish, allowed))
         wanted, delay = (wish.should_retry, wish.delay) if isinstance(wish, RetryDecision) else (wish, None)
         if attempt >= most:
-            refused = f"attempt {attempt} of {most} was the last"
+            refused = f"max_attempts ({most}) reached"
         elif wanted is False:
             refused = "decide said no"
         else:
@@ -180,7 +181,7 @@ class RetryConfig:
         else:
             delay = self.backoff.delay(attempt, previous=previous, uniform=uniform)
             delay, reason = seconds("the delay of the backoff", delay), "backoff"
-        told = f"{reason} asks for {delay:.6g} s"
+        told = f"{reason} asks for {delay:.3g} s" if reason == "backoff" else f"{reason} asks for {delay:.6g} s"
         if reason != "backoff" and delay > self.max_retry_after:
             return Verdict(None, f"{told}, more than max_retry_after ({self.max_retry_after:g} s)", advice.wait)
         if reason == advice.source:
@@ -208,7 +209,7 @@ class RetryConfig:
 
 def checked_backoff(setting: str, backoff: Backoff) -> Backoff:
     """`backoff`, if it has a `delay` method."""
-    if not callable(getattr(backoff, "delay", None)):
+    if isinstance(backoff, type) or not callable(getattr(backoff, "delay", None)):
         raise TypeError(refusal(setting, backoff, "an ExponentialBackoff or an object with its delay method"))
     return backoff
 

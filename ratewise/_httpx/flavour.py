@@ -1,4 +1,4 @@
-"""httpx for the layers: its errors by their neutral names, its bodies, and how they wait."""
+"""httpx as layers see it: its errors by their neutral names, its bodies, and how its two worlds wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 from ..background import Background
 from ..exchange import Exchange
 from ..failure import Failure, http2_refused
-from ..layer import Pace, Watcher, step, via_async, via_sync
+from ..layer import Pace, Watcher, step
 from .bodies import Body, Buffer, end, in_memory, passing, rewinder, unreadable
 from .errors import DeadlineExceeded, TooManyRequests
 
@@ -38,14 +38,15 @@ _FAILURES = (
 def _distrusted(error: BaseException) -> bool:
     """A TLS certificate was refused: only the end of the chain of causes tells. httpcore breaks the explicit chain."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+    for _ in range(100):  # a chain of the user's own making may be a ring
+        if cause is None or isinstance(cause, ssl.SSLCertVerificationError):
+            break
         cause = cause.__cause__ or cause.__context__
-    return cause is not None
+    return isinstance(cause, ssl.SSLCertVerificationError)
 
 
 DRAIN = 64 * 1024
 """Bytes of a discarded body that are read at most, so that its connection can be used again."""
-
 
 DRAIN_WITHIN = 1.0
 """Seconds that this may take."""
@@ -53,7 +54,7 @@ DRAIN_WITHIN = 1.0
 
 def _too_long(response: httpx.Response) -> bool:
     length = response.headers.get("content-length", "")
-    return length.isdecimal() and int(length) > DRAIN
+    return length.isdecimal() and (len(length) > 15 or int(length) > DRAIN)
 
 
 class _Flavour:
@@ -70,7 +71,7 @@ class _Flavour:
                 hopeless = kind is httpx.ConnectError and _distrusted(error)
                 hopeless = hopeless or (kind is httpx.ProxyError and str(error).startswith("407"))
                 return Failure.IMPOSSIBLE if hopeless else failure
-        return Failure.REFUSED if http2_refused(str(error)) else Failure.BROKEN
+        return Failure.UNPROCESSED if http2_refused(str(error)) else Failure.BROKEN
 
     def with_header(self, request: httpx.Request, name: str, value: str) -> httpx.Request:
         headers = [*request.headers.raw, (name.encode("ascii"), value.encode("ascii"))]
@@ -125,10 +126,8 @@ def _hurried(request: httpx.Request | None) -> Iterator[float]:
 
 
 class SyncFlavour(_Flavour):
-    def via(
-        self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[T]:
-        return via_sync(sync, asynchronous, *args, **kwargs)
+    async def via(self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        return sync(*args, **kwargs)
 
     async def buffer(self, response: httpx.Response) -> None:
         if not in_memory(response):
@@ -142,11 +141,11 @@ class SyncFlavour(_Flavour):
     async def close(self, response: httpx.Response, request: httpx.Request | None = None) -> None:
         try:
             if not (response.is_closed or _too_long(response)):
-                with _hurried(request) as end:
+                with _hurried(request) as until:
                     left = DRAIN
                     for data in cast(httpx.SyncByteStream, response.stream):
                         left -= len(data)
-                        if left < 0 or time.monotonic() > end:
+                        if left < 0 or time.monotonic() > until:
                             break
         except httpx.TransportError:
             pass  # it is thrown away anyway
@@ -168,7 +167,7 @@ class AsyncFlavour(_Flavour):
     def via(
         self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[T]:
-        return via_async(sync, asynchronous, *args, **kwargs)
+        return asynchronous(*args, **kwargs)
 
     async def buffer(self, response: httpx.Response) -> None:
         if not in_memory(response):
