@@ -116,6 +116,10 @@ class Flavour(Protocol[Q, R]):
         """What kind of failure a `TransportError` is."""
         ...
 
+    def origin(self, request: Q) -> tuple[str, str, int | None]:
+        """Scheme, host and port (None if it is the scheme's own) that the request goes to."""
+        ...
+
     def with_header(self, request: Q, name: str, value: str) -> Q:
         """The same request, built anew, with one header more."""
         ...
@@ -227,9 +231,9 @@ class Layer(Protocol[Q, R]):
 def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Coroutine[Any, Any, R]]:
     """One chain of coroutines, the first layer outermost, with the wire at its end; it opens each call's `Exchange`."""
     call = wire
-    for layer in reversed(layers):
+    for layer in reversed(layers[1:]):
         call = Call(_bind(layer, call), wire.http, wire.clock)
-    send = call.send
+    handle = layers[0].handle if layers else _hand_on
 
     async def opened(request: Any) -> R:
         given = request.extensions
@@ -240,7 +244,7 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Co
             request.extensions = own = given.copy()
             own[KEY] = exchange
         try:
-            response: Any = await send(request)
+            response: Any = await handle(request, call)
         except Exception as error:
             cast(Any, error).ratewise = exchange
             raise
@@ -251,6 +255,11 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Co
         return response  # type: ignore[no-any-return]
 
     return opened
+
+
+def _hand_on(request: Q, call: Call[Q, R]) -> Awaitable[R]:
+    """What a stack without layers does."""
+    return call.send(request)
 
 
 def _bind(layer: Layer[Q, R], call: Call[Q, R]) -> Send[Q, R]:

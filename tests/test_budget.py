@@ -27,7 +27,7 @@ def test_a_part_of_what_is_sent() -> None:
     """100 requests earn 20 retries, on top of the floor of one second that is there at the start."""
     budget = RetryBudget(ratio=0.2, min_per_second=10)
     for _ in range(100):
-        budget.deposit("a", 0.0)
+        budget.accounts["a"].requests += 1
     assert spend(budget, 0.0) == 30
 
 
@@ -48,9 +48,9 @@ def test_each_server_has_its_own() -> None:
     budget = RetryBudget(ratio=0, min_per_second=2)
     assert (spend(budget, 0.0, "a"), spend(budget, 0.0, "b")) == (2, 2)
     for number in range(module.ORIGINS):
-        budget.deposit(number, 0.0)
-    assert len(budget._accounts) == module.ORIGINS
-    assert "a" not in budget._accounts
+        budget.accounts[number].requests += 1
+    assert len(budget.accounts) == module.ORIGINS
+    assert "a" not in budget.accounts
 
 
 @given(
@@ -62,11 +62,11 @@ def test_never_more_than_earned(ratio: float, floor: float, steps: list[tuple[bo
     """Whatever comes in whatever order: retries <= ratio x requests + floor x (seconds + 1)."""
     budget = RetryBudget(ratio, floor)
     now, requests, retries = 0.0, 0, 0
-    budget.deposit("a", now)
+    budget.accounts["a"].requests += 1
     for is_request, passed in steps:
         now += passed
         if is_request:
-            budget.deposit("a", now)
+            budget.accounts["a"].requests += 1
             requests += 1
         else:
             retries += budget.withdraw("a", now)

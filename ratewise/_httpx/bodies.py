@@ -115,9 +115,7 @@ def nothing() -> None:
 
 
 def rewinder(stream: Any) -> Callable[[], object] | None:
-    """See `Flavour.rewinder`."""
-    if type(stream) is httpx.ByteStream:
-        return nothing
+    """See `Flavour.rewinder`. For a stream that is not in memory."""
     if not type(stream).__module__.startswith(f"{httpx.__name__}."):
         return None  # a stream class of the user's own: nothing says that it can be read twice
     if hasattr(stream, "fields"):  # multipart: httpx rewinds each file itself, where it can

@@ -14,7 +14,7 @@ from ..background import Background
 from ..exchange import Exchange
 from ..failure import Failure, http2_refused
 from ..layer import Pace, Watcher, step
-from .bodies import Body, Buffer, end, in_memory, passing, rewinder, unreadable
+from .bodies import Body, Buffer, end, in_memory, nothing, passing, rewinder, unreadable
 from .errors import DeadlineExceeded, TooManyRequests
 
 if TYPE_CHECKING:
@@ -73,12 +73,16 @@ class _Flavour:
                 return Failure.IMPOSSIBLE if hopeless else failure
         return Failure.UNPROCESSED if http2_refused(str(error)) else Failure.BROKEN
 
+    def origin(self, request: httpx.Request) -> tuple[str, str, int | None]:
+        parts: Any = request.url._uri_reference  # where the properties of a URL look, each of which is a call
+        return parts.scheme, parts.host, parts.port
+
     def with_header(self, request: httpx.Request, name: str, value: str) -> httpx.Request:
         headers = [*request.headers.raw, (name.encode("ascii"), value.encode("ascii"))]
         return httpx.Request(request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions)
 
     def rewinder(self, request: httpx.Request) -> Callable[[], object] | None:
-        return rewinder(request.stream)
+        return nothing if type(request.stream) is httpx.ByteStream else rewinder(request.stream)
 
     def with_timeout(self, request: httpx.Request, seconds: float) -> httpx.Request:
         given = request.extensions.get("timeout", {})

@@ -27,25 +27,19 @@ class RetryBudget:
     def __init__(self, ratio: float = 0.2, min_per_second: float = 10.0) -> None:
         self.ratio = factor("ratio", ratio, least=0)
         self.min_per_second = factor("min_per_second", min_per_second, least=0)
-        self._lock = threading.Lock()
-        self._accounts: dict[Hashable, _Account] = {}
+        self.accounts = _Accounts(self.min_per_second)
+        """By origin. Each new request adds 1 to `accounts[origin].requests`; two threads at once may add 1: no harm."""
 
     def __repr__(self) -> str:
         return f"RetryBudget(ratio={self.ratio!r}, min_per_second={self.min_per_second!r})"
 
-    def deposit(self, origin: Hashable, now: float) -> None:
-        """A request goes to `origin` for the first time. `now`: seconds, monotonic."""
-        account = self._accounts.get(origin)
-        if account is None:
-            account = self._open(origin, now)
-        account.requests += 1  # not locked: one lost to another thread now and then is no harm
-
     def withdraw(self, origin: Hashable, now: float) -> bool:
         """Whether one retry to `origin` may be sent; if so, it is paid for. `now`: seconds, monotonic."""
-        account = self._accounts.get(origin) or self._open(origin, now)
-        with self._lock:
+        account = self.accounts[origin]
+        with self.accounts.lock:
             requests, account.requests = account.requests, 0
-            earned = requests * self.ratio + (now - account.since) * self.min_per_second
+            passed = 0.0 if account.since is None else now - account.since
+            earned = requests * self.ratio + passed * self.min_per_second
             account.since = now
             account.balance = min(account.balance + earned, max(SAVED, self.min_per_second))
             if account.balance < 1:
@@ -53,18 +47,28 @@ class RetryBudget:
             account.balance -= 1
             return True
 
-    def _open(self, origin: Hashable, now: float) -> _Account:
-        with self._lock:
-            while len(self._accounts) >= ORIGINS:
-                del self._accounts[next(iter(self._accounts))]
-            return self._accounts.setdefault(origin, _Account(self.min_per_second, now))
-
 
 class _Account:
     __slots__ = ("balance", "requests", "since")
 
-    def __init__(self, balance: float, since: float) -> None:
+    def __init__(self, balance: float) -> None:
         self.balance = balance
         self.requests = 0
         """Sent since the last withdrawal."""
-        self.since = since
+        self.since: float | None = None
+        """When that was."""
+
+
+class _Accounts(dict[Hashable, _Account]):
+    """Opens an account where there is none, and closes the oldest when there are too many."""
+
+    def __init__(self, balance: float) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+        self._balance = balance
+
+    def __missing__(self, origin: Hashable) -> _Account:
+        with self.lock:
+            while len(self) >= ORIGINS:
+                del self[next(iter(self))]
+            return self.setdefault(origin, _Account(self._balance))

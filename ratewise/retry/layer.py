@@ -8,8 +8,8 @@ import random
 from typing import Any, Callable
 
 from ..exceptions import RateWiseError
-from ..exchange import Attempt, Exchange
-from ..layer import Call, Q, R, RequestLike
+from ..exchange import KEY, Attempt, Exchange
+from ..layer import Call, Q, R
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
 from .rules import Outcome, RetryConfig, Verdict
@@ -37,10 +37,14 @@ class RetryLayer:
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request, and send it again while the rules say so."""
         config = self.config
-        exchange = Exchange.of(request.extensions)
-        if config.budget is not None:
-            config.budget.deposit(_origin(request), call.clock.monotonic())
-        rewind = call.http.rewinder(request)
+        http = call.http
+        exchange = request.extensions.get(KEY)
+        if type(exchange) is not Exchange:  # asked here first: most requests have one
+            exchange = Exchange.of(request.extensions)
+        budget = config.budget
+        if budget is not None:
+            budget.accounts[http.origin(request)].requests += 1
+        rewind = http.rewinder(request)
         if exchange.idempotency_key or config.idempotency_key:
             request = self._keyed(request, exchange, call)
         attempt, waited = 1, 0.0
@@ -139,12 +143,7 @@ class RetryLayer:
         budget, failure = self.config.budget, outcome.failure
         if budget is None or (failure is not None and failure.never_sent):
             return True
-        return budget.withdraw(_origin(request), call.clock.monotonic())
-
-
-def _origin(request: RequestLike) -> tuple[str, str, int | None]:
-    url = request.url
-    return url.scheme, url.host, url.port
+        return budget.withdraw(call.http.origin(request), call.clock.monotonic())
 
 
 def _annotate(error: Exception, request: Any, exchange: Exchange) -> None:
