@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+LONGEST = 10
+"""Bare checkpoints in a row that a cancellation is put off for at most."""
+
 
 @types.coroutine
 def steady(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
@@ -18,7 +21,7 @@ def steady(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     bare checkpoint within a lock that httpcore takes on its way in and out, it loses the connection to its pool for good.
     Those checkpoints are the only places where a coroutine under asyncio yields nothing. Under trio this changes nothing.
     """
-    put_off = False
+    put_off = 0  # how many bare checkpoints ago the cancellation came
     value: Any = None
     error: BaseException | None = None
     while True:
@@ -28,23 +31,33 @@ def steady(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
             if put_off:
                 _cancel_again()
             return done.value  # type: ignore[no-any-return]
+        except Exception:
+            if put_off:
+                _cancel_again()
+            raise
         value = error = None
-        if put_off and awaited is not None:
-            put_off = False
-            awaited.cancel()
+        if put_off and awaited is not None and awaited.cancel():
+            put_off = 0
         try:
             value = yield awaited
         except BaseException as raised:
-            if awaited is None and _is_native(raised):
-                put_off = True
+            if awaited is None and not put_off and _is_native(raised):
+                put_off = 1
             else:
                 error = raised
+        else:
+            if put_off:
+                put_off += 1
+                if put_off > LONGEST:  # this one never waits for anything: it is no lock
+                    put_off, error = 0, sys.modules["asyncio"].CancelledError()
 
 
 def _is_native(error: BaseException) -> bool:
-    """From `task.cancel()`. anyio's own, which come only where they may, have a message."""
+    """From `task.cancel()`, and not from anyio, whose own come only where they may, and say who sent them."""
     asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and isinstance(error, asyncio.CancelledError) and not error.args
+    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+        return False
+    return not (error.args and str(error.args[0]).startswith(("Cancelled via cancel scope ", "Cancelled by cancel scope ")))
 
 
 def _cancel_again() -> None:

@@ -43,6 +43,9 @@ def options(*, retry: bool | None = None, max_attempts: int | None = None, idemp
     return {KEY: Options(max_attempts, idempotency_key)}
 
 
+NO_OPTIONS = Options()
+
+
 class Attempt(NamedTuple):
     """One failed attempt, and what was done about it."""
 
@@ -68,7 +71,7 @@ class Exchange:
 
     __slots__ = ("attempts", "deadline", "history", "idempotency_key", "options", "retry_after", "streamed")
 
-    def __init__(self, options: Options = Options(), streamed: bool = True) -> None:  # noqa: B008  (immutable)
+    def __init__(self, options: Options = NO_OPTIONS, streamed: bool = True) -> None:
         self.options = options
         self.streamed = streamed
         """The caller reads the body as it pleases (`client.stream()`, a bare transport), maybe never."""

@@ -29,6 +29,9 @@ _DATES = tuple(
 _PARAMETER = re.compile(r"(?:^|[;,])[ \t]*(r|t|remaining|reset)[ \t]*=[ \t]*([0-9]{1,15})[ \t]*(?=[;,]|\Z)", re.ASCII)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)  # to the end if it never closes: read once either way
 
+RETRY_AFTER = ("retry-after-ms", "Retry-After")
+"""The sources of a wait by which a server says that it has not acted."""
+
 _MILLISECONDS = frozenset({b"retry-after-ms", b"x-ms-retry-after-ms"})
 _VETOES = frozenset({b"x-should-retry", b"stripe-should-retry"})
 _REMAINING = frozenset({b"ratelimit-remaining", b"x-ratelimit-remaining", b"x-rate-limit-remaining"})
@@ -49,7 +52,7 @@ class RetryAdvice(NamedTuple):
     wait: float | None
     """Seconds to wait at least, above 0; None if it does not say."""
     source: str
-    """The header field that says so."""
+    """The header field that says so, or a `RETRY_AFTER` that says 0: how long is left to the caller then."""
     forbidden: bool
     """It asks not to be tried again."""
 
@@ -82,16 +85,19 @@ def retry_advice(headers: Iterable[tuple[bytes, bytes]], now: float) -> RetryAdv
         elif name == b"date":
             date = http_date(_text(raw), now)
             now = now if date is None else date
+    said = ""
     for source, waits in (
         ("retry-after-ms", (_scaled(delay_seconds(value), 0.001) for value in milliseconds)),
         ("Retry-After", (_after(value, now) for value in retry_after)),
         ("RateLimit", (_ratelimit(value) for value in ratelimit)),
         ("rate-limit reset", (_reset(value, now) for value in reset) if spent else ()),
     ):
-        valid = [wait for wait in waits if wait is not None and wait > 0]
-        if valid:
+        valid = [wait for wait in waits if wait is not None and wait >= 0]
+        if any(valid):
             return RetryAdvice(min(max(valid), _LONGEST), source, forbidden)
-    return RetryAdvice(None, "", forbidden)
+        if valid and source in RETRY_AFTER:
+            said = said or source
+    return RetryAdvice(None, said, forbidden)
 
 
 def delay_seconds(value: str) -> float | None:

@@ -149,10 +149,10 @@ class Flavour(Protocol[Q, R]):
         """A response to hand on instead, whose chunks `pace` waits for."""
         ...
 
-    def buffer(self, response: R) -> Awaitable[None]:
+    def buffer(self, response: R, *, tolerant: bool = False) -> Awaitable[None]:
         """Read the body into memory, and close its connection, before the response is handed on.
 
-        Only where the caller reads the whole body anyway: see `Exchange.streamed`.
+        Only where the caller reads the whole body anyway: see `Exchange.streamed`. `tolerant`: a body that breaks off is empty.
         """
         ...
 

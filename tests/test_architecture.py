@@ -25,7 +25,9 @@ RULES = [
     "retry/backoff.py",
     "retry/budget.py",
 ]
-PURE = set("__future__ calendar collections copy dataclasses enum hashlib math os re threading time typing urllib".split())
+PURE = set(
+    "__future__ calendar collections copy dataclasses enum hashlib inspect math os re threading time typing urllib".split()
+)
 FEATURES = {"retry"}
 
 

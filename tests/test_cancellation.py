@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from ratewise.cancellation import steady
+from ratewise.cancellation import LONGEST, steady
 
 
 def run(scenario: Any) -> None:
@@ -155,3 +155,78 @@ def test_closing_a_coroutine_that_waits() -> None:
     running.send(None)
     running.close()
     assert log == ["closed"]
+
+
+def test_an_error_does_not_swallow_it() -> None:
+    """What fails after a cancellation was put off fails as it is, and the task is cancelled at its next wait."""
+    log: list[str] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        raise KeyError("x")
+
+    async def outer() -> None:
+        with pytest.raises(KeyError):
+            await steady(work())
+        log.append("failed")
+        await asyncio.sleep(10)
+        log.append("not cancelled")
+
+    async def scenario() -> None:
+        task = asyncio.ensure_future(outer())
+        await asyncio.sleep(0)
+        task.cancel("a message of the user's own")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(scenario)
+    assert log == ["failed"]
+
+
+def test_a_wait_that_cannot_be_cancelled() -> None:
+    """A future that is done by the time it is awaited: the cancellation waits for the next one."""
+    log: list[str] = []
+
+    class Done(asyncio.Future):  # type: ignore[type-arg]
+        def cancel(self, msg: Any = None) -> bool:
+            return False
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        done = Done()
+        asyncio.get_running_loop().call_soon(done.set_result, None)
+        await done
+        log.append("past what was done")
+        await asyncio.sleep(10)
+        log.append("not cancelled")
+
+    async def scenario() -> None:
+        task = asyncio.ensure_future(steady(work()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(scenario)
+    assert log == ["past what was done"]
+
+
+def test_what_never_waits_is_cancelled_all_the_same() -> None:
+    """A loop of bare checkpoints is no lock: after a few of them it is cancelled."""
+    rounds = 0
+
+    async def work() -> None:
+        nonlocal rounds
+        while True:
+            await asyncio.sleep(0)
+            rounds += 1
+
+    async def scenario() -> None:
+        task = asyncio.ensure_future(steady(work()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(scenario)
+    assert 1 <= rounds <= LONGEST

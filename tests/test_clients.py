@@ -11,9 +11,9 @@ import httpx
 import pytest
 import trustme
 from server import Answer, Received, Reply, Server
-from support import FakeClock, Scripted, World
+from support import FakeClock, Scripted, World, response
 
-from ratewise import RateLimitExceeded, exchange_of
+from ratewise import DeadlineExceeded, RateLimitExceeded, exchange_of, options
 
 Scenario = Callable[[Any, Server], Awaitable[Any]]
 
@@ -431,15 +431,95 @@ async def test_each_error_knows_its_call(world: World, clock: FakeClock) -> None
 async def test_a_429_may_be_returned(world: World, server: Server) -> None:
     """raise_on_rate_limit=False: the response is the caller's."""
     async with world.within(world.RateWiseClient(server.url, raise_on_rate_limit=False)) as client:
-        response = await world(client.get, "/429")
-        assert (response.status_code, response.text) == (429, "slow down")
-        assert response.extensions["ratewise"].retry_after == 400
+        result = await world(client.get, "/429")
+        assert (result.status_code, result.text) == (429, "slow down")
+        assert exchange_of(result).retry_after == 400
+
+
+async def test_a_broken_429_is_one_all_the_same(world: World) -> None:
+    """The news is the 429, not that its body broke off; another status is told by the error of its body."""
+
+    def broken(received: Received) -> Answer:
+        def cut(connection: Any) -> bool:
+            status = received.target[1:].encode()
+            connection.sendall(b"HTTP/1.1 %s Reason\r\nContent-Length: 10\r\nRetry-After: 400\r\n\r\nabc" % status)
+            return False
+
+        return cut
+
+    with Server(broken) as server:
+        async with world.within(world.RateWiseClient(server.url)) as client:
+            with pytest.raises(RateLimitExceeded) as raised:
+                await world(client.get, "/429")
+            assert raised.value.response is not None
+            assert (raised.value.retry_after, raised.value.response.text) == (400, "")
+            with pytest.raises(RateLimitExceeded) as raised:
+                async with world.within(client.stream("GET", "/429")):
+                    pass
+            assert raised.value.response is not None
+            assert (raised.value.retry_after, raised.value.response.text) == (400, "")
+            with pytest.raises(httpx.RemoteProtocolError) as other:
+                await world(client.post, "/500")
+            assert exchange_of(other.value).attempts == 1
+
+
+async def test_requests_of_an_auth_flow_belong_to_the_call(world: World, clock: FakeClock) -> None:
+    """Also those that the flow made by itself: they have the call's options and deadline, and count in it."""
+
+    class Token(httpx.Auth):
+        requires_response_body = True
+
+        def auth_flow(self, request: httpx.Request) -> Any:
+            token = yield httpx.Request("GET", "https://x.example/token")
+            request.headers["X-A"] = token.text
+            yield request
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        clock.now += 6
+        return response(200)
+
+    wire = Scripted(503, 200, 200, 503, 200, slow, slow)
+    client = world.RateWiseClient("https://x.example", transport=wire, clock=clock, auth=Token(), total_timeout=10)
+    result = await world(client.get, "/")
+    assert (exchange_of(result).attempts, client.get_stats().total_retries, len(client.get_retry_delays())) == (3, 1, 1)
+    result = await world(client.get, "/", extensions=options(retry=False))
+    assert exchange_of(result).attempts == 2
+    with pytest.raises(DeadlineExceeded):
+        await world(client.get, "/")
+
+
+async def test_nothing_of_a_call_is_left_behind(world: World, clock: FakeClock) -> None:
+    """Not on the request, nor on one that a redirect made; and a hook that replaces the extensions breaks nothing."""
+
+    def replace(request: httpx.Request) -> None:
+        request.extensions = {"timeout": request.extensions["timeout"]}
+
+    async def areplace(request: httpx.Request) -> None:
+        replace(request)
+
+    wire = Scripted(httpx.Response(302, headers={"Location": "/b"}), 200, 200)
+    hooks = {"request": [replace if world.is_sync else areplace]}
+    client = world.RateWiseClient("https://x.example", transport=wire, clock=clock, event_hooks=hooks)
+    here = await world(client.get, "/a")
+    assert [sorted(one.extensions) for one in (here.request, here.next_request)] == [["timeout"], ["timeout"]]
+    client.event_hooks = {}
+    there = await world(client.send, here.next_request, follow_redirects=True)
+    assert there.status_code == 200
+    assert "ratewise" not in there.request.extensions
+
+
+async def test_one_request_sent_twice_at_once(world: World) -> None:
+    """Two threads or tasks with the very same Request: both get their answer."""
+    with Server(answer) as server:
+        async with world.within(world.RateWiseClient(server.url, total_timeout=5)) as client:
+            request = client.build_request("GET", "/echo")
+            results = await world.gather(*[lambda: world(client.send, request)] * 8)
+            assert [result.status_code for result in results] == [200] * 8
+            assert "ratewise" not in request.extensions
 
 
 async def test_the_same_request_twice(world: World, clock: FakeClock) -> None:
     """A request that is sent again is a new call, with the options that it was given, and nothing else left on it."""
-    from ratewise import options
-
     wire = Scripted(503, 200, 503, 200)
     client = world.RateWiseClient("https://api.example.com", transport=wire, clock=clock)
     request = client.build_request("GET", "/", extensions=options(max_attempts=2))
@@ -517,6 +597,8 @@ async def test_the_waits_of_ones_own_last_call(world: World) -> None:
         ({"timeout": -1}, ValueError, "timeout must be a finite number of seconds above 0, not -1"),
         ({"timeout": float("nan")}, ValueError, "timeout must be a finite number of seconds above 0, not nan"),
         ({"timeout": True}, TypeError, "timeout must be a finite number of seconds above 0, not True"),
+        ({"timeout": "30"}, TypeError, "timeout must be a number of seconds, None or an httpx.Timeout, not '30'"),
+        ({"clock": 5}, TypeError, "clock must be a Clock, not 5"),
         ({"connect_timeout": 0}, ValueError, "connect_timeout must be a finite number of seconds above 0, not 0"),
         ({"connect_timeout": "5"}, TypeError, "connect_timeout"),
         ({"timeout": httpx.Timeout(5), "connect_timeout": 3}, TypeError, "connect_timeout and an httpx.Timeout"),

@@ -135,6 +135,14 @@ async def test_streams_have_the_deadline_too(world: World, clock: FakeClock) -> 
         assert await world.read(result) == b"a"
 
 
+async def test_a_request_without_a_deadline(world: World, clock: FakeClock) -> None:
+    """One that a layer in between made by itself belongs to no call, and passes."""
+    from ratewise.deadline import WireDeadlineLayer
+
+    transport = world.LayerTransport(Scripted(200), WireDeadlineLayer(), clock=clock)
+    assert (await world.send(transport)).status_code == 200
+
+
 async def test_upgrades_pass(world: World, clock: FakeClock) -> None:
     """101 is handed on untouched: its connection is the caller's."""
     upgraded = response(101, body=Body(error=AssertionError("read")))

@@ -333,10 +333,10 @@ STAGES = (
     "default:Exception ignored in:pytest.PytestUnraisableExceptionWarning" if sys.version_info < (3, 11) else "error"
 )
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("total_timeout", [None, 60.0])
-def test_cancelled_at_each_step(backend: str, total_timeout: float | None) -> None:
+@pytest.mark.parametrize(("total_timeout", "last"), [(None, STAGES[2]), (60.0, STAGES[2]), (None, Reply(500, body=b"onetwo"))])
+def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last: Reply) -> None:
     """A call cancelled after any number of steps of the event loop leaves a pool of one as good as new."""
-    config = RetryConfig(jitter=False, initial_delay=0.001, budget=False)
+    config = RetryConfig(3, jitter=False, initial_delay=0.001, budget=False)
     more = settings(retry_config=config, total_timeout=total_timeout)
     del more["clock"]
     stages: list[Answer] = []
@@ -369,7 +369,7 @@ def test_cancelled_at_each_step(backend: str, total_timeout: float | None) -> No
 
     with Server(lambda received: stages.pop(0) if stages else Reply()) as server:
         for steps in (*range(40), *range(40, 400, 7)):
-            stages[:] = STAGES
+            stages[:] = [*STAGES[:2], last]
             if backend == "asyncio":
                 asyncio.run(asyncio_scenario(steps))
             else:

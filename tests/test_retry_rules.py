@@ -66,6 +66,7 @@ def test_statuses(method: str, status: int) -> None:
         (response(503, Retry_After="soon"), False),
         (response(503, Retry_After="1"), True),
         (response(503, retry_after_ms="1000"), True),
+        (response(503, Retry_After="0"), True),
         (response(503, RateLimit='"default";r=0;t=5'), False),
         (response(503, X_RateLimit_Remaining="0", X_RateLimit_Reset="5"), False),
         (response(504), False),
@@ -403,8 +404,18 @@ SECONDS, SEVERAL = "a finite number of seconds of at least 0", "a set, list or t
         ("budget", 0.2, TypeError, "budget must be a RetryBudget, True or False, not 0.2"),
         ("idempotency_key", "key", TypeError, "idempotency_key must be True or False, not 'key'"),
         ("idempotency_key", None, TypeError, "idempotency_key must be True or False, not None"),
-        ("decide", True, TypeError, "decide must be a function of response, exception and attempt, not True"),
-        ("decide", "always", TypeError, "decide must be a function of response, exception and attempt, not 'always'"),
+        (
+            "decide",
+            True,
+            TypeError,
+            "decide must be a plain function of response, exception and attempt, also in async code, not True",
+        ),
+        (
+            "decide",
+            "always",
+            TypeError,
+            "decide must be a plain function of response, exception and attempt, also in async code, not 'always'",
+        ),
     ],
 )
 def test_bad_settings(setting: str, value: Any, error: type[Exception], message: str) -> None:
@@ -485,3 +496,14 @@ def test_bad_options(settings: dict[str, Any], error: type[Exception], message: 
     with pytest.raises(error) as caught:
         options(**settings)
     assert str(caught.value) == message
+
+
+def test_decide_is_a_plain_function() -> None:
+    """A coroutine function could not be asked by the rules: it is refused at once, not at the first call."""
+
+    async def decide(response: Any, exception: Any, attempt: int) -> bool:
+        return True
+
+    wrong: Any = decide
+    with pytest.raises(TypeError, match="decide must be a plain function"):
+        RetryConfig(decide=wrong)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -127,7 +127,8 @@ def rewinder(stream: Any) -> Callable[[], object] | None:
     if hasattr(source, "read"):
         position = _position(source)
         return None if position is None else partial(source.seek, position)
-    return None if source is None or isinstance(source, (Iterator, AsyncIterator)) else nothing
+    # Of anything else that can be iterated nothing says that it begins anew: it may read a file as it goes.
+    return nothing if isinstance(source, Collection) else None
 
 
 def _position(file: Any) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from ..clock import Clock
-from ..exchange import KEY, Exchange
+from ..exchange import KEY, NO_OPTIONS, Exchange
 from ..layer import Layer, step
 from ..redact import DEFAULT as REDACTOR
 from ..retry import Backoff, RetryConfig
@@ -65,6 +65,10 @@ _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_ex
 """The counts of the client that this thread or task called last, to know it by, and that call."""
 
 
+_CURRENT: ContextVar[Exchange | None] = ContextVar("ratewise_current_exchange", default=None)
+"""The call that is going on in this thread or task."""
+
+
 class _Client:
     """What the sync and the async client do around httpx."""
 
@@ -95,21 +99,30 @@ class _Client:
         """Put the layers around each transport that httpx has made, or was given."""
         self._transport = kind(self._transport, *layers)
         self._http = self._transport._http
-        self._mounts = {pattern: mounted and kind(mounted, *layers) for pattern, mounted in self._mounts.items()}
+        self._mounts = {key: None if mounted is None else kind(mounted, *layers) for key, mounted in self._mounts.items()}
 
-    def _begin(self, request: httpx.Request, streamed: bool) -> Exchange:
+    def _begin(self, request: httpx.Request, streamed: bool) -> tuple[Exchange, Token[Exchange | None]]:
         exchange = self._last_exchange = Exchange.begin(request.extensions, streamed)
         _LAST.set((self._counts, exchange))
         request.extensions = own = request.extensions.copy()
         own[KEY] = exchange
-        return exchange
+        return exchange, _CURRENT.set(exchange)
 
-    def _end(self, exchange: Exchange, request: httpx.Request, given: Any, response: httpx.Response | None) -> None:
-        # The same request may be sent again, and that will be another call. Its extensions are those of `_begin`, or a copy.
-        if given is None:
-            del request.extensions[KEY]
-        else:
-            request.extensions[KEY] = given
+    def _adopt(self, request: httpx.Request) -> None:
+        """A request that an auth flow made by itself belongs to the call too."""
+        if KEY not in request.extensions:
+            request.extensions = {**request.extensions, KEY: _CURRENT.get()}
+
+    def _end(
+        self, exchange: Exchange, token: Token[Exchange | None], request: httpx.Request, response: httpx.Response | None
+    ) -> None:
+        # Another sending of the same request, or of one that came of it, will be another call.
+        for one in (request, *((response.request, response.next_request) if response is not None else ())):
+            if one is not None:
+                one.extensions.pop(KEY, None)
+        if exchange.options is not NO_OPTIONS:
+            request.extensions[KEY] = exchange.options
+        _CURRENT.reset(token)
         self._counts.record(None if response is None else response.status_code, len(exchange.waits))
 
     def get_retry_delays(self) -> list[float]:
@@ -176,8 +189,8 @@ class RateWiseClient(_Client, httpx.Client):
         follow_redirects: bool | UseClientDefault = httpx.USE_CLIENT_DEFAULT,
     ) -> httpx.Response:
         """Send a request through the stack: as `httpx.Client.send`."""
-        given, response = request.extensions.get(KEY), None
-        exchange = self._begin(request, stream)
+        response = None
+        exchange, token = self._begin(request, stream)
         try:
             response = super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
             if response.status_code == 429 and self._raise_on_rate_limit:
@@ -187,7 +200,11 @@ class RateWiseClient(_Client, httpx.Client):
             cast(Any, error).ratewise = exchange
             raise
         finally:
-            self._end(exchange, request, given, response)
+            self._end(exchange, token, request, response)
+
+    def _send_single_request(self, request: httpx.Request) -> httpx.Response:
+        self._adopt(request)
+        return super()._send_single_request(request)
 
 
 class AsyncRateWiseClient(_Client, httpx.AsyncClient):
@@ -222,8 +239,8 @@ class AsyncRateWiseClient(_Client, httpx.AsyncClient):
         follow_redirects: bool | UseClientDefault = httpx.USE_CLIENT_DEFAULT,
     ) -> httpx.Response:
         """Send a request through the stack: as `httpx.AsyncClient.send`."""
-        given, response = request.extensions.get(KEY), None
-        exchange = self._begin(request, stream)
+        response = None
+        exchange, token = self._begin(request, stream)
         try:
             response = await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
             if response.status_code == 429 and self._raise_on_rate_limit:
@@ -233,7 +250,11 @@ class AsyncRateWiseClient(_Client, httpx.AsyncClient):
             cast(Any, error).ratewise = exchange
             raise
         finally:
-            self._end(exchange, request, given, response)
+            self._end(exchange, token, request, response)
+
+    async def _send_single_request(self, request: httpx.Request) -> httpx.Response:
+        self._adopt(request)
+        return await super()._send_single_request(request)
 
 
 def _client_options(
@@ -277,6 +298,8 @@ def _timeout(timeout: TimeoutTypes, connect_timeout: float | None) -> httpx.Time
     if isinstance(timeout, (int, float)):
         timeout = seconds("timeout", timeout, above_zero=True)
         return httpx.Timeout(timeout, connect=timeout if connect_timeout is None else min(timeout, connect_timeout))
+    if not isinstance(timeout, (tuple, httpx.Timeout)):
+        raise TypeError(refusal("timeout", timeout, "a number of seconds, None or an httpx.Timeout"))
     if connect_timeout != CONNECT_TIMEOUT:
         raise TypeError("connect_timeout and an httpx.Timeout were both given: say it in the Timeout, as connect=")
     return httpx.Timeout(timeout)

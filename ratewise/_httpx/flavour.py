@@ -129,15 +129,26 @@ def _hurried(request: httpx.Request | None) -> Iterator[float]:
             request.extensions["timeout"] = timeout
 
 
+def _bodiless(response: httpx.Response) -> httpx.Response:
+    """The news is the 429, not that its body broke off."""
+    return httpx.Response(
+        response.status_code, headers=response.headers, extensions=response.extensions, history=response.history
+    )
+
+
 class SyncFlavour(_Flavour):
     async def via(self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         return sync(*args, **kwargs)
 
-    async def buffer(self, response: httpx.Response) -> None:
+    async def buffer(self, response: httpx.Response, *, tolerant: bool = False) -> None:
         if not in_memory(response):
             stream = cast(httpx.SyncByteStream, response.stream)
             try:
                 data = b"".join(stream)
+            except httpx.TransportError:
+                if not tolerant:
+                    raise
+                data = b""
             finally:
                 stream.close()
             response.stream = Buffer(data)
@@ -160,10 +171,13 @@ class SyncFlavour(_Flavour):
         self.background.spawn_thread(lambda: step(work()))
 
     async def rate_limit_exceeded(self, request: httpx.Request, response: httpx.Response) -> Exception:
+        given = response
         try:
             response.read()
         except httpx.HTTPError:
-            response.close()  # the news is the 429, not that its body broke off
+            response = _bodiless(response)
+        finally:
+            given.close()
         return TooManyRequests(request, response, Exchange.of(request.extensions))
 
 
@@ -173,12 +187,16 @@ class AsyncFlavour(_Flavour):
     ) -> Awaitable[T]:
         return asynchronous(*args, **kwargs)
 
-    async def buffer(self, response: httpx.Response) -> None:
+    async def buffer(self, response: httpx.Response, *, tolerant: bool = False) -> None:
         if not in_memory(response):
             stream = cast(httpx.AsyncByteStream, response.stream)
             chunks = stream.__aiter__()
             try:
                 data = b"".join([chunk async for chunk in chunks])
+            except httpx.TransportError:
+                if not tolerant:
+                    raise
+                data = b""
             finally:
                 try:
                     await end(chunks)
@@ -212,8 +230,11 @@ class AsyncFlavour(_Flavour):
         self.background.spawn_task(work)
 
     async def rate_limit_exceeded(self, request: httpx.Request, response: httpx.Response) -> Exception:
+        given = response
         try:
             await response.aread()
         except httpx.HTTPError:
-            await response.aclose()  # the news is the 429, not that its body broke off
+            response = _bodiless(response)
+        finally:
+            await given.aclose()
         return TooManyRequests(request, response, Exchange.of(request.extensions))

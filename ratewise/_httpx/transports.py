@@ -59,6 +59,8 @@ class _Chain:
         self._wire = given._wire if ours else given
         self._layers = (*layers, *given._layers) if ours else layers
         self._clock = clock or (given._clock if ours else Clock())
+        if not isinstance(clock, (Clock, type(None))):
+            raise TypeError(refusal("clock", clock, "a Clock"))
         for layer in layers:
             if isinstance(layer, type) or not callable(getattr(layer, "handle", None)):
                 raise TypeError(refusal("layer", layer, "an object with `async def handle(self, request, call)`"))

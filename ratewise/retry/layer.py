@@ -17,6 +17,10 @@ from .rules import Outcome, RetryConfig, Verdict
 logger = logging.getLogger("ratewise")
 
 KEY_HEADER = "Idempotency-Key"
+KEYED = ("POST", "PATCH")
+"""Methods that get a key with `RetryConfig(idempotency_key=True)`."""
+SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+"""Methods that never get one, so that it does not follow a redirect (RFC 9110, 15.4.4) to where it means nothing."""
 
 
 class RetryLayer:
@@ -54,7 +58,7 @@ class RetryLayer:
                 response = await call.send(request)
                 if response.status_code not in config.statuses:
                     if not exchange.streamed:
-                        await call.http.buffer(response)  # so that a body that breaks off is a failure of this attempt
+                        await http.buffer(response)  # so that a body that breaks off is a failure of this attempt
                     if config.decide is None:
                         return response
             except RateWiseError:
@@ -67,25 +71,27 @@ class RetryLayer:
             else:
                 try:
                     verdict = self._judge(request, response, None, attempt, waited, rewind, exchange, call)
-                    if verdict.wait is None:
-                        return response
                 except BaseException:  # out of the user's own functions
                     await call.close(response, request)
                     raise
+                if verdict.wait is None:
+                    if not exchange.streamed:  # what a last 429 says matters less than that it came
+                        await http.buffer(response, tolerant=response.status_code == 429)
+                    return response
                 await call.close(response, request)
             await call.sleep(verdict.wait)
-            assert rewind is not None  # else the verdict would have been not to retry
-            rewind()
             attempt, waited = attempt + 1, verdict.wait
 
     def _keyed(self, request: Q, exchange: Exchange, call: Call[Q, R]) -> Q:
         """The request with the call's idempotency key, if it is to have one and has none."""
-        if exchange.idempotency_key is None and request.method in ("POST", "PATCH"):
+        if request.method not in KEYED and exchange.options.idempotency_key is None:
+            return request
+        if request.method in SAFE or KEY_HEADER in request.headers:
+            return request
+        if exchange.idempotency_key is None:
             import uuid
 
             exchange.idempotency_key = str(uuid.uuid4())
-        if exchange.idempotency_key is None or KEY_HEADER in request.headers:
-            return request
         return call.http.with_header(request, KEY_HEADER, exchange.idempotency_key)
 
     def _judge(
@@ -122,6 +128,11 @@ class RetryLayer:
         )
         if verdict.wait is not None and not self._affordable(request, outcome, call):
             verdict = verdict._replace(wait=None, reason="so much fails there that the retry budget is used up")
+        if verdict.wait is not None and rewind is not None:
+            try:
+                rewind()
+            except (OSError, ValueError) as problem:
+                verdict = verdict._replace(wait=None, reason=f"its body cannot be sent again: {problem}")
         exchange.retry_after = verdict.retry_after
         if verdict.wait is not None or error is not None or outcome.status in config.statuses:
             exchange.record(Attempt(exchange.attempts, told, verdict.wait, verdict.reason))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import re
 from collections.abc import Collection, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 from ..failure import Failure
-from ..headers import RetryAdvice, retry_advice
+from ..headers import RETRY_AFTER, RetryAdvice, retry_advice
 from ..validation import flag, refusal, seconds, whole
 from .backoff import Backoff, ExponentialBackoff, Jitter
 from .budget import RetryBudget
@@ -116,8 +117,8 @@ class RetryConfig:
             raise TypeError(f"backoff and {', '.join(shorthands)} were both given: say it in one of the two ways")
         if not isinstance(budget, (RetryBudget, bool)):
             raise TypeError(refusal("budget", budget, "a RetryBudget, True or False"))
-        if decide is not None and not callable(decide):
-            raise TypeError(refusal("decide", decide, "a function of response, exception and attempt"))
+        if decide is not None and (not callable(decide) or inspect.iscoroutinefunction(decide)):
+            raise TypeError(refusal("decide", decide, "a plain function of response, exception and attempt, also in async code"))
         self.max_attempts = whole("max_attempts", max_attempts, least=1)
         self.statuses = frozenset(_status(status) for status in _several("statuses", statuses))
         self.methods = frozenset(_method(method) for method in _several("methods", methods))
@@ -160,8 +161,7 @@ class RetryConfig:
         advice = retry_advice(outcome.headers, now)
         most = self.max_attempts if max_attempts is None else max_attempts
         if not (wish is None or isinstance(wish, (RetryDecision, bool))):
-            allowed = "a RetryDecision, True, False or None (decide is a plain function, also in the async worlds)"
-            raise TypeError(refusal("what decide returns", wish, allowed))
+            raise TypeError(refusal("what decide returns", wish, "a RetryDecision, True, False or None"))
         wanted, delay = (wish.should_retry, wish.delay) if isinstance(wish, RetryDecision) else (wish, None)
         if attempt >= most:
             refused = f"max_attempts ({most}) reached"
@@ -201,7 +201,7 @@ class RetryConfig:
             return "the server asks not to retry"
         if method in self.methods or keyed:
             return ""
-        nothing_done = status in (425, 429) or (status == 503 and advice.source in ("Retry-After", "retry-after-ms"))
+        nothing_done = status in (425, 429) or (status == 503 and advice.source in RETRY_AFTER)
         if nothing_done or (failure is not None and failure.never_sent):
             return ""
         return f"{method} is not idempotent, and the server may have acted on it"
