@@ -18,6 +18,19 @@ def run(scenario: Any) -> None:
     asyncio.run(scenario())
 
 
+def cancelled_at_once(work: Any, *message: str) -> None:
+    """Run it as a task that is cancelled at its first checkpoint."""
+
+    async def scenario() -> None:
+        task = asyncio.ensure_future(work())
+        await asyncio.sleep(0)
+        task.cancel(*message)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(scenario)
+
+
 def test_results_and_errors_pass() -> None:
     """`steady` changes nothing where nothing is cancelled, under asyncio and trio."""
 
@@ -52,14 +65,7 @@ def test_a_bare_checkpoint_is_passed() -> None:
             log.append("cancelled")
             raise
 
-    async def scenario() -> None:
-        task = asyncio.ensure_future(steady(work()))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(scenario)
+    cancelled_at_once(lambda: steady(work()))
     assert log == ["past the checkpoint", "cancelled"]
 
 
@@ -79,14 +85,7 @@ def test_with_nothing_more_to_wait_for() -> None:
             log.append("cancelled")
             raise
 
-    async def scenario() -> None:
-        task = asyncio.ensure_future(outer())
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(scenario)
+    cancelled_at_once(outer)
     assert log == [5, "cancelled"]
 
 
@@ -172,14 +171,7 @@ def test_an_error_does_not_swallow_it() -> None:
         await asyncio.sleep(10)
         log.append("not cancelled")
 
-    async def scenario() -> None:
-        task = asyncio.ensure_future(outer())
-        await asyncio.sleep(0)
-        task.cancel("a message of the user's own")
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(scenario)
+    cancelled_at_once(outer, "a message of the user's own")
     assert log == ["failed"]
 
 
@@ -200,14 +192,7 @@ def test_a_wait_that_cannot_be_cancelled() -> None:
         await asyncio.sleep(10)
         log.append("not cancelled")
 
-    async def scenario() -> None:
-        task = asyncio.ensure_future(steady(work()))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(scenario)
+    cancelled_at_once(lambda: steady(work()))
     assert log == ["past what was done"]
 
 
@@ -221,12 +206,5 @@ def test_what_never_waits_is_cancelled_all_the_same() -> None:
             await asyncio.sleep(0)
             rounds += 1
 
-    async def scenario() -> None:
-        task = asyncio.ensure_future(steady(work()))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(scenario)
+    cancelled_at_once(lambda: steady(work()))
     assert 1 <= rounds <= LONGEST

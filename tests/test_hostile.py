@@ -333,8 +333,18 @@ STAGES = (
     "default:Exception ignored in:pytest.PytestUnraisableExceptionWarning" if sys.version_info < (3, 11) else "error"
 )
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize(("total_timeout", "last"), [(None, STAGES[2]), (60.0, STAGES[2]), (None, Reply(500, body=b"onetwo"))])
-def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last: Reply) -> None:
+@pytest.mark.parametrize(
+    ("total_timeout", "last", "how"),
+    [
+        (None, STAGES[2], "get"),
+        (60.0, STAGES[2], "get"),
+        (None, Reply(500, body=b"onetwo"), "get"),
+        (None, STAGES[2], "stream"),
+        (60.0, STAGES[2], "leave"),
+        (None, STAGES[2], "leave"),
+    ],
+)
+def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last: Reply, how: str) -> None:
     """A call cancelled after any number of steps of the event loop leaves a pool of one as good as new."""
     config = RetryConfig(3, jitter=False, initial_delay=0.001, budget=False)
     more = settings(retry_config=config, total_timeout=total_timeout)
@@ -344,7 +354,11 @@ def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last:
 
     async def call(client: Any) -> None:
         ends.add("cancelled")
-        assert (await client.get("/")).content == b"onetwo"
+        if how == "get":
+            assert (await client.get("/")).content == b"onetwo"
+        else:
+            async with client.stream("GET", "/") as response:
+                assert how == "leave" or await response.aread() == b"onetwo"
         ends.add("done")
 
     async def asyncio_scenario(steps: int) -> None:
@@ -368,7 +382,7 @@ def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last:
             assert (await client.get("/")).content == b"ok"
 
     with Server(lambda received: stages.pop(0) if stages else Reply()) as server:
-        for steps in (*range(40), *range(40, 400, 7)):
+        for steps in (*range(40), *range(40, 400, 7), *range(400, 3000, 200)):
             stages[:] = [*STAGES[:2], last]
             if backend == "asyncio":
                 asyncio.run(asyncio_scenario(steps))

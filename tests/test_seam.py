@@ -393,6 +393,33 @@ async def test_a_body_in_memory_can_be_watched(world: World) -> None:
     assert log == [("t", b"abc"), ("t", "complete", "held"), ("t", "closed")]
 
 
+async def test_closing_while_another_reads(world: World) -> None:
+    """A response that one task reads and another one closes: closing is no error."""
+    if world.is_sync:
+        return  # a thread that reads cannot be reached
+    reading, go_on = Waiter(), Waiter()
+
+    class Waiting(Body):
+        async def __aiter__(self) -> Any:
+            reading.wake()
+            await go_on.await_(PATIENCE)
+            yield b"late"
+
+    body = Waiting()
+    result = await world.send(world.LayerTransport(Scripted(response(body=body))))
+
+    async def close() -> None:
+        await reading.await_(PATIENCE)
+        await result.aclose()
+        go_on.wake()
+
+    async def read() -> None:
+        assert [chunk async for chunk in result.stream] == [b"late"]
+
+    await world.gather(read, close)
+    assert body.closed == 1
+
+
 # -- close
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
 import httpx
 
+from ..cancellation import steady
 from ..layer import Pace, Watcher, step
 
 
@@ -88,6 +90,31 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream, Iterator[bytes], AsyncIt
                 watcher.closed()
 
 
+class Steady(httpx.AsyncByteStream, AsyncIterator[bytes]):
+    """A body that is read and closed without losing its connection to a cancellation: see `steady`."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._chunks: Any = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._chunks = self._stream.__aiter__()
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await steady(_next(self._chunks))
+
+    async def aclose(self) -> None:
+        try:
+            await end(self._chunks)
+        finally:
+            await steady(self._stream.aclose())
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes:
+    return await chunks.__anext__()
+
+
 class Buffer(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A body in memory, let go once read: the caller keeps its own, decoded."""
 
@@ -107,7 +134,8 @@ async def end(chunks: AsyncIterator[bytes] | None) -> None:
     """End an iteration now, and not when the garbage collector comes by."""
     close = getattr(chunks, "aclose", None)
     if close is not None:
-        await close()
+        with suppress(RuntimeError):  # another task is reading: it will find the connection closed
+            await close()
 
 
 def nothing() -> None:

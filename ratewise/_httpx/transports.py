@@ -16,6 +16,7 @@ from ..layer import Call, Layer, compose, step
 from ..retry import Backoff, RetryConfig, RetryLayer
 from ..stack import assemble, warn_of_order
 from ..validation import refusal
+from .bodies import Steady, in_memory
 from .flavour import AsyncFlavour, SyncFlavour
 
 if TYPE_CHECKING:
@@ -141,7 +142,10 @@ class AsyncLayerTransport(_Chain, httpx.AsyncBaseTransport):
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await steady(self._send(request))
+        response = await steady(self._send(request))
+        if not in_memory(response):
+            response.stream = Steady(response.stream)
+        return response
 
     async def aclose(self) -> None:
         try:
