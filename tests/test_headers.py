@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise.headers import RetryAdvice, delay_seconds, http_date, retry_advice
+from ratewise.headers import RETRY_AFTER, RetryAdvice, delay_seconds, http_date, retry_advice
 
 NOW = 1_445_412_420.0  # Wed, 21 Oct 2015 07:27:00 GMT
 LONGEST = 2.0**31
+SOURCES = (*RETRY_AFTER, "RateLimit", "rate-limit reset")
 ARABIC, FULL_WIDTH = "\u0661\u0662".encode(), "\uff11\uff12".encode()
 
 
@@ -410,10 +411,10 @@ fields = st.lists(st.tuples(st.sampled_from([name.encode() for name in NAMES]) |
 
 @given(fields, st.floats(0, 1e11))
 def test_any_headers(fields: list[tuple[bytes, bytes]], now: float) -> None:
-    """No bytes raise; a wait is above 0 and at most 2**31 and has a source."""
+    """No bytes raise; a wait is above 0 and at most 2**31 and has a source; without one only a Retry-After of 0 is a source."""
     found = retry_advice(fields, now)
     assert found.wait is None or 0 < found.wait <= LONGEST
-    assert (found.wait is None) == (found.source == "")
+    assert found.source in (("", *RETRY_AFTER) if found.wait is None else SOURCES)
 
 
 @given(anything, st.floats(-1e11, 1e12))
