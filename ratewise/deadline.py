@@ -17,8 +17,8 @@ T = TypeVar("T")
 class DeadlineLayer:
     """Outermost: sets the deadline of a call, and gives up when it has come.
 
-    Exact in asyncio and trio. In the sync world nothing can be interrupted: each read and write of the wire ends in time, but
-    one step of httpx, such as reading the headers, may be many of them if the server sends a byte at a time.
+    Exact in asyncio and trio. In the sync world, where nothing can be interrupted, late by one blocking read or write at most;
+    with a transport that is not httpx's own, by one of its steps.
     `total_timeout`: seconds above 0. Raises `TypeError` or `ValueError` for another value.
     """
 

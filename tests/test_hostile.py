@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import ssl
@@ -18,7 +19,7 @@ from h2.errors import ErrorCodes
 from server import Answer, Received, Reply, Server, reset
 from support import PATIENCE, FakeClock, World
 
-from ratewise import AsyncRateWiseClient, DeadlineExceeded, RateWiseClient, RetryConfig, exchange_of
+from ratewise import AsyncRateWiseClient, DeadlineExceeded, RateWiseClient, RateWiseTransport, RetryConfig, exchange_of
 
 ONE = httpx.Limits(max_connections=1)
 
@@ -316,6 +317,98 @@ async def test_a_deadline_ends_what_drips(world: World) -> None:
                 async with world.within(client.stream("GET", "/")) as response:
                     await world.read(response)
             assert (await world(client.get, "/")).content == b"ok"
+
+
+def drip(connection: socket.socket, *pieces: bytes) -> None:
+    """A piece at a time, for as long as a test may last."""
+    for piece in pieces * int(PATIENCE / 0.01):
+        connection.sendall(piece)
+        threading.Event().wait(0.01)
+
+
+def dripping_headers(connection: socket.socket) -> bool:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+    drip(connection, b"x")
+    connection.sendall(b"\r\nContent-Length: 2\r\n\r\nok")
+    return True
+
+
+def dripping_progress(connection: socket.socket) -> bool:
+    drip(connection, b"HTTP/1.1 102 Processing\r\n\r\n")
+    connection.sendall(Reply().encoded())
+    return True
+
+
+def dripping_in_a_chunk(connection: socket.socket) -> bool:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;extension=")
+    drip(connection, b"x")
+    connection.sendall(b"\r\nok\r\n0\r\n\r\n")
+    return True
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_a_deadline_ends_what_drips_below_httpx(world: World, authority: trustme.CA, secure: bool) -> None:
+    """Headers, 1xx answers and chunk sizes a byte at a time: each read is short, and the call is over in time all the same."""
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(serving)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    more = settings(total_timeout=0.15, verify=trusting)
+    del more["clock"]
+    with Server(Script(dripping_headers, dripping_progress, dripping_in_a_chunk), tls=serving if secure else None) as server:
+        async with world.within(world.RateWiseClient(server.url, **more)) as client:
+            for _ in range(3):
+                with pytest.raises(DeadlineExceeded):
+                    await world(client.get, "/")
+            assert (await world(client.get, "/")).content == b"ok"
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets there")
+def test_a_deadline_over_a_unix_socket(tmp_path: Any) -> None:
+    """The sync wire looks at the clock on this kind of connection too."""
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):  # the client goes
+                connection.recv(65536)
+                dripping_headers(connection)
+
+        threading.Thread(target=serve, daemon=True).start()
+        transport = RateWiseTransport(uds=path, total_timeout=0.1)
+        with httpx.Client(transport=transport) as client, pytest.raises(DeadlineExceeded):
+            client.get("http://localhost/")
+
+
+# Under trio, httpx's own generators complain when a request is broken off: with a plain client too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_deadline_ends_a_slow_upload(world: World) -> None:
+    """A server that takes the request a little at a time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+        def take() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                for _ in range(int(PATIENCE / 0.01)):
+                    connection.recv(1000)
+                    if over.wait(0.01):
+                        break
+
+        over = threading.Event()
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        more = settings(total_timeout=0.15)
+        del more["clock"]
+        async with world.within(world.RateWiseClient(f"http://127.0.0.1:{listener.getsockname()[1]}", **more)) as client:
+            with pytest.raises(DeadlineExceeded):
+                await world(client.put, "/", content=b"x" * 20_000_000)
+        over.set()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
 
 
 # -- cancellation

@@ -16,6 +16,7 @@ from ..failure import Failure, http2_refused
 from ..layer import Pace, Watcher, step
 from .bodies import Body, Buffer, end, in_memory, nothing, passing, rewinder, unreadable
 from .errors import DeadlineExceeded, TooManyRequests
+from .punctual import Left
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -86,7 +87,8 @@ class _Flavour:
 
     def with_timeout(self, request: httpx.Request, seconds: float) -> httpx.Request:
         given = request.extensions.get("timeout", {})
-        timeout = {name: min(given.get(name) or seconds, seconds) for name in ("connect", "read", "write", "pool")}
+        left = Left(seconds)
+        timeout = {name: min(left, given.get(name) or left) for name in ("connect", "read", "write", "pool")}
         return httpx.Request(
             request.method,
             request.url,

@@ -12,12 +12,14 @@ import httpx
 
 from ..cancellation import steady
 from ..clock import Clock
+from ..deadline import WireDeadlineLayer
 from ..layer import Call, Layer, compose, step
 from ..retry import Backoff, RetryConfig, RetryLayer
 from ..stack import assemble, warn_of_order
 from ..validation import refusal
 from .bodies import Steady, in_memory
 from .flavour import AsyncFlavour, SyncFlavour
+from .punctual import make_punctual
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -98,6 +100,8 @@ class LayerTransport(_Chain, httpx.BaseTransport):
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+        if any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
+            make_punctual(wire)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return step(self._send(request))

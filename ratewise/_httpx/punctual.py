@@ -1,0 +1,63 @@
+"""A deadline for the sync wire. httpcore gives one time-out to each read of many, and a server may send a byte at a time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+
+PIECE = 64 * 1024
+"""Bytes that are written with one look at the clock."""
+
+
+class Left(float):
+    """Seconds, as httpx wants its time-outs, that know when they end."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def now(self) -> float:
+        return max(self._end - time.monotonic(), 1e-6)
+
+
+def make_punctual(transport: object) -> None:
+    """Let an `httpx.HTTPTransport` look at the clock at each read and write. Any other transport is left as it is."""
+    pool: Any = getattr(transport, "_pool", None) if type(transport) is httpx.HTTPTransport else None
+    backend = getattr(pool, "_network_backend", None)
+    if backend is not None and type(backend) is not _Backend:
+        pool._network_backend = _Backend(backend)
+
+
+class _Around:
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _Backend(_Around):
+    def connect_tcp(self, *args: Any, **kwargs: Any) -> _Stream:
+        return _Stream(self._inner.connect_tcp(*args, **kwargs))
+
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> _Stream:
+        return _Stream(self._inner.connect_unix_socket(*args, **kwargs))
+
+
+class _Stream(_Around):
+    def read(self, max_bytes: int, timeout: float | None = None) -> Any:
+        return self._inner.read(max_bytes, _now(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), PIECE):
+            self._inner.write(buffer[start : start + PIECE], _now(timeout))
+
+    def start_tls(self, *args: Any, **kwargs: Any) -> _Stream:
+        return _Stream(self._inner.start_tls(*args, **kwargs))
+
+
+def _now(timeout: float | None) -> float | None:
+    return timeout.now() if isinstance(timeout, Left) else timeout
