@@ -353,7 +353,7 @@ async def test_a_deadline_ends_what_drips_below_httpx(world: World, authority: t
     authority.issue_cert("localhost").configure_cert(serving)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    more = settings(total_timeout=0.15, verify=trusting)
+    more = settings(total_timeout=0.15, read=0.1, verify=trusting)  # no single read comes near its own time-out
     del more["clock"]
     with Server(Script(dripping_headers, dripping_progress, dripping_in_a_chunk), tls=serving if secure else None) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:

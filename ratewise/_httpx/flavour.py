@@ -16,7 +16,7 @@ from ..failure import Failure, http2_refused
 from ..layer import Pace, Watcher, step
 from .bodies import Body, Buffer, end, in_memory, nothing, passing, rewinder, unreadable
 from .errors import DeadlineExceeded, TooManyRequests
-from .punctual import Left
+from .punctual import Timeout
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -87,8 +87,7 @@ class _Flavour:
 
     def with_timeout(self, request: httpx.Request, seconds: float) -> httpx.Request:
         given = request.extensions.get("timeout", {})
-        left = Left(seconds)
-        timeout = {name: min(left, given.get(name) or left) for name in ("connect", "read", "write", "pool")}
+        timeout = {name: Timeout(given.get(name), seconds) for name in ("connect", "read", "write", "pool")}
         return httpx.Request(
             request.method,
             request.url,

@@ -11,16 +11,19 @@ PIECE = 64 * 1024
 """Bytes that are written with one look at the clock."""
 
 
-class Left(float):
-    """Seconds, as httpx wants its time-outs, that know when they end."""
+class Timeout(float):
+    """Seconds, as httpx wants its time-outs, that know when the call must be done."""
 
     __slots__ = ("_end",)
+    _end: float
 
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+    def __new__(cls, given: float | None, left: float) -> Timeout:
+        timeout = super().__new__(cls, left if given is None else min(given, left))
+        timeout._end = time.monotonic() + left
+        return timeout
 
     def now(self) -> float:
-        return max(self._end - time.monotonic(), 1e-6)
+        return max(min(float(self), self._end - time.monotonic()), 1e-6)
 
 
 def make_punctual(transport: object) -> None:
@@ -60,4 +63,4 @@ class _Stream(_Around):
 
 
 def _now(timeout: float | None) -> float | None:
-    return timeout.now() if isinstance(timeout, Left) else timeout
+    return timeout.now() if isinstance(timeout, Timeout) else timeout
