@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -72,7 +71,6 @@ def test_a_process_without_rich() -> None:
     check(done.stdout)
 
 
-@pytest.mark.skipif(find_spec("rich") is None, reason="needs rich")
 def test_a_process_with_rich() -> None:
     """With rich the demo tells the same in a table."""
     done = run("-m", "ratewise", "demo")

@@ -64,7 +64,6 @@ CONNECT_TIMEOUT = 5.0
 _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
 """The counts of the client that this thread or task called last, to know it by, and that call."""
 
-
 _CURRENT: ContextVar[Exchange | None] = ContextVar("ratewise_current_exchange", default=None)
 """The call that is going on in this thread or task."""
 
