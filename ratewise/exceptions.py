@@ -1,16 +1,24 @@
 """What RateWise raises of its own.
 
-The classes here know no HTTP library. Each flavour makes them errors of its library too, so that
-`except ratewise.RateLimitExceeded` and `except httpx.HTTPError` both catch what `ratewise` raises.
+The classes here know no HTTP library. Each flavour makes them errors of its library too: `except ratewise.RateLimitExceeded` and
+`except httpx.HTTPError` both catch what a client of `ratewise` raises, and the classes here catch it from either flavour.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+
+from .exchange import Exchange
+from .redact import DEFAULT as REDACTOR
 
 
 class RateWiseError(Exception):
-    """Base of everything that RateWise itself raises while a request is handled."""
+    """Base of everything that RateWise itself raises while a request is handled. `request` is the library's `Request`."""
+
+    def __init__(self, message: str, request: Any) -> None:
+        # Past the constructors of the libraries' errors, which set only what is set here, each in its own way.
+        Exception.__init__(self, message)
+        cast(Any, self).request = request  # a property of theirs
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Arguments by keyword are lost on the way through pickle, and a process pool with them.
@@ -20,10 +28,28 @@ class RateWiseError(Exception):
 class RateLimitExceeded(RateWiseError):  # noqa: N818  (named by what happened, as httpx names its own)
     """The limit is used up, and waiting for it was not possible or not allowed."""
 
+    response: Any = None
+    """The last 429, read and closed; None if the server was not asked."""
     attempts: int
     """How many requests were sent for this call. 0 if it was refused before any was."""
     retry_after: float | None
     """Seconds that the server asked to wait, None if it did not say."""
+
+
+class TooManyRequests(RateLimitExceeded):
+    """The server answered 429 (RFC 6585, section 4) to the end."""
+
+    def __init__(self, request: Any, response: Any, exchange: Exchange) -> None:
+        asked = exchange.retry_after
+        then = "The server does not say how long to wait" if asked is None else f"The server asks to wait {asked:.6g} s"
+        why = f"; {exchange.history[-1].reason}" if exchange.history else ""
+        shown = f"429 Too Many Requests for {_shown(request)}"
+        super().__init__(f"{shown} (requests sent: {exchange.attempts}{why}). {then}", request)
+        self.response = response
+        self.ratewise = exchange
+        self.attempts = exchange.attempts
+        self.retry_after = asked
+        response.request = request
 
 
 class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
@@ -31,6 +57,16 @@ class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
 
     attempts: int
     """How many requests were sent for this call."""
+
+    def __init__(self, request: Any, exchange: Exchange) -> None:
+        history = "".join(f"; {attempt}" for attempt in exchange.history)
+        super().__init__(f"total_timeout is over for {_shown(request)} (requests sent: {exchange.attempts}{history})", request)
+        self.ratewise = exchange
+        self.attempts = exchange.attempts
+
+
+def _shown(request: Any) -> str:
+    return f"{request.method} {REDACTOR.url(request.url)}"
 
 
 def _restored(kind: type[RateWiseError], args: tuple[Any, ...], state: dict[str, Any]) -> RateWiseError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+import ssl
 
 # How h2 writes the events that httpcore makes the text of its errors. The code is a number from Python 3.11 on.
 _REFUSED_STREAM = re.compile(r"<StreamReset stream_id:\d+, error_code:(?:7|ErrorCodes\.REFUSED_STREAM), remote_reset:True>")
@@ -34,3 +35,13 @@ def http2_refused(message: str) -> bool:
     are above another last stream. Other resets prove nothing.
     """
     return bool(_REFUSED_STREAM.match(message) or _GOAWAY.match(message))
+
+
+def distrusted(error: BaseException) -> bool:
+    """A TLS certificate was refused: only the end of the chain of causes tells. httpcore breaks the explicit chain."""
+    cause: BaseException | None = error
+    for _ in range(100):  # a chain of the user's own making may be a ring
+        if cause is None or isinstance(cause, ssl.SSLCertVerificationError):
+            break
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(cause, ssl.SSLCertVerificationError)

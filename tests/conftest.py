@@ -6,14 +6,14 @@ from typing import Any
 
 import hypothesis
 import pytest
-from support import FakeClock, World
+from support import WORLDS, FakeClock, World
 
 # A deadline is a timed assertion. What a run finds that nobody watches must be found again by the next one.
 hypothesis.settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("untimed")
 
 
-@pytest.fixture(params=["sync", "asyncio", "trio"])
+@pytest.fixture(params=WORLDS)
 def world(request: Any) -> World:
     return World(request.param)
 

@@ -1,4 +1,4 @@
-"""What the tests stand on: a clock they own, an inner transport that they script, and one world for sync, asyncio and trio."""
+"""What the tests stand on: a clock they own, an inner transport that they script, and one world for everything there is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any, Callable, NamedTuple
 
 import anyio
 import httpx
+import httpx2
+import pytest
 import trio
 
 import ratewise
+import ratewise.httpx2
 from ratewise.clock import Clock, Waiter
 from ratewise.layer import step
 
@@ -55,10 +58,10 @@ class FakeClock(Clock):
         return 0
 
 
-class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream, httpx2.SyncByteStream, httpx2.AsyncByteStream):
     """A body that comes in chunks, maybe breaks off, and knows whether it was read and closed."""
 
-    def __init__(self, *chunks: bytes, error: Exception | None = None, waits: bool = True) -> None:
+    def __init__(self, *chunks: bytes, error: Any = None, waits: bool = True) -> None:
         self.chunks, self.error, self.waits = chunks, error, waits
         self.read = 0
         self.closed = 0
@@ -93,15 +96,16 @@ class Sent(NamedTuple):
     """How many earlier responses had not been closed by then."""
 
 
-class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """An inner transport that does one step of its script per request.
+class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """An inner transport, for either library, that does one step of its script per request.
 
-    A step is a status code, a `Response`, an exception, or a function of the request that gives one of these.
+    A step is a status code, a `Response`, an exception, or a function of the request that gives a step.
     """
 
     def __init__(self, *steps: Any) -> None:
         self.steps = list(steps)
         self.sent: list[Sent] = []
+        self.answers: list[Any] = []
         self.bodies: list[Body] = []
         self.events: list[str] = []
 
@@ -117,10 +121,9 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self.sent.append(Sent(request, body, sum(not body.closed for body in self.bodies)))
         assert self.steps, f"the script is over, and {request.method} {request.url} came"
         answer = self.steps.pop(0)
-        if callable(answer):
-            answer = answer(request)
-        if isinstance(answer, int):
-            answer = response(answer)
+        while callable(answer) or isinstance(answer, int):
+            answer = response(answer) if isinstance(answer, int) else answer(request)
+        self.answers.append(answer)
         if isinstance(answer, BaseException):
             raise answer
         if isinstance(answer.stream, Body):
@@ -147,21 +150,53 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self.__exit__()
 
 
-def response(status: int = 200, headers: Any = None, body: bytes | Body = b"ok") -> httpx.Response:
-    """A response as a transport gives it: its body is still to be read."""
-    return httpx.Response(status, headers=headers, stream=body if isinstance(body, Body) else Body(body))
+def library(request: Any) -> Any:
+    """The HTTP library that a request is of."""
+    return httpx2 if isinstance(request, httpx2.Request) else httpx
+
+
+def response(status: int = 200, headers: Any = None, body: bytes | Body = b"ok") -> Callable[[Any], Any]:
+    """A step: a response as a transport gives it, its body still to be read. Of the request's library."""
+
+    def step(request: Any) -> Any:
+        stream = body if isinstance(body, Body) else Body(body)
+        if callable(stream.error):
+            stream.error = stream.error(request)
+        return library(request).Response(status, headers=headers, stream=stream)
+
+    return step
+
+
+def failing(name: str, message: str = "no") -> Callable[[Any], Any]:
+    """A step: an error of the request's library, by its name."""
+    return lambda request: getattr(library(request), name)(message)
+
+
+WORLDS = [f"{style}-{library}" for library in ("httpx", "httpx2") for style in ("sync", "asyncio", "trio")]
+
+
+def only(*words: str) -> pytest.MarkDecorator:
+    """For a test of those worlds alone that have one of the words in their names."""
+    names = [name for name in WORLDS if set(words) & set(name.split("-"))]
+    return pytest.mark.parametrize("world", names, indirect=True)
 
 
 class World:
-    """Sync, asyncio or trio: a scenario is a coroutine written once, whose every step goes through its world."""
+    """Sync, asyncio or trio, with httpx or httpx2.
+
+    A scenario is a coroutine written once, whose every step goes through its world: `httpx` is its library, `ratewise` the
+    flavour for it.
+    """
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self.is_sync = name == "sync"
+        self.style, library = name.split("-")
+        self.is_sync = self.style == "sync"
+        self.httpx: Any = {"httpx": httpx, "httpx2": httpx2}[library]
+        self.ratewise: Any = {"httpx": ratewise, "httpx2": ratewise.httpx2}[library]
         prefix = "" if self.is_sync else "Async"
         for module, names in (
-            (ratewise, ("LayerTransport", "RetryTransport", "RateWiseTransport", "RateWiseClient")),
-            (httpx, ("Client", "HTTPTransport", "BaseTransport")),
+            (self.ratewise, ("LayerTransport", "RetryTransport", "RateWiseTransport", "RateWiseClient")),
+            (self.httpx, ("Client", "HTTPTransport", "BaseTransport")),
         ):
             for public in names:
                 setattr(self, public, getattr(module, prefix + public))
@@ -172,7 +207,7 @@ class World:
     def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self.is_sync:
             step(scenario())
-        elif self.name == "asyncio":
+        elif self.style == "asyncio":
             import asyncio
 
             asyncio.run(scenario())
@@ -186,11 +221,11 @@ class World:
 
     async def send(self, transport: Any, method: str = "GET", url: str = "https://api.example.com/", **kwargs: Any) -> Any:
         """Hand a request to a bare transport."""
-        request = kwargs.pop("request", None) or httpx.Request(method, url, **kwargs)
+        request = kwargs.pop("request", None) or self.httpx.Request(method, url, **kwargs)
         return await self(transport.handle_request if self.is_sync else transport.handle_async_request, request)
 
-    async def read(self, response: httpx.Response) -> bytes:
-        return await self(response.read if self.is_sync else response.aread)  # type: ignore[no-any-return]
+    async def read(self, response: Any) -> bytes:
+        return await self(response.read if self.is_sync else response.aread)
 
     async def close(self, thing: Any) -> None:
         await self(thing.close if self.is_sync else thing.aclose)

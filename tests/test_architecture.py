@@ -26,7 +26,7 @@ RULES = [
     "retry/budget.py",
 ]
 PURE = set(
-    "__future__ calendar collections copy dataclasses enum hashlib inspect math os re threading time typing urllib".split()
+    "__future__ calendar collections copy dataclasses enum hashlib inspect math os re ssl threading time typing urllib".split()
 )
 FEATURES = {"retry"}
 

@@ -12,6 +12,7 @@ SUBJECTS = [
     *("httpx_retries.RetryTransport", "httpx_retries.RetryTransport (async)"),
     *("httpx_tenacity.TenaciousTransport", "httpx_tenacity.AsyncTenaciousTransport"),
     *("httpx.Client.get", "RateWiseClient.get", "httpx.AsyncClient.get", "AsyncRateWiseClient.get"),
+    *("httpx2.Client.get", "RateWiseClient.get (httpx2)", "httpx2.AsyncClient.get", "AsyncRateWiseClient.get (httpx2)"),
     *("import ratewise", "from ratewise import RateWiseClient"),
 ]
 

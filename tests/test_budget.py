@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,9 +103,9 @@ async def test_what_was_never_sent_is_free(world: World, clock: FakeClock) -> No
     """It is no load on the server; without a budget nothing is counted at all."""
     empty = RetryBudget(ratio=0, min_per_second=0)
     for budget, error, sent in ((empty, "connect", 4), (empty, "read", 1), (False, "read", 4)):
-        steps = [httpx.ConnectError("no") if error == "connect" else httpx.ReadError("gone") for _ in range(4)]
+        steps = [world.httpx.ConnectError("no") if error == "connect" else world.httpx.ReadError("gone") for _ in range(4)]
         wire = Scripted(*steps)
-        with pytest.raises(httpx.TransportError):
+        with pytest.raises(world.httpx.TransportError):
             await world.send(world.RetryTransport(wire, RetryConfig(budget=budget), clock=clock))
         assert len(wire.sent) == sent
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
-from support import Body, FakeClock, Scripted, World, response
+from support import Body, FakeClock, Scripted, World, only, response
 
-from ratewise import DeadlineExceeded, RetryConfig, exchange_of
+from ratewise import RetryConfig, exchange_of
 
 CONFIG = RetryConfig(jitter=False, budget=False)
 
 
 def client(world: World, clock: FakeClock, *steps: Any, **settings: Any) -> tuple[Any, Scripted]:
     wire = Scripted(*steps)
-    settings = {"retry_config": CONFIG, "total_timeout": 10.0, "timeout": httpx.Timeout(30, connect=5), **settings}
+    settings = {"retry_config": CONFIG, "total_timeout": 10.0, "timeout": world.httpx.Timeout(30, connect=5), **settings}
     return world.RateWiseClient("https://api.example.com", transport=wire, clock=clock, **settings), wire
 
 
 def taking(clock: FakeClock, seconds: float, answer: Any) -> Any:
     """A step of the wire that takes its time."""
 
-    def step(request: httpx.Request) -> Any:
+    def step(request: Any) -> Any:
         clock.now += seconds
         return answer
 
@@ -52,13 +51,13 @@ async def test_no_time_out_means_what_is_left(world: World, clock: FakeClock) ->
 
 async def test_a_wait_that_does_not_fit_is_not_begun(world: World, clock: FakeClock) -> None:
     """The outcome is handed back at once, a response with what the server asked, an error as it is."""
-    subject, _ = client(world, clock, response(503, {"Retry-After": "11"}, b"later"), httpx.ConnectError("no"))
+    subject, _ = client(world, clock, response(503, {"Retry-After": "11"}, b"later"), world.httpx.ConnectError("no"))
     result = await world(subject.get, "/")
     assert (result.status_code, result.text, clock.sleeps) == (503, "later", [])
     assert exchange_of(result).retry_after == 11
     assert "with 10 s left of total_timeout" in exchange_of(result).history[0].reason
-    subject, _ = client(world, clock, taking(clock, 9.5, httpx.ConnectError("no")))
-    with pytest.raises(httpx.ConnectError):
+    subject, _ = client(world, clock, taking(clock, 9.5, world.httpx.ConnectError("no")))
+    with pytest.raises(world.httpx.ConnectError):
         await world(subject.get, "/")
     assert clock.sleeps == []
 
@@ -66,12 +65,12 @@ async def test_a_wait_that_does_not_fit_is_not_begun(world: World, clock: FakeCl
 async def test_redirects_share_the_deadline(world: World, clock: FakeClock) -> None:
     """The time of the whole call is counted, not that of each hop."""
 
-    def hop(request: httpx.Request) -> httpx.Response:
+    def hop(request: Any) -> Any:
         clock.now += 4
-        return httpx.Response(302, headers={"Location": "/next"}, stream=Body(b"moved"))
+        return world.httpx.Response(302, headers={"Location": "/next"}, stream=Body(b"moved"))
 
     subject, wire = client(world, clock, hop, hop, hop, hop, follow_redirects=True)
-    with pytest.raises(DeadlineExceeded, match=r"requests sent: 3") as raised:
+    with pytest.raises(world.ratewise.DeadlineExceeded, match=r"requests sent: 3") as raised:
         await world(subject.get, "/")
     assert len(wire.sent) == 3
     assert raised.value.attempts == 3
@@ -90,22 +89,22 @@ async def test_an_attempt_never_begins_late(world: World, clock: FakeClock) -> N
 
     slow = Slow()
     subject, wire = client(world, slow, 503, 200)
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(world.ratewise.DeadlineExceeded):
         await world(subject.get, "/")
     assert len(wire.sent) == 1
 
 
 async def test_what_failed_at_the_deadline_failed_by_it(world: World, clock: FakeClock) -> None:
     """The time-out of httpx that was shortened is told as what it is; a failure before stays itself."""
-    late = httpx.ReadTimeout("late")
+    late = world.httpx.ReadTimeout("late")
     subject, _ = client(world, clock, taking(clock, 10, late))
-    with pytest.raises(DeadlineExceeded) as raised:
+    with pytest.raises(world.ratewise.DeadlineExceeded) as raised:
         await world(subject.post, "/")
     assert raised.value.__cause__ is late
     assert "attempt 1: ReadTimeout, no retry" in str(raised.value)
-    early = httpx.ReadError("gone")
+    early = world.httpx.ReadError("gone")
     subject, _ = client(world, clock, taking(clock, 9, early))
-    with pytest.raises(httpx.ReadError) as other:
+    with pytest.raises(world.httpx.ReadError) as other:
         await world(subject.post, "/")
     assert other.value is early
     assert early.__cause__ is None
@@ -121,9 +120,9 @@ async def test_streams_have_the_deadline_too(world: World, clock: FakeClock) -> 
                 clock.now += 6
 
     for body, error in (
-        (Slow(b"a", b"b", b"c"), DeadlineExceeded),
-        (Slow(b"a", b"b", error=httpx.ReadTimeout("late")), DeadlineExceeded),
-        (Slow(b"a", error=httpx.ReadError("gone")), httpx.ReadError),
+        (Slow(b"a", b"b", b"c"), world.ratewise.DeadlineExceeded),
+        (Slow(b"a", b"b", error=world.httpx.ReadTimeout("late")), world.ratewise.DeadlineExceeded),
+        (Slow(b"a", error=world.httpx.ReadError("gone")), world.httpx.ReadError),
     ):
         subject, _ = client(world, clock, response(200, body=body))
         async with world.within(subject.stream("GET", "/")) as result:
@@ -145,17 +144,16 @@ async def test_a_request_without_a_deadline(world: World, clock: FakeClock) -> N
 
 async def test_upgrades_pass(world: World, clock: FakeClock) -> None:
     """101 is handed on untouched: its connection is the caller's."""
-    upgraded = response(101, body=Body(error=AssertionError("read")))
-    subject, _ = client(world, clock, upgraded)
+    subject, wire = client(world, clock, response(101, body=Body(error=AssertionError("read"))))
     async with world.within(subject.stream("GET", "/")) as result:
-        assert result is upgraded
+        assert result is wire.answers[0]
 
 
 async def test_a_bare_stack_has_one_too(world: World, clock: FakeClock) -> None:
     """RateWiseTransport(total_timeout=...): each request of a client that one has."""
-    wire = Scripted(taking(clock, 10, httpx.ReadTimeout("late")), 200)
+    wire = Scripted(taking(clock, 10, world.httpx.ReadTimeout("late")), 200)
     async with world.within(world.Client(transport=world.RateWiseTransport(wire, total_timeout=10, clock=clock))) as plain:
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(world.ratewise.DeadlineExceeded):
             await world(plain.get, "https://api.example.com/")
         assert (await world(plain.get, "https://api.example.com/")).status_code == 200
 
@@ -175,3 +173,14 @@ async def test_bad_values(world: World, value: Any, error: type[Exception]) -> N
     """Refused at construction by name, value and what is allowed."""
     with pytest.raises(error, match="total_timeout must be a finite number of seconds above 0, not"):
         world.RateWiseClient("https://api.example.com", total_timeout=value)
+
+
+@only("sync")
+async def test_the_wire_is_made_punctual_once(world: World) -> None:
+    """A stack around a stack does not put a second watch on the same wire."""
+    inner = world.RateWiseTransport(total_timeout=10)
+    backend = inner._wire._pool._network_backend
+    world.LayerTransport(inner)
+    assert inner._wire._pool._network_backend is backend
+    assert type(backend).__module__ == "ratewise._flavour.punctual"
+    await world.close(inner)

@@ -34,6 +34,11 @@ EXPECTED = {
         r"^Half a second in all: DeadlineExceeded, requests at the server: 1$",
         r"^A server that fails everything: 50 calls, [67][0-9] requests, not 150$",
     ),
+    "httpx2_client.py": (
+        r"^RateWiseClient, an httpx2\.Client: 200$\n  attempt 1: 503, waited [^\n]*\n  attempt 2: \w+Error, waited ",
+        r"^Your own client: 200$",
+        r"^ratewise\.exceptions\.RateLimitExceeded: try again in 3600 s\nhttpx2\.HTTPStatusError: 429$",
+    ),
     "quickstart.py": (
         r"^  attempt 2: 429, waited [0-9.]+ s \(Retry-After\)$",
         r"^GET /search: refused, requests sent: 1, retry after: 3600.0 s$",

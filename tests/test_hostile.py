@@ -12,24 +12,27 @@ import sys
 import threading
 from typing import Any
 
-import httpx
 import pytest
 import trio
 import trustme
 from h2.errors import ErrorCodes
 from server import Answer, Received, Reply, Server, reset
-from support import PATIENCE, FakeClock, World
+from support import PATIENCE, FakeClock, World, only
 
-from ratewise import AsyncRateWiseClient, DeadlineExceeded, RateWiseClient, RateWiseTransport, RetryConfig, exchange_of
-
-ONE = httpx.Limits(max_connections=1)
+from ratewise import RetryConfig, exchange_of
 
 
-def settings(**more: Any) -> Any:
-    """A pool of one that does not wait long for its connection; a clock that does not wait; no proxies."""
-    timeout = httpx.Timeout(PATIENCE, read=more.pop("read", PATIENCE), pool=1.0)
-    config = RetryConfig(jitter=False, budget=False)
-    return {"limits": ONE, "timeout": timeout, "retry_config": config, "clock": FakeClock(), "trust_env": False, **more}
+def settings(world: World, **more: Any) -> Any:
+    """A pool of one that does not wait long for its connection; a clock that does not wait; no proxies, no certificates."""
+    return {
+        "limits": world.httpx.Limits(max_connections=1),
+        "timeout": world.httpx.Timeout(PATIENCE, read=more.pop("read", PATIENCE), pool=1.0),
+        "retry_config": RetryConfig(jitter=False, budget=False),
+        "clock": FakeClock(),
+        "trust_env": False,
+        "verify": False,
+        **more,
+    }
 
 
 def closed(connection: socket.socket) -> bool:
@@ -93,7 +96,7 @@ BODIES = [cut_short, reset_in_body, hung_in_body]
 async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
     """GET: asked again on a new connection, also when only the body broke off; the pool of one is whole."""
     with Server(Script(Reply(), behaviour)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(read=0.05))) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world, read=0.05))) as client:
             await world(client.get, "/first")
             response = await world(client.get, "/")
             assert (response.status_code, response.content) == (200, b"ok")
@@ -107,9 +110,9 @@ async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
 async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any) -> None:
     """POST: the request has arrived exactly once, the error is the caller's, and the pool of one is whole."""
     with Server(Script(Reply(), behaviour)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(read=0.05))) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world, read=0.05))) as client:
             await world(client.get, "/first")
-            with pytest.raises(httpx.TransportError) as raised:
+            with pytest.raises(world.httpx.TransportError) as raised:
                 await world(client.post, "/payments", json={"amount": 5})
             assert exchange_of(raised.value).attempts == 1
             assert (await world(client.get, "/")).content == b"ok"
@@ -120,9 +123,9 @@ async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any
 async def test_a_stream_that_breaks_off_is_the_callers(world: World, behaviour: Any) -> None:
     """client.stream(): what was handed on is not asked for again."""
     with Server(Script(behaviour)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(read=0.05))) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world, read=0.05))) as client:
             async with world.within(client.stream("GET", "/")) as response:
-                with pytest.raises(httpx.TransportError):
+                with pytest.raises(world.httpx.TransportError):
                     await world.read(response)
             assert (await world(client.get, "/")).content == b"ok"
     assert len(server.received) == 2
@@ -139,7 +142,7 @@ async def test_streams_are_not_buffered(world: World) -> None:
         return True
 
     with Server(Script(two, two)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings())) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             async with world.within(client.stream("GET", "/")) as response:
                 if world.is_sync:
                     chunks = response.iter_bytes()
@@ -159,7 +162,7 @@ async def test_streams_are_not_buffered(world: World) -> None:
 async def test_informational_responses(world: World) -> None:
     """100 and 103 are no answers."""
     with Server(Script(informational)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings())) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             assert (await world(client.get, "/")).content == b"ok"
             assert (await world(client.get, "/")).content == b"ok"
     assert server.connections == 1
@@ -170,8 +173,8 @@ async def test_never_sent(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         refusing = f"http://127.0.0.1:{listener.getsockname()[1]}"
     for url in (refusing, "http://nowhere.invalid"):
-        async with world.within(world.RateWiseClient(url, **settings())) as client:
-            with pytest.raises(httpx.ConnectError) as raised:
+        async with world.within(world.RateWiseClient(url, **settings(world))) as client:
+            with pytest.raises(world.httpx.ConnectError) as raised:
                 await world(client.post, "/")
             assert exchange_of(raised.value).attempts == 4
 
@@ -179,7 +182,7 @@ async def test_never_sent(world: World) -> None:
 async def test_a_thousand_retried_responses(world: World) -> None:
     """A pool of one connection serves them all, and no new one is made."""
     with Server(lambda received: Reply(503, body=b"x" * 100)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings())) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             for _ in range(250):
                 response = await world(client.get, "/")
                 assert response.status_code == 503
@@ -189,7 +192,7 @@ async def test_a_thousand_retried_responses(world: World) -> None:
 
 async def test_a_body_without_end_does_not_hang_a_retry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A 503 whose body is endless, drips, hangs or says to be huge: it is left after a short while, for a new connection."""
-    monkeypatch.setattr("ratewise._httpx.flavour.DRAIN_WITHIN", 0.05)
+    monkeypatch.setattr("ratewise._flavour.drain.WITHIN", 0.05)
     head = b"HTTP/1.1 503 Unavailable\r\n"
 
     def endless(connection: socket.socket) -> bool:
@@ -213,7 +216,7 @@ async def test_a_body_without_end_does_not_hang_a_retry(world: World, monkeypatc
 
     config = RetryConfig(5, budget=False)
     with Server(Script(endless, dripping, hanging, huge)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(retry_config=config))) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world, retry_config=config))) as client:
             assert (await world(client.get, "/")).content == b"ok"
             assert client.get_stats().total_retries == 4
     assert server.connections == 5
@@ -264,10 +267,10 @@ async def test_http2(world: World, tls: dict[str, ssl.SSLContext]) -> None:
         (cancelled, "GET", 2),
     ):
         with Server(Script(behaviour), tls=tls["serving"]) as server:
-            more = settings(http2=True, verify=tls["trusting"])
+            more = settings(world, http2=True, verify=tls["trusting"])
             async with world.within(world.RateWiseClient(server.url, **more)) as client:
                 if sent == 1:
-                    with pytest.raises(httpx.RemoteProtocolError, match="error_code"):
+                    with pytest.raises(world.httpx.RemoteProtocolError, match="error_code"):
                         await world(client.request, method, "/")
                 else:
                     response = await world(client.request, method, "/")
@@ -280,20 +283,20 @@ async def test_http2(world: World, tls: dict[str, ssl.SSLContext]) -> None:
 
 async def test_a_deadline_ends_what_hangs(world: World) -> None:
     """Without any other limit than total_timeout: before the headers, in the body, in a stream; the pool of one is whole."""
-    more = settings(timeout=httpx.Timeout(None, pool=1.0), total_timeout=0.1)
+    more = settings(world, timeout=world.httpx.Timeout(None, pool=1.0), total_timeout=0.1)
     del more["clock"]
     with Server(Script(hung, Reply(), hung_in_body, Reply(), hung_in_body, Reply())) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
             for _ in range(2):
                 with pytest.raises(
-                    DeadlineExceeded, match=r"total_timeout is over for GET http://127.*/x\?key=REDACTED"
+                    world.ratewise.DeadlineExceeded, match=r"total_timeout is over for GET http://127.*/x\?key=REDACTED"
                 ) as raised:
                     await world(client.get, "/x?key=hunter2")
-                assert isinstance(raised.value, httpx.TimeoutException)
+                assert isinstance(raised.value, world.httpx.TimeoutException)
                 assert raised.value.request.url.path == "/x"
                 assert (raised.value.attempts, exchange_of(raised.value).attempts) == (1, 1)
                 assert (await world(client.get, "/")).content == b"ok"
-            with pytest.raises(DeadlineExceeded):
+            with pytest.raises(world.ratewise.DeadlineExceeded):
                 async with world.within(client.stream("GET", "/")) as response:
                     await world.read(response)
             assert (await world(client.get, "/")).content == b"ok"
@@ -308,13 +311,13 @@ async def test_a_deadline_ends_what_drips(world: World) -> None:
             connection.sendall(b"1\r\nx\r\n")
             threading.Event().wait(0.01)
 
-    more = settings(total_timeout=0.1)
+    more = settings(world, total_timeout=0.1)
     del more["clock"]
     with Server(Script(dripping, dripping)) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
-            with pytest.raises(DeadlineExceeded):
+            with pytest.raises(world.ratewise.DeadlineExceeded):
                 await world(client.get, "/")
-            with pytest.raises(DeadlineExceeded):
+            with pytest.raises(world.ratewise.DeadlineExceeded):
                 async with world.within(client.stream("GET", "/")) as response:
                     await world.read(response)
             assert (await world(client.get, "/")).content == b"ok"
@@ -354,18 +357,19 @@ async def test_a_deadline_ends_what_drips_below_httpx(world: World, authority: t
     authority.issue_cert("localhost").configure_cert(serving)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    more = settings(total_timeout=0.15, read=0.1, verify=trusting)  # no single read comes near its own time-out
+    more = settings(world, total_timeout=0.15, read=0.1, verify=trusting)  # no single read comes near its own time-out
     del more["clock"]
     with Server(Script(dripping_headers, dripping_progress, dripping_in_a_chunk), tls=serving if secure else None) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
             for _ in range(3):
-                with pytest.raises(DeadlineExceeded):
+                with pytest.raises(world.ratewise.DeadlineExceeded):
                     await world(client.get, "/")
             assert (await world(client.get, "/")).content == b"ok"
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets there")
-def test_a_deadline_over_a_unix_socket(tmp_path: Any) -> None:
+@only("sync")
+def test_a_deadline_over_a_unix_socket(world: World, tmp_path: Any) -> None:
     """The sync wire looks at the clock on this kind of connection too."""
     path = str(tmp_path / "socket")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -379,8 +383,8 @@ def test_a_deadline_over_a_unix_socket(tmp_path: Any) -> None:
                 dripping_headers(connection)
 
         threading.Thread(target=serve, daemon=True).start()
-        transport = RateWiseTransport(uds=path, total_timeout=0.1)
-        with httpx.Client(transport=transport) as client, pytest.raises(DeadlineExceeded):
+        transport = world.RateWiseTransport(uds=path, total_timeout=0.1)
+        with world.Client(transport=transport) as client, pytest.raises(world.ratewise.DeadlineExceeded):
             client.get("http://localhost/")
 
 
@@ -402,10 +406,10 @@ async def test_a_deadline_ends_a_slow_upload(world: World) -> None:
         over = threading.Event()
         thread = threading.Thread(target=take, daemon=True)
         thread.start()
-        more = settings(total_timeout=0.15)
+        more = settings(world, total_timeout=0.15)
         del more["clock"]
         async with world.within(world.RateWiseClient(f"http://127.0.0.1:{listener.getsockname()[1]}", **more)) as client:
-            with pytest.raises(DeadlineExceeded):
+            with pytest.raises(world.ratewise.DeadlineExceeded):
                 await world(client.put, "/", content=b"x" * 20_000_000)
         over.set()
         thread.join(PATIENCE)
@@ -426,7 +430,7 @@ STAGES = (
 @pytest.mark.filterwarnings(
     "default:Exception ignored in:pytest.PytestUnraisableExceptionWarning" if sys.version_info < (3, 11) else "error"
 )
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@only("asyncio", "trio")
 @pytest.mark.parametrize(
     ("total_timeout", "last", "how"),
     [
@@ -438,10 +442,10 @@ STAGES = (
         (None, STAGES[2], "leave"),
     ],
 )
-def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last: Reply, how: str) -> None:
+def test_cancelled_at_each_step(world: World, total_timeout: float | None, last: Reply, how: str) -> None:
     """A call cancelled after any number of steps of the event loop leaves a pool of one as good as new."""
     config = RetryConfig(3, jitter=False, initial_delay=0.001, budget=False)
-    more = settings(retry_config=config, total_timeout=total_timeout)
+    more = settings(world, retry_config=config, total_timeout=total_timeout)
     del more["clock"]
     stages: list[Answer] = []
     ends: set[str] = set()
@@ -456,7 +460,7 @@ def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last:
         ends.add("done")
 
     async def asyncio_scenario(steps: int) -> None:
-        async with AsyncRateWiseClient(server.url, **more) as client:
+        async with world.RateWiseClient(server.url, **more) as client:
             task = asyncio.ensure_future(call(client))
             for _ in range(steps):
                 await asyncio.sleep(0)
@@ -466,7 +470,7 @@ def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last:
             assert (await client.get("/")).content == b"ok"
 
     async def trio_scenario(steps: int) -> None:
-        async with AsyncRateWiseClient(server.url, **more) as client:
+        async with world.RateWiseClient(server.url, **more) as client:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(call, client)
                 for _ in range(steps):
@@ -478,7 +482,7 @@ def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last:
     with Server(lambda received: stages.pop(0) if stages else Reply()) as server:
         for steps in (*range(40), *range(40, 400, 7), *range(400, 3000, 200)):
             stages[:] = [*STAGES[:2], last]
-            if backend == "asyncio":
+            if world.style == "asyncio":
                 asyncio.run(asyncio_scenario(steps))
             else:
                 trio.run(trio_scenario, steps)
@@ -490,11 +494,12 @@ def test_cancelled_at_each_step(backend: str, total_timeout: float | None, last:
 @pytest.mark.skipif(sys.platform == "win32", reason="no timer signals there")
 @pytest.mark.parametrize("behaviour", [hung, hung_in_body, Reply(429, (("Retry-After", "30"),))], ids=["head", "body", "wait"])
 @pytest.mark.parametrize("total_timeout", [None, 60.0])
-def test_control_c(behaviour: Answer, total_timeout: float | None) -> None:
+@only("sync")
+def test_control_c(world: World, behaviour: Answer, total_timeout: float | None) -> None:
     """KeyboardInterrupt while the head, the body or the next attempt is waited for: the pool of one is as good as new."""
-    more = settings(total_timeout=total_timeout)
+    more = settings(world, total_timeout=total_timeout)
     del more["clock"]
-    with Server(Script(behaviour)) as server, RateWiseClient(server.url, **more) as client:
+    with Server(Script(behaviour)) as server, world.RateWiseClient(server.url, **more) as client:
         before = signal.signal(signal.SIGALRM, signal.default_int_handler)
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.05)

@@ -1,4 +1,4 @@
-"""respx, pytest-httpx and httpx's own in-process transports serve the bundled clients as they serve plain ones."""
+"""respx, pytest-httpx and the in-process transports of the libraries serve the bundled clients as they serve plain ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 import httpx
 import pytest
 import respx
-from support import FakeClock, World
+from support import FakeClock, World, only
 
 URL = "https://api.example.com/users"
 
 
+@only("httpx")
 async def test_respx(world: World, clock: FakeClock) -> None:
     """Routes answer the bundled client, attempt by attempt, although the stack was built before the mock."""
     client = world.RateWiseClient("https://api.example.com", clock=clock)
@@ -25,6 +26,7 @@ async def test_respx(world: World, clock: FakeClock) -> None:
     await world.close(client)
 
 
+@only("httpx")
 async def test_respx_at_the_client(world: World) -> None:
     """respx's other mocker, which replaces the client's transports, works as on a plain client."""
     for kind in (world.Client, world.RateWiseClient):
@@ -34,6 +36,7 @@ async def test_respx_at_the_client(world: World) -> None:
                 assert (await world(client.get, "/users")).json() == [1]
 
 
+@only("httpx")
 async def test_respx_around_a_transport(world: World, clock: FakeClock) -> None:
     """A client that one has, with our transport: mocked at the wire below it."""
     async with world.within(world.Client(transport=world.RateWiseTransport(clock=clock))) as client:
@@ -44,6 +47,7 @@ async def test_respx_around_a_transport(world: World, clock: FakeClock) -> None:
     assert 3 <= clock.sleeps[0] <= 3.3
 
 
+@only("httpx")
 async def test_pytest_httpx(world: World, clock: FakeClock, httpx_mock: Any) -> None:
     """Responses and errors come in the order in which they were added."""
     client = world.RateWiseClient("https://api.example.com", clock=clock)
@@ -58,6 +62,7 @@ async def test_pytest_httpx(world: World, clock: FakeClock, httpx_mock: Any) -> 
     await world.close(client)
 
 
+@only("httpx")
 async def test_pytest_httpx_raises_what_it_does_not_know(world: World, clock: FakeClock, httpx_mock: Any) -> None:
     """A request that nothing was added for fails as on a plain client: it is a TimeoutException, after the retries."""
     client = world.RateWiseClient("https://api.example.com", clock=clock, max_retries=0)
@@ -69,9 +74,9 @@ async def test_pytest_httpx_raises_what_it_does_not_know(world: World, clock: Fa
 
 
 async def test_mock_transport(world: World, clock: FakeClock) -> None:
-    """httpx.MockTransport below the bundled client and below a bare stack."""
+    """MockTransport below the bundled client and below a bare stack."""
     statuses = [503, 200, 503, 200]
-    mock = httpx.MockTransport(lambda request: httpx.Response(statuses.pop(0), text="hello"))
+    mock = world.httpx.MockTransport(lambda request: world.httpx.Response(statuses.pop(0), text="hello"))
     client = world.RateWiseClient("https://api.example.com", transport=mock, clock=clock)
     assert (await world(client.get, "/")).text == "hello"
     assert (await world.send(world.RateWiseTransport(mock, clock=clock))).text == "hello"
@@ -89,7 +94,7 @@ async def test_an_application_in_process(world: World, clock: FakeClock) -> None
         await send({"type": "http.response.start", "status": int(statuses.pop(0)[:3]), "headers": []})
         await send({"type": "http.response.body", "body": scope["path"].encode()})
 
-    transport: Any = httpx.WSGITransport(app=wsgi) if world.is_sync else httpx.ASGITransport(app=asgi)
+    transport: Any = world.httpx.WSGITransport(app=wsgi) if world.is_sync else world.httpx.ASGITransport(app=asgi)
     client = world.RateWiseClient("https://api.example.com/v1", transport=transport, clock=clock)
     assert (await world(client.get, "users")).text == "/v1/users"
     assert not statuses

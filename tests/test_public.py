@@ -7,12 +7,15 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import httpx
+import httpx2
 import pytest
 
 import ratewise
 import ratewise.exceptions
+import ratewise.httpx2
 import ratewise.retry
 
 NAMES = """
@@ -28,6 +31,7 @@ def test_public_names() -> None:
     assert set(dir(ratewise)) == {*NAMES, "__version__"}
     for name in NAMES:
         assert getattr(ratewise, name).__name__ == name
+    assert ratewise.httpx2.__all__ == [name for name in NAMES if getattr(ratewise, name).__module__.startswith("ratewise._httpx")]
     assert ratewise.retry.__all__ == [
         "Backoff",
         "ExponentialBackoff",
@@ -58,22 +62,26 @@ def test_everything_public_is_documented() -> None:
                     assert inspect.getdoc(value), f"{name}.{method}"
 
 
-@pytest.mark.parametrize("kind", [ratewise.RateLimitExceeded, ratewise.TooManyRequests, ratewise.DeadlineExceeded])
-def test_errors_are_ours_and_httpxs(kind: type[Exception]) -> None:
-    """One `except` of either side catches them."""
-    assert issubclass(kind, httpx.HTTPError)
+@pytest.mark.parametrize("name", ["RateLimitExceeded", "TooManyRequests", "DeadlineExceeded"])
+@pytest.mark.parametrize(("flavour", "library", "other"), [(ratewise, httpx, httpx2), (ratewise.httpx2, httpx2, httpx)])
+def test_errors_are_ours_and_the_librarys(flavour: Any, library: Any, other: Any, name: str) -> None:
+    """One `except` of either side catches them, and none of the other library's; ours of no library catch both flavours'."""
+    kind = getattr(flavour, name)
+    assert issubclass(kind, library.HTTPError)
+    assert not issubclass(kind, other.HTTPError)
     assert issubclass(kind, ratewise.RateWiseError)
-    assert issubclass(kind, (ratewise.exceptions.RateLimitExceeded, ratewise.exceptions.DeadlineExceeded))
+    assert issubclass(kind, getattr(ratewise.exceptions, name))
 
 
-def test_clients_take_every_keyword_of_httpx() -> None:
-    """A keyword that httpx has is in our signature, or in the options that are typed for checkers."""
-    source = Path(import_module("ratewise._httpx.clients").__file__ or "").read_text()
-    transports = Path(import_module("ratewise._httpx.transports").__file__ or "").read_text()
-    for kind in (httpx.Client, httpx.AsyncClient):
+@pytest.mark.parametrize(("flavour", "library"), [("_httpx", httpx), ("httpx2", httpx2)])
+def test_clients_take_every_keyword_of_the_library(flavour: str, library: Any) -> None:
+    """A keyword that it has is in our signature, or in the options that are typed for checkers."""
+    source = Path(import_module(f"ratewise.{flavour}.clients").__file__ or "").read_text()
+    transports = Path(import_module(f"ratewise.{flavour}.transports").__file__ or "").read_text()
+    for kind in (library.Client, library.AsyncClient):
         for name in set(inspect.signature(kind).parameters) - {"base_url", "timeout"}:
             assert f"        {name}: " in source
-    for kind in (httpx.HTTPTransport, httpx.AsyncHTTPTransport):
+    for kind in (library.HTTPTransport, library.AsyncHTTPTransport):
         for name in inspect.signature(kind).parameters:
             assert f"        {name}: " in transports
 

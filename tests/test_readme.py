@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
+from support import library
 
 import ratewise
 from ratewise.clock import Clock
@@ -23,21 +25,22 @@ def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
     statuses = [503]
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: Any) -> Any:
         assert request.url.host == "api.example.com"
-        return httpx.Response(statuses.pop() if statuses else 200, json={"ok": True})
+        return library(request).Response(statuses.pop() if statuses else 200, json={"ok": True})
 
-    def handle(self: Any, request: httpx.Request) -> httpx.Response:
+    def handle(self: Any, request: Any) -> Any:
         opened.append(self)
         return answer(request)
 
-    async def handle_async(self: Any, request: httpx.Request) -> httpx.Response:
+    async def handle_async(self: Any, request: Any) -> Any:
         return answer(request)
 
     async def asleep(self: Any, seconds: float) -> None: ...
 
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
-    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", handle_async)
+    for one in (httpx, httpx2):
+        monkeypatch.setattr(one.HTTPTransport, "handle_request", handle)
+        monkeypatch.setattr(one.AsyncHTTPTransport, "handle_async_request", handle_async)
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: None)
     monkeypatch.setattr(Clock, "asleep", asleep)
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})

@@ -12,7 +12,7 @@ import anyio
 import httpx
 import pytest
 import trio
-from support import PATIENCE, Body, FakeClock, Scripted, World, response
+from support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
 
 import ratewise
 from ratewise import Exchange, LayerTransport, RetryConfig, Waiter, exchange_of
@@ -47,9 +47,9 @@ async def test_layers_run_outermost_first(world: World) -> None:
 
 async def test_errors_pass_the_layers(world: World) -> None:
     """What the wire raises comes out of every layer as it is."""
-    error = httpx.ConnectError("no")
+    error = world.httpx.ConnectError("no")
     log: list[str] = []
-    with pytest.raises(httpx.ConnectError) as raised:
+    with pytest.raises(world.httpx.ConnectError) as raised:
         await world.send(world.LayerTransport(Scripted(error), marking("a", log)))
     assert raised.value is error
     assert log == ["a in", "a out"]
@@ -72,11 +72,11 @@ async def test_a_subclass_is_nested(world: World) -> None:
     log: list[str] = []
 
     class Mine(world.LayerTransport):  # type: ignore[misc, name-defined]
-        def handle_request(self, request: httpx.Request) -> Any:
+        def handle_request(self, request: Any) -> Any:
             log.append("mine")
             return super().handle_request(request)
 
-        def handle_async_request(self, request: httpx.Request) -> Any:
+        def handle_async_request(self, request: Any) -> Any:
             log.append("mine")
             return super().handle_async_request(request)
 
@@ -178,7 +178,8 @@ async def test_the_real_clock_waits(world: World) -> None:
     await world.send(world.LayerTransport(Scripted(200), Layer(handle)))
 
 
-def test_awaiting_something_else_in_sync_is_told() -> None:
+@only("sync")
+async def test_awaiting_something_else_in_sync_is_told(world: World) -> None:
     """A layer that awaits an event loop's own things in a sync transport gets a clear error, and is closed."""
     log: list[str] = []
 
@@ -189,7 +190,7 @@ def test_awaiting_something_else_in_sync_is_told() -> None:
             log.append("closed")
 
     with pytest.raises(RuntimeError, match=r"call\.sleep\(\) or call\.park\(\)"):
-        LayerTransport(Scripted(200), Layer(handle)).handle_request(httpx.Request("GET", "https://x.example"))
+        await world.send(world.LayerTransport(Scripted(200), Layer(handle)))
     assert log == ["closed"]
 
 
@@ -315,7 +316,7 @@ async def test_a_tap_sees_the_body_pass(world: World) -> None:
     """Raw chunks, the end after the connection is free, closed once; the caller gets status, headers, extensions and body."""
     log: list[Any] = []
     body = Body(b"one", b"two")
-    inner = httpx.Response(203, headers=[("X-A", "1"), ("X-A", "2")], stream=body, extensions={"http_version": b"HTTP/2"})
+    inner = world.httpx.Response(203, headers=[("X-A", "1"), ("X-A", "2")], stream=body, extensions={"http_version": b"HTTP/2"})
     result = await world.send(world.LayerTransport(Scripted(inner), tapping("t", log, body)))
     assert log == []
     assert await world.read(result) == b"onetwo"
@@ -362,9 +363,9 @@ async def test_a_body_given_up_is_closed_not_complete(world: World) -> None:
 async def test_a_body_that_breaks_off_is_closed_not_complete(world: World) -> None:
     """The wire fails in the middle of the body: the error comes through, `closed`, never `complete`."""
     log: list[Any] = []
-    body = Body(b"one", error=httpx.ReadError("gone"))
+    body = Body(b"one", error=world.httpx.ReadError("gone"))
     result = await world.send(world.LayerTransport(Scripted(response(body=body)), tapping("t", log, body)))
-    with pytest.raises(httpx.ReadError):
+    with pytest.raises(world.httpx.ReadError):
         await world.read(result)
     await world.close(result)
     assert log == [("t", b"one"), ("t", "closed")]
@@ -372,13 +373,9 @@ async def test_a_body_that_breaks_off_is_closed_not_complete(world: World) -> No
 
 async def test_a_body_that_cannot_be_watched_passes(world: World) -> None:
     """An upgraded connection (101) and a body that was read before are handed on untouched; the watcher is closed."""
-
-    async def read_before(request: Any) -> Any:
-        result = response()
-        await world.read(result)
-        return result
-
-    for inner in (response(101), await read_before(None)):
+    upgraded, read_before = (world.httpx.Response(status, stream=Body(b"ok")) for status in (101, 200))
+    await world.read(read_before)
+    for inner in (upgraded, read_before):
         log: list[Any] = []
         result = await world.send(world.LayerTransport(Scripted(inner), tapping("t", log, Body())))
         assert result is inner
@@ -388,7 +385,8 @@ async def test_a_body_that_cannot_be_watched_passes(world: World) -> None:
 async def test_a_body_in_memory_can_be_watched(world: World) -> None:
     """`Response(content=...)`, as mocks give it, is watched like any other."""
     log: list[Any] = []
-    result = await world.send(world.LayerTransport(Scripted(httpx.Response(200, content=b"abc")), tapping("t", log, Body())))
+    wire = Scripted(world.httpx.Response(200, content=b"abc"))
+    result = await world.send(world.LayerTransport(wire, tapping("t", log, Body())))
     assert await world.read(result) == b"abc"
     assert log == [("t", b"abc"), ("t", "complete", "held"), ("t", "closed")]
 
@@ -431,12 +429,12 @@ async def test_close_reads_a_short_rest(world: World) -> None:
         (Body(b"x" * 1000, b"y" * 1000), 2000, 2000),
         (endless, 65_536, 66_000 if world.is_sync else 70_000),
         (unwaiting, 65_536, 66_000 if world.is_sync else 132_000),
-        (Body(b"x", error=httpx.ReadError("gone")), 1, 1),
+        (Body(b"x", error=failing("ReadError")), 1, 1),
     ):
 
         async def handle(request: Any, call: Any) -> Any:
             await call.close(await call.send(request))
-            return response(204)
+            return world.httpx.Response(204)
 
         await world.send(world.LayerTransport(Scripted(response(body=body)), Layer(handle)))
         assert body.closed == 1
@@ -461,7 +459,7 @@ async def test_close_of_what_is_closed(world: World) -> None:
         inner = await call.send(request)
         await world.read(inner)
         await call.close(inner)
-        await call.close(response(body=Bare()))
+        await call.close(world.httpx.Response(200, stream=Bare()))
         return inner
 
     result = await world.send(world.LayerTransport(Scripted(200), Layer(handle)))
@@ -587,7 +585,7 @@ async def test_the_exchange_of_a_call(world: World) -> None:
 
     options = ratewise.options(max_attempts=2)
     for extensions in ({"timeout": {}}, {"timeout": {}, **options}):
-        request = httpx.Request("GET", "https://api.example.com", extensions=extensions)
+        request = world.httpx.Request("GET", "https://api.example.com", extensions=extensions)
         result = await world.send(world.LayerTransport(Scripted(200), Layer(handle)), request=request)
         assert result.extensions["ratewise"] is exchange_of(result) is seen[-1]
         assert request.extensions == extensions
@@ -600,9 +598,9 @@ async def test_the_exchange_of_a_call(world: World) -> None:
 
 async def test_the_exchange_of_a_failure(world: World) -> None:
     """Also when the call raises, the request carries nothing of it, and the error does."""
-    request = httpx.Request("GET", "https://api.example.com", extensions={"timeout": {}})
-    with pytest.raises(httpx.ConnectError) as raised:
-        await world.send(world.RetryTransport(Scripted(httpx.ConnectError("no")), RetryConfig(1)), request=request)
+    request = world.httpx.Request("GET", "https://api.example.com", extensions={"timeout": {}})
+    with pytest.raises(world.httpx.ConnectError) as raised:
+        await world.send(world.RetryTransport(Scripted(world.httpx.ConnectError("no")), RetryConfig(1)), request=request)
     assert request.extensions == {"timeout": {}}
     assert exchange_of(raised.value).attempts == 1
 
@@ -624,7 +622,7 @@ async def test_a_layer_that_drops_the_exchange(world: World) -> None:
     """A request that a layer made by itself carries none: the layers below make do with a new one."""
 
     async def handle(request: Any, call: Any) -> Any:
-        return await call.send(httpx.Request("GET", "https://api.example.com/other"))
+        return await call.send(world.httpx.Request("GET", "https://api.example.com/other"))
 
     wire = Scripted(503, 200)
     transport = world.LayerTransport(world.RetryTransport(wire, clock=FakeClock()), Layer(handle))
@@ -643,7 +641,13 @@ def test_a_layer_must_be_one(wrong: Any) -> None:
         LayerTransport(Scripted(), wrong)
 
 
-@pytest.mark.parametrize("wrong", [None, 5, httpx.Client, httpx.HTTPTransport, object()])
+class BaseTransport:
+    """Of a library that nobody knows."""
+
+    def handle_request(self, request: Any) -> Any: ...
+
+
+@pytest.mark.parametrize("wrong", [None, 5, httpx.Client, httpx.HTTPTransport, object(), BaseTransport()])
 def test_a_transport_must_be_one(wrong: Any) -> None:
     """Anything else than a transport is refused at construction."""
     with pytest.raises(TypeError, match="transport must be an httpx"):
@@ -652,8 +656,9 @@ def test_a_transport_must_be_one(wrong: Any) -> None:
 
 async def test_a_transport_of_the_other_world_is_refused(world: World) -> None:
     """A sync transport in an async wrapper, and the other way round, is told at construction."""
-    wrong = httpx.AsyncHTTPTransport if world.is_sync else httpx.HTTPTransport
-    with pytest.raises(TypeError, match="transport must be an httpx"):
+    wrong = world.httpx.AsyncHTTPTransport if world.is_sync else world.httpx.HTTPTransport
+    base = f"{world.httpx.__name__}.{world.BaseTransport.__name__}"
+    with pytest.raises(TypeError, match=rf"transport must be an {base}\. Sync transports go into RateWise's sync classes"):
         world.LayerTransport(wrong())
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import httpx
+import httpx2
 
+import ratewise.httpx2
 from ratewise import (
     AsyncLayerTransport,
     AsyncRateWiseClient,
@@ -86,6 +88,26 @@ async def asynchronous() -> None:
         response.raise_for_status()
 
 
+async def with_httpx2() -> None:
+    """The same names for the other library, the same rules and layers."""
+    config = RetryConfig(3)
+    transport: httpx2.BaseTransport = ratewise.httpx2.RetryTransport(httpx2.HTTPTransport(), config)
+    httpx2.Client(transport=ratewise.httpx2.LayerTransport(ratewise.httpx2.RateWiseTransport(transport), AnyLibrary()))
+    with ratewise.httpx2.RateWiseClient("https://api.example.com", limits=httpx2.Limits(max_connections=1)) as client:
+        plain: httpx2.Client = client
+        try:
+            response: httpx2.Response = plain.get("/users", extensions=options(retry=False))
+            response.raise_for_status()
+        except ratewise.httpx2.TooManyRequests as error:
+            raise SystemExit(error.response.status_code) from error
+        except ratewise.exceptions.RateLimitExceeded as error:  # of either library
+            raise SystemExit(error.attempts) from error
+    async with ratewise.httpx2.AsyncRateWiseClient("https://api.example.com") as asynchronous:
+        httpx2.AsyncClient(transport=ratewise.httpx2.AsyncRetryTransport(httpx2.AsyncHTTPTransport(), config))
+        again: httpx2.Response = await asynchronous.query("/users")
+        again.raise_for_status()
+
+
 def refused() -> None:
     """Each of these must be an error to both checkers: an unused waiver is one too."""
     RateWiseClient()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -94,3 +116,8 @@ def refused() -> None:
     RetryTransport(httpx.AsyncHTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncRetryTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RetryConfig(decide=lambda response: True)  # type: ignore[misc, arg-type]  # pyright: ignore[reportArgumentType]
+    RetryTransport(httpx2.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    httpx.Client(transport=ratewise.httpx2.RetryTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ratewise.httpx2.RetryTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ratewise.httpx2.AsyncRateWiseTransport(AsyncRetryTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ratewise.httpx2.RateWiseClient("https://x.example", transport=RetryTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,9 @@
-"""The flavour for httpx. The files of this folder are the only ones that import httpx, and contain no decisions."""
+"""The flavour for httpx: its transports, its clients, and the errors that they raise. It contains no decisions."""
+
+from importlib.util import find_spec
+
+if find_spec("httpx") is None:
+    raise ImportError("these transports and clients are for httpx, which is not installed: pip install httpx", name="httpx")
 
 from .clients import AsyncRateWiseClient, RateWiseClient
 from .errors import DeadlineExceeded, RateLimitExceeded, TooManyRequests

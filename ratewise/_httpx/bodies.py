@@ -1,170 +1,22 @@
-"""Bodies of httpx: to be sent again, watched as they pass, or held in memory."""
+"""Bodies of httpx."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import suppress
-from functools import partial
-from typing import Any, cast
-
 import httpx
 
-from ..cancellation import steady
-from ..layer import Pace, Watcher, step
+from .._flavour import bodies
 
 
-class Body(httpx.SyncByteStream, httpx.AsyncByteStream, Iterator[bytes], AsyncIterator[bytes]):
-    """A body that passes by its watchers, at its pace. The world in which it is read decides which half runs.
-
-    No generators: one that its reader leaves half read would end when the garbage collector comes by.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._chunks: Any = None
-        self.watchers: list[Watcher] = []
-        self.pace: Pace | None = None
-        self._released = self._reported = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._chunks = iter(self._stream)
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            data: bytes = next(self._chunks) if self.pace is None else self.pace.next(self._chunks)
-        except StopIteration:
-            self._release()
-            for watcher in self.watchers:
-                step(watcher.complete())
-            raise
-        for watcher in self.watchers:
-            watcher.chunk(data)
-        return data
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = self._stream.__aiter__()
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            data: bytes = await (self._chunks.__anext__() if self.pace is None else self.pace.anext(self._chunks))
-        except StopAsyncIteration:
-            await self._arelease()
-            for watcher in self.watchers:
-                await watcher.complete()
-            raise
-        for watcher in self.watchers:
-            watcher.chunk(data)
-        return data
-
-    def close(self) -> None:
-        try:
-            self._release()
-        finally:
-            self._report()
-
-    async def aclose(self) -> None:
-        try:
-            await self._arelease()
-        finally:
-            self._report()
-
-    def _release(self) -> None:
-        if not self._released:
-            self._released = True
-            self._stream.close()
-
-    async def _arelease(self) -> None:
-        if not self._released:
-            self._released = True
-            try:
-                await end(self._chunks)
-            finally:
-                await self._stream.aclose()
-
-    def _report(self) -> None:
-        if not self._reported:
-            self._reported = True
-            for watcher in self.watchers:
-                watcher.closed()
+class Body(bodies.Body, httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that passes by its watchers."""
 
 
-class Steady(httpx.AsyncByteStream, AsyncIterator[bytes]):
-    """A body that is read and closed without losing its connection to a cancellation: see `steady`."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._chunks: Any = None
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = self._stream.__aiter__()
-        return self
-
-    async def __anext__(self) -> bytes:
-        return await steady(_next(self._chunks))
-
-    async def aclose(self) -> None:
-        try:
-            await end(self._chunks)
-        finally:
-            await steady(self._stream.aclose())
+class Steady(bodies.Steady, httpx.AsyncByteStream):
+    """A body that keeps its connection whatever is cancelled."""
 
 
-async def _next(chunks: AsyncIterator[bytes]) -> bytes:
-    return await chunks.__anext__()
-
-
-class Buffer(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body in memory, let go once read: the caller keeps its own, decoded."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def __iter__(self) -> Iterator[bytes]:
-        data, self._data = self._data, b""
-        yield data
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for data in self:
-            yield data
-
-
-async def end(chunks: AsyncIterator[bytes] | None) -> None:
-    """End an iteration now, and not when the garbage collector comes by."""
-    close = getattr(chunks, "aclose", None)
-    if close is not None:
-        with suppress(RuntimeError):  # another task is reading: it will find the connection closed
-            await close()
-
-
-def nothing() -> None:
-    """What a body in memory needs before it is sent again."""
-
-
-def rewinder(stream: Any) -> Callable[[], object] | None:
-    """See `Flavour.rewinder`. For a stream that is not in memory."""
-    if not type(stream).__module__.startswith(f"{httpx.__name__}."):
-        return None  # a stream class of the user's own: nothing says that it can be read twice
-    if hasattr(stream, "fields"):  # multipart: httpx rewinds each file itself, where it can
-        files = [field.file for field in stream.fields if hasattr(field, "file")]
-        return nothing if all(isinstance(file, (str, bytes)) or _position(file) is not None for file in files) else None
-    source: Any = getattr(stream, "_stream", None)
-    if hasattr(source, "aread") or (hasattr(source, "read") and hasattr(source, "__aiter__")):
-        return None  # an asynchronous file: it can be brought back only by awaiting
-    if hasattr(source, "read"):
-        position = _position(source)
-        return None if position is None else partial(source.seek, position)
-    # Of anything else that can be iterated nothing says that it begins anew: it may read a file as it goes.
-    return nothing if isinstance(source, Collection) else None
-
-
-def _position(file: Any) -> int | None:
-    """Where a file stands, None if it cannot be brought back there."""
-    try:
-        return cast(int, file.tell()) if getattr(file, "seekable", lambda: True)() else None
-    except (AttributeError, OSError, ValueError):
-        return None
+class Buffer(bodies.Buffer, httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body in memory."""
 
 
 def unreadable(response: httpx.Response) -> bool:
@@ -185,4 +37,5 @@ def passing(response: httpx.Response) -> httpx.Response:
 
 
 def in_memory(response: httpx.Response) -> bool:
+    """Nothing is left to be read from a connection, or it is not for us to read."""
     return type(response.stream) in (httpx.ByteStream, Buffer) or response.status_code == 101 or response.is_closed

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar, Token
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from .._flavour.calls import ClientCalls
 from ..clock import Clock
-from ..exchange import KEY, NO_OPTIONS, Exchange
-from ..layer import Layer, step
+from ..layer import step
 from ..redact import DEFAULT as REDACTOR
 from ..retry import Backoff, RetryConfig
-from ..stack import assemble
-from ..stats import ClientStats, Counts
-from ..validation import flag, refusal, seconds
+from ..validation import refusal, seconds
 from .transports import AsyncLayerTransport, LayerTransport
 
 if TYPE_CHECKING:
@@ -43,7 +39,7 @@ if TYPE_CHECKING:
         limits: httpx.Limits
         max_redirects: int
         event_hooks: Mapping[str, list[Callable[..., Any]]] | None
-        default_encoding: str | Callable[[bytes], str]
+        default_encoding: str | Callable[[bytes], Any]
 
     class ClientOptions(_ClientOptions, total=False):
         """The keywords of `httpx.Client`."""
@@ -61,88 +57,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 5.0
 """Seconds."""
 
-_LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
-"""The counts of the client that this thread or task called last, to know it by, and that call."""
 
-_CURRENT: ContextVar[Exchange | None] = ContextVar("ratewise_current_exchange", default=None)
-"""The call that is going on in this thread or task."""
-
-
-class _Client:
-    """What the sync and the async client do around httpx."""
-
-    _transport: Any
-    _mounts: Any
-
-    def _set_up(
-        self,
-        max_retries: int,
-        retry_config: RetryConfig | None,
-        backoff_strategy: Backoff | None,
-        total_timeout: float | None,
-        raise_on_rate_limit: bool,
-    ) -> tuple[Layer[Any, Any], ...]:
-        """The layers. They leave a last 429 to `send`, so that hooks and cookies see it as on a plain client."""
-        self._raise_on_rate_limit = flag("raise_on_rate_limit", raise_on_rate_limit)
-        self._counts = Counts()
-        self._last_exchange = Exchange()
-        return assemble(
-            max_retries=max_retries,
-            retry_config=retry_config,
-            backoff_strategy=backoff_strategy,
-            total_timeout=total_timeout,
-            raise_on_rate_limit=False,
-        )
-
-    def _wrap(self, kind: Callable[..., Any], layers: tuple[Layer[Any, Any], ...]) -> None:
-        """Put the layers around each transport that httpx has made, or was given."""
-        self._transport = kind(self._transport, *layers)
-        self._http = self._transport._http
-        self._mounts = {key: None if mounted is None else kind(mounted, *layers) for key, mounted in self._mounts.items()}
-
-    def _begin(self, request: httpx.Request, streamed: bool) -> tuple[Exchange, Token[Exchange | None]]:
-        exchange = self._last_exchange = Exchange.begin(request.extensions, streamed)
-        _LAST.set((self._counts, exchange))
-        request.extensions = own = request.extensions.copy()
-        own[KEY] = exchange
-        return exchange, _CURRENT.set(exchange)
-
-    def _adopt(self, request: httpx.Request) -> None:
-        """A request that an auth flow made by itself belongs to the call too."""
-        if KEY not in request.extensions:
-            request.extensions = {**request.extensions, KEY: _CURRENT.get()}
-
-    def _end(
-        self, exchange: Exchange, token: Token[Exchange | None], request: httpx.Request, response: httpx.Response | None
-    ) -> None:
-        # Another sending of the same request, or of one that came of it, will be another call.
-        for one in (request, *((response.request, response.next_request) if response is not None else ())):
-            if one is not None:
-                one.extensions.pop(KEY, None)
-        if exchange.options is not NO_OPTIONS:
-            request.extensions[KEY] = exchange.options
-        _CURRENT.reset(token)
-        self._counts.record(None if response is None else response.status_code, len(exchange.waits))
-
-    def get_retry_delays(self) -> list[float]:
-        """Seconds waited before each retry of the last call of this thread or task, if that was one of this client's.
-
-        Else those of the client's last call by anyone. Of a certain call: `exchange_of(response).waits`.
-        """
-        counts, exchange = _LAST.get() or (None, self._last_exchange)
-        return (exchange if counts is self._counts else self._last_exchange).waits
-
-    def get_retry_stats(self) -> dict[str, float]:
-        """Counts since the client was made: `total_requests`, `successful`, `failed`, `total_retries`, `avg_retries`."""
-        stats = self.get_stats()
-        return {**asdict(stats), "avg_retries": stats.avg_retries}
-
-    def get_stats(self) -> ClientStats:
-        """Counts since the client was made."""
-        return self._counts.snapshot()
-
-
-class RateWiseClient(_Client, httpx.Client):
+class RateWiseClient(ClientCalls, httpx.Client):
     """An `httpx.Client` whose requests go through the whole stack.
 
     - `base_url`: an absolute URL; what the other methods are given may be a path below it, or a full URL.
@@ -206,7 +122,7 @@ class RateWiseClient(_Client, httpx.Client):
         return super()._send_single_request(request)
 
 
-class AsyncRateWiseClient(_Client, httpx.AsyncClient):
+class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
     """An `httpx.AsyncClient` whose requests go through the whole stack, under asyncio and trio. See `RateWiseClient`."""
 
     def __init__(

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
-from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from .._flavour.chain import Chain, given_or_new
+from .._flavour.punctual import make_punctual
 from ..cancellation import steady
 from ..clock import Clock
 from ..deadline import WireDeadlineLayer
 from ..layer import Call, Layer, compose, step
 from ..retry import Backoff, RetryConfig, RetryLayer
-from ..stack import assemble, warn_of_order
-from ..validation import refusal
+from ..stack import assemble
 from .bodies import Steady, in_memory
 from .flavour import AsyncFlavour, SyncFlavour
-from .punctual import make_punctual
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -46,45 +45,7 @@ if TYPE_CHECKING:
 _Send = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]]
 
 
-class _Chain:
-    """What the sync and the async transport share: the layers around a transport, composed into one chain."""
-
-    _given: Any
-    _wire: Any
-    _layers: tuple[Any, ...]
-    _clock: Clock
-
-    def _take(self, given: Any, layers: tuple[Any, ...], clock: Clock | None, base: type, method: str) -> None:
-        """Take the chain over from a transport of ours. A user's subclass of one is nested: it may do more than its chain."""
-        _check(given, base, method)
-        ours = type(given) in _OURS
-        self._given = given
-        self._wire = given._wire if ours else given
-        self._layers = (*layers, *given._layers) if ours else layers
-        self._clock = clock or (given._clock if ours else Clock())
-        if not isinstance(clock, (Clock, type(None))):
-            raise TypeError(refusal("clock", clock, "a Clock"))
-        for layer in layers:
-            if isinstance(layer, type) or not callable(getattr(layer, "handle", None)):
-                raise TypeError(refusal("layer", layer, "an object with `async def handle(self, request, call)`"))
-        warn_of_order(self._layers)
-
-    def __repr__(self) -> str:
-        layers = "".join(f"{type(layer).__name__} > " for layer in self._layers)
-        return f"<{type(self).__name__}: {layers}{type(self._wire).__name__}>"
-
-
-def _check(transport: object, base: type, method: str) -> None:
-    if isinstance(transport, base):
-        return
-    # By name, so that another library's are refused, and those of the other world. What only has the method is taken.
-    foreign = any(kind.__name__ in ("BaseTransport", "AsyncBaseTransport") for kind in type(transport).__mro__)
-    if foreign or isinstance(transport, type) or not hasattr(transport, method):
-        hint = " (sync transports go into RateWise's sync classes, async ones into those named Async...)" if foreign else ""
-        raise TypeError(refusal("transport", transport, f"an {httpx.__name__}.{base.__name__}{hint}"))
-
-
-class LayerTransport(_Chain, httpx.BaseTransport):
+class LayerTransport(Chain, httpx.BaseTransport):
     """A transport with layers around it, the first one outermost: `LayerTransport(httpx.HTTPTransport(), MyLayer())`.
 
     Around another RateWise transport it takes over that one's layers, and closing it closes that one. `clock` is for tests.
@@ -100,7 +61,7 @@ class LayerTransport(_Chain, httpx.BaseTransport):
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
-        if any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
+        if type(wire) is httpx.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
             make_punctual(wire)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -128,7 +89,7 @@ class LayerTransport(_Chain, httpx.BaseTransport):
             self._given.__exit__(exc_type, exc_value, traceback)
 
 
-class AsyncLayerTransport(_Chain, httpx.AsyncBaseTransport):
+class AsyncLayerTransport(Chain, httpx.AsyncBaseTransport):
     """A transport with layers around it, the first one outermost: `AsyncLayerTransport(httpx.AsyncHTTPTransport(), MyLayer())`.
 
     Around another RateWise transport it takes over that one's layers, and closing it closes that one. `clock` is for tests.
@@ -227,7 +188,7 @@ class RateWiseTransport(LayerTransport):
             total_timeout=total_timeout,
             raise_on_rate_limit=raise_on_rate_limit,
         )
-        super().__init__(_given_or_new(transport, httpx.HTTPTransport, options), *layers, clock=clock)
+        super().__init__(given_or_new(transport, httpx.HTTPTransport, options), *layers, clock=clock)
 
 
 class AsyncRateWiseTransport(AsyncLayerTransport):
@@ -252,26 +213,4 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
             total_timeout=total_timeout,
             raise_on_rate_limit=raise_on_rate_limit,
         )
-        super().__init__(_given_or_new(transport, httpx.AsyncHTTPTransport, options), *layers, clock=clock)
-
-
-def _given_or_new(transport: Any, make: Callable[..., Any], options: Any) -> Any:
-    if transport is None:
-        if options.get("http2") and find_spec("h2") is None:  # as httpx's clients do: its transports fail at the first request
-            raise ImportError("http2=True needs the package h2: pip install 'httpx[http2]'")
-        return make(**options)
-    if options:
-        raise TypeError(f"{', '.join(options)}: cannot be given beside a transport; give it to that {type(transport).__name__}")
-    return transport
-
-
-_OURS = frozenset(
-    {
-        LayerTransport,
-        AsyncLayerTransport,
-        RetryTransport,
-        AsyncRetryTransport,
-        RateWiseTransport,
-        AsyncRateWiseTransport,
-    }
-)
+        super().__init__(given_or_new(transport, httpx.AsyncHTTPTransport, options), *layers, clock=clock)

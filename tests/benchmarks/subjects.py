@@ -8,8 +8,10 @@ from importlib import import_module
 from typing import Any, Callable
 
 import httpx
+import httpx2
 
 import ratewise
+import ratewise.httpx2
 
 BASE_URL = "https://api.example.com"
 PATH = "/v1/items?page=2"
@@ -42,6 +44,16 @@ class NullTransport(httpx.BaseTransport):
 class AsyncNullTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers=RESPONSE_HEADERS, stream=httpx.ByteStream(b"ok"))
+
+
+class NullTransport2(httpx2.BaseTransport):
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers=RESPONSE_HEADERS, stream=httpx2.ByteStream(b"ok"))
+
+
+class AsyncNullTransport2(httpx2.AsyncBaseTransport):
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers=RESPONSE_HEADERS, stream=httpx2.ByteStream(b"ok"))
 
 
 Call = Callable[[], Any]
@@ -82,6 +94,10 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             "httpx.Client.get": partial(_client, httpx.Client, NullTransport),
             "RateWiseClient.get": partial(_client, ratewise.RateWiseClient, NullTransport),
         },
+        {
+            "httpx2.Client.get": partial(_client, httpx2.Client, NullTransport2),
+            "RateWiseClient.get (httpx2)": partial(_client, ratewise.httpx2.RateWiseClient, NullTransport2),
+        },
     ),
     "asyncio": (
         {
@@ -97,6 +113,10 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
         {
             "httpx.AsyncClient.get": partial(_client, httpx.AsyncClient, AsyncNullTransport),
             "AsyncRateWiseClient.get": partial(_client, ratewise.AsyncRateWiseClient, AsyncNullTransport),
+        },
+        {
+            "httpx2.AsyncClient.get": partial(_client, httpx2.AsyncClient, AsyncNullTransport2),
+            "AsyncRateWiseClient.get (httpx2)": partial(_client, ratewise.httpx2.AsyncRateWiseClient, AsyncNullTransport2),
         },
     ),
 }

@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import httpx
-
 PIECE = 64 * 1024
 """Bytes that are written with one look at the clock."""
 
 
 class Timeout(float):
-    """Seconds, as httpx wants its time-outs, that know when the call must be done."""
+    """Seconds, as the library wants its time-outs, that know when the call must be done."""
 
     __slots__ = ("_end",)
     _end: float
@@ -27,8 +25,8 @@ class Timeout(float):
 
 
 def make_punctual(transport: object) -> None:
-    """Let an `httpx.HTTPTransport` look at the clock at each read and write. Any other transport is left as it is."""
-    pool: Any = getattr(transport, "_pool", None) if type(transport) is httpx.HTTPTransport else None
+    """Let the library's own sync transport look at the clock at each read and write."""
+    pool: Any = getattr(transport, "_pool", None)
     backend = getattr(pool, "_network_backend", None)
     if backend is not None and type(backend) is not _Backend:
         pool._network_backend = _Backend(backend)

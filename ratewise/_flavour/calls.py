@@ -1,0 +1,93 @@
+"""What the clients of every flavour do around a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from dataclasses import asdict
+from typing import Any
+
+from ..exchange import KEY, NO_OPTIONS, Exchange
+from ..layer import Layer
+from ..retry import Backoff, RetryConfig
+from ..stack import assemble
+from ..stats import ClientStats, Counts
+from ..validation import flag
+
+_LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
+"""The counts of the client that this thread or task called last, to know it by, and that call."""
+
+_CURRENT: ContextVar[Exchange | None] = ContextVar("ratewise_current_exchange", default=None)
+"""The call that is going on in this thread or task."""
+
+
+class ClientCalls:
+    """What the sync and the async client do around their library's."""
+
+    _transport: Any
+    _mounts: Any
+
+    def _set_up(
+        self,
+        max_retries: int,
+        retry_config: RetryConfig | None,
+        backoff_strategy: Backoff | None,
+        total_timeout: float | None,
+        raise_on_rate_limit: bool,
+    ) -> tuple[Layer[Any, Any], ...]:
+        """The layers. They leave a last 429 to `send`, so that hooks and cookies see it as on a plain client."""
+        self._raise_on_rate_limit = flag("raise_on_rate_limit", raise_on_rate_limit)
+        self._counts = Counts()
+        self._last_exchange = Exchange()
+        return assemble(
+            max_retries=max_retries,
+            retry_config=retry_config,
+            backoff_strategy=backoff_strategy,
+            total_timeout=total_timeout,
+            raise_on_rate_limit=False,
+        )
+
+    def _wrap(self, kind: Callable[..., Any], layers: tuple[Layer[Any, Any], ...]) -> None:
+        """Put the layers around each transport that httpx has made, or was given."""
+        self._transport = kind(self._transport, *layers)
+        self._http = self._transport._http
+        self._mounts = {key: None if mounted is None else kind(mounted, *layers) for key, mounted in self._mounts.items()}
+
+    def _begin(self, request: Any, streamed: bool) -> tuple[Exchange, Token[Exchange | None]]:
+        exchange = self._last_exchange = Exchange.begin(request.extensions, streamed)
+        _LAST.set((self._counts, exchange))
+        request.extensions = own = request.extensions.copy()
+        own[KEY] = exchange
+        return exchange, _CURRENT.set(exchange)
+
+    def _adopt(self, request: Any) -> None:
+        """A request that an auth flow made by itself belongs to the call too."""
+        if KEY not in request.extensions:
+            request.extensions = {**request.extensions, KEY: _CURRENT.get()}
+
+    def _end(self, exchange: Exchange, token: Token[Exchange | None], request: Any, response: Any) -> None:
+        # Another sending of the same request, or of one that came of it, will be another call.
+        for one in (request, *((response.request, response.next_request) if response is not None else ())):
+            if one is not None:
+                one.extensions.pop(KEY, None)
+        if exchange.options is not NO_OPTIONS:
+            request.extensions[KEY] = exchange.options
+        _CURRENT.reset(token)
+        self._counts.record(None if response is None else response.status_code, len(exchange.waits))
+
+    def get_retry_delays(self) -> list[float]:
+        """Seconds waited before each retry of the last call of this thread or task, if that was one of this client's.
+
+        Else those of the client's last call by anyone. Of a certain call: `exchange_of(response).waits`.
+        """
+        counts, exchange = _LAST.get() or (None, self._last_exchange)
+        return (exchange if counts is self._counts else self._last_exchange).waits
+
+    def get_retry_stats(self) -> dict[str, float]:
+        """Counts since the client was made: `total_requests`, `successful`, `failed`, `total_retries`, `avg_retries`."""
+        stats = self.get_stats()
+        return {**asdict(stats), "avg_retries": stats.avg_retries}
+
+    def get_stats(self) -> ClientStats:
+        """Counts since the client was made."""
+        return self._counts.snapshot()

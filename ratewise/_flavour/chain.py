@@ -1,0 +1,69 @@
+"""A transport of ours is a chain: the layers around a transport, composed once."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any, Callable
+
+from ..clock import Clock
+from ..stack import warn_of_order
+from ..validation import refusal
+
+
+class Chain:
+    """What the sync and the async transport share."""
+
+    _given: Any
+    _wire: Any
+    _layers: tuple[Any, ...]
+    _clock: Clock
+
+    def _take(self, given: Any, layers: tuple[Any, ...], clock: Clock | None, base: type, method: str) -> None:
+        """Take the chain over from a transport of ours. A user's subclass of one is nested: it may do more than its chain."""
+        _check(given, base, method)
+        ours = isinstance(given, Chain) and type(given).__module__.startswith(f"{_PACKAGE}.")
+        self._given = given
+        self._wire = given._wire if ours else given
+        self._layers = (*layers, *given._layers) if ours else layers
+        self._clock = clock or (given._clock if ours else Clock())
+        if not isinstance(clock, (Clock, type(None))):
+            raise TypeError(refusal("clock", clock, "a Clock"))
+        for layer in layers:
+            if isinstance(layer, type) or not callable(getattr(layer, "handle", None)):
+                raise TypeError(refusal("layer", layer, "an object with `async def handle(self, request, call)`"))
+        warn_of_order(self._layers)
+
+    def __repr__(self) -> str:
+        layers = "".join(f"{type(layer).__name__} > " for layer in self._layers)
+        return f"<{type(self).__name__}: {layers}{type(self._wire).__name__}>"
+
+
+_PACKAGE = __name__.split(".")[0]
+_FLAVOURS = {"httpx": _PACKAGE, "httpx2": f"{_PACKAGE}.httpx2"}
+
+
+def _check(transport: object, base: type, method: str) -> None:
+    if isinstance(transport, base):
+        return
+    # By name, so that another library's are refused, and those of the other world. What only has the method is taken.
+    kinds = [kind for kind in type(transport).__mro__ if kind.__name__ in ("BaseTransport", "AsyncBaseTransport")]
+    if not (kinds or isinstance(transport, type)) and hasattr(transport, method):
+        return
+    library, *others = (kind.__module__.split(".")[0] for kind in (base, *kinds))
+    hint = ""
+    if library in others:
+        hint = ". Sync transports go into RateWise's sync classes, async ones into those named Async..."
+    elif others and others[0] in _FLAVOURS:
+        hint = f". This one is of {others[0]}, whose transports and clients are those of `{_FLAVOURS[others[0]]}`"
+    raise TypeError(refusal("transport", transport, f"an {library}.{base.__name__}{hint}"))
+
+
+def given_or_new(transport: Any, make: Callable[..., Any], options: Any) -> Any:
+    """The transport that the user gave, or else a new one of the library's own with the options that it takes."""
+    if transport is None:
+        if options.get("http2") and find_spec("h2") is None:  # as clients do: transports fail only at the first request
+            raise ImportError(f"http2=True needs the package h2: pip install '{make.__module__}[http2]'")
+        return make(**options)
+    if options:
+        raise TypeError(f"{', '.join(options)}: cannot be given beside a transport; give it to that {type(transport).__name__}")
+    return transport

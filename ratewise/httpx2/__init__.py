@@ -1,0 +1,31 @@
+"""The flavour for httpx2: its transports, its clients, and the errors that they raise. It contains no decisions."""
+
+from importlib.util import find_spec
+
+if find_spec("httpx2") is None:
+    raise ImportError("these transports and clients are for httpx2, which is not installed: pip install httpx2", name="httpx2")
+
+from .clients import AsyncRateWiseClient, RateWiseClient
+from .errors import DeadlineExceeded, RateLimitExceeded, TooManyRequests
+from .transports import (
+    AsyncLayerTransport,
+    AsyncRateWiseTransport,
+    AsyncRetryTransport,
+    LayerTransport,
+    RateWiseTransport,
+    RetryTransport,
+)
+
+__all__ = [
+    "AsyncLayerTransport",
+    "AsyncRateWiseClient",
+    "AsyncRateWiseTransport",
+    "AsyncRetryTransport",
+    "DeadlineExceeded",
+    "LayerTransport",
+    "RateLimitExceeded",
+    "RateWiseClient",
+    "RateWiseTransport",
+    "RetryTransport",
+    "TooManyRequests",
+]

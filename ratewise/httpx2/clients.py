@@ -1,0 +1,220 @@
+"""Clients for httpx2: its own, with the whole stack below them."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx2
+
+from .._flavour.calls import ClientCalls
+from ..clock import Clock
+from ..layer import step
+from ..redact import DEFAULT as REDACTOR
+from ..retry import Backoff, RetryConfig
+from ..validation import refusal, seconds
+from .transports import AsyncLayerTransport, LayerTransport
+
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    from httpx2._client import UseClientDefault
+    from httpx2._types import AuthTypes, CertTypes, CookieTypes, HeaderTypes, ProxyTypes, QueryParamTypes, TimeoutTypes
+    from typing_extensions import Unpack
+
+    class _ClientOptions(TypedDict, total=False):
+        auth: AuthTypes | None
+        params: QueryParamTypes | None
+        headers: HeaderTypes | None
+        cookies: CookieTypes | None
+        verify: ssl.SSLContext | str | bool
+        cert: CertTypes | None
+        trust_env: bool
+        http1: bool
+        http2: bool
+        proxy: ProxyTypes | None
+        follow_redirects: bool
+        limits: httpx2.Limits
+        max_redirects: int
+        event_hooks: Mapping[str, list[Callable[..., Any]]] | None
+        default_encoding: str | Callable[[bytes], Any]
+
+    class ClientOptions(_ClientOptions, total=False):
+        """The keywords of `httpx2.Client`."""
+
+        mounts: Mapping[str, httpx2.BaseTransport | None] | None
+        transport: httpx2.BaseTransport | None
+
+    class AsyncClientOptions(_ClientOptions, total=False):
+        """The keywords of `httpx2.AsyncClient`."""
+
+        mounts: Mapping[str, httpx2.AsyncBaseTransport | None] | None
+        transport: httpx2.AsyncBaseTransport | None
+
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds."""
+
+
+class RateWiseClient(ClientCalls, httpx2.Client):
+    """An `httpx2.Client` whose requests go through the whole stack.
+
+    - `base_url`: an absolute URL; what the other methods are given may be a path below it, or a full URL.
+    - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
+      `backoff_strategy` replaces the backoff in them.
+    - `timeout`: seconds above 0 for each step of each attempt, None for no limit, or an `httpx2.Timeout`.
+      `connect_timeout`: the same for connecting, where `timeout` is no `httpx2.Timeout`; the shorter of the two counts.
+    - `total_timeout`: seconds above 0 for a whole call: its waits, attempts, redirects and body. Then `DeadlineExceeded`. None
+      for no limit.
+    - `verify_ssl`, `default_headers`: other names for httpx2's `verify` and `headers`.
+    - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
+    - All keywords of `httpx2.Client`, with its meaning. A `transport` or `mounts` of yours are put below the stack.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        base_url: httpx2.URL | str,
+        *,
+        max_retries: int = 3,
+        timeout: TimeoutTypes = 30.0,
+        total_timeout: float | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        backoff_strategy: Backoff | None = None,
+        retry_config: RetryConfig | None = None,
+        verify_ssl: ssl.SSLContext | str | bool = True,
+        default_headers: HeaderTypes | None = None,
+        raise_on_rate_limit: bool = True,
+        clock: Clock | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        layers = self._set_up(max_retries, retry_config, backoff_strategy, total_timeout, raise_on_rate_limit)
+        super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
+        self._wrap(partial(LayerTransport, clock=clock), layers)
+
+    def send(
+        self,
+        request: httpx2.Request,
+        *,
+        stream: bool = False,
+        auth: AuthTypes | UseClientDefault | None = httpx2.USE_CLIENT_DEFAULT,
+        follow_redirects: bool | UseClientDefault = httpx2.USE_CLIENT_DEFAULT,
+    ) -> httpx2.Response:
+        """Send a request through the stack: as `httpx2.Client.send`."""
+        response = None
+        exchange, token = self._begin(request, stream)
+        try:
+            response = super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+            if response.status_code == 429 and self._raise_on_rate_limit:
+                raise step(self._http.rate_limit_exceeded(response.request, response))
+            return response
+        except Exception as error:
+            cast(Any, error).ratewise = exchange
+            raise
+        finally:
+            self._end(exchange, token, request, response)
+
+    def _send_single_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._adopt(request)
+        return super()._send_single_request(request)
+
+
+class AsyncRateWiseClient(ClientCalls, httpx2.AsyncClient):
+    """An `httpx2.AsyncClient` whose requests go through the whole stack, under asyncio and trio. See `RateWiseClient`."""
+
+    def __init__(
+        self,
+        base_url: httpx2.URL | str,
+        *,
+        max_retries: int = 3,
+        timeout: TimeoutTypes = 30.0,
+        total_timeout: float | None = None,
+        connect_timeout: float | None = CONNECT_TIMEOUT,
+        backoff_strategy: Backoff | None = None,
+        retry_config: RetryConfig | None = None,
+        verify_ssl: ssl.SSLContext | str | bool = True,
+        default_headers: HeaderTypes | None = None,
+        raise_on_rate_limit: bool = True,
+        clock: Clock | None = None,
+        **options: Unpack[AsyncClientOptions],
+    ) -> None:
+        layers = self._set_up(max_retries, retry_config, backoff_strategy, total_timeout, raise_on_rate_limit)
+        super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
+        self._wrap(partial(AsyncLayerTransport, clock=clock), layers)
+
+    async def send(
+        self,
+        request: httpx2.Request,
+        *,
+        stream: bool = False,
+        auth: AuthTypes | UseClientDefault | None = httpx2.USE_CLIENT_DEFAULT,
+        follow_redirects: bool | UseClientDefault = httpx2.USE_CLIENT_DEFAULT,
+    ) -> httpx2.Response:
+        """Send a request through the stack: as `httpx2.AsyncClient.send`."""
+        response = None
+        exchange, token = self._begin(request, stream)
+        try:
+            response = await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+            if response.status_code == 429 and self._raise_on_rate_limit:
+                raise await self._http.rate_limit_exceeded(response.request, response)
+            return response
+        except Exception as error:
+            cast(Any, error).ratewise = exchange
+            raise
+        finally:
+            self._end(exchange, token, request, response)
+
+    async def _send_single_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._adopt(request)
+        return await super()._send_single_request(request)
+
+
+def _client_options(
+    base_url: httpx2.URL | str,
+    timeout: TimeoutTypes,
+    connect_timeout: float | None,
+    verify_ssl: ssl.SSLContext | str | bool,
+    default_headers: HeaderTypes | None,
+    options: Any,
+) -> Any:
+    """Our keywords as httpx2's own."""
+    for ours, value, default, theirs in (
+        ("verify_ssl", verify_ssl, True, "verify"),
+        ("default_headers", default_headers, None, "headers"),
+    ):
+        if theirs not in options:
+            options[theirs] = value
+        elif value is not default:
+            raise TypeError(f"{ours} and {theirs} were both given: they are two names for the same setting")
+    return {**options, "base_url": _absolute(base_url), "timeout": _timeout(timeout, connect_timeout)}
+
+
+def _absolute(base_url: httpx2.URL | str) -> httpx2.URL:
+    allowed = 'an absolute URL, such as "https://api.example.com"'
+    if not isinstance(base_url, (str, httpx2.URL)):
+        raise TypeError(refusal("base_url", base_url, allowed))
+    try:
+        url = httpx2.URL(base_url)
+    except httpx2.InvalidURL:
+        url = httpx2.URL()
+    if not (url.scheme and url.host):
+        raise ValueError(refusal("base_url", REDACTOR.url(base_url), allowed))
+    return url
+
+
+def _timeout(timeout: TimeoutTypes, connect_timeout: float | None) -> httpx2.Timeout:
+    if connect_timeout is not None:
+        connect_timeout = seconds("connect_timeout", connect_timeout, above_zero=True)
+    if timeout is None:
+        return httpx2.Timeout(None, connect=connect_timeout)
+    if isinstance(timeout, (int, float)):
+        timeout = seconds("timeout", timeout, above_zero=True)
+        return httpx2.Timeout(timeout, connect=timeout if connect_timeout is None else min(timeout, connect_timeout))
+    if not isinstance(timeout, (tuple, httpx2.Timeout)):
+        raise TypeError(refusal("timeout", timeout, "a number of seconds, None or an httpx2.Timeout"))
+    if connect_timeout != CONNECT_TIMEOUT:
+        raise TypeError("connect_timeout and an httpx2.Timeout were both given: say it in the Timeout, as connect=")
+    return httpx2.Timeout(timeout)

@@ -1,0 +1,23 @@
+"""What RateWise raises around httpx2: its own errors and httpx2's at once."""
+
+from __future__ import annotations
+
+import httpx2
+
+from .. import exceptions
+
+
+class RateLimitExceeded(exceptions.RateLimitExceeded, httpx2.HTTPError):
+    """The limit is used up, and waiting for it was not possible or not allowed."""
+
+    response: httpx2.Response | None
+
+
+class TooManyRequests(exceptions.TooManyRequests, RateLimitExceeded, httpx2.HTTPStatusError):
+    """The server answered 429 (RFC 6585, section 4) to the end."""
+
+    response: httpx2.Response  # pyright: ignore[reportIncompatibleVariableOverride]  # here there always is one
+
+
+class DeadlineExceeded(exceptions.DeadlineExceeded, httpx2.TimeoutException):
+    """The call was not done within its `total_timeout`."""

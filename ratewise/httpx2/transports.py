@@ -1,0 +1,216 @@
+"""Transports for httpx2: layers around a transport, one class for each capability and one for the whole stack."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from .._flavour.chain import Chain, given_or_new
+from .._flavour.punctual import make_punctual
+from ..cancellation import steady
+from ..clock import Clock
+from ..deadline import WireDeadlineLayer
+from ..layer import Call, Layer, compose, step
+from ..retry import Backoff, RetryConfig, RetryLayer
+from ..stack import assemble
+from .bodies import Steady, in_memory
+from .flavour import AsyncFlavour, SyncFlavour
+
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    from httpx2._types import CertTypes, ProxyTypes
+    from typing_extensions import Self, Unpack
+
+    class TransportOptions(TypedDict, total=False):
+        """The keywords of `httpx2.HTTPTransport`."""
+
+        verify: ssl.SSLContext | str | bool
+        cert: CertTypes | None
+        trust_env: bool
+        http1: bool
+        http2: bool
+        limits: httpx2.Limits
+        proxy: ProxyTypes | None
+        uds: str | None
+        local_address: str | None
+        retries: int
+        socket_options: Any
+
+
+_Send = Callable[[httpx2.Request], Coroutine[Any, Any, httpx2.Response]]
+
+
+class LayerTransport(Chain, httpx2.BaseTransport):
+    """A transport with layers around it, the first one outermost: `LayerTransport(httpx2.HTTPTransport(), MyLayer())`.
+
+    Around another RateWise transport it takes over that one's layers, and closing it closes that one. `clock` is for tests.
+    Raises `TypeError` if `transport` is not a sync httpx2 transport.
+    """
+
+    def __init__(self, transport: httpx2.BaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
+        self._take(transport, layers, clock, httpx2.BaseTransport, "handle_request")
+        self._http = SyncFlavour()
+        wire: httpx2.BaseTransport = self._wire
+
+        async def send(request: httpx2.Request) -> httpx2.Response:
+            return wire.handle_request(request)  # looked up now: a mock may have patched it
+
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+        if type(wire) is httpx2.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
+            make_punctual(wire)
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return step(self._send(request))
+
+    def close(self) -> None:
+        try:
+            self._http.background.close()
+        finally:
+            self._given.close()
+
+    def __enter__(self) -> Self:
+        self._given.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            self._http.background.close()
+        finally:
+            self._given.__exit__(exc_type, exc_value, traceback)
+
+
+class AsyncLayerTransport(Chain, httpx2.AsyncBaseTransport):
+    """A transport with layers around it, the first one outermost: `AsyncLayerTransport(httpx2.AsyncHTTPTransport(), MyLayer())`.
+
+    Around another RateWise transport it takes over that one's layers, and closing it closes that one. `clock` is for tests.
+    Raises `TypeError` if `transport` is not an async httpx2 transport.
+    """
+
+    def __init__(self, transport: httpx2.AsyncBaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
+        self._take(transport, layers, clock, httpx2.AsyncBaseTransport, "handle_async_request")
+        self._http = AsyncFlavour()
+        wire: httpx2.AsyncBaseTransport = self._wire
+
+        def send(request: httpx2.Request) -> Awaitable[httpx2.Response]:
+            return wire.handle_async_request(request)  # looked up now, as above
+
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await steady(self._send(request))
+        if not in_memory(response):
+            response.stream = Steady(response.stream)
+        return response
+
+    async def aclose(self) -> None:
+        try:
+            await self._http.background.aclose()
+        finally:
+            await self._given.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._given.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            await self._http.background.aclose()
+        finally:
+            await self._given.__aexit__(exc_type, exc_value, traceback)
+
+
+class RetryTransport(LayerTransport):
+    """Retries around a transport (a new `httpx2.HTTPTransport` if none is given), as `config` says."""
+
+    def __init__(
+        self, transport: httpx2.BaseTransport | None = None, config: RetryConfig | None = None, *, clock: Clock | None = None
+    ) -> None:
+        super().__init__(httpx2.HTTPTransport() if transport is None else transport, RetryLayer(config), clock=clock)
+
+
+class AsyncRetryTransport(AsyncLayerTransport):
+    """Retries around a transport (a new `httpx2.AsyncHTTPTransport` if none is given), as `config` says."""
+
+    def __init__(
+        self,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        config: RetryConfig | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, RetryLayer(config), clock=clock)
+
+
+class RateWiseTransport(LayerTransport):
+    """The whole stack as one transport, for a client that you have: `httpx2.Client(transport=RateWiseTransport(max_retries=5))`.
+
+    - `transport`: what to put it around. Without it a new `httpx2.HTTPTransport`, which takes httpx2's own keywords (`verify`,
+      `cert`, `http1`, `http2`, `limits`, `proxy`, ...): a client that is given a transport ignores those of its own.
+    - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
+      `backoff_strategy` replaces the backoff in them.
+    - `total_timeout`: seconds above 0 for one request: its waits, attempts and body. Then `DeadlineExceeded`. None for no limit.
+    - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        transport: httpx2.BaseTransport | None = None,
+        *,
+        max_retries: int = 3,
+        retry_config: RetryConfig | None = None,
+        backoff_strategy: Backoff | None = None,
+        total_timeout: float | None = None,
+        raise_on_rate_limit: bool = False,
+        clock: Clock | None = None,
+        **options: Unpack[TransportOptions],
+    ) -> None:
+        layers = assemble(
+            max_retries=max_retries,
+            retry_config=retry_config,
+            backoff_strategy=backoff_strategy,
+            total_timeout=total_timeout,
+            raise_on_rate_limit=raise_on_rate_limit,
+        )
+        super().__init__(given_or_new(transport, httpx2.HTTPTransport, options), *layers, clock=clock)
+
+
+class AsyncRateWiseTransport(AsyncLayerTransport):
+    """The whole stack as one transport, for an `httpx2.AsyncClient` that you have. See `RateWiseTransport`."""
+
+    def __init__(
+        self,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        *,
+        max_retries: int = 3,
+        retry_config: RetryConfig | None = None,
+        backoff_strategy: Backoff | None = None,
+        total_timeout: float | None = None,
+        raise_on_rate_limit: bool = False,
+        clock: Clock | None = None,
+        **options: Unpack[TransportOptions],
+    ) -> None:
+        layers = assemble(
+            max_retries=max_retries,
+            retry_config=retry_config,
+            backoff_strategy=backoff_strategy,
+            total_timeout=total_timeout,
+            raise_on_rate_limit=raise_on_rate_limit,
+        )
+        super().__init__(given_or_new(transport, httpx2.AsyncHTTPTransport, options), *layers, clock=clock)
