@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._httpx import (
+        AsyncBulkheadTransport,
+        AsyncCircuitBreakerTransport,
         AsyncLayerTransport,
         AsyncRateWiseClient,
         AsyncRateWiseTransport,
         AsyncRetryTransport,
+        BulkheadFull,
+        BulkheadTransport,
+        CircuitBreakerOpen,
+        CircuitBreakerTransport,
         DeadlineExceeded,
         LayerTransport,
         RateLimitExceeded,
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
         RetryTransport,
         TooManyRequests,
     )
+    from .bulkhead import Bulkhead, BulkheadLayer
+    from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer
     from .clock import Clock, Waiter
     from .exceptions import RateWiseError
     from .exchange import Attempt, Exchange, exchange_of, options
@@ -32,10 +40,16 @@ __version__ = "0.1.0"
 
 _HOME = {
     "_httpx": (
+        "AsyncBulkheadTransport",
+        "AsyncCircuitBreakerTransport",
         "AsyncLayerTransport",
         "AsyncRateWiseClient",
         "AsyncRateWiseTransport",
         "AsyncRetryTransport",
+        "BulkheadFull",
+        "BulkheadTransport",
+        "CircuitBreakerOpen",
+        "CircuitBreakerTransport",
         "DeadlineExceeded",
         "LayerTransport",
         "RateLimitExceeded",
@@ -44,6 +58,8 @@ _HOME = {
         "RetryTransport",
         "TooManyRequests",
     ),
+    "bulkhead": ("Bulkhead", "BulkheadLayer"),
+    "circuit_breaker": ("CircuitBreaker", "CircuitBreakerLayer"),
     "clock": ("Clock", "Waiter"),
     "exceptions": ("RateWiseError",),
     "exchange": ("Attempt", "Exchange", "exchange_of", "options"),
@@ -56,12 +72,22 @@ _HOME = {
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "AsyncBulkheadTransport",
+    "AsyncCircuitBreakerTransport",
     "AsyncLayerTransport",
     "AsyncRateWiseClient",
     "AsyncRateWiseTransport",
     "AsyncRetryTransport",
     "Attempt",
+    "Bulkhead",
+    "BulkheadFull",
+    "BulkheadLayer",
+    "BulkheadTransport",
     "Call",
+    "CircuitBreaker",
+    "CircuitBreakerLayer",
+    "CircuitBreakerOpen",
+    "CircuitBreakerTransport",
     "ClientStats",
     "Clock",
     "DeadlineExceeded",

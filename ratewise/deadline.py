@@ -89,7 +89,7 @@ class _Limit:
         return isinstance(error, Expired) or self._call.clock.monotonic() >= self._deadline
 
     def exceeded(self) -> Exception:
-        return self._call.http.deadline_exceeded(self._request)
+        return self._call.http.DeadlineExceeded(self._request, Exchange.of(self._request.extensions))
 
 
 def _unbounded(seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:

@@ -6,10 +6,14 @@ The classes here know no HTTP library. Each flavour makes them errors of its lib
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, cast
 
 from .exchange import Exchange
 from .redact import DEFAULT as REDACTOR
+
+if TYPE_CHECKING:
+    from .circuit_breaker.breaker import Refusal
 
 
 class RateWiseError(Exception):
@@ -25,7 +29,46 @@ class RateWiseError(Exception):
         return _restored, (type(self), self.args, self.__dict__)
 
 
-class RateLimitExceeded(RateWiseError):  # noqa: N818  (named by what happened, as httpx names its own)
+class BulkheadFull(RateWiseError):  # noqa: N818  (named by what happened, as httpx names its own)
+    """Too many requests are in flight, and waiting for a place was not possible or not allowed."""
+
+    key: Hashable
+    """The origin (scheme, host, port), or what the bulkhead's `key=` gave."""
+    waited: float
+    """Seconds that the request waited. 0 if the queue was full too."""
+
+    def __init__(self, request: Any, key: Hashable, max_in_flight: int, waited: float) -> None:
+        why = f"it waited {waited:.3g} s for one of them" if waited else "the queue for them is full"
+        shown = f"{_shown(request)} was not sent: {max_in_flight} requests at a time may be in flight to {REDACTOR.key(key)}"
+        super().__init__(f"{shown}, and {why}", request)
+        self.key = key
+        self.waited = waited
+
+
+class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
+    """The server has failed so often that nothing is sent to it for a while."""
+
+    key: Hashable
+    """The origin (scheme, host, port), or what the breaker's `key=` gave."""
+    failure_count: int
+    """How many failures opened the circuit."""
+    retry_after: float | None
+    """Seconds, at most, until a request will be let through. None if the circuit is held open by hand."""
+
+    def __init__(self, request: Any, refusal: Refusal) -> None:
+        after = refusal.retry_after
+        if after is None:
+            why, then = "is held open by hand", "reset() or force_closed() closes it"
+        else:
+            why = f"is open after {refusal.failure_count} failures" if refusal.state == "open" else "is being probed"
+            then = f"A request is let through in {after:.3g} s"
+        super().__init__(f"{_shown(request)} was not sent: the circuit of {REDACTOR.key(refusal.key)} {why}. {then}", request)
+        self.key = refusal.key
+        self.failure_count = refusal.failure_count
+        self.retry_after = after
+
+
+class RateLimitExceeded(RateWiseError):  # noqa: N818  (as above)
     """The limit is used up, and waiting for it was not possible or not allowed."""
 
     response: Any = None

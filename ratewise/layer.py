@@ -23,6 +23,7 @@ from .exchange import KEY, Exchange
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
+    from . import exceptions
     from .clock import Clock, Waiter
     from .failure import Failure
 
@@ -88,6 +89,9 @@ class Watcher(Protocol):
     async def complete(self) -> None:
         """The body came to its end, and its connection is back in the pool. May do I/O through `call`."""
 
+    def failed(self, error: BaseException, /) -> None:
+        """Reading the body ended in this error: it broke off, its time was over, or the reader was cancelled."""
+
     def closed(self) -> None:
         """The body is done with: read, given up, broken off or cancelled. Called once, whatever happened."""
 
@@ -111,6 +115,14 @@ class Flavour(Protocol[Q, R]):
     def TransportError(self) -> type[Exception]:  # noqa: N802  (a class)
         """What a transport of this library raises when it fails."""
         ...
+
+    # What layers raise: ours, and this library's too.
+    @property
+    def BulkheadFull(self) -> type[exceptions.BulkheadFull]: ...  # noqa: N802
+    @property
+    def CircuitBreakerOpen(self) -> type[exceptions.CircuitBreakerOpen]: ...  # noqa: N802
+    @property
+    def DeadlineExceeded(self) -> type[exceptions.DeadlineExceeded]: ...  # noqa: N802
 
     def failure(self, error: Exception) -> Failure:
         """What kind of failure a `TransportError` is."""
@@ -141,6 +153,10 @@ class Flavour(Protocol[Q, R]):
         """See `Call.via`."""
         ...
 
+    def in_memory(self, response: R) -> bool:
+        """Its body is in memory, or no body to be read (101): it holds no connection of the pool."""
+        ...
+
     def tap(self, response: R, watcher: Watcher) -> R:
         """See `Call.tap`."""
         ...
@@ -162,10 +178,6 @@ class Flavour(Protocol[Q, R]):
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """See `Call.spawn`."""
-        ...
-
-    def deadline_exceeded(self, request: Q) -> Exception:
-        """This library's `DeadlineExceeded`."""
         ...
 
     def rate_limit_exceeded(self, request: Q, response: R) -> Awaitable[Exception]:

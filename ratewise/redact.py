@@ -180,6 +180,14 @@ class Redactor:
             head = _URL.sub(lambda match: self._url(match[0]), head)
         return self._scan(head, in_url=False) + cut
 
+    def key(self, key: object) -> str:
+        """What a breaker or a limiter tells servers or routes apart by: an origin as people write it, else its text masked."""
+        if isinstance(key, tuple) and len(key) == 3:
+            scheme, host, port = key
+            host = f"[{host}]" if ":" in str(host) else host
+            key = f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
+        return self.text(str(key))
+
     def is_secret_parameter(self, name: str) -> bool:
         """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""
         plains = [_plain(part) for part in (name, *_NAME_PARTS.split(name))]

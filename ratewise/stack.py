@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from .bulkhead import Bulkhead, BulkheadLayer
+from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer
 from .deadline import DeadlineLayer, WireDeadlineLayer
 from .layer import Call, Q, R
 from .retry import Backoff, RetryConfig, RetryLayer
@@ -30,6 +32,8 @@ def assemble(
     retry_config: RetryConfig | None,
     backoff_strategy: Backoff | None,
     total_timeout: float | None,
+    circuit_breaker: CircuitBreaker | None,
+    bulkhead: Bulkhead | None,
     raise_on_rate_limit: bool,
 ) -> tuple[Any, ...]:
     """The layers of the whole stack, outermost first."""
@@ -37,6 +41,10 @@ def assemble(
     if total_timeout is not None:
         layers.append(DeadlineLayer(total_timeout))
     layers.append(RetryLayer(retry_rules(max_retries, retry_config, backoff_strategy)))
+    if circuit_breaker is not None:
+        layers.append(CircuitBreakerLayer(circuit_breaker))
+    if bulkhead is not None:
+        layers.append(BulkheadLayer(bulkhead))
     if total_timeout is not None:
         layers.append(WireDeadlineLayer())
     return tuple(layers)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+COUNTS = ("total_requests", "successful", "failed", "total_retries", "avg_retries", "circuit_breaker_trips")
+
 
 @dataclass(frozen=True)
 class ClientStats:
@@ -15,6 +17,8 @@ class ClientStats:
     successful: int
     failed: int
     total_retries: int
+    circuit_breaker_trips: int = 0
+    """How often the client's circuit breaker opened a circuit, also for others that share it."""
 
     @property
     def avg_retries(self) -> float:
@@ -37,6 +41,6 @@ class Counts:
             self._failed += failed
             self._retries += retries
 
-    def snapshot(self) -> ClientStats:
+    def snapshot(self, trips: int) -> ClientStats:
         with self._lock:
-            return ClientStats(self._total, self._total - self._failed, self._failed, self._retries)
+            return ClientStats(self._total, self._total - self._failed, self._failed, self._retries, trips)

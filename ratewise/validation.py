@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -18,6 +19,11 @@ def factor(setting: str, value: Any, *, least: float, most: float = math.inf) ->
     return _number(setting, value, allowed, lambda v: least <= v <= most)
 
 
+def rate(setting: str, value: Any) -> float:
+    """`value`, if it is a part of a whole: above 0 and at most 1."""
+    return _number(setting, value, "a number above 0 and of at most 1", lambda v: 0 < v <= 1)
+
+
 def whole(setting: str, value: Any, *, least: int) -> int:
     """`value`, if it is an int of at least `least`."""
     allowed = f"a whole number of at least {least}"
@@ -32,6 +38,13 @@ def flag(setting: str, value: Any) -> bool:
     """`value`, if it is True or False."""
     if not isinstance(value, bool):
         raise TypeError(refusal(setting, value, "True or False"))
+    return value
+
+
+def function(setting: str, value: Any, of: str) -> Any:
+    """`value`, if it can be called without awaiting. `of`: what it is called with."""
+    if not callable(value) or inspect.iscoroutinefunction(value):
+        raise TypeError(refusal(setting, value, f"a plain function of {of}, also in async code"))
     return value
 
 

@@ -24,11 +24,13 @@ RULES = [
     "retry/rules.py",
     "retry/backoff.py",
     "retry/budget.py",
+    "circuit_breaker/circuit.py",
+    "table.py",
 ]
 PURE = set(
     "__future__ calendar collections copy dataclasses enum hashlib inspect math os re ssl threading time typing urllib".split()
 )
-FEATURES = {"retry"}
+FEATURES = {"bulkhead", "circuit_breaker", "retry"}
 
 
 def imports(path: Path, *, types_too: bool = False) -> set[str]:

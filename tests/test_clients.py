@@ -362,6 +362,7 @@ async def test_retries_on_a_real_connection(world: World) -> None:
                 "failed": 0,
                 "total_retries": 3,
                 "avg_retries": 3.0,
+                "circuit_breaker_trips": 0,
             }
     assert server.connections == 1
 

@@ -19,9 +19,11 @@ import ratewise.httpx2
 import ratewise.retry
 
 NAMES = """
-AsyncLayerTransport AsyncRateWiseClient AsyncRateWiseTransport AsyncRetryTransport Attempt Call ClientStats Clock DeadlineExceeded
-Exchange ExponentialBackoff Failure Layer LayerTransport RateLimitExceeded RateWiseClient RateWiseError RateWiseTransport Redactor
-RetryBudget RetryConfig RetryDecision RetryLayer RetryTransport TooManyRequests Waiter Watcher exchange_of options
+AsyncBulkheadTransport AsyncCircuitBreakerTransport AsyncLayerTransport AsyncRateWiseClient AsyncRateWiseTransport
+AsyncRetryTransport Attempt Bulkhead BulkheadFull BulkheadLayer BulkheadTransport Call CircuitBreaker CircuitBreakerLayer
+CircuitBreakerOpen CircuitBreakerTransport ClientStats Clock DeadlineExceeded Exchange ExponentialBackoff Failure Layer
+LayerTransport RateLimitExceeded RateWiseClient RateWiseError RateWiseTransport Redactor RetryBudget RetryConfig RetryDecision
+RetryLayer RetryTransport TooManyRequests Waiter Watcher exchange_of options
 """.split()
 
 
@@ -62,7 +64,9 @@ def test_everything_public_is_documented() -> None:
                     assert inspect.getdoc(value), f"{name}.{method}"
 
 
-@pytest.mark.parametrize("name", ["RateLimitExceeded", "TooManyRequests", "DeadlineExceeded"])
+@pytest.mark.parametrize(
+    "name", ["BulkheadFull", "CircuitBreakerOpen", "RateLimitExceeded", "TooManyRequests", "DeadlineExceeded"]
+)
 @pytest.mark.parametrize(("flavour", "library", "other"), [(ratewise, httpx, httpx2), (ratewise.httpx2, httpx2, httpx)])
 def test_errors_are_ours_and_the_librarys(flavour: Any, library: Any, other: Any, name: str) -> None:
     """One `except` of either side catches them, and none of the other library's; ours of no library catch both flavours'."""
@@ -88,7 +92,9 @@ def test_clients_take_every_keyword_of_the_library(flavour: str, library: Any) -
 
 def test_both_flavours_have_the_same_parameters() -> None:
     """What the sync classes take, the async ones take, in the same order, with the same defaults."""
-    for name in ("RateWiseClient", "RateWiseTransport", "RetryTransport", "LayerTransport"):
+    for name in NAMES:
+        if f"Async{name}" not in NAMES:
+            continue
         ours, theirs = (inspect.signature(getattr(ratewise, prefix + name)) for prefix in ("", "Async"))
         assert [(p.name, p.default, p.kind) for p in ours.parameters.values()] == [
             (p.name, p.default, p.kind) for p in theirs.parameters.values()

@@ -298,6 +298,9 @@ class Recorder:
     def chunk(self, data: bytes) -> None:
         self.log.append((self.name, data))
 
+    def failed(self, error: BaseException) -> None:
+        self.log.append((self.name, "failed", type(error).__name__))
+
     async def complete(self) -> None:
         self.log.append((self.name, "complete", "released" if self.body.closed else "held"))
 
@@ -361,14 +364,14 @@ async def test_a_body_given_up_is_closed_not_complete(world: World) -> None:
 
 
 async def test_a_body_that_breaks_off_is_closed_not_complete(world: World) -> None:
-    """The wire fails in the middle of the body: the error comes through, `closed`, never `complete`."""
+    """The wire fails in the middle of the body: the error comes through, `failed` and `closed`, never `complete`."""
     log: list[Any] = []
     body = Body(b"one", error=world.httpx.ReadError("gone"))
     result = await world.send(world.LayerTransport(Scripted(response(body=body)), tapping("t", log, body)))
     with pytest.raises(world.httpx.ReadError):
         await world.read(result)
     await world.close(result)
-    assert log == [("t", b"one"), ("t", "closed")]
+    assert log == [("t", b"one"), ("t", "failed", "ReadError"), ("t", "closed")]
 
 
 async def test_a_body_that_cannot_be_watched_passes(world: World) -> None:

@@ -36,6 +36,9 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
             for watcher in self.watchers:
                 step(watcher.complete())
             raise
+        except BaseException as error:
+            self._fail(error)
+            raise
         for watcher in self.watchers:
             watcher.chunk(data)
         return data
@@ -51,6 +54,9 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
             await self._arelease()
             for watcher in self.watchers:
                 await watcher.complete()
+            raise
+        except BaseException as error:
+            self._fail(error)
             raise
         for watcher in self.watchers:
             watcher.chunk(data)
@@ -80,6 +86,10 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
                 await end(self._chunks)
             finally:
                 await self._stream.aclose()
+
+    def _fail(self, error: BaseException) -> None:
+        for watcher in self.watchers:
+            watcher.failed(error)
 
     def _report(self) -> None:
         if not self._reported:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from dataclasses import asdict
 from typing import Any
 
+from ..circuit_breaker import CircuitBreaker
 from ..exchange import KEY, NO_OPTIONS, Exchange
 from ..layer import Layer
-from ..retry import Backoff, RetryConfig
 from ..stack import assemble
-from ..stats import ClientStats, Counts
+from ..stats import COUNTS, ClientStats, Counts
 from ..validation import flag
 
 _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
@@ -27,25 +26,19 @@ class ClientCalls:
     _transport: Any
     _mounts: Any
 
+    circuit_breaker: CircuitBreaker | None
+    """The breaker that the client was given."""
+
     def _set_up(
-        self,
-        max_retries: int,
-        retry_config: RetryConfig | None,
-        backoff_strategy: Backoff | None,
-        total_timeout: float | None,
-        raise_on_rate_limit: bool,
+        self, raise_on_rate_limit: bool, circuit_breaker: CircuitBreaker | None, **settings: Any
     ) -> tuple[Layer[Any, Any], ...]:
         """The layers. They leave a last 429 to `send`, so that hooks and cookies see it as on a plain client."""
         self._raise_on_rate_limit = flag("raise_on_rate_limit", raise_on_rate_limit)
         self._counts = Counts()
         self._last_exchange = Exchange()
-        return assemble(
-            max_retries=max_retries,
-            retry_config=retry_config,
-            backoff_strategy=backoff_strategy,
-            total_timeout=total_timeout,
-            raise_on_rate_limit=False,
-        )
+        self.circuit_breaker = circuit_breaker
+        self._trips_before = 0 if circuit_breaker is None else circuit_breaker.trips
+        return assemble(raise_on_rate_limit=False, circuit_breaker=circuit_breaker, **settings)
 
     def _wrap(self, kind: Callable[..., Any], layers: tuple[Layer[Any, Any], ...]) -> None:
         """Put the layers around each transport that httpx has made, or was given."""
@@ -84,10 +77,11 @@ class ClientCalls:
         return (exchange if counts is self._counts else self._last_exchange).waits
 
     def get_retry_stats(self) -> dict[str, float]:
-        """Counts since the client was made: `total_requests`, `successful`, `failed`, `total_retries`, `avg_retries`."""
+        """Counts since the client was made, by the names that they have in `ClientStats`."""
         stats = self.get_stats()
-        return {**asdict(stats), "avg_retries": stats.avg_retries}
+        return {name: getattr(stats, name) for name in COUNTS}
 
     def get_stats(self) -> ClientStats:
         """Counts since the client was made."""
-        return self._counts.snapshot()
+        trips = 0 if self.circuit_breaker is None else self.circuit_breaker.trips - self._trips_before
+        return self._counts.snapshot(trips)

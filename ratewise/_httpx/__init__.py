@@ -6,21 +6,31 @@ if find_spec("httpx") is None:
     raise ImportError("these transports and clients are for httpx, which is not installed: pip install httpx", name="httpx")
 
 from .clients import AsyncRateWiseClient, RateWiseClient
-from .errors import DeadlineExceeded, RateLimitExceeded, TooManyRequests
+from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, RateLimitExceeded, TooManyRequests
 from .transports import (
+    AsyncBulkheadTransport,
+    AsyncCircuitBreakerTransport,
     AsyncLayerTransport,
     AsyncRateWiseTransport,
     AsyncRetryTransport,
+    BulkheadTransport,
+    CircuitBreakerTransport,
     LayerTransport,
     RateWiseTransport,
     RetryTransport,
 )
 
 __all__ = [
+    "AsyncBulkheadTransport",
+    "AsyncCircuitBreakerTransport",
     "AsyncLayerTransport",
     "AsyncRateWiseClient",
     "AsyncRateWiseTransport",
     "AsyncRetryTransport",
+    "BulkheadFull",
+    "BulkheadTransport",
+    "CircuitBreakerOpen",
+    "CircuitBreakerTransport",
     "DeadlineExceeded",
     "LayerTransport",
     "RateLimitExceeded",

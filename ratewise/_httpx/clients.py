@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from .._flavour.calls import ClientCalls
+from ..bulkhead import Bulkhead
+from ..circuit_breaker import CircuitBreaker
 from ..clock import Clock
 from ..layer import step
 from ..redact import DEFAULT as REDACTOR
@@ -68,6 +70,8 @@ class RateWiseClient(ClientCalls, httpx.Client):
       `connect_timeout`: the same for connecting, where `timeout` is no `httpx.Timeout`; the shorter of the two counts.
     - `total_timeout`: seconds above 0 for a whole call: its waits, attempts, redirects and body. Then `DeadlineExceeded`. None
       for no limit.
+    - `circuit_breaker`: stops sending to a server that fails; later `client.circuit_breaker`. `bulkhead`: bounds the requests in
+      flight. Both may be shared between clients. None for none.
     - `verify_ssl`, `default_headers`: other names for httpx's `verify` and `headers`.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
     - All keywords of `httpx.Client`, with its meaning. A `transport` or `mounts` of yours are put below the stack.
@@ -85,13 +89,23 @@ class RateWiseClient(ClientCalls, httpx.Client):
         connect_timeout: float | None = CONNECT_TIMEOUT,
         backoff_strategy: Backoff | None = None,
         retry_config: RetryConfig | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
+        bulkhead: Bulkhead | None = None,
         verify_ssl: ssl.SSLContext | str | bool = True,
         default_headers: HeaderTypes | None = None,
         raise_on_rate_limit: bool = True,
         clock: Clock | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        layers = self._set_up(max_retries, retry_config, backoff_strategy, total_timeout, raise_on_rate_limit)
+        layers = self._set_up(
+            raise_on_rate_limit,
+            circuit_breaker,
+            max_retries=max_retries,
+            retry_config=retry_config,
+            backoff_strategy=backoff_strategy,
+            total_timeout=total_timeout,
+            bulkhead=bulkhead,
+        )
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
         self._wrap(partial(LayerTransport, clock=clock), layers)
 
@@ -135,13 +149,23 @@ class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
         connect_timeout: float | None = CONNECT_TIMEOUT,
         backoff_strategy: Backoff | None = None,
         retry_config: RetryConfig | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
+        bulkhead: Bulkhead | None = None,
         verify_ssl: ssl.SSLContext | str | bool = True,
         default_headers: HeaderTypes | None = None,
         raise_on_rate_limit: bool = True,
         clock: Clock | None = None,
         **options: Unpack[AsyncClientOptions],
     ) -> None:
-        layers = self._set_up(max_retries, retry_config, backoff_strategy, total_timeout, raise_on_rate_limit)
+        layers = self._set_up(
+            raise_on_rate_limit,
+            circuit_breaker,
+            max_retries=max_retries,
+            retry_config=retry_config,
+            backoff_strategy=backoff_strategy,
+            total_timeout=total_timeout,
+            bulkhead=bulkhead,
+        )
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
         self._wrap(partial(AsyncLayerTransport, clock=clock), layers)
 

@@ -7,6 +7,14 @@ import httpx
 from .. import exceptions
 
 
+class BulkheadFull(exceptions.BulkheadFull, httpx.TransportError):
+    """Too many requests are in flight, and waiting for a place was not possible or not allowed."""
+
+
+class CircuitBreakerOpen(exceptions.CircuitBreakerOpen, httpx.TransportError):
+    """The server has failed so often that nothing is sent to it for a while."""
+
+
 class RateLimitExceeded(exceptions.RateLimitExceeded, httpx.HTTPError):
     """The limit is used up, and waiting for it was not possible or not allowed."""
 

@@ -15,7 +15,7 @@ from ..exchange import Exchange
 from ..failure import Failure, distrusted, http2_refused
 from ..layer import Pace, Watcher
 from .bodies import Body, Buffer, in_memory, passing, unreadable
-from .errors import DeadlineExceeded, TooManyRequests
+from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, TooManyRequests
 
 _FAILURES = (
     (httpx.PoolTimeout, Failure.NO_FREE_CONNECTION),
@@ -32,6 +32,9 @@ class _Flavour:
     """httpx for the layers: what is the same in both worlds."""
 
     TransportError: type[Exception] = httpx.TransportError
+    BulkheadFull = BulkheadFull
+    CircuitBreakerOpen = CircuitBreakerOpen
+    DeadlineExceeded = DeadlineExceeded
 
     def failure(self, error: Exception) -> Failure:
         for kind, failure in _FAILURES:
@@ -63,6 +66,9 @@ class _Flavour:
             extensions={**request.extensions, "timeout": timeout},
         )
 
+    def in_memory(self, response: httpx.Response) -> bool:
+        return in_memory(response)
+
     def tap(self, response: httpx.Response, watcher: Watcher) -> httpx.Response:
         if unreadable(response):
             watcher.closed()
@@ -76,9 +82,6 @@ class _Flavour:
             response = passing(response)
             cast(Body, response.stream).pace = pace
         return response
-
-    def deadline_exceeded(self, request: httpx.Request) -> Exception:
-        return DeadlineExceeded(request, Exchange.of(request.extensions))
 
 
 def _bodiless(response: httpx.Response) -> httpx.Response:

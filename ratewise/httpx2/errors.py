@@ -7,6 +7,14 @@ import httpx2
 from .. import exceptions
 
 
+class BulkheadFull(exceptions.BulkheadFull, httpx2.TransportError):
+    """Too many requests are in flight, and waiting for a place was not possible or not allowed."""
+
+
+class CircuitBreakerOpen(exceptions.CircuitBreakerOpen, httpx2.TransportError):
+    """The server has failed so often that nothing is sent to it for a while."""
+
+
 class RateLimitExceeded(exceptions.RateLimitExceeded, httpx2.HTTPError):
     """The limit is used up, and waiting for it was not possible or not allowed."""
 

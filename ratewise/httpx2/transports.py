@@ -11,7 +11,9 @@ import httpx2
 
 from .._flavour.chain import Chain, given_or_new
 from .._flavour.punctual import make_punctual
+from ..bulkhead import Bulkhead, BulkheadLayer
 from ..cancellation import steady
+from ..circuit_breaker import CircuitBreaker, CircuitBreakerLayer
 from ..clock import Clock
 from ..deadline import WireDeadlineLayer
 from ..layer import Call, Layer, compose, step
@@ -156,6 +158,52 @@ class AsyncRetryTransport(AsyncLayerTransport):
         super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, RetryLayer(config), clock=clock)
 
 
+class CircuitBreakerTransport(LayerTransport):
+    """A circuit breaker around a transport (a new `httpx2.HTTPTransport` if none is given): `circuit_breaker`, or a new one."""
+
+    def __init__(
+        self,
+        transport: httpx2.BaseTransport | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        given = httpx2.HTTPTransport() if transport is None else transport
+        super().__init__(given, CircuitBreakerLayer(circuit_breaker), clock=clock)
+
+
+class AsyncCircuitBreakerTransport(AsyncLayerTransport):
+    """The same for `httpx2.AsyncClient`. See `CircuitBreakerTransport`."""
+
+    def __init__(
+        self,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        given = httpx2.AsyncHTTPTransport() if transport is None else transport
+        super().__init__(given, CircuitBreakerLayer(circuit_breaker), clock=clock)
+
+
+class BulkheadTransport(LayerTransport):
+    """A bulkhead around a transport (a new `httpx2.HTTPTransport` if none is given): `bulkhead`, or a new one."""
+
+    def __init__(
+        self, transport: httpx2.BaseTransport | None = None, bulkhead: Bulkhead | None = None, *, clock: Clock | None = None
+    ) -> None:
+        super().__init__(httpx2.HTTPTransport() if transport is None else transport, BulkheadLayer(bulkhead), clock=clock)
+
+
+class AsyncBulkheadTransport(AsyncLayerTransport):
+    """The same for `httpx2.AsyncClient`. See `BulkheadTransport`."""
+
+    def __init__(
+        self, transport: httpx2.AsyncBaseTransport | None = None, bulkhead: Bulkhead | None = None, *, clock: Clock | None = None
+    ) -> None:
+        super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, BulkheadLayer(bulkhead), clock=clock)
+
+
 class RateWiseTransport(LayerTransport):
     """The whole stack as one transport, for a client that you have: `httpx2.Client(transport=RateWiseTransport(max_retries=5))`.
 
@@ -164,6 +212,8 @@ class RateWiseTransport(LayerTransport):
     - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
       `backoff_strategy` replaces the backoff in them.
     - `total_timeout`: seconds above 0 for one request: its waits, attempts and body. Then `DeadlineExceeded`. None for no limit.
+    - `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Both may be shared
+      between transports. None for none.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
@@ -177,6 +227,8 @@ class RateWiseTransport(LayerTransport):
         retry_config: RetryConfig | None = None,
         backoff_strategy: Backoff | None = None,
         total_timeout: float | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
+        bulkhead: Bulkhead | None = None,
         raise_on_rate_limit: bool = False,
         clock: Clock | None = None,
         **options: Unpack[TransportOptions],
@@ -186,6 +238,8 @@ class RateWiseTransport(LayerTransport):
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
+            circuit_breaker=circuit_breaker,
+            bulkhead=bulkhead,
             raise_on_rate_limit=raise_on_rate_limit,
         )
         super().__init__(given_or_new(transport, httpx2.HTTPTransport, options), *layers, clock=clock)
@@ -202,6 +256,8 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
         retry_config: RetryConfig | None = None,
         backoff_strategy: Backoff | None = None,
         total_timeout: float | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
+        bulkhead: Bulkhead | None = None,
         raise_on_rate_limit: bool = False,
         clock: Clock | None = None,
         **options: Unpack[TransportOptions],
@@ -211,6 +267,8 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
+            circuit_breaker=circuit_breaker,
+            bulkhead=bulkhead,
             raise_on_rate_limit=raise_on_rate_limit,
         )
         super().__init__(given_or_new(transport, httpx2.AsyncHTTPTransport, options), *layers, clock=clock)

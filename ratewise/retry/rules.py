@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 import re
 from collections.abc import Collection, Sequence
@@ -12,7 +11,7 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 
 from ..failure import Failure
 from ..headers import RETRY_AFTER, RetryAdvice, retry_advice
-from ..validation import flag, refusal, seconds, whole
+from ..validation import flag, function, refusal, seconds, whole
 from .backoff import Backoff, ExponentialBackoff, Jitter
 from .budget import RetryBudget
 
@@ -117,8 +116,6 @@ class RetryConfig:
             raise TypeError(f"backoff and {', '.join(shorthands)} were both given: say it in one of the two ways")
         if not isinstance(budget, (RetryBudget, bool)):
             raise TypeError(refusal("budget", budget, "a RetryBudget, True or False"))
-        if decide is not None and (not callable(decide) or inspect.iscoroutinefunction(decide)):
-            raise TypeError(refusal("decide", decide, "a plain function of response, exception and attempt, also in async code"))
         self.max_attempts = whole("max_attempts", max_attempts, least=1)
         self.statuses = frozenset(_status(status) for status in _several("statuses", statuses))
         self.methods = frozenset(_method(method) for method in _several("methods", methods))
@@ -126,7 +123,7 @@ class RetryConfig:
         self.max_retry_after = seconds("max_retry_after", max_retry_after)
         self.budget = RetryBudget() if budget is True else budget or None
         self.idempotency_key = flag("idempotency_key", idempotency_key)
-        self.decide = decide
+        self.decide = None if decide is None else function("decide", decide, "response, exception and attempt")
 
     def __repr__(self) -> str:
         return f"RetryConfig({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"

@@ -1,0 +1,94 @@
+"""The bulkhead around a transport."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Hashable
+from typing import Any
+
+from ..exchange import KEY, Exchange
+from ..layer import Call, Q, R
+from ..redact import DEFAULT as REDACTOR
+from ..validation import refusal
+from .places import Bulkhead, Place
+
+logger = logging.getLogger("ratewise")
+
+LONG = 1.0
+"""Seconds of waiting that are worth a line in the log."""
+
+
+class BulkheadLayer:
+    """Sends a request when it has a place in the bulkhead, and holds the place until the response's body is closed."""
+
+    def __init__(self, bulkhead: Bulkhead | None = None) -> None:
+        if bulkhead is not None and not isinstance(bulkhead, Bulkhead):
+            raise TypeError(refusal("bulkhead", bulkhead, "a Bulkhead"))
+        self.bulkhead = bulkhead or Bulkhead()
+
+    def __repr__(self) -> str:
+        return f"BulkheadLayer({self.bulkhead!r})"
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        """Send the request as soon as there is room for it, or raise `BulkheadFull`."""
+        bulkhead, http = self.bulkhead, call.http
+        key = http.origin(request) if bulkhead.key is None else bulkhead.key(request)
+        place = bulkhead.enter(key, call.clock.monotonic())
+        if place is None:
+            raise http.BulkheadFull(request, key, bulkhead.max_in_flight, 0.0)
+        held = _Held(bulkhead, place, call)
+        try:
+            if not place.inside:
+                await self._wait(place, key, request, call)
+            response = await call.send(request)
+            if not http.in_memory(response):
+                exchange = request.extensions.get(KEY)
+                if type(exchange) is not Exchange or exchange.streamed:
+                    return http.tap(response, held)
+                await http.buffer(response)
+        except BaseException:
+            held.closed()
+            raise
+        held.closed()
+        return response
+
+    async def _wait(self, place: Place, key: Hashable, request: Any, call: Call[Any, Any]) -> None:
+        """Until it is inside."""
+        bulkhead, clock = self.bulkhead, call.clock
+        exchange = Exchange.of(request.extensions)
+        deadline = math.inf if exchange.deadline is None else exchange.deadline
+        begun = now = clock.monotonic()
+        until = min(begun + bulkhead.max_wait, deadline)
+        while not place.inside:
+            if now >= deadline:
+                raise call.http.DeadlineExceeded(request, exchange)
+            if now >= until:
+                raise call.http.BulkheadFull(request, key, bulkhead.max_in_flight, now - begun)
+            assert place.waiter is not None
+            woken = await call.park(place.waiter, min(until - now, bulkhead.look(place, now)))
+            now = clock.monotonic()
+            if woken:
+                bulkhead.take(place, now)
+        if now - begun >= LONG:
+            shown = REDACTOR.key(key)
+            logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", now - begun, bulkhead.max_in_flight, shown)
+
+
+class _Held:
+    """A place that is held until a body is done with: see `Watcher`."""
+
+    __slots__ = ("_bulkhead", "_call", "_place")
+
+    def __init__(self, bulkhead: Bulkhead, place: Place, call: Any) -> None:
+        self._bulkhead, self._place, self._call = bulkhead, place, call
+
+    def chunk(self, data: bytes) -> None: ...
+
+    async def complete(self) -> None:
+        self.closed()
+
+    def failed(self, error: BaseException) -> None: ...
+
+    def closed(self) -> None:
+        self._bulkhead.leave(self._place, self._call.clock.monotonic())

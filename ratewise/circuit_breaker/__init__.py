@@ -1,0 +1,7 @@
+"""The circuit breaker: its rules, and the layer that obeys them."""
+
+from .breaker import CircuitBreaker
+from .circuit import CircuitState
+from .layer import CircuitBreakerLayer
+
+__all__ = ["CircuitBreaker", "CircuitBreakerLayer", "CircuitState"]

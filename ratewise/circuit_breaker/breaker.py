@@ -1,0 +1,245 @@
+"""The circuit breaker: a circuit for each server, shared by as many clients, threads and event loops as there are."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Hashable
+from typing import Any, Callable, NamedTuple, Optional
+
+from ..failure import Failure
+from ..redact import DEFAULT as REDACTOR
+from ..table import Table
+from ..validation import factor, flag, function, rate, refusal, seconds, whole
+from .circuit import Circuit, CircuitState, Permit, Rules
+
+logger = logging.getLogger("ratewise")
+
+STATUSES = frozenset({500, 502, 503, 504})
+"""Answers of a server that is in trouble."""
+
+SILENT = (Failure.NO_FREE_CONNECTION, Failure.IMPOSSIBLE)
+"""Failures that say nothing about the server."""
+
+CIRCUITS = 1000
+"""Remembered at most."""
+
+WORST = ("closed", "half_open", "open")
+
+FailureOn = Callable[[Any, Optional[Exception]], Optional[bool]]
+OnStateChange = Callable[[Hashable, CircuitState, CircuitState], None]
+
+
+class Refusal(NamedTuple):
+    """Why a request must not be sent."""
+
+    key: Hashable
+    state: CircuitState
+    failure_count: int
+    retry_after: float | None
+
+
+class CircuitBreaker:
+    """Stops sending to a server that fails, and finds out when it is back.
+
+    Closed, it lets every request through and counts; open, it refuses them all; after a while, half open, it lets a few through
+    as probes, and closes or opens again by what comes of them. Each origin (scheme, host and port) has a circuit of its own. May
+    be shared by any number of clients, threads and event loops, of both libraries.
+
+    - `failure_threshold`: failures in a row that open a circuit; at least 1.
+    - `success_threshold`: successful probes that close it again; at least 1.
+    - `recovery_timeout`: seconds above 0 that it stays open before it is probed. It doubles with each recovery that fails, up to
+      `max_recovery_timeout` (ten times as long if None), and grows by up to `jitter` (0 to 1, a part of it), by chance. When the
+      503 that opened it had a Retry-After, that is taken instead, up to the same maximum.
+    - `failure_rate`: a part of the calls, above 0 to 1: instead of `failure_threshold`, so many failed calls within `window`
+      (seconds above 0) open it, once there were `minimum_calls` (at least 1).
+    - `slow_call_duration`: seconds above 0 until the head of the response, after which a call is slow; `slow_call_rate` (above 0
+      to 1; 1 if None) of the calls within `window` being slow opens it. A slow probe is a failed one.
+    - `half_open_max_calls`: probes at a time; at least 1. One that has not reported in `half_open_timeout` seconds (above 0) is
+      given up, or is a success if its body is still coming.
+    - `failure_on`: `failure_on(response, exception)`, asked about every outcome, one of the two being None. True: a failure;
+      False: none; None: as it is by default. Transport errors, time-outs, 500, 502, 503 and 504 are failures; 429 and other
+      answers are not; cancellations, and errors that say nothing about the server, do not count at all.
+    - `key`: `key(request)` gives the circuit of a request, in place of its origin. Anything hashable.
+    - `dry_run`: count and tell, but refuse nothing.
+    - `on_state_change`: `on_state_change(key, old, new)`, called after each change. What it raises is logged.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        failure_threshold: int = 5,
+        success_threshold: int = 2,
+        recovery_timeout: float = 60.0,
+        *,
+        max_recovery_timeout: float | None = None,
+        jitter: float = 0.1,
+        failure_rate: float | None = None,
+        window: float = 30.0,
+        minimum_calls: int = 10,
+        slow_call_duration: float | None = None,
+        slow_call_rate: float | None = None,
+        half_open_max_calls: int = 1,
+        half_open_timeout: float = 30.0,
+        failure_on: FailureOn | None = None,
+        key: Callable[[Any], Hashable] | None = None,
+        dry_run: bool = False,
+        on_state_change: OnStateChange | None = None,
+    ) -> None:
+        recovery_timeout = seconds("recovery_timeout", recovery_timeout, above_zero=True)
+        if max_recovery_timeout is None:
+            max_recovery_timeout = 10 * recovery_timeout
+        elif seconds("max_recovery_timeout", max_recovery_timeout) < recovery_timeout:
+            allowed = f"at least recovery_timeout ({recovery_timeout:g} s)"
+            raise ValueError(refusal("max_recovery_timeout", max_recovery_timeout, allowed))
+        if slow_call_duration is None and slow_call_rate is not None:
+            raise TypeError("slow_call_rate was given without slow_call_duration: say when a call is slow")
+        if slow_call_duration is not None:
+            slow_call_duration = seconds("slow_call_duration", slow_call_duration, above_zero=True)
+            slow_call_rate = 1.0 if slow_call_rate is None else rate("slow_call_rate", slow_call_rate)
+        self.slow_call_duration = slow_call_duration
+        self.failure_on = None if failure_on is None else function("failure_on", failure_on, "response and exception")
+        self.key = None if key is None else function("key", key, "the request")
+        self.dry_run = flag("dry_run", dry_run)
+        self.on_state_change = (
+            None if on_state_change is None else function("on_state_change", on_state_change, "key, old and new state")
+        )
+        self.rules = Rules(
+            failure_threshold=whole("failure_threshold", failure_threshold, least=1),
+            success_threshold=whole("success_threshold", success_threshold, least=1),
+            recovery_timeout=recovery_timeout,
+            max_recovery_timeout=max_recovery_timeout,
+            jitter=factor("jitter", jitter, least=0, most=1),
+            failure_rate=None if failure_rate is None else rate("failure_rate", failure_rate),
+            slow_call_rate=slow_call_rate,
+            window=seconds("window", window, above_zero=True),
+            minimum_calls=whole("minimum_calls", minimum_calls, least=1),
+            half_open_max_calls=whole("half_open_max_calls", half_open_max_calls, least=1),
+            half_open_timeout=seconds("half_open_timeout", half_open_timeout, above_zero=True),
+        )
+        self.trips = 0
+        """How often a circuit was opened by failures."""
+        self._circuits = Table(self._new_circuit, CIRCUITS)
+        self._lock = threading.Lock()
+        self._forced: CircuitState | None = None
+
+    def __repr__(self) -> str:
+        return f"<CircuitBreaker {self.get_state()['state']}, circuits={len(self._circuits)}>"
+
+    # -- what a layer asks and tells
+
+    def admit(self, key: Hashable, now: float) -> Permit | Refusal:
+        """Leave to send a request of this key, to be reported or withdrawn, or why not. `now`: seconds, monotonic."""
+        circuit = self._circuits[key]
+        circuit.used = True
+        if circuit.state == "closed":
+            return circuit.permit
+        with self._lock:
+            old = circuit.state
+            permit = circuit.admit(now)
+            new = circuit.state
+            refused = Refusal(key, new, circuit.failures, circuit.retry_after(now))
+        self._tell(key, old, new)
+        if permit is not None:
+            return permit
+        if self.dry_run:
+            logger.info("Circuit breaker: a request to %s would have been refused (dry run)", REDACTOR.key(key))
+            return Permit(circuit)  # a void one
+        return refused
+
+    def report(
+        self, key: Hashable, permit: Permit, *, failed: bool, slow: bool = False, now: float, asked: float | None = None
+    ) -> None:
+        """Count what came of a request. `asked`: the Retry-After of a 503, in seconds."""
+        circuit = permit.circuit
+        if not failed and not circuit.failures and circuit.window is None and permit is circuit.permit:
+            return  # a good answer where there was nothing but good answers
+        with self._lock:
+            old = circuit.state
+            circuit.report(permit, failed=failed, slow=slow, now=now, uniform=random.random(), asked=asked)
+            new = circuit.state
+            self.trips += old != new == "open"
+        self._tell(key, old, new)
+
+    def withdraw(self, permit: Permit) -> None:
+        """Take back a permit with which nothing was learnt: the request was cancelled, or not sent."""
+        circuit = permit.circuit
+        if permit is not circuit.permit:
+            with self._lock:
+                circuit.withdraw(permit)
+
+    # -- what a user asks and does
+
+    def get_state(self, key: Hashable = None, *, now: float | None = None) -> dict[str, Any]:
+        """The circuit of this key, or without one the worst of all.
+
+        `state`: "closed", "open" or "half_open". `failure_count`: failures in a row, or within the window. `success_count`:
+        successful probes, or successes within the window. `opened_at`: seconds since the epoch, None if closed. `retry_after`:
+        seconds, at most, until a request is let through; None if it is held open by hand. `refused`: how many requests were.
+
+        `now`: seconds, monotonic; for tests.
+        """
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            if key is None:
+                circuits = [*self._circuits.copy().values()]
+                circuit = max(circuits, key=lambda one: (WORST.index(one.state), one.failures), default=self._new_circuit())
+            else:
+                circuit = self._circuits.get(key) or self._new_circuit()
+            opened = circuit.opened_at
+            return {
+                "state": circuit.state,
+                "failure_count": circuit.failures,
+                "success_count": circuit.successes,
+                "opened_at": None if opened is None else time.time() - (now - opened),
+                "retry_after": circuit.retry_after(now),
+                "refused": circuit.refused,
+            }
+
+    def force_open(self, key: Hashable = None) -> None:
+        """Refuse every request until `reset()` or `force_closed()`: of this key, or without one all of them."""
+        self._force("open", key)
+
+    def force_closed(self, key: Hashable = None) -> None:
+        """Let every request through until `reset()` or `force_open()`: of this key, or without one all of them."""
+        self._force("closed", key)
+
+    def reset(self, key: Hashable = None) -> None:
+        """Close the circuit of this key, or without one all of them, and forget what was counted and forced."""
+        self._force(None, key)
+
+    def _force(self, state: CircuitState | None, key: Hashable) -> None:
+        changes = []
+        with self._lock:
+            if key is None:
+                self._forced = state
+            for each, circuit in (self._circuits.copy() if key is None else {key: self._circuits[key]}).items():
+                old = circuit.state
+                if state is None:
+                    circuit.reset()
+                else:
+                    circuit.force(state, time.monotonic())
+                changes.append((each, old, circuit.state))
+        for change in changes:
+            self._tell(*change)
+
+    def _new_circuit(self) -> Circuit:
+        circuit = Circuit(self.rules)
+        if self._forced is not None:
+            circuit.force(self._forced, time.monotonic())
+        return circuit
+
+    def _tell(self, key: Hashable, old: CircuitState, new: CircuitState) -> None:
+        """Of a change, outside the lock."""
+        if old == new:
+            return
+        level = logging.WARNING if new == "open" else logging.INFO
+        logger.log(level, "Circuit breaker: the circuit of %s is %s, was %s", REDACTOR.key(key), new, old)
+        if self.on_state_change is not None:
+            try:
+                self.on_state_change(key, old, new)
+            except Exception:
+                logger.exception("Circuit breaker: on_state_change failed")

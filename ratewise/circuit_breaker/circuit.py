@@ -1,0 +1,236 @@
+"""One circuit: what it makes of outcomes. No I/O, no clock, no lock: time and chance are arguments, callers take turns."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+CircuitState = Literal["closed", "open", "half_open"]
+
+BUCKETS = 10
+"""Pieces of a window: what is older than it is forgotten piece by piece, and memory does not grow with traffic."""
+
+
+class Rules(NamedTuple):
+    """The settings of `CircuitBreaker` that make a circuit change its state: see there."""
+
+    failure_threshold: int
+    success_threshold: int
+    recovery_timeout: float
+    max_recovery_timeout: float
+    jitter: float
+    failure_rate: float | None
+    slow_call_rate: float | None
+    window: float
+    minimum_calls: int
+    half_open_max_calls: int
+    half_open_timeout: float
+
+
+class Window:
+    """Counts of the last seconds."""
+
+    __slots__ = ("_at", "_buckets", "_width", "calls", "failures", "slow")
+
+    def __init__(self, seconds: float) -> None:
+        self._width = seconds / BUCKETS
+        self._at = -1
+        self._buckets = [[0, 0, 0] for _ in range(BUCKETS)]
+        self.calls = self.failures = self.slow = 0
+
+    def add(self, failed: bool, slow: bool, now: float) -> None:
+        at = int(now / self._width)
+        if at > self._at:
+            self._advance(at)
+        bucket = self._buckets[self._at % BUCKETS]
+        bucket[0] += 1
+        self.calls += 1
+        if failed:
+            bucket[1] += 1
+            self.failures += 1
+        if slow:
+            bucket[2] += 1
+            self.slow += 1
+
+    def _advance(self, at: int) -> None:
+        for passed in range(max(self._at + 1, at + 1 - BUCKETS), at + 1):
+            bucket = self._buckets[passed % BUCKETS]
+            self.calls -= bucket[0]
+            self.failures -= bucket[1]
+            self.slow -= bucket[2]
+            bucket[:] = 0, 0, 0
+        self._at = at
+
+
+class Permit:
+    """Leave to send one request. Of a closed circuit all requests have the same one, until its state changes."""
+
+    __slots__ = ("answered", "circuit", "overdue")
+
+    def __init__(self, circuit: Circuit, overdue: float = math.inf) -> None:
+        self.circuit = circuit
+        self.answered = False
+        """The head of a good response came; its body may still break off."""
+        self.overdue = overdue
+        """When a probe is given up."""
+
+
+class Circuit:
+    """The state of one circuit.
+
+    An outcome counts only with a permit that is still good: each change of state makes all earlier ones void.
+    """
+
+    __slots__ = (
+        "failed_recoveries",
+        "failures",
+        "forced",
+        "opened_at",
+        "permit",
+        "probes",
+        "refused",
+        "reopens_at",
+        "rules",
+        "state",
+        "successes",
+        "used",
+        "window",
+    )
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.used = False
+        self.forced = False
+        self.refused = 0
+        self.failed_recoveries = 0
+        self._become("closed")
+
+    def _become(self, state: CircuitState) -> None:
+        rules = self.rules
+        self.state: CircuitState = state
+        self.permit = Permit(self)
+        self.probes: list[Permit] = []
+        if state != "open":  # an open one tells why it is
+            self.failures = self.successes = 0
+        if state == "closed":
+            self.failed_recoveries = 0
+            self.opened_at: float | None = None
+            self.reopens_at = math.inf
+            windowed = rules.failure_rate is not None or rules.slow_call_rate is not None
+            self.window = Window(rules.window) if windowed else None
+
+    def idle(self) -> bool:
+        """See `Entry`: an open circuit is never forgotten, nor one that was used since this was asked last."""
+        used, self.used = self.used, False
+        return not (used or self.forced or self.state != "closed")
+
+    # -- what a request asks
+
+    def admit(self, now: float) -> Permit | None:
+        """A permit, or None: the request must not be sent."""
+        if self.state == "open" and not self.forced and now >= self.reopens_at:
+            self._become("half_open")
+        if self.state == "half_open":
+            self._give_up_on_probes(now)  # may close it
+        if self.state == "closed":
+            return self.permit
+        if self.state == "half_open" and len(self.probes) < self.rules.half_open_max_calls:
+            probe = Permit(self, now + self.rules.half_open_timeout)
+            self.probes.append(probe)
+            return probe
+        self.refused += 1
+        return None
+
+    def _give_up_on_probes(self, now: float) -> None:
+        for probe in [probe for probe in self.probes if now >= probe.overdue]:
+            if probe.answered:  # a stream that goes on and on: it is fine so far
+                self._probed(probe)
+            else:
+                self.withdraw(probe)
+
+    def retry_after(self, now: float) -> float | None:
+        """Seconds, at most, until a request will be let through. None if only `reset()` can say."""
+        if self.state == "closed":
+            return 0.0
+        if self.forced:
+            return None
+        if self.state == "open":
+            return max(self.reopens_at - now, 0.0)
+        if len(self.probes) < self.rules.half_open_max_calls:
+            return 0.0
+        return max(min(probe.overdue for probe in self.probes) - now, 0.0)
+
+    # -- what came of it
+
+    def report(
+        self, permit: Permit, *, failed: bool, slow: bool = False, now: float, uniform: float = 0.0, asked: float | None = None
+    ) -> None:
+        """Count an outcome.
+
+        `uniform`: a random number from 0 to 1. `asked`: the Retry-After of a failure, in seconds.
+        """
+        if permit is self.permit and self.state == "closed" and not self.forced:
+            self._count(failed, slow, now)
+            if self._is_too_much():
+                self._open(now, uniform, asked)
+        elif permit in self.probes:
+            if failed or slow:
+                self.failures += 1
+                self.failed_recoveries += 1
+                self._open(now, uniform, asked)
+            else:
+                self._probed(permit)
+
+    def withdraw(self, permit: Permit) -> None:
+        """Take back a permit with which nothing was learnt."""
+        if permit in self.probes:
+            self.probes.remove(permit)
+
+    def _count(self, failed: bool, slow: bool, now: float) -> None:
+        window = self.window
+        if window is not None:
+            window.add(failed, slow, now)
+        if window is not None and self.rules.failure_rate is not None:
+            self.failures, self.successes = window.failures, window.calls - window.failures
+        else:
+            self.failures = self.failures + 1 if failed else 0
+
+    def _is_too_much(self) -> bool:
+        rules, window = self.rules, self.window
+        if rules.failure_rate is None and self.failures >= rules.failure_threshold:
+            return True
+        if window is None or window.calls < rules.minimum_calls:
+            return False
+        return (rules.failure_rate is not None and window.failures >= rules.failure_rate * window.calls) or (
+            rules.slow_call_rate is not None and window.slow >= rules.slow_call_rate * window.calls
+        )
+
+    def _probed(self, probe: Permit) -> None:
+        self.probes.remove(probe)
+        self.successes += 1
+        if self.successes >= self.rules.success_threshold:
+            self._become("closed")
+
+    def _open(self, now: float, uniform: float, asked: float | None) -> None:
+        """For as long as the server asks, else for longer after each recovery that failed."""
+        rules = self.rules
+        seconds = asked or rules.recovery_timeout * 2.0 ** min(self.failed_recoveries, 60)
+        self._become("open")
+        self.opened_at = now
+        self.reopens_at = now + min(seconds, rules.max_recovery_timeout) * (1 + rules.jitter * uniform)
+
+    # -- by hand
+
+    def force(self, state: CircuitState, now: float) -> None:
+        """Stay in this state, whatever comes, until `reset`."""
+        self._become(state)
+        self.forced = True
+        if state == "open":
+            self.opened_at = now
+            self.reopens_at = math.inf
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.forced = False
+        self.refused = 0
+        self._become("closed")

@@ -1,0 +1,121 @@
+"""The circuit breaker around a transport."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from ..exceptions import RateWiseError
+from ..exchange import KEY, Exchange
+from ..headers import RETRY_AFTER, retry_advice
+from ..layer import Call, Q, R
+from ..validation import refusal
+from .breaker import SILENT, STATUSES, CircuitBreaker
+from .circuit import Permit
+
+EARLY = 0.001
+"""Seconds before its time that a timer may go off."""
+
+
+class CircuitBreakerLayer:
+    """Asks a circuit before a request is sent, and tells it what came of it.
+
+    A response is good when its head came and, if its body is read, that came whole.
+    """
+
+    def __init__(self, circuit_breaker: CircuitBreaker | None = None) -> None:
+        if circuit_breaker is not None and not isinstance(circuit_breaker, CircuitBreaker):
+            raise TypeError(refusal("circuit_breaker", circuit_breaker, "a CircuitBreaker"))
+        self.circuit_breaker = circuit_breaker or CircuitBreaker()
+
+    def __repr__(self) -> str:
+        return f"CircuitBreakerLayer({self.circuit_breaker!r})"
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        """Send the request if its circuit lets it through, else raise `CircuitBreakerOpen`."""
+        breaker, http = self.circuit_breaker, call.http
+        key = http.origin(request) if breaker.key is None else breaker.key(request)
+        started = call.clock.monotonic()
+        permit = breaker.admit(key, started)
+        if not isinstance(permit, Permit):
+            raise http.CircuitBreakerOpen(request, permit)
+        attempt = _Attempt(breaker, key, permit, request, call)
+        try:
+            response = await call.send(request)
+        except BaseException as error:
+            attempt.failed(error)
+            raise
+        if breaker.slow_call_duration is not None:
+            attempt.slow = call.clock.monotonic() - started >= breaker.slow_call_duration
+        try:
+            if (breaker.failure_on is not None or response.status_code in STATUSES) and attempt.is_bad(response):
+                return response
+            if not http.in_memory(response):
+                permit.answered = attempt.answered = True
+                exchange = request.extensions.get(KEY)
+                if type(exchange) is not Exchange or exchange.streamed:
+                    return http.tap(response, attempt)
+                await http.buffer(response)
+        except BaseException as error:
+            attempt.failed(error)
+            await call.close(response, request)
+            raise
+        attempt.closed()
+        return response
+
+
+class _Attempt:
+    """One request that a circuit let through, until the verdict. Watches the body that the caller reads: see `Watcher`."""
+
+    __slots__ = ("_breaker", "_call", "_key", "_permit", "_request", "answered", "slow")
+
+    def __init__(self, breaker: CircuitBreaker, key: Hashable, permit: Permit, request: Any, call: Any) -> None:
+        self._breaker, self._key, self._request, self._call = breaker, key, request, call
+        self._permit: Permit | None = permit
+        self.answered = self.slow = False
+
+    def _report(self, failed: bool | None, asked: float | None = None) -> None:
+        """The verdict, once. None: nothing was learnt."""
+        permit, self._permit = self._permit, None
+        if permit is None:
+            return
+        if failed is None:
+            self._breaker.withdraw(permit)
+        else:
+            now = self._call.clock.monotonic()
+            self._breaker.report(self._key, permit, failed=failed, slow=self.slow, now=now, asked=asked)
+
+    def is_bad(self, response: Any) -> bool:
+        """Whether the head of a response is a failure already; if so, it is reported."""
+        failure_on, asked = self._breaker.failure_on, None
+        said = None if failure_on is None else failure_on(response, None)
+        if said is False or (said is None and response.status_code not in STATUSES):
+            return False
+        if response.status_code == 503:
+            advice = retry_advice(response.headers.raw, self._call.clock.time())
+            asked = advice.wait if advice.source in RETRY_AFTER else None
+        self._report(True, asked)
+        return True
+
+    def failed(self, error: BaseException) -> None:
+        """The request, or its body, ended in an error."""
+        http, failed = self._call.http, None
+        if isinstance(error, http.TransportError):
+            failure_on = self._breaker.failure_on
+            failed = None if failure_on is None else failure_on(None, error)
+            if failed is None and (self.answered or not isinstance(error, RateWiseError)):  # else it was not sent
+                failed = None if http.failure(error) in SILENT else True
+        elif not isinstance(error, Exception):  # cancelled: by the call's own deadline, or by the caller
+            deadline = Exchange.of(self._request.extensions).deadline
+            late = deadline is not None and self._call.clock.monotonic() >= deadline - EARLY
+            failed = True if late else None
+        self._report(failed)
+
+    def chunk(self, data: bytes) -> None: ...
+
+    async def complete(self) -> None:
+        self.closed()
+
+    def closed(self) -> None:
+        """Nothing went wrong. What the caller did not want to read says nothing against the server."""
+        self._report(False)
