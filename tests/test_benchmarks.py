@@ -9,6 +9,10 @@ from pathlib import Path
 SUBJECTS = [
     *("NullTransport", "LayerTransport", "RetryTransport", "RateWiseTransport"),
     *("AsyncNullTransport", "AsyncLayerTransport", "AsyncRetryTransport", "AsyncRateWiseTransport"),
+    *("CircuitBreakerTransport", "CircuitBreakerTransport, a window", "BulkheadTransport"),
+    *("AsyncCircuitBreakerTransport", "AsyncBulkheadTransport", "pybreaker", "circuitbreaker", "purgatory"),
+    *("HTTPTransport, a socket", "RetryTransport, a socket", "CircuitBreakerTransport, a socket"),
+    *("CircuitBreakerTransport, window, socket", "BulkheadTransport, a socket"),
     *("httpx_retries.RetryTransport", "httpx_retries.RetryTransport (async)"),
     *("httpx_tenacity.TenaciousTransport", "httpx_tenacity.AsyncTenaciousTransport"),
     *("httpx.Client.get", "RateWiseClient.get", "httpx.AsyncClient.get", "AsyncRateWiseClient.get"),

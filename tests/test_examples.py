@@ -18,6 +18,14 @@ EXPECTED = {
         r"^GET /broken: 200, requests sent: 2$\n  attempt 1: \w+Error, waited ",
         r"^So far: \{'total_requests': 4, 'successful': 4, 'failed': 0, 'total_retries': 4, 'avg_retries': 1.0",
     ),
+    "circuit_breaker.py": (
+        r"^ 2 s  closed     200$",
+        r"^ 5 s  open       RemoteProtocolError +closed -> open$",
+        r"^ ?[0-9]+ s  open       refused at once, worth trying in [0-9] s$",
+        r"^1[0-9] s  open       503 +open -> half_open, half_open -> open$",
+        r"^[12][0-9] s  closed     200 +half_open -> closed$",
+        r"^Requests at the server: [0-9]+ of 24\. Trips: 2\.$",
+    ),
     "custom_layer.py": (
         r"^  [0-9a-f]{8}: GET /sync 200 in [0-9.]+ s$",
         r"^  [0-9a-f]{8}: GET /asyncio 200 in [0-9.]+ s$",

@@ -49,10 +49,10 @@ def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows(first_cell: str) -> dict[str, str]:
-    """The first two columns of a table, by its first heading."""
+    """The first column of a table, by its first heading, and the one that is headed "default"."""
     table = README[README.index(f"| {first_cell} |") :].split("\n\n")[0]
-    cells = [re.findall(r"\| *(.*?) *(?=\|)", line) for line in table.splitlines()[2:]]
-    return {row[0]: row[1] for row in cells}
+    heads, _, *cells = [re.findall(r"\| *(.*?) *(?=\|)", line) for line in table.splitlines()]
+    return {row[0]: row[heads.index("default")] for row in cells}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,8 @@ def rows(first_cell: str) -> dict[str, str]:
         ("parameter", ratewise.RateWiseClient),
         ("parameter", ratewise.AsyncRateWiseClient),
         ("`RetryConfig`", ratewise.RetryConfig),
+        ("`CircuitBreaker`", ratewise.CircuitBreaker),
+        ("`Bulkhead`", ratewise.Bulkhead),
     ],
 )
 def test_tables_of_settings(heading: str, kind: type) -> None:

@@ -36,9 +36,10 @@ class ClientCalls:
         self._raise_on_rate_limit = flag("raise_on_rate_limit", raise_on_rate_limit)
         self._counts = Counts()
         self._last_exchange = Exchange()
+        layers = assemble(raise_on_rate_limit=False, circuit_breaker=circuit_breaker, **settings)
         self.circuit_breaker = circuit_breaker
         self._trips_before = 0 if circuit_breaker is None else circuit_breaker.trips
-        return assemble(raise_on_rate_limit=False, circuit_breaker=circuit_breaker, **settings)
+        return layers
 
     def _wrap(self, kind: Callable[..., Any], layers: tuple[Layer[Any, Any], ...]) -> None:
         """Put the layers around each transport that httpx has made, or was given."""

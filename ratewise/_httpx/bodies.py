@@ -24,9 +24,20 @@ def unreadable(response: httpx.Response) -> bool:
     return response.status_code == 101 or (response.is_stream_consumed and type(response.stream) is not httpx.ByteStream)
 
 
+_HELD = frozenset({httpx.ByteStream, Buffer})
+
+
+def in_memory(response: httpx.Response) -> bool:
+    """Nothing is left to be read from a connection, or it is not for us to read."""
+    return type(response.stream) in _HELD or response.status_code == 101 or response.is_closed
+
+
 def passing(response: httpx.Response) -> httpx.Response:
-    """The response with a body that can be watched: built anew, once."""
+    """The response with a body that can be watched. Built anew if it is in memory: a mock may give the same one again."""
     if type(response.stream) is Body:
+        return response
+    if not in_memory(response):
+        response.stream = Body(response.stream)
         return response
     return httpx.Response(
         response.status_code,
@@ -34,8 +45,3 @@ def passing(response: httpx.Response) -> httpx.Response:
         stream=Body(response.stream),
         extensions=response.extensions,
     )
-
-
-def in_memory(response: httpx.Response) -> bool:
-    """Nothing is left to be read from a connection, or it is not for us to read."""
-    return type(response.stream) in (httpx.ByteStream, Buffer) or response.status_code == 101 or response.is_closed

@@ -35,6 +35,7 @@ class _Flavour:
     BulkheadFull = BulkheadFull
     CircuitBreakerOpen = CircuitBreakerOpen
     DeadlineExceeded = DeadlineExceeded
+    in_memory = staticmethod(in_memory)
 
     def failure(self, error: Exception) -> Failure:
         for kind, failure in _FAILURES:
@@ -65,9 +66,6 @@ class _Flavour:
             stream=request.stream,
             extensions={**request.extensions, "timeout": timeout},
         )
-
-    def in_memory(self, response: httpx.Response) -> bool:
-        return in_memory(response)
 
     def tap(self, response: httpx.Response, watcher: Watcher) -> httpx.Response:
         if unreadable(response):

@@ -37,7 +37,6 @@ class BulkheadLayer:
         place = bulkhead.enter(key, call.clock.monotonic())
         if place is None:
             raise http.BulkheadFull(request, key, bulkhead.max_in_flight, 0.0)
-        held = _Held(bulkhead, place, call)
         try:
             if not place.inside:
                 await self._wait(place, key, request, call)
@@ -45,12 +44,12 @@ class BulkheadLayer:
             if not http.in_memory(response):
                 exchange = request.extensions.get(KEY)
                 if type(exchange) is not Exchange or exchange.streamed:
-                    return http.tap(response, held)
+                    return http.tap(response, _Held(bulkhead, place, call))
                 await http.buffer(response)
         except BaseException:
-            held.closed()
+            bulkhead.leave(place, call.clock.monotonic())
             raise
-        held.closed()
+        bulkhead.leave(place, call.clock.monotonic())
         return response
 
     async def _wait(self, place: Place, key: Hashable, request: Any, call: Call[Any, Any]) -> None:

@@ -122,18 +122,18 @@ class CircuitBreaker:
         )
         self.trips = 0
         """How often a circuit was opened by failures."""
-        self._circuits = Table(self._new_circuit, CIRCUITS)
+        self.circuits = Table(self._new_circuit, CIRCUITS)
         self._lock = threading.Lock()
         self._forced: CircuitState | None = None
 
     def __repr__(self) -> str:
-        return f"<CircuitBreaker {self.get_state()['state']}, circuits={len(self._circuits)}>"
+        return f"<CircuitBreaker {self.get_state()['state']}, circuits={len(self.circuits)}>"
 
     # -- what a layer asks and tells
 
     def admit(self, key: Hashable, now: float) -> Permit | Refusal:
         """Leave to send a request of this key, to be reported or withdrawn, or why not. `now`: seconds, monotonic."""
-        circuit = self._circuits[key]
+        circuit = self.circuits[key]
         circuit.used = True
         if circuit.state == "closed":
             return circuit.permit
@@ -142,7 +142,8 @@ class CircuitBreaker:
             permit = circuit.admit(now)
             new = circuit.state
             refused = Refusal(key, new, circuit.failures, circuit.retry_after(now))
-        self._tell(key, old, new)
+        if old != new:
+            self._tell(key, old, new)
         if permit is not None:
             return permit
         if self.dry_run:
@@ -151,18 +152,19 @@ class CircuitBreaker:
         return refused
 
     def report(
-        self, key: Hashable, permit: Permit, *, failed: bool, slow: bool = False, now: float, asked: float | None = None
+        self, key: Hashable, permit: Permit, failed: bool, now: float, slow: bool = False, *, asked: float | None = None
     ) -> None:
         """Count what came of a request. `asked`: the Retry-After of a 503, in seconds."""
         circuit = permit.circuit
-        if not failed and not circuit.failures and circuit.window is None and permit is circuit.permit:
-            return  # a good answer where there was nothing but good answers
+        if not failed and not slow and circuit.noted(permit, now):
+            return
         with self._lock:
             old = circuit.state
-            circuit.report(permit, failed=failed, slow=slow, now=now, uniform=random.random(), asked=asked)
+            circuit.report(permit, failed, now, slow, uniform=random.random(), asked=asked)
             new = circuit.state
             self.trips += old != new == "open"
-        self._tell(key, old, new)
+        if old != new:
+            self._tell(key, old, new)
 
     def withdraw(self, permit: Permit) -> None:
         """Take back a permit with which nothing was learnt: the request was cancelled, or not sent."""
@@ -185,15 +187,15 @@ class CircuitBreaker:
         now = time.monotonic() if now is None else now
         with self._lock:
             if key is None:
-                circuits = [*self._circuits.copy().values()]
+                circuits = [*self.circuits.copy().values()]
                 circuit = max(circuits, key=lambda one: (WORST.index(one.state), one.failures), default=self._new_circuit())
             else:
-                circuit = self._circuits.get(key) or self._new_circuit()
+                circuit = self.circuits.get(key) or self._new_circuit()
             opened = circuit.opened_at
             return {
                 "state": circuit.state,
                 "failure_count": circuit.failures,
-                "success_count": circuit.successes,
+                "success_count": circuit.success_count(),
                 "opened_at": None if opened is None else time.time() - (now - opened),
                 "retry_after": circuit.retry_after(now),
                 "refused": circuit.refused,
@@ -216,15 +218,16 @@ class CircuitBreaker:
         with self._lock:
             if key is None:
                 self._forced = state
-            for each, circuit in (self._circuits.copy() if key is None else {key: self._circuits[key]}).items():
+            for each, circuit in (self.circuits.copy() if key is None else {key: self.circuits[key]}).items():
                 old = circuit.state
                 if state is None:
                     circuit.reset()
                 else:
                     circuit.force(state, time.monotonic())
                 changes.append((each, old, circuit.state))
-        for change in changes:
-            self._tell(*change)
+        for each, old, new in changes:
+            if old != new:
+                self._tell(each, old, new)
 
     def _new_circuit(self) -> Circuit:
         circuit = Circuit(self.rules)
@@ -234,8 +237,6 @@ class CircuitBreaker:
 
     def _tell(self, key: Hashable, old: CircuitState, new: CircuitState) -> None:
         """Of a change, outside the lock."""
-        if old == new:
-            return
         level = logging.WARNING if new == "open" else logging.INFO
         logger.log(level, "Circuit breaker: the circuit of %s is %s, was %s", REDACTOR.key(key), new, old)
         if self.on_state_change is not None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Literal, NamedTuple
 
 CircuitState = Literal["closed", "open", "half_open"]
+
+NOTED = 100
+"""Good calls that are noted at most before they are counted."""
 
 BUCKETS = 10
 """Pieces of a window: what is older than it is forgotten piece by piece, and memory does not grow with traffic."""
@@ -30,19 +34,24 @@ class Rules(NamedTuple):
 class Window:
     """Counts of the last seconds."""
 
-    __slots__ = ("_at", "_buckets", "_width", "calls", "failures", "slow")
+    __slots__ = ("_at", "_bucket", "_buckets", "_until", "_width", "calls", "failures", "good", "slow")
 
     def __init__(self, seconds: float) -> None:
         self._width = seconds / BUCKETS
         self._at = -1
+        self._until = -math.inf
         self._buckets = [[0, 0, 0] for _ in range(BUCKETS)]
+        self._bucket = self._buckets[0]
+        """That of now: calls, failures, slow calls."""
         self.calls = self.failures = self.slow = 0
+        self.good: deque[float] = deque()
+        """When good calls were made that are still to be counted: to note one takes no lock."""
 
     def add(self, failed: bool, slow: bool, now: float) -> None:
-        at = int(now / self._width)
-        if at > self._at:
-            self._advance(at)
-        bucket = self._buckets[self._at % BUCKETS]
+        self.count()
+        if now >= self._until:
+            self._turn(int(now / self._width))
+        bucket = self._bucket
         bucket[0] += 1
         self.calls += 1
         if failed:
@@ -52,14 +61,25 @@ class Window:
             bucket[2] += 1
             self.slow += 1
 
-    def _advance(self, at: int) -> None:
+    def count(self) -> None:
+        """Count the good calls that were noted."""
+        good = self.good
+        while good:
+            now = good.popleft()
+            if now >= self._until:
+                self._turn(int(now / self._width))
+            self._bucket[0] += 1
+            self.calls += 1
+
+    def _turn(self, at: int) -> None:
         for passed in range(max(self._at + 1, at + 1 - BUCKETS), at + 1):
-            bucket = self._buckets[passed % BUCKETS]
+            self._bucket = bucket = self._buckets[passed % BUCKETS]
             self.calls -= bucket[0]
             self.failures -= bucket[1]
             self.slow -= bucket[2]
             bucket[:] = 0, 0, 0
         self._at = at
+        self._until = (at + 1) * self._width
 
 
 class Permit:
@@ -93,6 +113,7 @@ class Circuit:
         "rules",
         "state",
         "successes",
+        "troubled",
         "used",
         "window",
     )
@@ -112,6 +133,7 @@ class Circuit:
         self.probes: list[Permit] = []
         if state != "open":  # an open one tells why it is
             self.failures = self.successes = 0
+            self.troubled = False
         if state == "closed":
             self.failed_recoveries = 0
             self.opened_at: float | None = None
@@ -163,15 +185,22 @@ class Circuit:
     # -- what came of it
 
     def report(
-        self, permit: Permit, *, failed: bool, slow: bool = False, now: float, uniform: float = 0.0, asked: float | None = None
+        self, permit: Permit, failed: bool, now: float, slow: bool = False, *, uniform: float = 0.0, asked: float | None = None
     ) -> None:
         """Count an outcome.
 
         `uniform`: a random number from 0 to 1. `asked`: the Retry-After of a failure, in seconds.
         """
         if permit is self.permit and self.state == "closed" and not self.forced:
-            self._count(failed, slow, now)
-            if self._is_too_much():
+            window = self.window
+            if window is not None:
+                window.add(failed, slow, now)
+            if window is not None and self.rules.failure_rate is not None:
+                self.failures = window.failures
+            else:
+                self.failures = self.failures + 1 if failed else 0
+            self.troubled = self.failures > 0 or (window is not None and window.slow > 0)
+            if self.troubled and self._is_too_much():
                 self._open(now, uniform, asked)
         elif permit in self.probes:
             if failed or slow:
@@ -185,15 +214,6 @@ class Circuit:
         """Take back a permit with which nothing was learnt."""
         if permit in self.probes:
             self.probes.remove(permit)
-
-    def _count(self, failed: bool, slow: bool, now: float) -> None:
-        window = self.window
-        if window is not None:
-            window.add(failed, slow, now)
-        if window is not None and self.rules.failure_rate is not None:
-            self.failures, self.successes = window.failures, window.calls - window.failures
-        else:
-            self.failures = self.failures + 1 if failed else 0
 
     def _is_too_much(self) -> bool:
         rules, window = self.rules, self.window
@@ -218,6 +238,27 @@ class Circuit:
         self._become("open")
         self.opened_at = now
         self.reopens_at = now + min(seconds, rules.max_recovery_timeout) * (1 + rules.jitter * uniform)
+
+    def noted(self, permit: Permit, now: float) -> bool:
+        """Note a good outcome, without a lock, if there is nothing bad to set it against. Else it is to be reported."""
+        if permit is not self.permit or self.troubled:
+            return False
+        window = self.window
+        if window is None:
+            return True
+        good = window.good
+        if len(good) >= NOTED:
+            return False
+        good.append(now)
+        return True
+
+    def success_count(self) -> int:
+        """Successful probes or, closed, the successes within the window."""
+        window = self.window
+        if self.state != "closed" or window is None:
+            return self.successes
+        window.count()
+        return window.calls - window.failures
 
     # -- by hand
 

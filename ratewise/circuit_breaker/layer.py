@@ -10,7 +10,7 @@ from ..exchange import KEY, Exchange
 from ..headers import RETRY_AFTER, retry_advice
 from ..layer import Call, Q, R
 from ..validation import refusal
-from .breaker import SILENT, STATUSES, CircuitBreaker
+from .breaker import SILENT, STATUSES, CircuitBreaker, Refusal
 from .circuit import Permit
 
 EARLY = 0.001
@@ -33,22 +33,34 @@ class CircuitBreakerLayer:
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request if its circuit lets it through, else raise `CircuitBreakerOpen`."""
-        breaker, http = self.circuit_breaker, call.http
+        breaker, http, clock = self.circuit_breaker, call.http, call.clock
         key = http.origin(request) if breaker.key is None else breaker.key(request)
-        started = call.clock.monotonic()
-        permit = breaker.admit(key, started)
-        if not isinstance(permit, Permit):
-            raise http.CircuitBreakerOpen(request, permit)
-        attempt = _Attempt(breaker, key, permit, request, call)
+        circuit = breaker.circuits[key]
+        circuit.used = True
+        if circuit.state == "closed":
+            permit = circuit.permit
+        else:
+            admitted = breaker.admit(key, clock.monotonic())
+            if isinstance(admitted, Refusal):
+                raise http.CircuitBreakerOpen(request, admitted)
+            permit = admitted
+        patience = breaker.slow_call_duration
+        started = 0.0 if patience is None else clock.monotonic()
         try:
             response = await call.send(request)
         except BaseException as error:
-            attempt.failed(error)
+            _Attempt(breaker, key, permit, False, request, call).failed(error)
             raise
-        if breaker.slow_call_duration is not None:
-            attempt.slow = call.clock.monotonic() - started >= breaker.slow_call_duration
+        good = response.status_code not in STATUSES and breaker.failure_on is None
+        now = clock.monotonic()
+        slow = patience is not None and now - started >= patience
+        if good and http.in_memory(response):
+            if slow or not circuit.noted(permit, now):
+                breaker.report(key, permit, False, now, slow)
+            return response
+        attempt = _Attempt(breaker, key, permit, slow, request, call)
         try:
-            if (breaker.failure_on is not None or response.status_code in STATUSES) and attempt.is_bad(response):
+            if not good and attempt.is_bad(response):
                 return response
             if not http.in_memory(response):
                 permit.answered = attempt.answered = True
@@ -67,12 +79,13 @@ class CircuitBreakerLayer:
 class _Attempt:
     """One request that a circuit let through, until the verdict. Watches the body that the caller reads: see `Watcher`."""
 
-    __slots__ = ("_breaker", "_call", "_key", "_permit", "_request", "answered", "slow")
+    __slots__ = ("_breaker", "_call", "_key", "_permit", "_request", "_slow", "answered")
 
-    def __init__(self, breaker: CircuitBreaker, key: Hashable, permit: Permit, request: Any, call: Any) -> None:
-        self._breaker, self._key, self._request, self._call = breaker, key, request, call
+    def __init__(self, breaker: CircuitBreaker, key: Hashable, permit: Permit, slow: bool, request: Any, call: Any) -> None:
+        self._breaker, self._key, self._slow, self._request, self._call = breaker, key, slow, request, call
         self._permit: Permit | None = permit
-        self.answered = self.slow = False
+        self.answered = False
+        """The head of a response came."""
 
     def _report(self, failed: bool | None, asked: float | None = None) -> None:
         """The verdict, once. None: nothing was learnt."""
@@ -83,7 +96,7 @@ class _Attempt:
             self._breaker.withdraw(permit)
         else:
             now = self._call.clock.monotonic()
-            self._breaker.report(self._key, permit, failed=failed, slow=self.slow, now=now, asked=asked)
+            self._breaker.report(self._key, permit, failed, now, self._slow, asked=asked)
 
     def is_bad(self, response: Any) -> bool:
         """Whether the head of a response is a failure already; if so, it is reported."""

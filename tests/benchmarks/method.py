@@ -17,13 +17,21 @@ from time import perf_counter_ns
 
 from .subjects import RUN, WORLDS, Call, Group
 
-MOST_INSTRUCTIONS = 6_000
-"""What the retry layer may cost a request that succeeds."""
+MOST_INSTRUCTIONS = {
+    "RetryTransport": 6_000,
+    "AsyncRetryTransport": 6_000,
+    "CircuitBreakerTransport": 10_000,
+    "CircuitBreakerTransport, a window": 10_000,
+}
+"""What a layer may cost a request that succeeds."""
 MOST_IMPORT = 15.0
 """Milliseconds that importing the client may add to importing httpx."""
 
 COUNTED = (
     ("NullTransport", "LayerTransport", "RetryTransport"),
+    ("LayerTransport", "CircuitBreakerTransport"),
+    ("LayerTransport", "CircuitBreakerTransport, a window"),
+    ("LayerTransport", "BulkheadTransport"),
     ("httpx.Client.get", "RateWiseClient.get"),
     ("AsyncNullTransport", "AsyncLayerTransport", "AsyncRetryTransport"),
     ("httpx.AsyncClient.get", "AsyncRateWiseClient.get"),
@@ -85,13 +93,13 @@ def instructions() -> Iterator[str]:
     if shutil.which("valgrind") is None:
         yield "valgrind not installed"
         return
-    names = sum(COUNTED, ())
+    names = sorted(set(sum(COUNTED, ())))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         counts = dict(zip(names, pool.map(_instructions, names)))
     for bare, *around in COUNTED:
         yield f"{bare:<40}{counts[bare]:>10,.0f}"
         for inner, outer in zip([bare, *around], around):
-            target = f"   the retry layer's target: at most {MOST_INSTRUCTIONS:,}" if outer.endswith("RetryTransport") else ""
+            target = f"   target: at most {MOST_INSTRUCTIONS[outer]:,}" if outer in MOST_INSTRUCTIONS else ""
             yield f"{outer:<40}{counts[outer]:>10,.0f}{'':>10}{counts[outer] - counts[inner]:>+10,.0f}{target}"
 
 

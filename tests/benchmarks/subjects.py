@@ -12,6 +12,9 @@ import httpx2
 
 import ratewise
 import ratewise.httpx2
+from ratewise import CircuitBreaker
+
+from . import server
 
 BASE_URL = "https://api.example.com"
 PATH = "/v1/items?page=2"
@@ -71,6 +74,48 @@ def _client(kind: Callable[..., Any], null: Callable[[], Any]) -> Call:
     return partial(kind(base_url=BASE_URL, transport=null()).get, PATH)
 
 
+def _wire(around: Callable[[Any], Any] = lambda wire: wire) -> Call:
+    """A request over a socket, its body read."""
+    handle = around(httpx.HTTPTransport()).handle_request
+    request = httpx.Request("GET", server.url() + PATH, headers=REQUEST_HEADERS)
+
+    def call() -> None:
+        response = handle(request)
+        response.read()
+        response.close()
+
+    return call
+
+
+def _rated(transport: Any) -> Any:
+    """With a sliding window."""
+    return ratewise.CircuitBreakerTransport(transport, CircuitBreaker(failure_rate=0.5))
+
+
+def _guarded(guard: Callable[[Call], Call]) -> Call:
+    """A null transport within a circuit breaker that knows nothing of HTTP."""
+    return guard(_transport())
+
+
+def _pybreaker(call: Call) -> Call:
+    return partial(import_module("pybreaker").CircuitBreaker().call, call)
+
+
+def _circuitbreaker(call: Call) -> Call:
+    guarded: Call = import_module("circuitbreaker").CircuitBreaker(name="api")(call)
+    return guarded
+
+
+def _purgatory(call: Call) -> Call:
+    factory = import_module("purgatory").SyncCircuitBreakerFactory()
+
+    def guarded() -> None:
+        with factory.get_breaker("api.example.com"):
+            call()
+
+    return guarded
+
+
 def _retries(null: Any) -> Any:
     return import_module("httpx_retries").RetryTransport(null)
 
@@ -87,8 +132,21 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             "LayerTransport": partial(_transport, ratewise.LayerTransport),
             "RetryTransport": partial(_transport, ratewise.RetryTransport),
             "RateWiseTransport": partial(_transport, ratewise.RateWiseTransport),
+            "CircuitBreakerTransport": partial(_transport, ratewise.CircuitBreakerTransport),
+            "CircuitBreakerTransport, a window": partial(_transport, _rated),
+            "BulkheadTransport": partial(_transport, ratewise.BulkheadTransport),
             "httpx_retries.RetryTransport": partial(_transport, _retries),
             "httpx_tenacity.TenaciousTransport": partial(_transport, partial(_tenacious, "TenaciousTransport")),
+            "pybreaker": partial(_guarded, _pybreaker),
+            "circuitbreaker": partial(_guarded, _circuitbreaker),
+            "purgatory": partial(_guarded, _purgatory),
+        },
+        {
+            "HTTPTransport, a socket": _wire,
+            "RetryTransport, a socket": partial(_wire, ratewise.RetryTransport),
+            "CircuitBreakerTransport, a socket": partial(_wire, ratewise.CircuitBreakerTransport),
+            "CircuitBreakerTransport, window, socket": partial(_wire, _rated),
+            "BulkheadTransport, a socket": partial(_wire, ratewise.BulkheadTransport),
         },
         {
             "httpx.Client.get": partial(_client, httpx.Client, NullTransport),
@@ -105,6 +163,8 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             "AsyncLayerTransport": partial(_transport, ratewise.AsyncLayerTransport, True),
             "AsyncRetryTransport": partial(_transport, ratewise.AsyncRetryTransport, True),
             "AsyncRateWiseTransport": partial(_transport, ratewise.AsyncRateWiseTransport, True),
+            "AsyncCircuitBreakerTransport": partial(_transport, ratewise.AsyncCircuitBreakerTransport, True),
+            "AsyncBulkheadTransport": partial(_transport, ratewise.AsyncBulkheadTransport, True),
             "httpx_retries.RetryTransport (async)": partial(_transport, _retries, True),
             "httpx_tenacity.AsyncTenaciousTransport": partial(
                 _transport, partial(_tenacious, "AsyncTenaciousTransport"), asynchronous=True
