@@ -92,7 +92,7 @@ class Waiter:
         """Block this thread until woken, at most `timeout` seconds; whether it was woken."""
         event = threading.Event()
         if not self._parks(event.set):
-            event.wait(timeout)
+            event.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
         return self._woken
 
     async def await_(self, timeout: float | None = None) -> bool:

@@ -26,7 +26,9 @@ class Table(dict[Hashable, E]):
 
     def __init__(self, make: Callable[[], E], most: int) -> None:
         super().__init__()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        """For whoever changes the entries too. Reentrant: the garbage collector may close a forgotten response at any line of
+        ours, and what that has to tell is told under the same lock."""
         self._make, self._most = make, most
 
     def __missing__(self, key: Hashable) -> E:

@@ -43,7 +43,7 @@ def flag(setting: str, value: Any) -> bool:
 
 def function(setting: str, value: Any, of: str) -> Any:
     """`value`, if it can be called without awaiting. `of`: what it is called with."""
-    if not callable(value) or inspect.iscoroutinefunction(value):
+    if not callable(value) or any(map(inspect.iscoroutinefunction, (value, value.__call__))):
         raise TypeError(refusal(setting, value, f"a plain function of {of}, also in async code"))
     return value
 

@@ -116,7 +116,7 @@ async def test_what_the_user_sees(world: World, clock: FakeClock) -> None:
     left = 60 - clock.sleeps[1]
     assert (error.key, error.failure_count, error.retry_after) == (ORIGIN, 2, pytest.approx(left))
     assert error.request.url == url
-    assert exchange_of(error).attempts == 3
+    assert exchange_of(error).attempts == 2
     assert len(wire.sent) == 2
     assert str(error) == (
         "GET https://REDACTED@api.example.com/users?token=REDACTED was not sent: the circuit of https://api.example.com is open "
@@ -218,6 +218,20 @@ async def test_your_own_failures(world: World, clock: FakeClock) -> None:
         await outcome(world, guarded(world, Scripted(step), guard, clock))
         assert guard.get_state()["state"] == ("open" if opened else "closed")
     assert asked == [200, 500, 503, 404, "ReadError", "PoolTimeout", "ReadTimeout"]
+
+
+async def test_a_mock(world: World, clock: FakeClock) -> None:
+    """A body in memory is no body to wait for: the verdict comes with the head."""
+    guard = CircuitBreaker(2)
+    transport = guarded(world, Scripted(500, world.httpx.Response(200), world.httpx.Response(200), 500), guard, clock)
+    assert [await outcome(world, transport) for _ in range(4)] == [500, 200, 200, 500]
+    assert guard.get_state()["failure_count"] == 1
+    for said, state in ((True, "open"), (False, "closed"), (None, "closed")):
+        guard = brittle(failure_on=lambda result, error, said=said: said)
+        guard.report(ORIGIN, guard.admit(ORIGIN, clock.now), failed=True, now=clock.now)
+        clock.now += 60
+        await outcome(world, guarded(world, Scripted(world.httpx.Response(200)), guard, clock))
+        assert guard.get_state()["state"] == state
 
 
 async def test_a_failure_on_that_breaks(world: World, clock: FakeClock) -> None:
@@ -422,5 +436,6 @@ async def test_without_settings(world: World) -> None:
     """A transport of the library's own, and a breaker of its own."""
     kind = world.ratewise.CircuitBreakerTransport if world.is_sync else world.ratewise.AsyncCircuitBreakerTransport
     transport = kind()
+    assert repr(transport._layers[0]) == "CircuitBreakerLayer(<CircuitBreaker closed, circuits=0>)"
     assert repr(transport) == (f"<{kind.__name__}: CircuitBreakerLayer > {world.HTTPTransport.__name__}>")
     await world.close(transport)

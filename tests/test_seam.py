@@ -596,7 +596,7 @@ async def test_the_exchange_of_a_call(world: World) -> None:
     assert seen[0] is not seen[1]
     assert (seen[0].options.max_attempts, seen[1].options.max_attempts) == (None, 2)
     assert seen[0].streamed
-    assert "attempts=0" in repr(seen[0])
+    assert "attempts=1" in repr(seen[0])
 
 
 async def test_the_exchange_of_a_failure(world: World) -> None:

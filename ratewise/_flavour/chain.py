@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any, Callable
 
 from ..clock import Clock
+from ..exchange import KEY, Exchange
 from ..stack import warn_of_order
 from ..validation import refusal
 
@@ -36,6 +37,13 @@ class Chain:
     def __repr__(self) -> str:
         layers = "".join(f"{type(layer).__name__} > " for layer in self._layers)
         return f"<{type(self).__name__}: {layers}{type(self._wire).__name__}>"
+
+
+def count(request: Any) -> None:
+    """One more request is sent for the call that it belongs to."""
+    exchange = request.extensions.get(KEY)
+    if type(exchange) is Exchange:
+        exchange.attempts += 1
 
 
 _PACKAGE = __name__.split(".")[0]

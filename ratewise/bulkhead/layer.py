@@ -7,11 +7,11 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from ..exchange import KEY, Exchange
+from ..exchange import Exchange
 from ..layer import Call, Q, R
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
-from .places import Bulkhead, Place
+from .places import GRACE, Bulkhead, Place
 
 logger = logging.getLogger("ratewise")
 
@@ -41,16 +41,13 @@ class BulkheadLayer:
             if not place.inside:
                 await self._wait(place, key, request, call)
             response = await call.send(request)
-            if not http.in_memory(response):
-                exchange = request.extensions.get(KEY)
-                if type(exchange) is not Exchange or exchange.streamed:
-                    return http.tap(response, _Held(bulkhead, place, call))
-                await http.buffer(response)
         except BaseException:
             bulkhead.leave(place, call.clock.monotonic())
             raise
-        bulkhead.leave(place, call.clock.monotonic())
-        return response
+        if http.in_memory(response):
+            bulkhead.leave(place, call.clock.monotonic())
+            return response
+        return http.tap(response, _Held(bulkhead, place, call))
 
     async def _wait(self, place: Place, key: Hashable, request: Any, call: Call[Any, Any]) -> None:
         """Until it is inside."""
@@ -59,16 +56,21 @@ class BulkheadLayer:
         deadline = math.inf if exchange.deadline is None else exchange.deadline
         begun = now = clock.monotonic()
         until = min(begun + bulkhead.max_wait, deadline)
-        while not place.inside:
-            if now >= deadline:
-                raise call.http.DeadlineExceeded(request, exchange)
-            if now >= until:
-                raise call.http.BulkheadFull(request, key, bulkhead.max_in_flight, now - begun)
-            assert place.waiter is not None
-            woken = await call.park(place.waiter, min(until - now, bulkhead.look(place, now)))
-            now = clock.monotonic()
-            if woken:
-                bulkhead.take(place, now)
+        try:
+            while not place.inside:
+                if now >= deadline:
+                    raise call.http.DeadlineExceeded(request, exchange)
+                if now >= until:
+                    raise call.http.BulkheadFull(request, key, bulkhead.max_in_flight, now - begun)
+                assert place.waiter is not None
+                woken = await call.park(place.waiter, min(until - now, GRACE))
+                now = clock.monotonic()
+                if woken:
+                    bulkhead.take(place, now)
+                else:
+                    bulkhead.look(place, now)
+        finally:
+            exchange.queued_until = clock.monotonic()
         if now - begun >= LONG:
             shown = REDACTOR.key(key)
             logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", now - begun, bulkhead.max_in_flight, shown)

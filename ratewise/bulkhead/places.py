@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from collections import deque
 from collections.abc import Hashable
+from itertools import islice
 from typing import Any, Callable
 
 from ..clock import Waiter
@@ -22,9 +21,10 @@ GRACE = 1.0
 class Place:
     """One request: in the queue, or inside."""
 
-    __slots__ = ("called_at", "inside", "room", "waiter")
+    __slots__ = ("called_at", "inside", "key", "room", "waiter")
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, key: Hashable, room: Room) -> None:
+        self.key = key
         self.room = room
         self.inside = False
         self.waiter: Waiter | None = None
@@ -77,7 +77,7 @@ class Bulkhead:
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
         self.key = None if key is None else function("key", key, "the request")
         self._rooms = Table(Room, ROOMS)
-        self._lock = threading.Lock()
+        self._lock = self._rooms.lock
 
     def __repr__(self) -> str:
         return f"Bulkhead(max_in_flight={self.max_in_flight}, max_queue={self.max_queue}, max_wait={self.max_wait:g})"
@@ -85,7 +85,7 @@ class Bulkhead:
     def get_state(self, key: Hashable = None) -> dict[str, int]:
         """How many requests are `in_flight`, and `waiting`: of this key, or without one of all of them."""
         with self._lock:
-            rooms = [*self._rooms.copy().values()] if key is None else [self._rooms.get(key) or Room()]
+            rooms = [*self._rooms.values()] if key is None else [self._rooms.get(key) or Room()]
             return {"in_flight": sum(room.in_flight for room in rooms), "waiting": sum(len(room.queue) for room in rooms)}
 
     # -- what a layer asks and tells. `now`: seconds, monotonic.
@@ -95,23 +95,23 @@ class Bulkhead:
         with self._lock:
             room = self._rooms[key]
             room.used = True
-            place = Place(room)
-            if room.in_flight < self.max_in_flight and not room.queue:
+            place = Place(key, room)
+            called = self._call(room, now) if room.queue else []
+            place.inside = not room.queue and room.in_flight < self.max_in_flight
+            waits = not place.inside and len(room.queue) < self.max_queue
+            if place.inside:
                 room.in_flight += 1
-                place.inside = True
-                return place
-            if len(room.queue) >= self.max_queue:
-                return None
-            place.waiter = Waiter()
-            room.queue.append(place)
-            called = self._call_next(room, now)
+            elif waits:
+                place.waiter = Waiter()
+                room.queue.append(place)
+                called += self._call(room, now)
         _wake(called)
-        return place
+        return place if place.inside or waits else None
 
     def take(self, place: Place, now: float) -> bool:
         """Whether someone from the queue, who was called, is now inside. If not, it was passed over, and waits as the first."""
-        room = place.room
         with self._lock:
+            room = place.room = self._rooms[place.key]  # it may have been forgotten with one who was passed over
             if place in room.queue:
                 room.queue.remove(place)
             place.inside = room.in_flight < self.max_in_flight
@@ -120,7 +120,7 @@ class Bulkhead:
             else:
                 place.waiter, place.called_at = Waiter(), None
                 room.queue.appendleft(place)
-            called = self._call_next(room, now)
+            called = self._call(room, now)
         _wake(called)
         return place.inside
 
@@ -133,31 +133,29 @@ class Bulkhead:
                 room.in_flight -= 1
             elif place in room.queue:
                 room.queue.remove(place)
-            called = self._call_next(room, now)
+            called = self._call(room, now) if room.queue else []
         _wake(called)
 
-    def look(self, place: Place, now: float) -> float:
-        """Pass over who was called and did not come. Seconds until that is to be asked again: infinite if nobody is awaited."""
-        room = place.room
+    def look(self, place: Place, now: float) -> None:
+        """Pass over who was called and did not come. To be asked every `GRACE` seconds while waiting."""
         with self._lock:
-            called = self._call_next(room, now)
-            first = room.queue[0].called_at if room.queue and room.in_flight < self.max_in_flight else None
+            called = self._call(place.room, now)
         _wake(called)
-        return math.inf if first is None else first + GRACE - now
 
-    def _call_next(self, room: Room, now: float) -> Waiter | None:
-        """Whom to wake, if there is room: each who enters has the next one called."""
-        while room.queue and room.in_flight < self.max_in_flight:
-            first = room.queue[0]
-            if first.called_at is None:
-                first.called_at = now
-                return first.waiter
-            if now - first.called_at < GRACE:
-                break  # on its way
-            room.queue.popleft()
-        return None
+    def _call(self, room: Room, now: float) -> list[Waiter]:
+        """Whom to wake: as many as there are free places, without those who were called before and did not come."""
+        called = []
+        queue, free = room.queue, self.max_in_flight - room.in_flight
+        for place in [place for place in islice(queue, free) if place.called_at is not None and now - place.called_at >= GRACE]:
+            queue.remove(place)
+        for place in islice(queue, free):
+            if place.called_at is None:
+                place.called_at = now
+                assert place.waiter is not None
+                called.append(place.waiter)
+        return called
 
 
-def _wake(waiter: Waiter | None) -> None:
-    if waiter is not None:
+def _wake(waiters: list[Waiter]) -> None:
+    for waiter in waiters:
         waiter.wake()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple, Optional
@@ -123,8 +122,9 @@ class CircuitBreaker:
         self.trips = 0
         """How often a circuit was opened by failures."""
         self.circuits = Table(self._new_circuit, CIRCUITS)
-        self._lock = threading.Lock()
-        self._forced: CircuitState | None = None
+        self._lock = self.circuits.lock
+        self._forced: tuple[CircuitState, float] | None = None
+        """The state that all circuits are held in, and since when."""
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.get_state()['state']}, circuits={len(self.circuits)}>"
@@ -187,15 +187,16 @@ class CircuitBreaker:
         now = time.monotonic() if now is None else now
         with self._lock:
             if key is None:
-                circuits = [*self.circuits.copy().values()]
+                circuits = self.circuits.values()
                 circuit = max(circuits, key=lambda one: (WORST.index(one.state), one.failures), default=self._new_circuit())
             else:
                 circuit = self.circuits.get(key) or self._new_circuit()
+            failures, successes = circuit.counts(now)
             opened = circuit.opened_at
             return {
                 "state": circuit.state,
-                "failure_count": circuit.failures,
-                "success_count": circuit.success_count(),
+                "failure_count": failures,
+                "success_count": successes,
                 "opened_at": None if opened is None else time.time() - (now - opened),
                 "retry_after": circuit.retry_after(now),
                 "refused": circuit.refused,
@@ -214,16 +215,19 @@ class CircuitBreaker:
         self._force(None, key)
 
     def _force(self, state: CircuitState | None, key: Hashable) -> None:
-        changes = []
+        changes, now = [], time.monotonic()
         with self._lock:
             if key is None:
-                self._forced = state
-            for each, circuit in (self.circuits.copy() if key is None else {key: self.circuits[key]}).items():
+                self._forced = None if state is None else (state, now)
+            else:
+                self.circuits[key] = self.circuits[key]  # what is said of it by hand is remembered however many there are
+            for each in [*self.circuits] if key is None else [key]:
+                circuit = self.circuits[each]
                 old = circuit.state
                 if state is None:
                     circuit.reset()
                 else:
-                    circuit.force(state, time.monotonic())
+                    circuit.force(state, now)
                 changes.append((each, old, circuit.state))
         for each, old, new in changes:
             if old != new:
@@ -232,7 +236,7 @@ class CircuitBreaker:
     def _new_circuit(self) -> Circuit:
         circuit = Circuit(self.rules)
         if self._forced is not None:
-            circuit.force(self._forced, time.monotonic())
+            circuit.force(*self._forced)
         return circuit
 
     def _tell(self, key: Hashable, old: CircuitState, new: CircuitState) -> None:
@@ -242,5 +246,5 @@ class CircuitBreaker:
         if self.on_state_change is not None:
             try:
                 self.on_state_change(key, old, new)
-            except Exception:
-                logger.exception("Circuit breaker: on_state_change failed")
+            except Exception as error:  # its text may tell the key, and the key a secret
+                logger.error("Circuit breaker: on_state_change failed with %s", type(error).__name__)

@@ -37,7 +37,7 @@ class Window:
     __slots__ = ("_at", "_bucket", "_buckets", "_until", "_width", "calls", "failures", "good", "slow")
 
     def __init__(self, seconds: float) -> None:
-        self._width = seconds / BUCKETS
+        self._width = max(seconds / BUCKETS, 1e-6)
         self._at = -1
         self._until = -math.inf
         self._buckets = [[0, 0, 0] for _ in range(BUCKETS)]
@@ -49,8 +49,7 @@ class Window:
 
     def add(self, failed: bool, slow: bool, now: float) -> None:
         self.count()
-        if now >= self._until:
-            self._turn(int(now / self._width))
+        self.forget(now)
         bucket = self._bucket
         bucket[0] += 1
         self.calls += 1
@@ -65,11 +64,14 @@ class Window:
         """Count the good calls that were noted."""
         good = self.good
         while good:
-            now = good.popleft()
-            if now >= self._until:
-                self._turn(int(now / self._width))
+            self.forget(good.popleft())
             self._bucket[0] += 1
             self.calls += 1
+
+    def forget(self, now: float) -> None:
+        """What is too long ago."""
+        if now >= self._until:
+            self._turn(int(now / self._width))
 
     def _turn(self, at: int) -> None:
         for passed in range(max(self._at + 1, at + 1 - BUCKETS), at + 1):
@@ -165,7 +167,7 @@ class Circuit:
 
     def _give_up_on_probes(self, now: float) -> None:
         for probe in [probe for probe in self.probes if now >= probe.overdue]:
-            if probe.answered:  # a stream that goes on and on: it is fine so far
+            if probe.answered and probe in self.probes:  # a stream that goes on and on: it is fine so far
                 self._probed(probe)
             else:
                 self.withdraw(probe)
@@ -221,8 +223,8 @@ class Circuit:
             return True
         if window is None or window.calls < rules.minimum_calls:
             return False
-        return (rules.failure_rate is not None and window.failures >= rules.failure_rate * window.calls) or (
-            rules.slow_call_rate is not None and window.slow >= rules.slow_call_rate * window.calls
+        return (rules.failure_rate is not None and window.failures / window.calls >= rules.failure_rate) or (
+            rules.slow_call_rate is not None and window.slow / window.calls >= rules.slow_call_rate
         )
 
     def _probed(self, probe: Permit) -> None:
@@ -244,7 +246,7 @@ class Circuit:
         if permit is not self.permit or self.troubled:
             return False
         window = self.window
-        if window is None:
+        if window is None or self.forced:
             return True
         good = window.good
         if len(good) >= NOTED:
@@ -252,13 +254,14 @@ class Circuit:
         good.append(now)
         return True
 
-    def success_count(self) -> int:
-        """Successful probes or, closed, the successes within the window."""
+    def counts(self, now: float) -> tuple[int, int]:
+        """Failures and successes: in a row, within the window, or of probes."""
         window = self.window
         if self.state != "closed" or window is None:
-            return self.successes
+            return self.failures, self.successes
         window.count()
-        return window.calls - window.failures
+        window.forget(now)
+        return self.failures if self.rules.failure_rate is None else window.failures, window.calls - window.failures
 
     # -- by hand
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from ..exceptions import RateWiseError
-from ..exchange import KEY, Exchange
+from ..exchange import Exchange
 from ..headers import RETRY_AFTER, retry_advice
 from ..layer import Call, Q, R
 from ..validation import refusal
@@ -53,7 +53,7 @@ class CircuitBreakerLayer:
             raise
         good = response.status_code not in STATUSES and breaker.failure_on is None
         now = clock.monotonic()
-        slow = patience is not None and now - started >= patience
+        slow = patience is not None and now - max(started, Exchange.of(request.extensions).queued_until) >= patience
         if good and http.in_memory(response):
             if slow or not circuit.noted(permit, now):
                 breaker.report(key, permit, False, now, slow)
@@ -62,18 +62,15 @@ class CircuitBreakerLayer:
         try:
             if not good and attempt.is_bad(response):
                 return response
-            if not http.in_memory(response):
-                permit.answered = attempt.answered = True
-                exchange = request.extensions.get(KEY)
-                if type(exchange) is not Exchange or exchange.streamed:
-                    return http.tap(response, attempt)
-                await http.buffer(response)
-        except BaseException as error:
+        except BaseException as error:  # out of the user's own function
             attempt.failed(error)
             await call.close(response, request)
             raise
-        attempt.closed()
-        return response
+        if http.in_memory(response):
+            attempt.closed()
+            return response
+        permit.answered = attempt.answered = True
+        return http.tap(response, attempt)
 
 
 class _Attempt:
@@ -119,9 +116,9 @@ class _Attempt:
             if failed is None and (self.answered or not isinstance(error, RateWiseError)):  # else it was not sent
                 failed = None if http.failure(error) in SILENT else True
         elif not isinstance(error, Exception):  # cancelled: by the call's own deadline, or by the caller
-            deadline = Exchange.of(self._request.extensions).deadline
-            late = deadline is not None and self._call.clock.monotonic() >= deadline - EARLY
-            failed = True if late else None
+            exchange, now = Exchange.of(self._request.extensions), self._call.clock.monotonic()
+            late = exchange.deadline is not None and now >= exchange.deadline - EARLY
+            failed = True if late and now - exchange.queued_until > EARLY else None
         self._report(failed)
 
     def chunk(self, data: bytes) -> None: ...

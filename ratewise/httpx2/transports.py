@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from .._flavour.chain import Chain, given_or_new
+from .._flavour.chain import Chain, count, given_or_new
 from .._flavour.punctual import make_punctual
 from ..bulkhead import Bulkhead, BulkheadLayer
 from ..cancellation import steady
@@ -58,8 +58,11 @@ class LayerTransport(Chain, httpx2.BaseTransport):
         self._take(transport, layers, clock, httpx2.BaseTransport, "handle_request")
         self._http = SyncFlavour()
         wire: httpx2.BaseTransport = self._wire
+        counted = not isinstance(wire, Chain)
 
         async def send(request: httpx2.Request) -> httpx2.Response:
+            if counted:
+                count(request)
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
@@ -102,8 +105,11 @@ class AsyncLayerTransport(Chain, httpx2.AsyncBaseTransport):
         self._take(transport, layers, clock, httpx2.AsyncBaseTransport, "handle_async_request")
         self._http = AsyncFlavour()
         wire: httpx2.AsyncBaseTransport = self._wire
+        counted = not isinstance(wire, Chain)
 
         def send(request: httpx2.Request) -> Awaitable[httpx2.Response]:
+            if counted:
+                count(request)
             return wire.handle_async_request(request)  # looked up now, as above
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Hashable
 
+from ..table import Table
 from ..validation import factor
 
 ORIGINS = 1000
@@ -27,7 +27,7 @@ class RetryBudget:
     def __init__(self, ratio: float = 0.2, min_per_second: float = 10.0) -> None:
         self.ratio = factor("ratio", ratio, least=0)
         self.min_per_second = factor("min_per_second", min_per_second, least=0)
-        self.accounts = _Accounts(self.min_per_second)
+        self.accounts = Table(lambda: _Account(self.min_per_second), ORIGINS)
         """By origin. Each new request adds 1 to `accounts[origin].requests`; two threads at once may add 1: no harm."""
 
     def __repr__(self) -> str:
@@ -58,17 +58,6 @@ class _Account:
         self.since: float | None = None
         """When that was."""
 
-
-class _Accounts(dict[Hashable, _Account]):
-    """Opens an account where there is none, and closes the oldest when there are too many."""
-
-    def __init__(self, balance: float) -> None:
-        super().__init__()
-        self.lock = threading.Lock()
-        self._balance = balance
-
-    def __missing__(self, origin: Hashable) -> _Account:
-        with self.lock:
-            while len(self) >= ORIGINS:
-                del self[next(iter(self))]
-            return self.setdefault(origin, _Account(self._balance))
+    def idle(self) -> bool:
+        """See `Entry`: the oldest goes first."""
+        return True

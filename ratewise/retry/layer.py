@@ -53,7 +53,6 @@ class RetryLayer:
             request = self._keyed(request, exchange, call)
         attempt, waited = 1, 0.0
         while True:
-            exchange.attempts += 1
             try:
                 response = await call.send(request)
                 if response.status_code not in config.statuses:
