@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import threading
+import time
 import types
 from typing import Any
 
@@ -18,8 +19,17 @@ from hypothesis import strategies as st
 from server import Received, Reply, Server
 from support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
 
-from ratewise import AsyncBulkheadTransport, Bulkhead, BulkheadLayer, CircuitBreaker, Clock, Waiter, exceptions, exchange_of
-from ratewise.bulkhead import places
+from ratewise import (
+    AsyncBulkheadTransport,
+    Bulkhead,
+    BulkheadLayer,
+    CircuitBreaker,
+    Clock,
+    Waiter,
+    exceptions,
+    exchange_of,
+    queue,
+)
 
 URL = "https://api.example.com/"
 ORIGIN = ("https", "api.example.com", None)
@@ -45,7 +55,7 @@ def entered(bulkhead: Bulkhead, key: Any = ORIGIN, now: float = 0) -> Any:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is passed over, however slow this machine is."""
-    monkeypatch.setattr(places, "GRACE", PATIENCE * 10)
+    monkeypatch.setattr(queue, "GRACE", PATIENCE * 10)
 
 
 # -- how long a place is held
@@ -179,7 +189,7 @@ async def test_interrupted(world: World, stage: str) -> None:
 async def test_what_the_garbage_collector_closes(world: World, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     """An abandoned stream is closed wherever the collector comes by, in the middle of entering too: that is no deadlock."""
 
-    class Collecting(places.Place):
+    class Collecting(queue.Place):
         __slots__ = ()
 
         def __init__(self, *args: Any) -> None:
@@ -200,7 +210,7 @@ async def test_what_the_garbage_collector_closes(world: World, monkeypatch: pyte
     next(ring[0])
     del ring
     assert bulkhead.get_state() == ONE
-    monkeypatch.setattr(places, "Place", Collecting)
+    monkeypatch.setattr(queue, "Place", Collecting)
     await world.gather(get)
 
 
@@ -281,7 +291,7 @@ async def test_long_waits_are_logged(world: World, caplog: pytest.LogCaptureFixt
     class Freeing(FakeClock):
         def _wait(self, waiter: Waiter, timeout: float | None) -> float:
             self.now += seconds
-            bulkhead.leave(first, self.now)
+            bulkhead.queue.leave(first, self.now)
             return 0
 
     bulkhead = Bulkhead(1, key=lambda request: "https://a/?token=hunter2")
@@ -326,7 +336,7 @@ async def test_first_come_first_served(world: World, patient: None) -> None:
             held = await world.send(subject)
             order.append(number)
             await world.close(held)
-        bulkhead.leave(first, 0)
+        bulkhead.queue.leave(first, time.monotonic())
 
     await world.gather(*(lambda number=number: call(number) for number in range(6)))  # type: ignore[misc]
     assert (order, bulkhead.get_state()) == ([*range(5)] * 3, EMPTY)
@@ -392,56 +402,56 @@ async def test_the_next_but_one_notices(world: World, clock: FakeClock) -> None:
 
     class Leaving(FakeClock):
         def _wait(self, waiter: Waiter, timeout: float | None) -> float:
-            bulkhead.leave(first, clock.now)
+            bulkhead.queue.leave(first, clock.now)
             return super()._wait(waiter, timeout)
 
     late = Leaving()
     assert (await world.send(transport(world, Scripted(200), bulkhead, clock=late))).status_code == 200
     assert gone.waiter.woken
-    assert 1 <= (late.now - clock.now) / places.GRACE <= 2
+    assert 1 <= (late.now - clock.now) / queue.GRACE <= 2
 
 
 def test_a_full_queue_of_the_gone() -> None:
     """Nobody who is inside or waits will ever come: a request that arrives later is not refused for them."""
     bulkhead = Bulkhead(1, max_queue=1)
     first, _ = (entered(bulkhead) for _ in range(2))
-    bulkhead.leave(first, 0)
+    bulkhead.queue.leave(first, 0)
     assert bulkhead.enter(ORIGIN, 0.5) is None  # it may be on its way
-    entered(bulkhead, now=places.GRACE)
+    entered(bulkhead, now=queue.GRACE)
 
 
 def test_late_is_first_again() -> None:
     """Who was passed over and comes after all is inside if there is room, else it waits as the first again."""
     bulkhead = Bulkhead(1)
     first, late, second, third = (entered(bulkhead) for _ in range(4))
-    bulkhead.leave(first, 0)
-    bulkhead.look(third, 0.25)
-    assert not second.waiter.woken
-    bulkhead.look(third, 1)
-    assert (second.waiter.woken, third.waiter.woken) == (True, False)
-    assert bulkhead.take(second, 1)
-    assert not bulkhead.take(late, 1.5)
+    bulkhead.queue.leave(first, 0)
+    bulkhead.queue.look(third, 0.25)
+    assert second.called_at is None
+    bulkhead.queue.look(third, 1)
+    assert (second.called_at, third.called_at) == (1, None)
+    assert bulkhead.queue.take(second, 1)
+    assert not bulkhead.queue.take(late, 1.5)
     assert bulkhead.get_state() == {"in_flight": 1, "waiting": 2}
-    bulkhead.leave(second, 2)
-    assert (late.waiter.woken, third.waiter.woken) == (True, False)
-    assert bulkhead.take(late, 2)
+    bulkhead.queue.leave(second, 2)
+    assert (late.called_at, third.called_at) == (2, None)
+    assert bulkhead.queue.take(late, 2)
     for _ in range(2):
-        bulkhead.leave(late, 2)
+        bulkhead.queue.leave(late, 2)
         assert bulkhead.get_state() == {"in_flight": 0, "waiting": 1}
-    assert bulkhead.take(third, 2)
+    assert bulkhead.queue.take(third, 2)
 
 
 def test_who_was_passed_over_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes back to the same room as everybody else, also after many other keys: one place is one."""
-    monkeypatch.setattr(places, "ROOMS", 1)
+    monkeypatch.setattr(queue, "KEYS", 1)
     bulkhead = Bulkhead(1)
     first, late, second = (entered(bulkhead) for _ in range(3))
-    bulkhead.leave(first, 0)
-    bulkhead.look(second, places.GRACE)
-    assert bulkhead.take(second, places.GRACE)
-    bulkhead.leave(second, places.GRACE)
-    bulkhead.leave(entered(bulkhead, "another", 2), 2)
-    assert [entered(bulkhead, now=2).inside, bulkhead.take(late, 2)].count(True) == 1
+    bulkhead.queue.leave(first, 0)
+    bulkhead.queue.look(second, queue.GRACE)
+    assert bulkhead.queue.take(second, queue.GRACE)
+    bulkhead.queue.leave(second, queue.GRACE)
+    bulkhead.queue.leave(entered(bulkhead, "another", 2), 2)
+    assert [entered(bulkhead, now=2).inside, bulkhead.queue.take(late, 2)].count(True) == 1
 
 
 @types.coroutine
@@ -489,7 +499,7 @@ class Visit:
 
     def go_on(self, error: Any = None) -> None:
         stage = self.stage
-        self.late |= self.called_at is not None and stage.now - self.called_at >= places.GRACE
+        self.late |= self.called_at is not None and stage.now - self.called_at >= queue.GRACE
         self.called_at = None
         try:
             self.waiter, self.end = self.coroutine.throw(error) if error else self.coroutine.send(None)
@@ -539,9 +549,9 @@ def test_the_table_is_bounded() -> None:
     bulkhead = Bulkhead(1, max_queue=1)
     for _ in range(2):
         entered(bulkhead, "busy")
-    for number in range(3 * places.ROOMS):
-        bulkhead.leave(entered(bulkhead, number), 0)
-    assert len(bulkhead._rooms) == 1000
+    for number in range(3 * queue.KEYS):
+        bulkhead.queue.leave(entered(bulkhead, number), 0)
+    assert len(bulkhead.queue.rooms) == 1000
     assert bulkhead.enter("busy", 0) is None
     assert bulkhead.get_state() == bulkhead.get_state("busy") == {"in_flight": 1, "waiting": 1}
 
@@ -567,7 +577,7 @@ async def test_the_longest_wait(world: World) -> None:
     """A max_wait that is allowed can be waited for: one of many years too."""
     bulkhead = Bulkhead(1, max_wait=1e12)
     first = entered(bulkhead)
-    threading.Timer(0.01, lambda: bulkhead.leave(first, Clock().monotonic())).start()
+    threading.Timer(0.01, lambda: bulkhead.queue.leave(first, Clock().monotonic())).start()
     assert (await world.send(transport(world, Scripted(200), bulkhead))).status_code == 200
 
 

@@ -285,7 +285,7 @@ async def test_our_own_refusals_do_not_count(world: World, clock: FakeClock) -> 
     assert held is not None
     with pytest.raises(world.ratewise.BulkheadFull):
         await world(client.get, "/")
-    places.leave(held, clock.now)
+    places.queue.leave(held, clock.now)
     assert (await world(client.get, "/")).status_code == 200
     assert guard.get_state()["state"] == "closed"
 

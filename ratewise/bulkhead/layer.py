@@ -9,9 +9,10 @@ from typing import Any
 
 from ..exchange import Exchange
 from ..layer import Call, Q, R
+from ..queue import Place, wait_turn
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
-from .places import GRACE, Bulkhead, Place
+from .places import Bulkhead
 
 logger = logging.getLogger("ratewise")
 
@@ -42,10 +43,10 @@ class BulkheadLayer:
                 await self._wait(place, key, request, call)
             response = await call.send(request)
         except BaseException:
-            bulkhead.leave(place, call.clock.monotonic())
+            bulkhead.queue.leave(place, call.clock.monotonic())
             raise
         if http.in_memory(response):
-            bulkhead.leave(place, call.clock.monotonic())
+            bulkhead.queue.leave(place, call.clock.monotonic())
             return response
         return http.tap(response, _Held(bulkhead, place, call))
 
@@ -54,23 +55,15 @@ class BulkheadLayer:
         bulkhead, clock = self.bulkhead, call.clock
         exchange = Exchange.of(request.extensions)
         deadline = math.inf if exchange.deadline is None else exchange.deadline
-        begun = now = clock.monotonic()
-        until = min(begun + bulkhead.max_wait, deadline)
+        begun = clock.monotonic()
         try:
-            while not place.inside:
-                if now >= deadline:
-                    raise call.http.DeadlineExceeded(request, exchange)
-                if now >= until:
-                    raise call.http.BulkheadFull(request, key, bulkhead.max_in_flight, now - begun)
-                assert place.waiter is not None
-                woken = await call.park(place.waiter, min(until - now, GRACE))
-                now = clock.monotonic()
-                if woken:
-                    bulkhead.take(place, now)
-                else:
-                    bulkhead.look(place, now)
+            now = await wait_turn(bulkhead.queue, place, min(begun + bulkhead.max_wait, deadline), call)
         finally:
             exchange.queued_until = clock.monotonic()
+        if not place.inside and now >= deadline:
+            raise call.http.DeadlineExceeded(request, exchange)
+        if not place.inside:
+            raise call.http.BulkheadFull(request, key, bulkhead.max_in_flight, now - begun)
         if now - begun >= LONG:
             shown = REDACTOR.key(key)
             logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", now - begun, bulkhead.max_in_flight, shown)
@@ -92,4 +85,4 @@ class _Held:
     def failed(self, error: BaseException) -> None: ...
 
     def closed(self) -> None:
-        self._bulkhead.leave(self._place, self._call.clock.monotonic())
+        self._bulkhead.queue.leave(self._place, self._call.clock.monotonic())

@@ -1,52 +1,31 @@
-"""The places of a bulkhead, and the queue before them."""
+"""The places of a bulkhead."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable
-from itertools import islice
 from typing import Any, Callable
 
-from ..clock import Waiter
-from ..table import Table
+from ..queue import Place, Queue, Room
 from ..validation import function, seconds, whole
 
-ROOMS = 1000
-"""Keys remembered at most."""
 
-GRACE = 1.0
-"""Seconds after which someone who was called, and did not come, is passed over: its thread or event loop may be gone."""
-
-
-class Place:
-    """One request: in the queue, or inside."""
-
-    __slots__ = ("called_at", "inside", "key", "room", "waiter")
-
-    def __init__(self, key: Hashable, room: Room) -> None:
-        self.key = key
-        self.room = room
-        self.inside = False
-        self.waiter: Waiter | None = None
-        """To park on, in the queue."""
-        self.called_at: float | None = None
-        """Since when it has been its turn."""
-
-
-class Room:
-    """What is going on with one key."""
-
-    __slots__ = ("in_flight", "queue", "used")
-
-    def __init__(self) -> None:
+class _Room(Room):
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self._places = places
         self.in_flight = 0
-        self.queue: deque[Place] = deque()
-        self.used = False
 
-    def idle(self) -> bool:
-        """See `Entry`."""
-        used, self.used = self.used, False
-        return not (used or self.in_flight or self.queue)
+    def free(self, now: float) -> int:
+        return self._places - self.in_flight
+
+    def come(self, now: float) -> None:
+        self.in_flight += 1
+
+    def gone(self, now: float) -> None:
+        self.in_flight -= 1
+
+    def busy(self) -> bool:
+        return self.in_flight > 0
 
 
 class Bulkhead:
@@ -76,86 +55,17 @@ class Bulkhead:
         self.max_queue = whole("max_queue", max_queue, least=0)
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
         self.key = None if key is None else function("key", key, "the request")
-        self._rooms = Table(Room, ROOMS)
-        self._lock = self._rooms.lock
+        self.queue = Queue(lambda: _Room(self.max_in_flight))
 
     def __repr__(self) -> str:
         return f"Bulkhead(max_in_flight={self.max_in_flight}, max_queue={self.max_queue}, max_wait={self.max_wait:g})"
 
     def get_state(self, key: Hashable = None) -> dict[str, int]:
         """How many requests are `in_flight`, and `waiting`: of this key, or without one of all of them."""
-        with self._lock:
-            rooms = [*self._rooms.values()] if key is None else [self._rooms.get(key) or Room()]
+        with self.queue.rooms.lock:
+            rooms = [room for each, room in self.queue.rooms.items() if key is None or each == key]
             return {"in_flight": sum(room.in_flight for room in rooms), "waiting": sum(len(room.queue) for room in rooms)}
 
-    # -- what a layer asks and tells. `now`: seconds, monotonic.
-
     def enter(self, key: Hashable, now: float) -> Place | None:
-        """A place inside or, with a `waiter`, in the queue; None if the queue is full."""
-        with self._lock:
-            room = self._rooms[key]
-            room.used = True
-            place = Place(key, room)
-            called = self._call(room, now) if room.queue else []
-            place.inside = not room.queue and room.in_flight < self.max_in_flight
-            waits = not place.inside and len(room.queue) < self.max_queue
-            if place.inside:
-                room.in_flight += 1
-            elif waits:
-                place.waiter = Waiter()
-                room.queue.append(place)
-                called += self._call(room, now)
-        _wake(called)
-        return place if place.inside or waits else None
-
-    def take(self, place: Place, now: float) -> bool:
-        """Whether someone from the queue, who was called, is now inside. If not, it was passed over, and waits as the first."""
-        with self._lock:
-            room = place.room = self._rooms[place.key]  # it may have been forgotten with one who was passed over
-            if place in room.queue:
-                room.queue.remove(place)
-            place.inside = room.in_flight < self.max_in_flight
-            if place.inside:
-                room.in_flight += 1
-            else:
-                place.waiter, place.called_at = Waiter(), None
-                room.queue.appendleft(place)
-            called = self._call(room, now)
-        _wake(called)
-        return place.inside
-
-    def leave(self, place: Place, now: float) -> None:
-        """Make room for the next: from inside, or from the queue. Leaving twice is leaving once."""
-        room = place.room
-        with self._lock:
-            if place.inside:
-                place.inside = False
-                room.in_flight -= 1
-            elif place in room.queue:
-                room.queue.remove(place)
-            called = self._call(room, now) if room.queue else []
-        _wake(called)
-
-    def look(self, place: Place, now: float) -> None:
-        """Pass over who was called and did not come. To be asked every `GRACE` seconds while waiting."""
-        with self._lock:
-            called = self._call(place.room, now)
-        _wake(called)
-
-    def _call(self, room: Room, now: float) -> list[Waiter]:
-        """Whom to wake: as many as there are free places, without those who were called before and did not come."""
-        called = []
-        queue, free = room.queue, self.max_in_flight - room.in_flight
-        for place in [place for place in islice(queue, free) if place.called_at is not None and now - place.called_at >= GRACE]:
-            queue.remove(place)
-        for place in islice(queue, free):
-            if place.called_at is None:
-                place.called_at = now
-                assert place.waiter is not None
-                called.append(place.waiter)
-        return called
-
-
-def _wake(waiters: list[Waiter]) -> None:
-    for waiter in waiters:
-        waiter.wake()
+        """A place, inside or in the queue; None if that is full. `now`: seconds, monotonic."""
+        return self.queue.enter(key, now, self.max_queue)
