@@ -88,6 +88,11 @@ class Script:
         return self.steps.pop(0) if self.steps else Reply()
 
 
+def patience(behaviour: Any) -> float:
+    """How long a read may take: not long where the server hangs, and else as long as a busy machine may want."""
+    return 0.2 if behaviour in (hung, hung_in_body) else PATIENCE
+
+
 HEADS = [closed, reset, garbage, giant_headers, hung]
 BODIES = [cut_short, reset_in_body, hung_in_body]
 
@@ -96,7 +101,7 @@ BODIES = [cut_short, reset_in_body, hung_in_body]
 async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
     """GET: asked again on a new connection, also when only the body broke off; the pool of one is whole."""
     with Server(Script(Reply(), behaviour)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(world, read=0.05))) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world, read=patience(behaviour)))) as client:
             await world(client.get, "/first")
             response = await world(client.get, "/")
             assert (response.status_code, response.content) == (200, b"ok")
@@ -110,7 +115,7 @@ async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
 async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any) -> None:
     """POST: the request has arrived exactly once, the error is the caller's, and the pool of one is whole."""
     with Server(Script(Reply(), behaviour)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(world, read=0.05))) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world, read=patience(behaviour)))) as client:
             await world(client.get, "/first")
             with pytest.raises(world.httpx.TransportError) as raised:
                 await world(client.post, "/payments", json={"amount": 5})
@@ -123,7 +128,7 @@ async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any
 async def test_a_stream_that_breaks_off_is_the_callers(world: World, behaviour: Any) -> None:
     """client.stream(): what was handed on is not asked for again."""
     with Server(Script(behaviour)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(world, read=0.05))) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world, read=patience(behaviour)))) as client:
             async with world.within(client.stream("GET", "/")) as response:
                 with pytest.raises(world.httpx.TransportError):
                     await world.read(response)
