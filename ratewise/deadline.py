@@ -13,12 +13,15 @@ from .layer import Call, Q, R, step
 
 T = TypeVar("T")
 
+SLACK = 0.01
+"""Seconds by which the wire's own time-outs, which tell what was waited for, come before everything is cancelled."""
+
 
 class DeadlineLayer:
     """Outermost: sets the deadline of a call, and gives up when it has come.
 
-    Exact in asyncio and trio. In the sync world, where nothing can be interrupted, late by one blocking read or write at most;
-    with a transport that is not httpx's own, by one of its steps.
+    To a hundredth of a second in asyncio and trio. In the sync world, where nothing can be interrupted, late by one blocking read
+    or write at most; with a transport that is not httpx's own, by one of its steps.
     `total_timeout`: seconds above 0. Raises `TypeError` or `ValueError` for another value.
     """
 
@@ -32,7 +35,7 @@ class DeadlineLayer:
             exchange.deadline = call.clock.monotonic() + self.total_timeout
         limit = _Limit(exchange.deadline, request, call)
         try:
-            return await call.via(_unbounded, call.clock.within, limit.left(), call.send, request)
+            return await call.via(_unbounded, call.clock.within, limit.left() + SLACK, call.send, request)
         except RateWiseError:
             raise
         except (Expired, call.http.TransportError) as error:
@@ -77,8 +80,9 @@ class _Limit:
             raise
 
     async def anext(self, chunks: AsyncIterator[bytes]) -> bytes:
+        left = self.left()
         try:
-            return await self._call.clock.within(self.left(), chunks.__anext__)
+            return await self._call.clock.within(left, chunks.__anext__)
         except (Expired, self._call.http.TransportError) as error:
             if self.late(error):
                 raise self.exceeded() from error

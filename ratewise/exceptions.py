@@ -32,6 +32,8 @@ class RateWiseError(Exception):
 class BulkheadFull(RateWiseError):  # noqa: N818  (named by what happened, as httpx names its own)
     """Too many requests are in flight, and waiting for a place was not possible or not allowed."""
 
+    attempts: int
+    """How many requests were sent for this call before."""
     key: Hashable
     """The origin (scheme, host, port), or what the bulkhead's `key=` gave."""
     waited: float
@@ -39,8 +41,9 @@ class BulkheadFull(RateWiseError):  # noqa: N818  (named by what happened, as ht
 
     def __init__(self, request: Any, key: Hashable, max_in_flight: int, waited: float) -> None:
         why = f"it waited {waited:.3g} s for one of them" if waited else "the queue for them is full"
-        shown = f"{_shown(request)} was not sent: {max_in_flight} requests at a time may be in flight to {REDACTOR.key(key)}"
+        shown = f"{_unsent(request)}: {max_in_flight} requests at a time may be in flight to {REDACTOR.key(key)}"
         super().__init__(f"{shown}, and {why}", request)
+        self.attempts = Exchange.of(request.extensions).attempts
         self.key = key
         self.waited = waited
 
@@ -48,6 +51,8 @@ class BulkheadFull(RateWiseError):  # noqa: N818  (named by what happened, as ht
 class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
     """The server has failed so often that nothing is sent to it for a while."""
 
+    attempts: int
+    """How many requests were sent for this call before."""
     key: Hashable
     """The origin (scheme, host, port), or what the breaker's `key=` gave."""
     failure_count: int
@@ -60,9 +65,11 @@ class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
         if after is None:
             why, then = "is held open by hand", "reset() or force_closed() closes it"
         else:
-            why = f"is open after {refusal.failure_count} failures" if refusal.state == "open" else "is being probed"
+            failures = f"{refusal.failure_count} failure{'s' * (refusal.failure_count != 1)}"
+            why = f"is open after {failures}" if refusal.state == "open" else f"is being probed after {failures}"
             then = f"A request is let through in {after:.3g} s"
-        super().__init__(f"{_shown(request)} was not sent: the circuit of {REDACTOR.key(refusal.key)} {why}. {then}", request)
+        super().__init__(f"{_unsent(request)}: the circuit of {REDACTOR.key(refusal.key)} {why}. {then}", request)
+        self.attempts = Exchange.of(request.extensions).attempts
         self.key = refusal.key
         self.failure_count = refusal.failure_count
         self.retry_after = after
@@ -110,6 +117,15 @@ class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
 
 def _shown(request: Any) -> str:
     return f"{request.method} {REDACTOR.url(request.url)}"
+
+
+def _unsent(request: Any) -> str:
+    """That it was not sent or, of a call that has been tried before, not sent again."""
+    exchange = Exchange.of(request.extensions)
+    if not exchange.attempts:
+        return f"{_shown(request)} was not sent"
+    history = "".join(f"; {attempt}" for attempt in exchange.history)
+    return f"{_shown(request)} was not sent again (requests sent: {exchange.attempts}{history})"
 
 
 def _restored(kind: type[RateWiseError], args: tuple[Any, ...], state: dict[str, Any]) -> RateWiseError:

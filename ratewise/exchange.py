@@ -69,7 +69,17 @@ class Exchange:
     Holds no request and no response.
     """
 
-    __slots__ = ("attempts", "deadline", "history", "idempotency_key", "options", "queued_until", "retry_after", "streamed")
+    __slots__ = (
+        "attempts",
+        "deadline",
+        "history",
+        "idempotency_key",
+        "options",
+        "permit",
+        "queued_until",
+        "retry_after",
+        "streamed",
+    )
 
     def __init__(self, options: Options = NO_OPTIONS, streamed: bool = True) -> None:
         self.options = options
@@ -84,6 +94,8 @@ class Exchange:
         self.idempotency_key = options.idempotency_key
         self.deadline: float | None = None
         """When the call must be done, by the monotonic clock; None if it may take as long as it takes."""
+        self.permit: Any = None
+        """What a circuit breaker let the attempt through with, where that is looked at again after a wait."""
         self.queued_until = 0.0
         """When it last left a queue of ours, by the same clock: what came before says nothing about the server."""
 

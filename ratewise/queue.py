@@ -5,6 +5,7 @@ Nobody but those who wait keeps it going: no thread and no task of its own. It s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Hashable
 from itertools import islice
@@ -38,32 +39,34 @@ class Place:
         """It knows that nobody is before it but those who were called, and watches the clock."""
 
 
-class Room:
+class Room(ABC):
     """What is going on with one key: who waits, and, as subclasses know, how many may come in."""
 
     def __init__(self) -> None:
         self.queue: deque[Place] = deque()
         self.used = False
 
+    @abstractmethod
     def free(self, now: float) -> int:
         """How many may come in now."""
-        raise NotImplementedError
 
     def opens(self, now: float) -> float:
         """Seconds after which to ask again, if nothing happens before."""
         return GRACE
 
+    @abstractmethod
     def come(self, now: float) -> None:
         """One came in."""
 
+    @abstractmethod
     def gone(self, now: float) -> None:
         """One went out."""
 
+    @abstractmethod
     def busy(self) -> bool:
         """It cannot be forgotten, although nobody waits."""
-        return False
 
-    def idle(self) -> bool:
+    def idle(self, now: float) -> bool:
         """See `Entry`."""
         used, self.used = self.used, False
         return not (used or self.queue or self.busy())

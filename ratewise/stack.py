@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .bulkhead import Bulkhead, BulkheadLayer
-from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer
+from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer, CircuitRecheckLayer
 from .deadline import DeadlineLayer, WireDeadlineLayer
 from .layer import Call, Q, R
 from .retry import Backoff, RetryConfig, RetryLayer
@@ -42,9 +42,11 @@ def assemble(
         layers.append(DeadlineLayer(total_timeout))
     layers.append(RetryLayer(retry_rules(max_retries, retry_config, backoff_strategy)))
     if circuit_breaker is not None:
-        layers.append(CircuitBreakerLayer(circuit_breaker))
+        layers.append(CircuitBreakerLayer(circuit_breaker, rechecked=bulkhead is not None))
     if bulkhead is not None:
         layers.append(BulkheadLayer(bulkhead))
+        if circuit_breaker is not None:
+            layers.append(CircuitRecheckLayer(circuit_breaker))
     if total_timeout is not None:
         layers.append(WireDeadlineLayer())
     return tuple(layers)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
+from time import monotonic
 from typing import Callable, Protocol, TypeVar
 
 
 class Entry(Protocol):
     """What a `Table` holds."""
 
-    def idle(self) -> bool:
+    def idle(self, now: float) -> bool:
         """It may be forgotten. Asked when there is no more room, of the oldest first; one that says no is asked last again."""
         ...
 
@@ -41,10 +42,11 @@ class Table(dict[Hashable, E]):
             return entry
 
     def _forget_one(self) -> bool:
+        now = monotonic()
         for _ in range(2 * len(self)):  # an entry that was used since the last time says no once
             oldest = next(iter(self))
             entry = self.pop(oldest)
-            if entry.idle():
+            if entry.idle(now):
                 return True
             self[oldest] = entry
         return False

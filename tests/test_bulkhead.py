@@ -308,16 +308,16 @@ async def test_long_waits_are_logged(world: World, caplog: pytest.LogCaptureFixt
 async def test_the_key(world: World, clock: FakeClock) -> None:
     """Counted by scheme, host and port, however they are written, or by what `key` makes of the request."""
     by_origin, by_path = Bulkhead(1, max_queue=0), Bulkhead(1, max_queue=0, key=lambda request: request.url.path)
+    held: list[Any] = []
     for bulkhead, same, other in (
         (by_origin, "https://API.example.com:443/x", ["http://api.example.com", URL[:-1] + ":444", "https://b.example.com"]),
         (by_path, "https://b.example.com/", [URL + "x"]),
     ):
         subject = transport(world, Scripted(*[200] * 4), bulkhead, clock=clock)
-        await world.send(subject)
+        held += [await world.send(subject)]
         with pytest.raises(world.ratewise.BulkheadFull):
             await world.send(subject, url=same)
-        for url in other:
-            await world.send(subject, url=url)
+        held += [await world.send(subject, url=url) for url in other]
     assert by_origin.get_state(ORIGIN) == by_path.get_state("/") == ONE
     assert (by_origin.get_state(), by_origin.get_state("nobody")) == ({"in_flight": 4, "waiting": 0}, EMPTY)
 
@@ -340,6 +340,23 @@ async def test_first_come_first_served(world: World, patient: None) -> None:
 
     await world.gather(*(lambda number=number: call(number) for number in range(6)))  # type: ignore[misc]
     assert (order, bulkhead.get_state()) == ([*range(5)] * 3, EMPTY)
+
+
+# trio tells of each generator that is forgotten: with a plain client too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_stream_that_is_forgotten(world: World) -> None:
+    """Half read, neither closed nor kept: its place is free when it is collected, as its connection is."""
+    bulkhead = Bulkhead(1, max_queue=0)
+    wire = Scripted(*[response(body=Body(b"a", b"b"))] * 2)
+    subject = transport(world, wire, bulkhead)
+    for _ in range(2):
+        result = await world.send(subject)
+        chunks = iter(result.stream) if world.is_sync else result.stream.__aiter__()
+        assert (next(chunks) if world.is_sync else await chunks.__anext__()) == b"a"
+        wire.answers.clear()
+        del result, chunks
+        gc.collect()
+    assert bulkhead.get_state() == EMPTY
 
 
 class Counting:

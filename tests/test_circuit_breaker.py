@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support import PATIENCE
 
-from ratewise import CircuitBreaker
+from ratewise import CircuitBreaker, table
 from ratewise.circuit_breaker import breaker as module
 from ratewise.circuit_breaker.circuit import BUCKETS, NOTED, Permit
 from ratewise.table import Table
@@ -93,7 +93,7 @@ def test_life_of_a_circuit() -> None:
     assert told(breaker, 99) == ("open", 3, 0, 99, 0, 1)
     assert calls(breaker, ".", 10) == "half_open"
     probe = knock(breaker, 11)
-    assert breaker.admit("a", 12) == module.Refusal("a", "half_open", 0, 29)
+    assert breaker.admit("a", 12) == module.Refusal("a", "half_open", 3, 29)
     assert told(breaker, 50) == ("half_open", 0, 1, 50, 0, 2)
     breaker.report("a", probe, failed=True, now=14)
     assert told(breaker, 15)[3:] == (1, 19, 2)
@@ -451,7 +451,7 @@ def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:
     def fails(key: str, old: str, new: str) -> None:
         raise ValueError(key)
 
-    breaker = new(1, dry_run=True, on_state_change=fails)
+    breaker = new(1, dry_run=True, on_state_change=fails, key=str)
     with caplog.at_level(logging.INFO, "ratewise"):
         assert calls(breaker, "xx", key=f"https://user:{TOKEN}@example.com/?token={TOKEN}") == "open"
     shown = "https://REDACTED@example.com/?token=REDACTED"
@@ -477,6 +477,7 @@ def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_never_forgotten(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A circuit that is not closed, or forced: while all are, a new one is not remembered. Once reset, it may go."""
     monkeypatch.setattr(module, "CIRCUITS", 3)
+    monkeypatch.setattr(table, "monotonic", lambda: 10 + 99)
     breaker = new(1)
     for key in "abc":
         if kind.startswith("force"):
@@ -491,6 +492,26 @@ def test_what_is_never_forgotten(kind: str, monkeypatch: pytest.MonkeyPatch) -> 
     breaker.reset("b")
     assert calls(breaker, "x", key="d") == "open"
     assert repr(breaker).endswith("circuits=3>")
+
+
+@pytest.mark.parametrize(("now", "state"), [(10 + 99, "closed"), (10 + 100, "open")])
+def test_what_is_open_for_no_one_is_forgotten(now: float, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that nobody has asked for since long after it could be probed makes room for another."""
+    monkeypatch.setattr(module, "CIRCUITS", 1)
+    breaker = new(1)
+    calls(breaker, "x", key="dead")
+    monkeypatch.setattr(table, "monotonic", lambda: now)
+    assert calls(breaker, "x", key="b") == state  # remembered, or not
+
+
+@pytest.mark.parametrize("url", ["https://api.example.com", "https://API.example.com:443/users?page=2"])
+def test_origins_by_their_url(url: str) -> None:
+    """By hand, an origin may be named as people name it."""
+    breaker = new()
+    breaker.force_open(url)
+    assert [*breaker.circuits] == [("https", "api.example.com", None)]
+    assert breaker.get_state(url)["state"] == "open"
+    assert breaker.get_state("https://api.example.com:8443")["state"] == "closed"
 
 
 def test_what_is_forced_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any
 
 import anyio
@@ -119,7 +120,9 @@ async def test_what_the_user_sees(world: World, clock: FakeClock) -> None:
     assert exchange_of(error).attempts == 2
     assert len(wire.sent) == 2
     assert str(error) == (
-        "GET https://REDACTED@api.example.com/users?token=REDACTED was not sent: the circuit of https://api.example.com is open "
+        "GET https://REDACTED@api.example.com/users?token=REDACTED was not sent again (requests sent: 2"
+        + "".join(f"; {attempt}" for attempt in exchange_of(error).history)
+        + "): the circuit of https://api.example.com is open "
         f"after 2 failures. A request is let through in {left:.3g} s"
     )
     assert client.get_retry_stats()["circuit_breaker_trips"] == 1
@@ -137,7 +140,10 @@ async def test_what_is_told_of_other_refusals(world: World, clock: FakeClock) ->
     await outcome(world, transport)
     clock.now += 60
     probe = await world.send(transport)
-    with pytest.raises(world.ratewise.CircuitBreakerOpen, match=r"is being probed\. A request is let through in 30 s"):
+    with pytest.raises(
+        world.ratewise.CircuitBreakerOpen,
+        match=r"was not sent: .* is being probed after 1 failure\. A request is let through in 30 s",
+    ):
         await world.send(transport)
     await world.close(probe)
     guard.force_open()
@@ -324,6 +330,111 @@ async def test_one_breaker_for_both_libraries(world: World, clock: FakeClock) ->
     await outcome(world, guarded(world, Scripted(500), guard, clock))
     with pytest.raises(other.ratewise.CircuitBreakerOpen):
         await other.send(guarded(other, Scripted(), guard, clock))
+
+
+async def test_a_time_out_is_slow_too(world: World, clock: FakeClock) -> None:
+    """A call that took long counts as slow however it ended; a slow probe has failed, although its body still comes."""
+
+    def late(request: Any) -> Any:
+        clock.now += 3
+        return failing("ReadTimeout")
+
+    guard = CircuitBreaker(9, slow_call_duration=2, minimum_calls=2, jitter=0, half_open_timeout=5)
+    slow = response(body=Body(b"a", b"b"))
+    transport = guarded(world, Scripted(late, late, lambda request: slow, 200), guard, clock)
+    assert [await outcome(world, transport) for _ in range(3)] == ["ReadTimeout"] * 2 + ["CircuitBreakerOpen"]
+    clock.now += 60
+
+    def slowly(request: Any) -> Any:
+        clock.now += 2
+        return slow
+
+    transport._wire.steps[0] = slowly
+    probe = await world.send(transport)
+    clock.now += 5
+    assert await outcome(world, transport) == 200  # the next probe: the slow one has proved nothing
+    assert guard.get_state()["state"] == "half_open"
+    await world.close(probe)
+
+
+async def test_what_a_failure_on_may_say(world: World, clock: FakeClock) -> None:
+    """True, False or None: what is merely true or false is refused, of responses and errors, and nothing is learnt of it."""
+    for said in ("", 0, 1, "yes"):
+        guard = brittle(failure_on=lambda result, error, said=said: said)
+        for step in (200, failing("ReadError"), response(body=Body(b"a", error=failing("ReadError")))):
+            assert await outcome(world, guarded(world, Scripted(step), guard, clock)) == "TypeError"
+        assert guard.get_state()["state"] == "closed"
+
+
+async def test_what_a_slow_reader_proves(world: World, clock: FakeClock) -> None:
+    """Nothing: the deadline came because the caller took its time with the body, and the server is fine."""
+    guard = brittle()
+    wire = Scripted(response(body=Body(b"a", b"b")))
+    client = world.RateWiseClient("https://x.example", transport=wire, circuit_breaker=guard, clock=clock, total_timeout=10)
+    async with world.within(client.stream("GET", "/")) as result:
+        clock.now += 11
+        with pytest.raises(world.ratewise.DeadlineExceeded):
+            await world.read(result)
+    assert guard.get_state()["state"] == "closed"
+
+
+async def test_a_deadline_below_counts(world: World, clock: FakeClock) -> None:
+    """Around a stack with a `total_timeout` of its own, a server that uses it up has failed."""
+
+    def late(request: Any) -> Any:
+        clock.now += 10
+        return failing("ReadTimeout")
+
+    guard = brittle()
+    transport = guarded(
+        world, world.RateWiseTransport(Scripted(late), total_timeout=10, max_retries=0, clock=clock), guard, clock
+    )
+    assert await outcome(world, transport) == "DeadlineExceeded"
+    assert guard.get_state()["state"] == "open"
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_who_waits_while_the_circuit_opens(world: World, dry_run: bool) -> None:
+    """Requests that queue in the bulkhead of the same stack are refused when their turn comes, and not sent."""
+    guard, places = brittle(dry_run=dry_run), ratewise.Bulkhead(1)
+    queued = threading.Event()
+
+    def answer(received: Received) -> Reply:
+        assert queued.wait(PATIENCE)
+        return Reply(500)
+
+    with Server(answer) as server:
+        settings = {"circuit_breaker": guard, "bulkhead": places, "trust_env": False, "max_retries": 0}
+        async with world.within(world.RateWiseClient(server.url, **settings)) as client:
+            seen = []
+
+            async def call() -> None:
+                try:
+                    seen.append((await world(client.get, "/")).status_code)
+                except world.ratewise.CircuitBreakerOpen as error:
+                    seen.append(error.failure_count)
+
+            async def watch() -> None:
+                while places.get_state() != {"in_flight": 1, "waiting": 4}:
+                    await world(time.sleep if world.is_sync else anyio.sleep, 0.001)
+                queued.set()
+
+            await world.gather(*[call] * 5, watch)
+        assert len(server.received) == (5 if dry_run else 1)
+    assert sorted(seen) == ([500] * 5 if dry_run else [1, 1, 1, 1, 500])
+
+
+async def test_waiting_for_a_connection_is_no_failure(world: World) -> None:
+    """The call's deadline comes while all connections are in use: nothing was sent, and nothing is held against the server."""
+    guard = brittle()
+    with Server(lambda received: Reply()) as server:
+        limits = world.httpx.Limits(max_connections=1)
+        settings = {"circuit_breaker": guard, "limits": limits, "trust_env": False, "total_timeout": 0.1, "max_retries": 0}
+        client = world.RateWiseClient(server.url, **settings)
+        async with world.within(client), world.within(client.stream("GET", "/")):
+            with pytest.raises(world.ratewise.DeadlineExceeded):
+                await world(client.get, "/")
+    assert guard.get_state()["state"] == "closed"
 
 
 # -- a real server

@@ -19,7 +19,7 @@ from h2.errors import ErrorCodes
 from server import Answer, Received, Reply, Server, reset
 from support import PATIENCE, FakeClock, World, only
 
-from ratewise import RetryConfig, exchange_of
+from ratewise import Bulkhead, CircuitBreaker, RetryConfig, exchange_of
 
 
 def settings(world: World, **more: Any) -> Any:
@@ -494,6 +494,26 @@ def test_cancelled_at_each_step(world: World, total_timeout: float | None, last:
     assert not server.broken
     assert "cancelled" in ends
     gc.collect()  # what was left open is told here, and not in a later test
+
+
+@only("asyncio")
+@pytest.mark.parametrize("more", [{}, {"total_timeout": 60.0}, {"bulkhead": Bulkhead()}, {"circuit_breaker": CircuitBreaker()}])
+async def test_cancelled_while_a_stream_is_closed(world: World, more: Any) -> None:
+    """Leaving a half read body, and cancelled at any step of that: the pool of one is as good as new."""
+    config = settings(world, **more)
+    del config["clock"]
+    with Server(lambda received: Reply(body=b"x" * 200_000)) as server:
+        for steps in range(1, 6):
+            async with world.RateWiseClient(server.url, **config) as client:
+                result = await client.send(client.build_request("GET", "/"), stream=True)
+                async for _ in result.aiter_raw():
+                    break
+                closing = asyncio.ensure_future(result.aclose())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                closing.cancel()
+                await asyncio.wait([closing])
+                assert (await client.get("/")).status_code == 200
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no timer signals there")

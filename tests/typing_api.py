@@ -11,7 +11,13 @@ from ratewise import (
     AsyncRateWiseClient,
     AsyncRateWiseTransport,
     AsyncRetryTransport,
+    Bulkhead,
+    BulkheadFull,
+    BulkheadTransport,
     Call,
+    CircuitBreaker,
+    CircuitBreakerOpen,
+    CircuitBreakerTransport,
     ExponentialBackoff,
     LayerTransport,
     RateLimitExceeded,
@@ -23,6 +29,7 @@ from ratewise import (
     TooManyRequests,
     options,
 )
+from ratewise.circuit_breaker import CircuitState
 from ratewise.layer import Q, R
 
 
@@ -47,8 +54,30 @@ class HttpxOnly:
         return response
 
 
+class Httpx2Only:
+    """A layer for httpx2 alone."""
+
+    async def handle(self, request: httpx2.Request, call: Call[httpx2.Request, httpx2.Response]) -> httpx2.Response:
+        return await call.send(httpx2.Request("GET", request.url.join("/other")))
+
+
 def decide(response: httpx.Response | None, exception: Exception | None, attempt: int) -> RetryDecision | None:
     return RetryDecision(True, delay=1.5) if response is not None and response.is_server_error else None
+
+
+def changed(key: tuple[str, str, int | None], old: CircuitState, new: CircuitState) -> None: ...
+
+
+def guarded() -> None:
+    breaker = CircuitBreaker(failure_rate=0.5, failure_on=lambda response, error: None, on_state_change=changed)
+    transport: httpx.BaseTransport = CircuitBreakerTransport(BulkheadTransport(bulkhead=Bulkhead(5)), breaker)
+    try:
+        httpx.Client(transport=transport).get("https://api.example.com")
+    except CircuitBreakerOpen as error:
+        after: float | None = error.retry_after
+        raise SystemExit([after, error.failure_count, error.request.url, breaker.get_state()["state"]]) from error
+    except BulkheadFull as error:
+        raise SystemExit(error.waited) from error
 
 
 def sync() -> None:
@@ -92,7 +121,8 @@ async def with_httpx2() -> None:
     """The same names for the other library, the same rules and layers."""
     config = RetryConfig(3)
     transport: httpx2.BaseTransport = ratewise.httpx2.RetryTransport(httpx2.HTTPTransport(), config)
-    httpx2.Client(transport=ratewise.httpx2.LayerTransport(ratewise.httpx2.RateWiseTransport(transport), AnyLibrary()))
+    layered = ratewise.httpx2.LayerTransport(ratewise.httpx2.RateWiseTransport(transport), AnyLibrary(), Httpx2Only())
+    httpx2.Client(transport=layered)
     with ratewise.httpx2.RateWiseClient("https://api.example.com", limits=httpx2.Limits(max_connections=1)) as client:
         plain: httpx2.Client = client
         try:

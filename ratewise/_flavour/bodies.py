@@ -87,6 +87,10 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
             finally:
                 await self._stream.aclose()
 
+    def __del__(self) -> None:
+        """A body that its reader forgot half read: its connection closes itself, and nobody is to wait for the rest."""
+        self._report()
+
     def _fail(self, error: BaseException) -> None:
         for watcher in self.watchers:
             watcher.failed(error)
@@ -114,7 +118,7 @@ class Steady(AsyncIterator[bytes]):
 
     async def aclose(self) -> None:
         try:
-            await end(self._chunks)
+            await steady(end(self._chunks))
         finally:
             await steady(self._stream.aclose())
 

@@ -2,6 +2,6 @@
 
 from .breaker import CircuitBreaker
 from .circuit import CircuitState
-from .layer import CircuitBreakerLayer
+from .layer import CircuitBreakerLayer, CircuitRecheckLayer
 
-__all__ = ["CircuitBreaker", "CircuitBreakerLayer", "CircuitState"]
+__all__ = ["CircuitBreaker", "CircuitBreakerLayer", "CircuitRecheckLayer", "CircuitState"]

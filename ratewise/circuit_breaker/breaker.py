@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple, Optional
+from urllib.parse import urlsplit
 
 from ..failure import Failure
 from ..redact import DEFAULT as REDACTOR
@@ -22,13 +23,15 @@ STATUSES = frozenset({500, 502, 503, 504})
 SILENT = (Failure.NO_FREE_CONNECTION, Failure.IMPOSSIBLE)
 """Failures that say nothing about the server."""
 
+PORTS = {"http": 80, "https": 443}
+
 CIRCUITS = 1000
 """Remembered at most."""
 
 WORST = ("closed", "half_open", "open")
 
 FailureOn = Callable[[Any, Optional[Exception]], Optional[bool]]
-OnStateChange = Callable[[Hashable, CircuitState, CircuitState], None]
+OnStateChange = Callable[[Any, CircuitState, CircuitState], None]
 
 
 class Refusal(NamedTuple):
@@ -59,8 +62,9 @@ class CircuitBreaker:
     - `half_open_max_calls`: probes at a time; at least 1. One that has not reported in `half_open_timeout` seconds (above 0) is
       given up, or is a success if its body is still coming.
     - `failure_on`: `failure_on(response, exception)`, asked about every outcome, one of the two being None. True: a failure;
-      False: none; None: as it is by default. Transport errors, time-outs, 500, 502, 503 and 504 are failures; 429 and other
-      answers are not; cancellations, and errors that say nothing about the server, do not count at all.
+      False: none; None: as it is by default. The response has no `request` yet, and its body was not read. By default transport
+      errors, time-outs, 500, 502, 503 and 504 are failures; 429 and other answers are not; cancellations, and errors that say
+      nothing about the server, do not count at all.
     - `key`: `key(request)` gives the circuit of a request, in place of its origin. Anything hashable.
     - `dry_run`: count and tell, but refuse nothing.
     - `on_state_change`: `on_state_change(key, old, new)`, called after each change. What it raises is logged.
@@ -141,7 +145,7 @@ class CircuitBreaker:
             old = circuit.state
             permit = circuit.admit(now)
             new = circuit.state
-            refused = Refusal(key, new, circuit.failures, circuit.retry_after(now))
+            refused = Refusal(key, new, circuit.opened_by, circuit.retry_after(now))
         if old != new:
             self._tell(key, old, new)
         if permit is not None:
@@ -150,6 +154,15 @@ class CircuitBreaker:
             logger.info("Circuit breaker: a request to %s would have been refused (dry run)", REDACTOR.key(key))
             return Permit(circuit)  # a void one
         return refused
+
+    def recheck(self, key: Hashable, permit: Permit, now: float) -> Refusal | None:
+        """Why a request that was let through a while ago must not be sent any more; None if it may."""
+        circuit = permit.circuit
+        with self._lock:
+            if self.dry_run or circuit.state == "closed" or permit in circuit.probes:
+                return None
+            circuit.refused += 1
+            return Refusal(key, circuit.state, circuit.opened_by, circuit.retry_after(now))
 
     def report(
         self, key: Hashable, permit: Permit, failed: bool, now: float, slow: bool = False, *, asked: float | None = None
@@ -176,7 +189,7 @@ class CircuitBreaker:
     # -- what a user asks and does
 
     def get_state(self, key: Hashable = None, *, now: float | None = None) -> dict[str, Any]:
-        """The circuit of this key, or without one the worst of all.
+        """The circuit of this key, or without one the worst of all. An origin may be given as its URL: "https://api.example.com".
 
         `state`: "closed", "open" or "half_open". `failure_count`: failures in a row, or within the window. `success_count`:
         successful probes, or successes within the window. `opened_at`: seconds since the epoch, None if closed. `retry_after`:
@@ -184,7 +197,7 @@ class CircuitBreaker:
 
         `now`: seconds, monotonic; for tests.
         """
-        now = time.monotonic() if now is None else now
+        now, key = time.monotonic() if now is None else now, self._named(key)
         with self._lock:
             if key is None:
                 circuits = self.circuits.values()
@@ -214,8 +227,15 @@ class CircuitBreaker:
         """Close the circuit of this key, or without one all of them, and forget what was counted and forced."""
         self._force(None, key)
 
+    def _named(self, key: Hashable) -> Hashable:
+        """An origin that is given as a URL, as it is known here."""
+        if self.key is not None or not isinstance(key, str) or "://" not in key:
+            return key
+        url = urlsplit(key)
+        return url.scheme, url.hostname, None if url.port == PORTS.get(url.scheme) else url.port
+
     def _force(self, state: CircuitState | None, key: Hashable) -> None:
-        changes, now = [], time.monotonic()
+        changes, now, key = [], time.monotonic(), self._named(key)
         with self._lock:
             if key is None:
                 self._forced = None if state is None else (state, now)

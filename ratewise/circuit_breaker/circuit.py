@@ -108,6 +108,7 @@ class Circuit:
         "failures",
         "forced",
         "opened_at",
+        "opened_by",
         "permit",
         "probes",
         "refused",
@@ -124,7 +125,7 @@ class Circuit:
         self.rules = rules
         self.used = False
         self.forced = False
-        self.refused = 0
+        self.refused = self.opened_by = 0
         self.failed_recoveries = 0
         self._become("closed")
 
@@ -143,10 +144,11 @@ class Circuit:
             windowed = rules.failure_rate is not None or rules.slow_call_rate is not None
             self.window = Window(rules.window) if windowed else None
 
-    def idle(self) -> bool:
-        """See `Entry`: an open circuit is never forgotten, nor one that was used since this was asked last."""
+    def idle(self, now: float) -> bool:
+        """See `Entry`: not one that was used since this was asked last, nor an open one, until long after it could be probed."""
         used, self.used = self.used, False
-        return not (used or self.forced or self.state != "closed")
+        needed = self.state != "closed" and now < self.reopens_at + self.rules.max_recovery_timeout
+        return not (used or self.forced or needed)
 
     # -- what a request asks
 
@@ -237,6 +239,7 @@ class Circuit:
         """For as long as the server asks, else for longer after each recovery that failed."""
         rules = self.rules
         seconds = asked or rules.recovery_timeout * 2.0 ** min(self.failed_recoveries, 60)
+        self.opened_by = self.failures + (self.opened_by if self.state == "half_open" else 0)
         self._become("open")
         self.opened_at = now
         self.reopens_at = now + min(seconds, rules.max_recovery_timeout) * (1 + rules.jitter * uniform)

@@ -20,13 +20,15 @@ EARLY = 0.001
 class CircuitBreakerLayer:
     """Asks a circuit before a request is sent, and tells it what came of it.
 
-    A response is good when its head came and, if its body is read, that came whole.
+    A response is good when its head came and, if its body is read, that came whole. `rechecked`: there is a
+    `CircuitRecheckLayer` below it.
     """
 
-    def __init__(self, circuit_breaker: CircuitBreaker | None = None) -> None:
+    def __init__(self, circuit_breaker: CircuitBreaker | None = None, *, rechecked: bool = False) -> None:
         if circuit_breaker is not None and not isinstance(circuit_breaker, CircuitBreaker):
             raise TypeError(refusal("circuit_breaker", circuit_breaker, "a CircuitBreaker"))
         self.circuit_breaker = circuit_breaker or CircuitBreaker()
+        self._rechecked = rechecked
 
     def __repr__(self) -> str:
         return f"CircuitBreakerLayer({self.circuit_breaker!r})"
@@ -34,7 +36,7 @@ class CircuitBreakerLayer:
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request if its circuit lets it through, else raise `CircuitBreakerOpen`."""
         breaker, http, clock = self.circuit_breaker, call.http, call.clock
-        key = http.origin(request) if breaker.key is None else breaker.key(request)
+        key = _key(breaker, request, http)
         circuit = breaker.circuits[key]
         circuit.used = True
         if circuit.state == "closed":
@@ -44,16 +46,19 @@ class CircuitBreakerLayer:
             if isinstance(admitted, Refusal):
                 raise http.CircuitBreakerOpen(request, admitted)
             permit = admitted
+        if self._rechecked:
+            Exchange.of(request.extensions).permit = permit
         patience = breaker.slow_call_duration
         started = 0.0 if patience is None else clock.monotonic()
         try:
             response = await call.send(request)
         except BaseException as error:
-            _Attempt(breaker, key, permit, False, request, call).failed(error)
+            slow = patience is not None and _in_flight(request, started, clock.monotonic()) >= patience
+            _Attempt(breaker, key, permit, slow, request, call).failed(error)
             raise
         good = response.status_code not in STATUSES and breaker.failure_on is None
         now = clock.monotonic()
-        slow = patience is not None and now - max(started, Exchange.of(request.extensions).queued_until) >= patience
+        slow = patience is not None and _in_flight(request, started, now) >= patience
         if good and http.in_memory(response):
             if slow or not circuit.noted(permit, now):
                 breaker.report(key, permit, False, now, slow)
@@ -69,20 +74,44 @@ class CircuitBreakerLayer:
         if http.in_memory(response):
             attempt.closed()
             return response
-        permit.answered = attempt.answered = True
+        permit.answered = not slow
         return http.tap(response, attempt)
+
+
+def _key(breaker: CircuitBreaker, request: Any, http: Any) -> Hashable:
+    return http.origin(request) if breaker.key is None else breaker.key(request)  # type: ignore[no-any-return]
+
+
+def _in_flight(request: Any, started: float, now: float) -> float:
+    """Seconds since it left the last queue of ours."""
+    return now - max(started, Exchange.of(request.extensions).queued_until)
+
+
+class CircuitRecheckLayer:
+    """Below a `CircuitBreakerLayer`, and below what makes requests wait: what waited while its circuit opened is not sent."""
+
+    def __init__(self, circuit_breaker: CircuitBreaker) -> None:
+        self.circuit_breaker = circuit_breaker
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        """Send the request if what let it through still stands, else raise `CircuitBreakerOpen`."""
+        permit = Exchange.of(request.extensions).permit
+        if permit is not None and permit.circuit.state != "closed":
+            breaker = self.circuit_breaker
+            refused = breaker.recheck(_key(breaker, request, call.http), permit, call.clock.monotonic())
+            if refused is not None:
+                raise call.http.CircuitBreakerOpen(request, refused)
+        return await call.send(request)
 
 
 class _Attempt:
     """One request that a circuit let through, until the verdict. Watches the body that the caller reads: see `Watcher`."""
 
-    __slots__ = ("_breaker", "_call", "_key", "_permit", "_request", "_slow", "answered")
+    __slots__ = ("_breaker", "_call", "_key", "_permit", "_request", "_slow")
 
     def __init__(self, breaker: CircuitBreaker, key: Hashable, permit: Permit, slow: bool, request: Any, call: Any) -> None:
         self._breaker, self._key, self._slow, self._request, self._call = breaker, key, slow, request, call
         self._permit: Permit | None = permit
-        self.answered = False
-        """The head of a response came."""
 
     def _report(self, failed: bool | None, asked: float | None = None) -> None:
         """The verdict, once. None: nothing was learnt."""
@@ -97,8 +126,7 @@ class _Attempt:
 
     def is_bad(self, response: Any) -> bool:
         """Whether the head of a response is a failure already; if so, it is reported."""
-        failure_on, asked = self._breaker.failure_on, None
-        said = None if failure_on is None else failure_on(response, None)
+        said, asked = self._said(response, None), None
         if said is False or (said is None and response.status_code not in STATUSES):
             return False
         if response.status_code == 503:
@@ -107,13 +135,26 @@ class _Attempt:
         self._report(True, asked)
         return True
 
+    def _said(self, response: Any, error: Any) -> bool | None:
+        """What `failure_on` says of an outcome."""
+        failure_on = self._breaker.failure_on
+        said = None if failure_on is None else failure_on(response, error)
+        if not (said is None or isinstance(said, bool)):
+            raise TypeError(refusal("what failure_on returns", said, "True, False or None"))
+        return said
+
     def failed(self, error: BaseException) -> None:
         """The request, or its body, ended in an error."""
         http, failed = self._call.http, None
-        if isinstance(error, http.TransportError):
-            failure_on = self._breaker.failure_on
-            failed = None if failure_on is None else failure_on(None, error)
-            if failed is None and (self.answered or not isinstance(error, RateWiseError)):  # else it was not sent
+        if isinstance(error, RateWiseError) and error.__cause__ is None:
+            pass  # it was not sent, or its reader took too long; with a cause, the deadline cut a wait for the server short
+        elif isinstance(error, http.TransportError):
+            try:
+                failed = self._said(None, error)
+            except BaseException:
+                self._report(None)
+                raise
+            if failed is None:
                 failed = None if http.failure(error) in SILENT else True
         elif not isinstance(error, Exception):  # cancelled: by the call's own deadline, or by the caller
             exchange, now = Exchange.of(self._request.extensions), self._call.clock.monotonic()

@@ -58,6 +58,6 @@ class _Account:
         self.since: float | None = None
         """When that was."""
 
-    def idle(self) -> bool:
+    def idle(self, now: float) -> bool:
         """See `Entry`: the oldest goes first."""
         return True
