@@ -600,7 +600,7 @@ async def test_the_longest_wait(world: World) -> None:
 
 async def test_a_bulkhead_must_be_one(world: World) -> None:
     """In transports, stacks and clients; a transport without one makes its own. No repr shows anything of the requests."""
-    for make in (lambda: transport(world, bulkhead=5), lambda: client(world, None, 5), lambda: BulkheadLayer(False)):  # type: ignore
+    for make in (lambda: transport(world, bulkhead=5), lambda: client(world, None, 5), lambda: BulkheadLayer(False)):  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="bulkhead must be a Bulkhead, not"):
             make()
     async with world.within(transport(world)) as subject:

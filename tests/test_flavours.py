@@ -22,6 +22,7 @@ import ratewise.httpx2
 from ratewise import RetryBudget, RetryConfig, exchange_of
 
 OTHER = {"httpx": (httpx2, "httpx2", "ratewise.httpx2"), "httpx2": (httpx, "httpx", "ratewise")}
+# Python 3.9 gets httpx2 2.0.0, which has neither alias_httpx nor sse, websocket and query.
 CURRENT = pytest.mark.skipif(not hasattr(httpx2, "alias_httpx"), reason="this Python's newest httpx2 does not have it yet")
 
 

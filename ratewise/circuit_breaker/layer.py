@@ -13,8 +13,8 @@ from ..validation import refusal
 from .breaker import SILENT, STATUSES, CircuitBreaker, Refusal
 from .circuit import Permit
 
-EARLY = 0.001
-"""Seconds before its time that a timer may go off."""
+INSTANT = 0.001
+"""Seconds: what left a queue so lately had no time to be sent."""
 
 
 class CircuitBreakerLayer:
@@ -158,8 +158,8 @@ class _Attempt:
                 failed = None if http.failure(error) in SILENT else True
         elif not isinstance(error, Exception):  # cancelled: by the call's own deadline, or by the caller
             exchange, now = Exchange.of(self._request.extensions), self._call.clock.monotonic()
-            late = exchange.deadline is not None and now >= exchange.deadline - EARLY
-            failed = True if late and now - exchange.queued_until > EARLY else None
+            late = exchange.deadline is not None and now >= exchange.deadline
+            failed = True if late and now - exchange.queued_until > INSTANT else None
         self._report(failed)
 
     def chunk(self, data: bytes) -> None: ...
