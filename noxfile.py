@@ -59,6 +59,6 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What RateWise costs a request, in the same run as bare httpx and its peers."""
+    """What RateWise costs a request, in the same run as bare httpx and its peers; `-- goodput`: how it uses rate limits."""
     session.install("-e", ".[httpx2]", "httpx-retries", "httpx-tenacity", "pybreaker", "circuitbreaker", "purgatory")
     session.run("python", "-m", "tests.benchmarks", *session.posargs)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         AsyncBulkheadTransport,
         AsyncCircuitBreakerTransport,
         AsyncLayerTransport,
+        AsyncRateLimitTransport,
         AsyncRateWiseClient,
         AsyncRateWiseTransport,
         AsyncRetryTransport,
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
         DeadlineExceeded,
         LayerTransport,
         RateLimitExceeded,
+        RateLimitTransport,
         RateWiseClient,
         RateWiseTransport,
         RetryTransport,
         TooManyRequests,
+        WaitTooLong,
     )
     from .bulkhead import Bulkhead, BulkheadLayer
     from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from .exchange import Attempt, Exchange, exchange_of, options
     from .failure import Failure
     from .layer import Call, Layer, Watcher
+    from .rate_limit import RateLimiter, RateLimitLayer
     from .redact import Redactor
     from .retry import ExponentialBackoff, RetryBudget, RetryConfig, RetryDecision, RetryLayer
     from .stats import ClientStats
@@ -43,6 +47,7 @@ _HOME = {
         "AsyncBulkheadTransport",
         "AsyncCircuitBreakerTransport",
         "AsyncLayerTransport",
+        "AsyncRateLimitTransport",
         "AsyncRateWiseClient",
         "AsyncRateWiseTransport",
         "AsyncRetryTransport",
@@ -53,10 +58,12 @@ _HOME = {
         "DeadlineExceeded",
         "LayerTransport",
         "RateLimitExceeded",
+        "RateLimitTransport",
         "RateWiseClient",
         "RateWiseTransport",
         "RetryTransport",
         "TooManyRequests",
+        "WaitTooLong",
     ),
     "bulkhead": ("Bulkhead", "BulkheadLayer"),
     "circuit_breaker": ("CircuitBreaker", "CircuitBreakerLayer"),
@@ -65,6 +72,7 @@ _HOME = {
     "exchange": ("Attempt", "Exchange", "exchange_of", "options"),
     "failure": ("Failure",),
     "layer": ("Call", "Layer", "Watcher"),
+    "rate_limit": ("RateLimitLayer", "RateLimiter"),
     "redact": ("Redactor",),
     "retry": ("ExponentialBackoff", "RetryBudget", "RetryConfig", "RetryDecision", "RetryLayer"),
     "stats": ("ClientStats",),
@@ -75,6 +83,7 @@ __all__ = [
     "AsyncBulkheadTransport",
     "AsyncCircuitBreakerTransport",
     "AsyncLayerTransport",
+    "AsyncRateLimitTransport",
     "AsyncRateWiseClient",
     "AsyncRateWiseTransport",
     "AsyncRetryTransport",
@@ -97,6 +106,9 @@ __all__ = [
     "Layer",
     "LayerTransport",
     "RateLimitExceeded",
+    "RateLimitLayer",
+    "RateLimitTransport",
+    "RateLimiter",
     "RateWiseClient",
     "RateWiseError",
     "RateWiseTransport",
@@ -107,6 +119,7 @@ __all__ = [
     "RetryLayer",
     "RetryTransport",
     "TooManyRequests",
+    "WaitTooLong",
     "Waiter",
     "Watcher",
     "exchange_of",

@@ -83,7 +83,18 @@ class RateLimitExceeded(RateWiseError):  # noqa: N818  (as above)
     attempts: int
     """How many requests were sent for this call. 0 if it was refused before any was."""
     retry_after: float | None
-    """Seconds that the server asked to wait, None if it did not say."""
+    """Seconds that the server asked to wait, or until its turn would have come; None if nobody knows."""
+
+
+class WaitTooLong(RateLimitExceeded):
+    """The request was not sent: its turn would come only after the limiter's `max_wait`, or after the call's deadline."""
+
+    def __init__(self, request: Any, key: Hashable, waited: float, left: float, reason: str, setting: str) -> None:
+        waiting = f" It has waited {waited:.3g} s." if waited else ""
+        then = f"its turn at {REDACTOR.key(key)} would come in {round(left, 2):g} s: {reason}.{waiting}"
+        super().__init__(f"{_unsent(request)}: {then} A higher {setting} would let it wait", request)
+        self.attempts = Exchange.of(request.extensions).attempts
+        self.retry_after = left
 
 
 class TooManyRequests(RateLimitExceeded):

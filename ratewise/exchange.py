@@ -63,6 +63,17 @@ class Attempt(NamedTuple):
         return f"attempt {self.number}: {self.outcome}, {then} ({self.reason})"
 
 
+class Turn(NamedTuple):
+    """What a rate limiter does with a request that it has seen refused: it waits there, and nowhere else."""
+
+    number: int
+    """Its place in the line: before all who came later."""
+    wait: float
+    """Seconds until it may be sent again, for all that is known."""
+    max_wait: float
+    """Seconds that the limiter lets anyone wait."""
+
+
 class Exchange:
     """One call, with the redirects and authentication round trips that belong to it. See `exchange_of`.
 
@@ -79,6 +90,7 @@ class Exchange:
         "queued_until",
         "retry_after",
         "streamed",
+        "turn",
     )
 
     def __init__(self, options: Options = NO_OPTIONS, streamed: bool = True) -> None:
@@ -98,6 +110,8 @@ class Exchange:
         """What a circuit breaker let the attempt through with, where that is looked at again after a wait."""
         self.queued_until = 0.0
         """When it last left a queue of ours, by the same clock: what came before says nothing about the server."""
+        self.turn: Turn | None = None
+        """Set when a rate limiter has seen the attempt refused."""
 
     @property
     def waits(self) -> list[float]:

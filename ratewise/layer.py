@@ -123,6 +123,8 @@ class Flavour(Protocol[Q, R]):
     def CircuitBreakerOpen(self) -> type[exceptions.CircuitBreakerOpen]: ...  # noqa: N802
     @property
     def DeadlineExceeded(self) -> type[exceptions.DeadlineExceeded]: ...  # noqa: N802
+    @property
+    def WaitTooLong(self) -> type[exceptions.WaitTooLong]: ...  # noqa: N802
 
     def failure(self, error: Exception) -> Failure:
         """What kind of failure a `TransportError` is."""
@@ -130,6 +132,10 @@ class Flavour(Protocol[Q, R]):
 
     def origin(self, request: Q) -> tuple[str, str, int | None]:
         """Scheme, host and port (None if it is the scheme's own) that the request goes to."""
+        ...
+
+    def fields(self, headers: HeadersLike, /) -> Sequence[tuple[bytes, bytes, bytes]]:
+        """The name of each header field as it is written, in lower case, and its value."""
         ...
 
     def with_header(self, request: Q, name: str, value: str) -> Q:
@@ -169,6 +175,14 @@ class Flavour(Protocol[Q, R]):
         """Read the body into memory, and close its connection, before the response is handed on.
 
         Only where the caller reads the whole body anyway: see `Exchange.streamed`. `tolerant`: a body that breaks off is empty.
+        """
+        ...
+
+    def peek(self, response: R, request: Q) -> Awaitable[bytes]:
+        """The beginning of the body of the response to this request, decoded: 64 KiB at most, within about a second.
+
+        The response is to be handed on as if nothing had been read, except that a body which breaks off, or has to be cancelled
+        because it takes longer, ends with what came of it. A body that says to be longer than that is not looked at.
         """
         ...
 

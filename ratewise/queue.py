@@ -5,13 +5,14 @@ Nobody but those who wait keeps it going: no thread and no task of its own. It s
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Hashable
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Callable, Generic, TypeVar
 
-from .clock import Waiter
+from .clock import Clock, Waiter
 from .layer import Call
 from .table import Table
 
@@ -22,14 +23,22 @@ GRACE = 1.0
 """Seconds after which someone who was called, and did not come, is passed over: its thread or event loop may be gone."""
 
 
+DEEP = 10
+"""Who has so many before it, or more, watches them no more often than it would with so many."""
+
+INSTANT = 1e-4
+"""Seconds that are not worth waking anyone for."""
+
+
 class Place:
     """One request: in the queue, or inside."""
 
-    __slots__ = ("called_at", "first", "inside", "key", "room", "waiter")
+    __slots__ = ("called_at", "came", "first", "inside", "key", "looks_at", "number", "room", "until", "waiter")
 
-    def __init__(self, key: Hashable, room: Any) -> None:
+    def __init__(self, key: Hashable, room: Any, number: int) -> None:
         self.key = key
         self.room = room
+        self.number = number
         self.inside = False
         self.waiter: Waiter | None = None
         """To park on, in the queue."""
@@ -37,6 +46,12 @@ class Place:
         """Since when it has been its turn."""
         self.first = False
         """It knows that nobody is before it but those who were called, and watches the clock."""
+        self.looks_at = math.inf
+        """When it will look again by itself."""
+        self.until = math.inf
+        """When its patience is over."""
+        self.came: Any = None
+        """What the room noted when it came in."""
 
 
 class Room(ABC):
@@ -51,25 +66,25 @@ class Room(ABC):
         """How many may come in now."""
 
     def opens(self, now: float) -> float:
-        """Seconds after which to ask again, if nothing happens before."""
-        return GRACE
+        """Seconds after which one may come in although nobody went out; inf if it does not depend on the time."""
+        return math.inf
 
     @abstractmethod
-    def come(self, now: float) -> None:
-        """One came in."""
+    def come(self, now: float) -> Any:
+        """One came in. What is to be noted with its place."""
 
     @abstractmethod
     def gone(self, now: float) -> None:
         """One went out."""
 
     @abstractmethod
-    def busy(self) -> bool:
+    def busy(self, now: float) -> bool:
         """It cannot be forgotten, although nobody waits."""
 
     def idle(self, now: float) -> bool:
         """See `Entry`."""
         used, self.used = self.used, False
-        return not (used or self.queue or self.busy())
+        return not (used or self.queue or self.busy(now))
 
 
 R = TypeVar("R", bound=Room)
@@ -81,21 +96,26 @@ class Queue(Generic[R]):
     def __init__(self, make: Callable[[], R]) -> None:
         self.rooms = Table(make, KEYS)
         self._lock = self.rooms.lock
+        self.numbers = count()
+        """For each who comes, its place in the line of all that ever came."""
 
-    def enter(self, key: Hashable, now: float, max_queue: float) -> Place | None:
-        """A place inside or, with a `waiter`, in the queue; None if `max_queue` are waiting already."""
+    def enter(self, key: Hashable, now: float, max_queue: float, number: int | None = None) -> Place | None:
+        """A place inside or, with a `waiter`, in the queue; None if `max_queue` are waiting already.
+
+        Who has been inside before, with this `number`, comes before all who have a higher one.
+        """
         with self._lock:
             room = self.rooms[key]
             room.used = True
-            place = Place(key, room)
+            place = Place(key, room, next(self.numbers) if number is None else number)
             called = self._call(room, now) if room.queue else []
             place.inside = not room.queue and room.free(now) > 0
             waits = not place.inside and len(room.queue) < max_queue
             if place.inside:
-                room.come(now)
+                place.came = room.come(now)
             elif waits:
                 place.waiter = Waiter()
-                room.queue.append(place)
+                _line_up(room.queue, place)
                 called += self._call(room, now)
         _wake(called)
         return place if place.inside or waits else None
@@ -111,11 +131,11 @@ class Queue(Generic[R]):
             if place.inside:
                 if queued:
                     room.queue.remove(place)
-                room.come(now)
+                place.came = room.come(now)
             else:
                 place.waiter, place.called_at = Waiter(), None
                 if not queued:
-                    room.queue.appendleft(place)
+                    _line_up(room.queue, place)
             called = self._call(room, now)
         _wake(called)
         return place.inside
@@ -137,11 +157,19 @@ class Queue(Generic[R]):
         room = place.room
         with self._lock:
             called = self._call(room, now)
-            patience: float = room.opens(now)
-            if not place.first or (room.queue and room.queue[0].called_at is not None):
-                patience += GRACE  # others watch: this one only whether they are still there
+            patience = _patience(room, place, now)
+            place.looks_at = now + patience
         _wake(called)
         return patience
+
+    def changed(self, room: R, now: float, *, worse: bool = False) -> None:
+        """What the queue waits for has changed: call whose turn it is and, if for the worse, who waits in vain now."""
+        with self._lock:
+            called = self._call(room, now)
+            if worse and room.queue:
+                opens = now + room.opens(now)
+                called += [place.waiter for place in room.queue if place.until < opens and place.waiter is not None]
+        _wake(called)
 
     def _call(self, room: R, now: float) -> list[Waiter]:
         """Whom to wake: as many as may come in, without those who were called and did not come, and the next after them."""
@@ -150,29 +178,89 @@ class Queue(Generic[R]):
         if not queue:
             return called
         free = room.free(now)
-        for place in [place for place in islice(queue, free) if place.called_at is not None and now - place.called_at >= GRACE]:
-            queue.remove(place)
-        for number, place in enumerate(islice(queue, free + 1)):
+        while free > 0 and queue and _late(queue[0], now):
+            queue.popleft()
+        last = min(free, len(queue)) - 1
+        if last > 0 and queue[0].called_at is not None and queue[last].called_at is not None and last + 1 == len(queue):
+            return called  # all are, and nobody is behind them
+        for number, place in enumerate(islice(queue, max(free, 0) + 1)):
             assert place.waiter is not None
             if number < free and place.called_at is None:
                 place.called_at = now
                 called.append(place.waiter)
-            elif number == free and not place.first:
-                place.first = True
+            elif number >= free and (not place.first or _sooner(room, place, now)):
+                place.first, place.looks_at = True, -math.inf
                 called.append(place.waiter)
         return called
 
 
-async def wait_turn(queue: Queue[Any], place: Place, until: float, call: Call[Any, Any]) -> float:
-    """Wait to be inside, at most `until`, by the monotonic clock. When the waiting was over."""
-    now = call.clock.monotonic()
+async def wait_turn(
+    queue: Queue[Any], place: Place, until: float, call: Call[Any, Any], check: Callable[[float], object] | None = None
+) -> float:
+    """Wait to be inside, at most `until`, by the monotonic clock. When the waiting was over.
+
+    `check(now)` is called each time before there is waiting, and raises if that has become pointless.
+    """
+    now, place.until = call.clock.monotonic(), until
     while not place.inside and now < until:
+        if check is not None:
+            check(now)
         assert place.waiter is not None
         woken = await call.park(place.waiter, min(until - now, queue.look(place, now)))
         now = call.clock.monotonic()
         if woken:
             queue.take(place, now)
+    if not place.inside:
+        queue.look(place, now)  # its turn may have come with the end of its patience
+        queue.take(place, now)
     return now
+
+
+class Held:
+    """A place that is held until a body is done with: see `Watcher`."""
+
+    __slots__ = ("_clock", "_place", "_queue")
+
+    def __init__(self, queue: Queue[Any], place: Place, clock: Clock) -> None:
+        self._queue, self._place, self._clock = queue, place, clock
+
+    def chunk(self, data: bytes) -> None: ...
+
+    async def complete(self) -> None:
+        self.closed()
+
+    def failed(self, error: BaseException) -> None: ...
+
+    def closed(self) -> None:
+        self._queue.leave(self._place, self._clock.monotonic())
+
+
+def _line_up(queue: deque[Place], place: Place) -> None:
+    """Put a place where it belongs: nearly always at the end, or at the front."""
+    at = len(queue) if queue and queue[0].number < place.number else 0
+    while at and queue[at - 1].number > place.number:
+        at -= 1
+    queue.insert(at, place)
+
+
+def _late(place: Place, now: float) -> bool:
+    """It was called, and did not come."""
+    return place.called_at is not None and now - place.called_at >= GRACE
+
+
+def _patience(room: Room, place: Place, now: float) -> float:
+    """Seconds after which someone in the queue is to look again by itself."""
+    opens, queue = room.opens(now), room.queue
+    patience = GRACE if opens == math.inf else opens
+    if place.first and not (queue and queue[0].called_at is not None):
+        return patience
+    before = place.number - queue[0].number if queue else 0
+    return patience + GRACE * min(max(before, 1), DEEP)  # it only watches whether those before it are still there
+
+
+def _sooner(room: Room, place: Place, now: float) -> bool:
+    """The first one is to look again sooner than it thinks."""
+    return now + _patience(room, place, now) < place.looks_at - INSTANT and room.opens(now) < math.inf
 
 
 def _wake(waiters: list[Waiter]) -> None:

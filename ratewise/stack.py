@@ -11,6 +11,7 @@ from .bulkhead import Bulkhead, BulkheadLayer
 from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer, CircuitRecheckLayer
 from .deadline import DeadlineLayer, WireDeadlineLayer
 from .layer import Call, Q, R
+from .rate_limit import RateLimiter, RateLimitLayer
 from .retry import Backoff, RetryConfig, RetryLayer
 from .retry.rules import checked_backoff
 from .validation import flag, refusal, whole
@@ -33,6 +34,7 @@ def assemble(
     backoff_strategy: Backoff | None,
     total_timeout: float | None,
     circuit_breaker: CircuitBreaker | None,
+    rate_limiter: RateLimiter | bool | None,
     bulkhead: Bulkhead | None,
     raise_on_rate_limit: bool,
 ) -> tuple[Any, ...]:
@@ -41,15 +43,28 @@ def assemble(
     if total_timeout is not None:
         layers.append(DeadlineLayer(total_timeout))
     layers.append(RetryLayer(retry_rules(max_retries, retry_config, backoff_strategy)))
+    rate_limiter = given_limiter(rate_limiter)
+    waits = rate_limiter is not None or bulkhead is not None
     if circuit_breaker is not None:
-        layers.append(CircuitBreakerLayer(circuit_breaker, rechecked=bulkhead is not None))
+        layers.append(CircuitBreakerLayer(circuit_breaker, rechecked=waits))
+    if rate_limiter is not None:
+        layers.append(RateLimitLayer(rate_limiter))
     if bulkhead is not None:
         layers.append(BulkheadLayer(bulkhead))
-        if circuit_breaker is not None:
-            layers.append(CircuitRecheckLayer(circuit_breaker))
+    if circuit_breaker is not None and waits:
+        layers.append(CircuitRecheckLayer(circuit_breaker))
     if total_timeout is not None:
         layers.append(WireDeadlineLayer())
     return tuple(layers)
+
+
+def given_limiter(rate_limiter: RateLimiter | bool | None) -> RateLimiter | None:
+    """True stands for a new one."""
+    if isinstance(rate_limiter, bool):
+        return RateLimiter() if rate_limiter else None
+    if not (rate_limiter is None or isinstance(rate_limiter, RateLimiter)):
+        raise TypeError(refusal("rate_limiter", rate_limiter, "a RateLimiter, True or None"))
+    return rate_limiter
 
 
 def retry_rules(max_retries: int, retry_config: RetryConfig | None, backoff_strategy: Backoff | None) -> RetryConfig:

@@ -18,6 +18,9 @@ class Entry(Protocol):
 
 E = TypeVar("E", bound=Entry)
 
+TRIES = 50
+"""Entries that are asked at most before a new one is not remembered. The others are asked the next time."""
+
 
 class Table(dict[Hashable, E]):
     """Makes the entry that is missing, and forgets an idle one when there are too many.
@@ -43,7 +46,7 @@ class Table(dict[Hashable, E]):
 
     def _forget_one(self) -> bool:
         now = monotonic()
-        for _ in range(2 * len(self)):  # an entry that was used since the last time says no once
+        for _ in range(min(2 * len(self), TRIES)):  # an entry that was used since the last time says no once
             oldest = next(iter(self))
             entry = self.pop(oldest)
             if entry.idle(now):

@@ -19,6 +19,11 @@ def factor(setting: str, value: Any, *, least: float, most: float = math.inf) ->
     return _number(setting, value, allowed, lambda v: least <= v <= most)
 
 
+def number(setting: str, value: Any) -> float:
+    """`value`, if it is a finite number above 0."""
+    return _number(setting, value, "a finite number above 0", lambda v: v > 0)
+
+
 def rate(setting: str, value: Any) -> float:
     """`value`, if it is a part of a whole: above 0 and at most 1."""
     return _number(setting, value, "a number above 0 and of at most 1", lambda v: 0 < v <= 1)

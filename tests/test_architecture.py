@@ -25,11 +25,17 @@ RULES = [
     "retry/backoff.py",
     "retry/budget.py",
     "circuit_breaker/circuit.py",
+    "rate_limit/credential.py",
+    "rate_limit/governor.py",
+    "rate_limit/limits.py",
+    "rate_limit/structured.py",
+    "rate_limit/told.py",
 ]
 PURE = set(
-    "__future__ calendar collections copy dataclasses enum hashlib inspect math os re ssl threading time typing urllib".split()
+    "__future__ calendar collections copy dataclasses datetime enum functools hashlib inspect itertools math operator os".split()
+    + "re ssl threading time typing urllib".split()
 )
-FEATURES = {"bulkhead", "circuit_breaker", "retry"}
+FEATURES = {"bulkhead", "circuit_breaker", "rate_limit", "retry"}
 
 
 def imports(path: Path, *, types_too: bool = False) -> set[str]:

@@ -350,7 +350,7 @@ async def test_retries_on_a_real_connection(world: World) -> None:
     clock = FakeClock()
     with Server(lambda received: steps.pop(0)) as server:
         limits = world.httpx.Limits(max_connections=1)
-        async with world.within(world.RateWiseClient(server.url, limits=limits, clock=clock)) as client:
+        async with world.within(world.RateWiseClient(server.url, limits=limits, rate_limiter=None, clock=clock)) as client:
             response = await world(client.get, "/")
             assert response.status_code == 200
             assert client.get_retry_delays() == clock.sleeps
@@ -378,7 +378,7 @@ async def test_a_last_429_raises(world: World, server: Server) -> None:
         on_response(response)
 
     hooks = {"response": [on_response if world.is_sync else on_async_response]}
-    async with world.within(world.RateWiseClient(server.url, event_hooks=hooks)) as client:
+    async with world.within(world.RateWiseClient(server.url, event_hooks=hooks, rate_limiter=None)) as client:
 
         async def get() -> None:
             await world(client.get, "/429?api_key=hunter2")
@@ -448,7 +448,7 @@ async def test_a_broken_429_is_one_all_the_same(world: World) -> None:
         return cut
 
     with Server(broken) as server:
-        async with world.within(world.RateWiseClient(server.url)) as client:
+        async with world.within(world.RateWiseClient(server.url, rate_limiter=None)) as client:
             with pytest.raises(world.ratewise.RateLimitExceeded) as raised:
                 await world(client.get, "/429")
             assert raised.value.response is not None

@@ -52,6 +52,11 @@ EXPECTED = {
         r"^GET /search: refused, requests sent: 1, retry after: 3600.0 s$",
         r"^So far: \{'total_requests': 2, 'successful': 1, 'failed': 1, 'total_retries': 2, 'avg_retries': 1.0",
     ),
+    "rate_limits.py": (
+        r"^Retries alone: 150 requests done in [0-9.]+ s, [1-9][0-9]+ refused on the way$",
+        r"^ +[0-9.]+ s  [#.]*\.",
+        r"^With the rate limiter: 150 requests done in [0-9.]+ s, [0-9] refused on the way\n  0\.00 s  #+$",
+    ),
 }
 
 

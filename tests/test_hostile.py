@@ -19,7 +19,7 @@ from h2.errors import ErrorCodes
 from server import Answer, Received, Reply, Server, reset
 from support import PATIENCE, FakeClock, World, only
 
-from ratewise import Bulkhead, CircuitBreaker, RetryConfig, exchange_of
+from ratewise import Bulkhead, CircuitBreaker, RateLimiter, RetryConfig, exchange_of
 
 
 def settings(world: World, **more: Any) -> Any:
@@ -522,7 +522,8 @@ async def test_cancelled_while_a_stream_is_closed(world: World, more: Any) -> No
 @only("sync")
 def test_control_c(world: World, behaviour: Answer, total_timeout: float | None) -> None:
     """KeyboardInterrupt while the head, the body or the next attempt is waited for: the pool of one is as good as new."""
-    more = settings(world, total_timeout=total_timeout)
+    limiter = RateLimiter(key=lambda request: request.url.path)  # what is paused for one is not for another
+    more = settings(world, total_timeout=total_timeout, rate_limiter=limiter)
     del more["clock"]
     with Server(Script(behaviour)) as server, world.RateWiseClient(server.url, **more) as client:
         before = signal.signal(signal.SIGALRM, signal.default_int_handler)
@@ -533,5 +534,5 @@ def test_control_c(world: World, behaviour: Answer, total_timeout: float | None)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-        assert client.get("/").content == b"ok"
+        assert client.get("/again").content == b"ok"
         assert client.get_stats().failed == 1

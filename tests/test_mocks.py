@@ -50,7 +50,7 @@ async def test_respx_around_a_transport(world: World, clock: FakeClock) -> None:
 @only("httpx")
 async def test_pytest_httpx(world: World, clock: FakeClock, httpx_mock: Any) -> None:
     """Responses and errors come in the order in which they were added."""
-    client = world.RateWiseClient("https://api.example.com", clock=clock)
+    client = world.RateWiseClient("https://api.example.com", rate_limiter=None, clock=clock)
     httpx_mock.add_exception(httpx.ReadTimeout("late"))
     httpx_mock.add_response(status_code=503, headers={"Retry-After": "2"})
     httpx_mock.add_response(json=[1], url=URL)

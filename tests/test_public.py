@@ -19,11 +19,12 @@ import ratewise.httpx2
 import ratewise.retry
 
 NAMES = """
-AsyncBulkheadTransport AsyncCircuitBreakerTransport AsyncLayerTransport AsyncRateWiseClient AsyncRateWiseTransport
-AsyncRetryTransport Attempt Bulkhead BulkheadFull BulkheadLayer BulkheadTransport Call CircuitBreaker CircuitBreakerLayer
-CircuitBreakerOpen CircuitBreakerTransport ClientStats Clock DeadlineExceeded Exchange ExponentialBackoff Failure Layer
-LayerTransport RateLimitExceeded RateWiseClient RateWiseError RateWiseTransport Redactor RetryBudget RetryConfig RetryDecision
-RetryLayer RetryTransport TooManyRequests Waiter Watcher exchange_of options
+AsyncBulkheadTransport AsyncCircuitBreakerTransport AsyncLayerTransport AsyncRateLimitTransport AsyncRateWiseClient
+AsyncRateWiseTransport AsyncRetryTransport Attempt Bulkhead BulkheadFull BulkheadLayer BulkheadTransport Call CircuitBreaker
+CircuitBreakerLayer CircuitBreakerOpen CircuitBreakerTransport ClientStats Clock DeadlineExceeded Exchange ExponentialBackoff
+Failure Layer LayerTransport RateLimitExceeded RateLimitLayer RateLimitTransport RateLimiter RateWiseClient RateWiseError
+RateWiseTransport Redactor RetryBudget RetryConfig RetryDecision RetryLayer RetryTransport TooManyRequests WaitTooLong Waiter
+Watcher exchange_of options
 """.split()
 
 

@@ -62,6 +62,7 @@ def rows(first_cell: str) -> dict[str, str]:
         ("parameter", ratewise.AsyncRateWiseClient),
         ("`RetryConfig`", ratewise.RetryConfig),
         ("`CircuitBreaker`", ratewise.CircuitBreaker),
+        ("`RateLimiter`", ratewise.RateLimiter),
         ("`Bulkhead`", ratewise.Bulkhead),
     ],
 )

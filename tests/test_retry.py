@@ -190,6 +190,60 @@ async def test_the_server_may_forbid_it(world: World, clock: FakeClock) -> None:
     assert result.extensions["ratewise"].history[0].reason == "the server asks not to retry"
 
 
+async def test_a_403_that_is_a_rate_limit(world: World, clock: FakeClock) -> None:
+    """It is retried like a 429, a POST too; given up, it is handed back with the history and what the server asked."""
+    layer = RetryLayer(RetryConfig(2, budget=False), uniform=lambda: 0.0)
+    for last in (200, 403):
+        wire = Scripted(limited("5", 403), 200 if last == 200 else limited("7", 403))
+        result = await world.send(world.LayerTransport(wire, layer, clock=clock), "POST")
+        assert result is wire.answers[-1]
+        assert (result.status_code, wire.bodies[-1].read) == (last, 0)
+        exchange = result.extensions["ratewise"]
+        told = ["attempt 1: 403, waited 5 s (Retry-After)", "attempt 2: 403, no retry (max_attempts (2) reached)"]
+        assert [str(attempt) for attempt in exchange.history] == told[: 1 if last == 200 else 2]
+        assert exchange.retry_after == (5 if last == 200 else 7)
+    assert clock.sleeps == [5, 5]
+
+
+async def test_other_403s_pass(world: World, clock: FakeClock) -> None:
+    """Forbidden: the very response, unread, with no history; also a rate limit where 429 is not retried."""
+    for step, config in ((403, PLAIN), (limited("0", 403), PLAIN), (limited("5", 403), RetryConfig(statuses=[503]))):
+        wire = Scripted(step)
+        result = await world.send(world.RetryTransport(wire, config, clock=clock))
+        assert result is wire.answers[0]
+        assert wire.bodies[0].read == 0
+        exchange = result.extensions["ratewise"]
+        assert (exchange.attempts, exchange.history, exchange.retry_after) == (1, (), None)
+    listed = RetryConfig(statuses=[403], jitter=False, budget=False)
+    assert (await world.send(world.RetryTransport(Scripted(403, 200), listed, clock=clock))).status_code == 200
+
+
+async def test_a_403_whose_body_breaks_off(world: World, clock: FakeClock) -> None:
+    """With a client's get(): a failed attempt like any other; of a rate limit that is given up only the body is lost."""
+    broken = response(403, body=Body(b"no", error=failing("ReadError")))
+    settings = {"clock": clock, "retry_config": RetryConfig(2), "rate_limiter": None}
+    client = world.RateWiseClient("https://api.example.com", transport=Scripted(broken, 403), **settings)
+    result = await world(client.get, "/")
+    assert (result.content, result.extensions["ratewise"].attempts) == (b"ok", 2)
+    last = response(403, {"Retry-After": "5"}, Body(b"no", error=failing("ReadError")))
+    client = world.RateWiseClient("https://api.example.com", transport=Scripted(limited("5", 403), last), **settings)
+    result = await world(client.get, "/")
+    assert (result.status_code, result.content, result.extensions["ratewise"].retry_after) == (403, b"", 5)
+
+
+async def test_a_last_body_that_breaks_off(world: World, clock: FakeClock) -> None:
+    """With a client's get() it is an error, but of a 429 only the body is lost."""
+    for status in (503, 429):
+        wire = Scripted(response(status, body=Body(b"no", error=failing("ReadError"))))
+        settings = {"clock": clock, "max_retries": 0, "rate_limiter": None, "raise_on_rate_limit": False}
+        client = world.RateWiseClient("https://api.example.com", transport=wire, **settings)
+        if status == 503:
+            with pytest.raises(world.httpx.ReadError):
+                await world(client.get, "/")
+        else:
+            assert (await world(client.get, "/")).content == b""
+
+
 # -- bodies
 
 

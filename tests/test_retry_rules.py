@@ -112,6 +112,60 @@ def test_own_lists() -> None:
     assert RetryConfig(methods=[], jitter=False).judge(response(429), 1, method="GET") == AGAIN
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Retry_After": "5"},
+        {"retry_after_ms": "5000"},
+        {"RateLimit": '"default";r=0;t=5'},
+        {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "105"},
+        {"Retry_After": "5", "x_should_retry": "false"},
+        {"Retry_After": "301"},
+    ],
+)
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"attempt": 4}, {"wish": True}, {"wish": False}, {"wish": RetryDecision(True, 1)}, {"replayable": False}, {"left": 5.0}],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_403_with_a_wait(method: str, more: dict[str, Any], fields: dict[str, str]) -> None:
+    """It is a rate limit (GitHub), and judged as a 429 is: with any method, and whatever else there is to consider."""
+    arguments = {"attempt": 1, "method": method, "now": 100.0, **more}
+    verdict = RULES.judge(response(403, **fields), **arguments)
+    assert verdict == RULES.judge(response(429, **fields), **arguments)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"Retry_After": "0"},
+        {"Retry_After": "soon"},
+        {"RateLimit": '"default";r=1;t=5'},
+        {"X_RateLimit_Remaining": "0"},
+        {"X_RateLimit_Remaining": "1", "X_RateLimit_Reset": "5"},
+        {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "0"},
+    ],
+)
+def test_other_403s(fields: dict[str, str]) -> None:
+    """It is no rate limit, or does not say how long: forbidden is forbidden, unless the user has it in the list."""
+    outcome = response(403, **fields)
+    assert RULES.judge(outcome, 1, method="GET") == (None, "403 is not among the statuses to retry", None)
+    for statuses in ([403], [403, 429]):
+        rules = RetryConfig(statuses=statuses, jitter=False)
+        assert rules.judge(outcome, 1, method="GET") == AGAIN
+        assert stopped(rules.judge(outcome, 1, method="POST"), "POST is not idempotent")
+
+
+def test_a_403_with_a_wait_where_429_is_not_retried() -> None:
+    """It is what it is without the wait: the user's list decides."""
+    outcome = response(403, Retry_After="5")
+    assert RetryConfig(statuses=[503]).judge(outcome, 1, method="GET") == (None, "403 is not among the statuses to retry", 5)
+    listed = RetryConfig(statuses=[403])
+    assert listed.judge(outcome, 1, method="GET", uniform=0.0) == (5, "Retry-After", 5)
+    assert stopped(listed.judge(outcome, 1, method="POST"), "POST is not idempotent")
+
+
 @pytest.mark.parametrize("outcome", [response(503, Retry_After="2"), Outcome(failure=Failure.NOT_CONNECTED)])
 def test_attempts(outcome: Outcome) -> None:
     """The last attempt is the last, the config's or the request's own."""

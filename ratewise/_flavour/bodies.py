@@ -17,20 +17,26 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
     No generators: one that its reader leaves half read would end when the garbage collector comes by.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, rest: Any = None, ready: bytes = b"") -> None:
         self._stream = stream
-        self._chunks: Any = None
+        self._chunks = rest
+        self.ready = ready
+        """What was read of it beforehand: comes first, and then the `rest` of the chunks."""
         self.watchers: list[Watcher] = []
         self.pace: Pace | None = None
         self._released = self._reported = False
 
     def __iter__(self) -> Iterator[bytes]:
-        self._chunks = iter(self._stream)
+        if self._chunks is None:
+            self._chunks = iter(self._stream)
         return self
 
     def __next__(self) -> bytes:
         try:
-            data: bytes = next(self._chunks) if self.pace is None else self.pace.next(self._chunks)
+            if self.ready:
+                data, self.ready = self.ready, b""
+            else:
+                data = next(self._chunks) if self.pace is None else self.pace.next(self._chunks)
         except StopIteration:
             self._release()
             for watcher in self.watchers:
@@ -44,12 +50,16 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
         return data
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = self._stream.__aiter__()
+        if self._chunks is None:
+            self._chunks = self._stream.__aiter__()
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            data: bytes = await (self._chunks.__anext__() if self.pace is None else self.pace.anext(self._chunks))
+            if self.ready:
+                data, self.ready = self.ready, b""
+            else:
+                data = await (self._chunks.__anext__() if self.pace is None else self.pace.anext(self._chunks))
         except StopAsyncIteration:
             await self._arelease()
             for watcher in self.watchers:
@@ -81,11 +91,11 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
 
     async def _arelease(self) -> None:
         if not self._released:
-            self._released = True
             try:
                 await end(self._chunks)
             finally:
                 await self._stream.aclose()
+            self._released = True  # only now: where this was cancelled, whoever closes the response must do it
 
     def __del__(self) -> None:
         """A body that its reader forgot half read: its connection closes itself, and nobody is to wait for the rest."""
@@ -131,10 +141,10 @@ class Buffer:
     """A body in memory, let go once read: the caller keeps its own, decoded."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self.ready = data
 
     def __iter__(self) -> Iterator[bytes]:
-        data, self._data = self._data, b""
+        data, self.ready = self.ready, b""
         yield data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -9,7 +9,8 @@ from typing import Any
 from ..circuit_breaker import CircuitBreaker
 from ..exchange import KEY, NO_OPTIONS, Exchange
 from ..layer import Layer
-from ..stack import assemble
+from ..rate_limit import RateLimiter
+from ..stack import assemble, given_limiter
 from ..stats import COUNTS, ClientStats, Counts
 from ..validation import flag
 
@@ -28,15 +29,22 @@ class ClientCalls:
 
     circuit_breaker: CircuitBreaker | None
     """The breaker that the client was given."""
+    rate_limiter: RateLimiter | None
+    """The limiter that the client was given, or made."""
 
     def _set_up(
-        self, raise_on_rate_limit: bool, circuit_breaker: CircuitBreaker | None, **settings: Any
+        self,
+        raise_on_rate_limit: bool,
+        circuit_breaker: CircuitBreaker | None,
+        rate_limiter: RateLimiter | bool | None,
+        **settings: Any,
     ) -> tuple[Layer[Any, Any], ...]:
         """The layers. They leave a last 429 to `send`, so that hooks and cookies see it as on a plain client."""
         self._raise_on_rate_limit = flag("raise_on_rate_limit", raise_on_rate_limit)
         self._counts = Counts()
         self._last_exchange = Exchange()
-        layers = assemble(raise_on_rate_limit=False, circuit_breaker=circuit_breaker, **settings)
+        self.rate_limiter = rate_limiter = given_limiter(rate_limiter)
+        layers = assemble(raise_on_rate_limit=False, circuit_breaker=circuit_breaker, rate_limiter=rate_limiter, **settings)
         self.circuit_breaker = circuit_breaker
         self._trips_before = 0 if circuit_breaker is None else circuit_breaker.trips
         return layers

@@ -6,16 +6,18 @@ if find_spec("httpx") is None:
     raise ImportError("these transports and clients are for httpx, which is not installed: pip install httpx", name="httpx")
 
 from .clients import AsyncRateWiseClient, RateWiseClient
-from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, RateLimitExceeded, TooManyRequests
+from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, RateLimitExceeded, TooManyRequests, WaitTooLong
 from .transports import (
     AsyncBulkheadTransport,
     AsyncCircuitBreakerTransport,
     AsyncLayerTransport,
+    AsyncRateLimitTransport,
     AsyncRateWiseTransport,
     AsyncRetryTransport,
     BulkheadTransport,
     CircuitBreakerTransport,
     LayerTransport,
+    RateLimitTransport,
     RateWiseTransport,
     RetryTransport,
 )
@@ -24,6 +26,7 @@ __all__ = [
     "AsyncBulkheadTransport",
     "AsyncCircuitBreakerTransport",
     "AsyncLayerTransport",
+    "AsyncRateLimitTransport",
     "AsyncRateWiseClient",
     "AsyncRateWiseTransport",
     "AsyncRetryTransport",
@@ -34,8 +37,10 @@ __all__ = [
     "DeadlineExceeded",
     "LayerTransport",
     "RateLimitExceeded",
+    "RateLimitTransport",
     "RateWiseClient",
     "RateWiseTransport",
     "RetryTransport",
     "TooManyRequests",
+    "WaitTooLong",
 ]

@@ -21,6 +21,10 @@ class RateLimitExceeded(exceptions.RateLimitExceeded, httpx.HTTPError):
     response: httpx.Response | None
 
 
+class WaitTooLong(exceptions.WaitTooLong, RateLimitExceeded, httpx.RequestError):
+    """The request was not sent: its turn would come only after the limiter's `max_wait`, or after the call's deadline."""
+
+
 class TooManyRequests(exceptions.TooManyRequests, RateLimitExceeded, httpx.HTTPStatusError):
     """The server answered 429 (RFC 6585, section 4) to the end."""
 

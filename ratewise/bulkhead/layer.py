@@ -9,7 +9,7 @@ from typing import Any
 
 from ..exchange import Exchange
 from ..layer import Call, Q, R
-from ..queue import Place, wait_turn
+from ..queue import Held, Place, wait_turn
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
 from .places import Bulkhead
@@ -48,7 +48,7 @@ class BulkheadLayer:
         if http.in_memory(response):
             bulkhead.queue.leave(place, call.clock.monotonic())
             return response
-        return http.tap(response, _Held(bulkhead, place, call))
+        return http.tap(response, Held(bulkhead.queue, place, call.clock))
 
     async def _wait(self, place: Place, key: Hashable, request: Any, call: Call[Any, Any]) -> None:
         """Until it is inside."""
@@ -67,22 +67,3 @@ class BulkheadLayer:
         if now - begun >= LONG:
             shown = REDACTOR.key(key)
             logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", now - begun, bulkhead.max_in_flight, shown)
-
-
-class _Held:
-    """A place that is held until a body is done with: see `Watcher`."""
-
-    __slots__ = ("_bulkhead", "_call", "_place")
-
-    def __init__(self, bulkhead: Bulkhead, place: Place, call: Any) -> None:
-        self._bulkhead, self._place, self._call = bulkhead, place, call
-
-    def chunk(self, data: bytes) -> None: ...
-
-    async def complete(self) -> None:
-        self.closed()
-
-    def failed(self, error: BaseException) -> None: ...
-
-    def closed(self) -> None:
-        self._bulkhead.queue.leave(self._place, self._call.clock.monotonic())

@@ -24,7 +24,7 @@ class _Room(Room):
     def gone(self, now: float) -> None:
         self.in_flight -= 1
 
-    def busy(self) -> bool:
+    def busy(self, now: float) -> bool:
         return self.in_flight > 0
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import httpx2
 
 from .._flavour import bodies
+from .._flavour.drain import LONGEST, short
 
 
 class Body(bodies.Body, httpx2.SyncByteStream, httpx2.AsyncByteStream):
@@ -45,3 +48,32 @@ def passing(response: httpx2.Response) -> httpx2.Response:
         stream=Body(response.stream),
         extensions=response.extensions,
     )
+
+
+def unseen(response: httpx2.Response) -> bool:
+    """Nothing of its body is in memory, and as far as it says it would not be too long for that."""
+    peeked_at = type(response.stream) is Body and response.stream.ready
+    return not in_memory(response) and not peeked_at and short(response)
+
+
+PIECE = 1024
+"""Bytes that are decoded at a time: they may become a thousand times as many."""
+
+
+def beginning(response: httpx2.Response) -> bytes:
+    """As much of its body as is in memory, decoded as far as that goes."""
+    with suppress(httpx2.ResponseNotRead):
+        return response.content[:LONGEST]
+    stream, ready = response.stream, b""
+    if type(stream) is httpx2.ByteStream:
+        ready = b"".join(stream)
+    elif isinstance(stream, (Body, Buffer)):
+        ready = stream.ready
+    pieces = (ready[start : start + PIECE] for start in range(0, len(ready), PIECE))
+    decoded = b""
+    with suppress(httpx2.DecodingError):
+        for data in httpx2.Response(200, headers=response.headers, content=pieces).iter_bytes():
+            decoded += data
+            if len(decoded) >= LONGEST:
+                break
+    return decoded[:LONGEST]

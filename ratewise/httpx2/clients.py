@@ -14,6 +14,7 @@ from ..bulkhead import Bulkhead
 from ..circuit_breaker import CircuitBreaker
 from ..clock import Clock
 from ..layer import step
+from ..rate_limit import RateLimiter
 from ..redact import DEFAULT as REDACTOR
 from ..retry import Backoff, RetryConfig
 from ..validation import refusal, seconds
@@ -70,8 +71,9 @@ class RateWiseClient(ClientCalls, httpx2.Client):
       `connect_timeout`: the same for connecting, where `timeout` is no `httpx2.Timeout`; the shorter of the two counts.
     - `total_timeout`: seconds above 0 for a whole call: its waits, attempts, redirects and body. Then `DeadlineExceeded`. None
       for no limit.
-    - `circuit_breaker`: stops sending to a server that fails; later `client.circuit_breaker`. `bulkhead`: bounds the requests in
-      flight. Both may be shared between clients. None for none.
+    - `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
+      `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each may be shared
+      between clients, and the first two are `client.rate_limiter` and `client.circuit_breaker` later. None for none.
     - `verify_ssl`, `default_headers`: other names for httpx2's `verify` and `headers`.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
     - All keywords of `httpx2.Client`, with its meaning. A `transport` or `mounts` of yours are put below the stack.
@@ -90,6 +92,7 @@ class RateWiseClient(ClientCalls, httpx2.Client):
         backoff_strategy: Backoff | None = None,
         retry_config: RetryConfig | None = None,
         circuit_breaker: CircuitBreaker | None = None,
+        rate_limiter: RateLimiter | bool | None = True,
         bulkhead: Bulkhead | None = None,
         verify_ssl: ssl.SSLContext | str | bool = True,
         default_headers: HeaderTypes | None = None,
@@ -100,6 +103,7 @@ class RateWiseClient(ClientCalls, httpx2.Client):
         layers = self._set_up(
             raise_on_rate_limit,
             circuit_breaker,
+            rate_limiter,
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
@@ -150,6 +154,7 @@ class AsyncRateWiseClient(ClientCalls, httpx2.AsyncClient):
         backoff_strategy: Backoff | None = None,
         retry_config: RetryConfig | None = None,
         circuit_breaker: CircuitBreaker | None = None,
+        rate_limiter: RateLimiter | bool | None = True,
         bulkhead: Bulkhead | None = None,
         verify_ssl: ssl.SSLContext | str | bool = True,
         default_headers: HeaderTypes | None = None,
@@ -160,6 +165,7 @@ class AsyncRateWiseClient(ClientCalls, httpx2.AsyncClient):
         layers = self._set_up(
             raise_on_rate_limit,
             circuit_breaker,
+            rate_limiter,
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, cast
 
 import httpx2
 
 from .._flavour.bodies import end, nothing, rewinder
-from .._flavour.drain import adrain, drain, worth_draining
+from .._flavour.drain import abegin, adrain, begin, short
 from .._flavour.punctual import Timeout
 from .._flavour.worlds import AsyncWorld, SyncWorld
 from ..exchange import Exchange
 from ..failure import Failure, distrusted, http2_refused
 from ..layer import Pace, Watcher
-from .bodies import Body, Buffer, in_memory, passing, unreadable
-from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, TooManyRequests
+from .bodies import Body, Buffer, beginning, in_memory, passing, unreadable, unseen
+from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, TooManyRequests, WaitTooLong
 
 _FAILURES = (
     (httpx2.PoolTimeout, Failure.NO_FREE_CONNECTION),
@@ -35,7 +36,9 @@ class _Flavour:
     BulkheadFull = BulkheadFull
     CircuitBreakerOpen = CircuitBreakerOpen
     DeadlineExceeded = DeadlineExceeded
+    WaitTooLong = WaitTooLong
     in_memory = staticmethod(in_memory)
+    fields = staticmethod(attrgetter("_list"))  # `raw` builds a list each time
 
     def failure(self, error: Exception) -> Failure:
         for kind, failure in _FAILURES:
@@ -105,10 +108,26 @@ class SyncFlavour(_Flavour, SyncWorld):
                 stream.close()
             response.stream = Buffer(data)
 
+    async def peek(self, response: httpx2.Response, request: httpx2.Request) -> bytes:
+        if unseen(response):
+            stream = cast(httpx2.SyncByteStream, response.stream)
+            read: list[bytes] = []
+            rest = None
+            try:
+                rest = begin(stream, request, read)
+            except httpx2.TransportError:
+                pass  # what came of it is its body
+            finally:
+                ready = b"".join(read)
+                response.stream = Buffer(ready) if rest is None else Body(stream, rest, ready)
+                if rest is None:
+                    stream.close()
+        return beginning(response)
+
     async def close(self, response: httpx2.Response, request: httpx2.Request | None = None) -> None:
         try:
-            if worth_draining(response):
-                drain(cast(httpx2.SyncByteStream, response.stream), request)
+            if short(response):
+                begin(cast(httpx2.SyncByteStream, response.stream), request, [])
         except httpx2.TransportError:
             pass  # it is thrown away anyway
         finally:
@@ -145,9 +164,25 @@ class AsyncFlavour(_Flavour, AsyncWorld):
                     await stream.aclose()
             response.stream = Buffer(data)
 
+    async def peek(self, response: httpx2.Response, request: httpx2.Request) -> bytes:
+        if unseen(response):
+            stream = cast(httpx2.AsyncByteStream, response.stream)
+            read: list[bytes] = []
+            rest = None
+            try:
+                rest = await abegin(stream, read)
+            except httpx2.TransportError:
+                pass  # what came of it is its body
+            finally:
+                ready = b"".join(read)
+                response.stream = Buffer(ready) if rest is None else Body(stream, rest, ready)
+                if rest is None:
+                    await stream.aclose()
+        return beginning(response)
+
     async def close(self, response: httpx2.Response, request: httpx2.Request | None = None) -> None:
         try:
-            if worth_draining(response):
+            if short(response):
                 await adrain(cast(httpx2.AsyncByteStream, response.stream))
         except httpx2.TransportError:
             pass  # it is thrown away anyway

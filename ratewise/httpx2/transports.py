@@ -17,6 +17,7 @@ from ..circuit_breaker import CircuitBreaker, CircuitBreakerLayer
 from ..clock import Clock
 from ..deadline import WireDeadlineLayer
 from ..layer import Call, Layer, compose, step
+from ..rate_limit import RateLimiter, RateLimitLayer
 from ..retry import Backoff, RetryConfig, RetryLayer
 from ..stack import assemble
 from .bodies import Steady, in_memory
@@ -192,6 +193,33 @@ class AsyncCircuitBreakerTransport(AsyncLayerTransport):
         super().__init__(given, CircuitBreakerLayer(circuit_breaker), clock=clock)
 
 
+class RateLimitTransport(LayerTransport):
+    """A rate limiter around a transport (a new `httpx2.HTTPTransport` if none is given): `rate_limiter`, or a new one."""
+
+    def __init__(
+        self,
+        transport: httpx2.BaseTransport | None = None,
+        rate_limiter: RateLimiter | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(httpx2.HTTPTransport() if transport is None else transport, RateLimitLayer(rate_limiter), clock=clock)
+
+
+class AsyncRateLimitTransport(AsyncLayerTransport):
+    """The same for `httpx2.AsyncClient`. See `RateLimitTransport`."""
+
+    def __init__(
+        self,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        rate_limiter: RateLimiter | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        given = httpx2.AsyncHTTPTransport() if transport is None else transport
+        super().__init__(given, RateLimitLayer(rate_limiter), clock=clock)
+
+
 class BulkheadTransport(LayerTransport):
     """A bulkhead around a transport (a new `httpx2.HTTPTransport` if none is given): `bulkhead`, or a new one."""
 
@@ -218,7 +246,8 @@ class RateWiseTransport(LayerTransport):
     - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
       `backoff_strategy` replaces the backoff in them.
     - `total_timeout`: seconds above 0 for one request: its waits, attempts and body. Then `DeadlineExceeded`. None for no limit.
-    - `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Both may be shared
+    - `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
+      `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each may be shared
       between transports. None for none.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
 
@@ -234,6 +263,7 @@ class RateWiseTransport(LayerTransport):
         backoff_strategy: Backoff | None = None,
         total_timeout: float | None = None,
         circuit_breaker: CircuitBreaker | None = None,
+        rate_limiter: RateLimiter | bool | None = None,
         bulkhead: Bulkhead | None = None,
         raise_on_rate_limit: bool = False,
         clock: Clock | None = None,
@@ -245,6 +275,7 @@ class RateWiseTransport(LayerTransport):
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
             circuit_breaker=circuit_breaker,
+            rate_limiter=rate_limiter,
             bulkhead=bulkhead,
             raise_on_rate_limit=raise_on_rate_limit,
         )
@@ -263,6 +294,7 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
         backoff_strategy: Backoff | None = None,
         total_timeout: float | None = None,
         circuit_breaker: CircuitBreaker | None = None,
+        rate_limiter: RateLimiter | bool | None = None,
         bulkhead: Bulkhead | None = None,
         raise_on_rate_limit: bool = False,
         clock: Clock | None = None,
@@ -274,6 +306,7 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
             circuit_breaker=circuit_breaker,
+            rate_limiter=rate_limiter,
             bulkhead=bulkhead,
             raise_on_rate_limit=raise_on_rate_limit,
         )

@@ -7,8 +7,10 @@ import math
 import random
 from typing import Any, Callable
 
+from ..credit import spent
 from ..exceptions import RateWiseError
-from ..exchange import KEY, Attempt, Exchange
+from ..exchange import KEY, Attempt, Exchange, Turn
+from ..headers import retry_advice
 from ..layer import Call, Q, R
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
@@ -34,6 +36,7 @@ class RetryLayer:
             raise TypeError(refusal("config", config, "a RetryConfig"))
         self.config = config or RetryConfig()
         self._uniform = uniform
+        self._suspect = self.config.statuses | {403}
 
     def __repr__(self) -> str:
         return f"RetryLayer({self.config!r})"
@@ -51,11 +54,11 @@ class RetryLayer:
         rewind = http.rewinder(request)
         if exchange.idempotency_key or config.idempotency_key:
             request = self._keyed(request, exchange, call)
-        attempt, waited = 1, 0.0
+        attempt, waited, turn = 1, 0.0, None
         while True:
             try:
                 response = await call.send(request)
-                if response.status_code not in config.statuses:
+                if response.status_code not in self._suspect or self._is_plain_403(response, call):
                     if not exchange.streamed:
                         await http.buffer(response)  # so that a body that breaks off is a failure of this attempt
                     if config.decide is None:
@@ -63,23 +66,28 @@ class RetryLayer:
             except RateWiseError:
                 raise
             except call.http.TransportError as error:
-                verdict = self._judge(request, None, error, attempt, waited, rewind, exchange, call)
+                exchange.turn = None
+                verdict = await self._judge(request, None, error, attempt, waited, rewind, exchange, call)
                 if verdict.wait is None:
                     _annotate(error, request, exchange)
                     raise
             else:
+                if exchange.turn is turn:  # of the attempt before: nobody has asked for it since
+                    exchange.turn = None
                 try:
-                    verdict = self._judge(request, response, None, attempt, waited, rewind, exchange, call)
+                    verdict = await self._judge(request, response, None, attempt, waited, rewind, exchange, call)
                 except BaseException:  # out of the user's own functions
                     await call.close(response, request)
                     raise
                 if verdict.wait is None:
                     if not exchange.streamed:  # what a last 429 says matters less than that it came
-                        await http.buffer(response, tolerant=response.status_code == 429)
+                        limited = config.counted(response.status_code, verdict.retry_after) == 429
+                        await http.buffer(response, tolerant=limited)
                     return response
                 await call.close(response, request)
-            await call.sleep(verdict.wait)
-            attempt, waited = attempt + 1, verdict.wait
+            if exchange.turn is None or verdict.reason == "decide":  # else it is the limiter that makes it wait
+                await call.sleep(verdict.wait)
+            attempt, waited, turn = attempt + 1, verdict.wait, exchange.turn
 
     def _keyed(self, request: Q, exchange: Exchange, call: Call[Q, R]) -> Q:
         """The request with the call's idempotency key, if it is to have one and has none."""
@@ -93,7 +101,13 @@ class RetryLayer:
             exchange.idempotency_key = str(uuid.uuid4())
         return call.http.with_header(request, KEY_HEADER, exchange.idempotency_key)
 
-    def _judge(
+    def _is_plain_403(self, response: R, call: Call[Q, R]) -> bool:
+        """Whether it is a 403 that is not retried, as most are not."""
+        if response.status_code != 403 or 403 in self.config.statuses:
+            return False
+        return self.config.counted(403, retry_advice(response.headers.raw, call.clock.time()).wait) == 403
+
+    async def _judge(
         self,
         request: Q,
         response: R | None,
@@ -104,7 +118,10 @@ class RetryLayer:
         exchange: Exchange,
         call: Call[Q, R],
     ) -> Verdict:
-        """What the rules, and the user's own, say; noted in the exchange and, if it is a retry, in the log."""
+        """What the rules, and the user's own, say; noted in the exchange and, if it is a retry, in the log.
+
+        The body of a 429 is looked at only where it would be retried.
+        """
         config = self.config
         max_attempts = exchange.options.max_attempts or config.max_attempts
         if error is not None:
@@ -112,6 +129,7 @@ class RetryLayer:
         else:
             assert response is not None
             outcome, told = Outcome(response.status_code, response.headers.raw), str(response.status_code)
+        left = math.inf if exchange.deadline is None else exchange.deadline - call.clock.monotonic()
         verdict = config.judge(
             outcome,
             attempt,
@@ -123,9 +141,13 @@ class RetryLayer:
             now=call.clock.time(),
             previous=waited,
             uniform=self._uniform(),
-            left=math.inf if exchange.deadline is None else exchange.deadline - call.clock.monotonic(),
+            left=left,
         )
-        if verdict.wait is not None and not self._affordable(request, outcome, call):
+        if verdict.wait is not None and exchange.turn is not None and verdict.reason != "decide":
+            verdict = _paced(verdict, exchange.turn, left)
+        if verdict.wait is not None and response is not None and await spent(response, request, call):
+            verdict = verdict._replace(wait=None, reason="the caller's credit is spent: waiting does not help")
+        if verdict.wait is not None and exchange.turn is None and not self._affordable(request, outcome, call):
             verdict = verdict._replace(wait=None, reason="so much fails there that the retry budget is used up")
         if verdict.wait is not None and rewind is not None:
             try:
@@ -133,7 +155,8 @@ class RetryLayer:
             except (OSError, ValueError) as problem:
                 verdict = verdict._replace(wait=None, reason=f"its body cannot be sent again: {problem}")
         exchange.retry_after = verdict.retry_after
-        if verdict.wait is not None or error is not None or outcome.status in config.statuses:
+        status = config.counted(outcome.status, verdict.retry_after)
+        if verdict.wait is not None or error is not None or status in config.statuses:
             exchange.record(Attempt(exchange.attempts, told, verdict.wait, verdict.reason))
         if verdict.wait is not None:
             logger.warning(
@@ -154,6 +177,17 @@ class RetryLayer:
         if budget is None or (failure is not None and failure.never_sent):
             return True
         return budget.withdraw(call.http.origin(request), call.clock.monotonic())
+
+
+def _paced(verdict: Verdict, turn: Turn, left: float) -> Verdict:
+    """What becomes of a retry that a rate limiter makes wait. `left`: seconds until the deadline."""
+    if turn.wait > turn.max_wait:
+        then = f"its limit is used up for {turn.wait:.6g} s, longer than max_wait ({turn.max_wait:g} s)"
+    elif turn.wait >= left:
+        then = f"its limit is used up for {turn.wait:.6g} s, with {max(left, 0):.3g} s left of total_timeout"
+    else:
+        return verdict._replace(wait=turn.wait)
+    return verdict._replace(wait=None, reason=then)
 
 
 def _annotate(error: Exception, request: Any, exchange: Exchange) -> None:

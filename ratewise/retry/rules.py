@@ -69,7 +69,8 @@ class RetryConfig:
     """The retry rules.
 
     - `max_attempts`: how often a request is sent at most, the first time included; at least 1.
-    - `statuses`: the status codes that are retried, 100 to 599.
+    - `statuses`: the status codes that are retried, 100 to 599. A 403 that says how long to wait is as good as a 429 (GitHub);
+      a 429 that says that the caller's credit is spent is never retried.
     - `methods`: the methods that may be sent again although the server may have acted on them. Any method is retried when
       nothing can have been done: the request was never sent, or the answer is 425, 429, or 503 with a Retry-After.
     - `backoff`: an `ExponentialBackoff`, or anything with its `delay` method. `initial_delay`, `max_delay`, `multiplier`,
@@ -80,7 +81,8 @@ class RetryConfig:
       Only for servers that honour this header.
     - `decide`: `decide(response, exception, attempt)`, asked about every outcome, good ones too, one of the first two being
       None. Returns a `RetryDecision`, a bool, or None to leave it to the rules. The body of `response` has not been read. It
-      can exceed neither `max_attempts` nor `max_retry_after`, nor send a body again that can be read only once.
+      can exceed neither `max_attempts` nor `max_retry_after`, nor insist where the credit is spent, nor send a body again that
+      can be read only once.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -127,6 +129,10 @@ class RetryConfig:
 
     def __repr__(self) -> str:
         return f"RetryConfig({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+
+    def counted(self, status: int | None, wait: float | None) -> int | None:
+        """What a status counts as. Where 429 is retried, a 403 that says how long to wait is one (GitHub)."""
+        return 429 if status == 403 and wait is not None and 429 in self.statuses else status
 
     def with_backoff(self, backoff: Backoff) -> RetryConfig:
         """The same rules, with another backoff."""
@@ -189,7 +195,7 @@ class RetryConfig:
 
     def _refusal(self, outcome: Outcome, advice: RetryAdvice, method: str, keyed: bool) -> str:
         """Why the rules do not retry this outcome, "" if they do."""
-        status, failure = outcome.status, outcome.failure
+        status, failure = self.counted(outcome.status, advice.wait), outcome.failure
         if failure is Failure.IMPOSSIBLE:
             return str(failure.value)
         if status is not None and status not in self.statuses:

@@ -6,12 +6,18 @@ import argparse
 import sys
 from collections.abc import Iterable
 
+from . import goodput
 from .method import imports, instructions, table
 from .subjects import WORLDS
 
+_EPILOG = "`goodput` as the first argument: how much of a rate limit is used, and how much is refused."
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    if sys.argv[1:2] == ["goodput"]:
+        goodput.main(sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__, epilog=_EPILOG)
     parser.add_argument("--quick", action="store_true", help="few and short rounds: to see that it runs")
     parser.add_argument("--no-callgrind", action="store_true", help="leave out the slow counting of instructions")
     given = parser.parse_args()

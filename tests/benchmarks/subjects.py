@@ -12,7 +12,7 @@ import httpx2
 
 import ratewise
 import ratewise.httpx2
-from ratewise import CircuitBreaker
+from ratewise import CircuitBreaker, RateLimiter
 
 from . import server
 
@@ -39,14 +39,25 @@ RESPONSE_HEADERS = [
 ]
 
 
+SILENT_HEADERS = [(name, value) for name, value in RESPONSE_HEADERS if b"RateLimit" not in name]
+"""Of a server that tells nothing of its limits."""
+LIMITED_HEADERS = [*RESPONSE_HEADERS, (b"X-RateLimit-Reset", b"30")]
+
+
 class NullTransport(httpx.BaseTransport):
+    def __init__(self, headers: Any = RESPONSE_HEADERS) -> None:
+        self._headers = headers
+
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers=RESPONSE_HEADERS, stream=httpx.ByteStream(b"ok"))
+        return httpx.Response(200, headers=self._headers, stream=httpx.ByteStream(b"ok"))
 
 
 class AsyncNullTransport(httpx.AsyncBaseTransport):
+    def __init__(self, headers: Any = RESPONSE_HEADERS) -> None:
+        self._headers = headers
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers=RESPONSE_HEADERS, stream=httpx.ByteStream(b"ok"))
+        return httpx.Response(200, headers=self._headers, stream=httpx.ByteStream(b"ok"))
 
 
 class NullTransport2(httpx2.BaseTransport):
@@ -64,8 +75,10 @@ Make = Callable[[], Call]
 Group = Mapping[str, Make]
 
 
-def _transport(around: Callable[[Any], Any] = lambda null: null, asynchronous: bool = False) -> Call:
-    null = AsyncNullTransport() if asynchronous else NullTransport()
+def _transport(
+    around: Callable[[Any], Any] = lambda null: null, asynchronous: bool = False, headers: Any = RESPONSE_HEADERS
+) -> Call:
+    null = AsyncNullTransport(headers) if asynchronous else NullTransport(headers)
     handle = getattr(around(null), "handle_async_request" if asynchronous else "handle_request")
     return partial(handle, httpx.Request("GET", BASE_URL + PATH, headers=REQUEST_HEADERS))
 
@@ -90,6 +103,11 @@ def _wire(around: Callable[[Any], Any] = lambda wire: wire) -> Call:
 def _rated(transport: Any) -> Any:
     """With a sliding window."""
     return ratewise.CircuitBreakerTransport(transport, CircuitBreaker(failure_rate=0.5))
+
+
+def _stated(transport: Any) -> Any:
+    """With a limit that is never reached."""
+    return ratewise.RateLimitTransport(transport, RateLimiter(rate=1e9, burst=1000))
 
 
 def _guarded(guard: Callable[[Call], Call]) -> Call:
@@ -142,11 +160,18 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             "purgatory": partial(_guarded, _purgatory),
         },
         {
+            "NullTransport, no limits": partial(_transport, headers=SILENT_HEADERS),
+            "RateLimitTransport, no limits": partial(_transport, ratewise.RateLimitTransport, headers=SILENT_HEADERS),
+            "RateLimitTransport, X-RateLimit-*": partial(_transport, ratewise.RateLimitTransport, headers=LIMITED_HEADERS),
+            "RateLimitTransport, rate=1e9": partial(_transport, _stated, headers=SILENT_HEADERS),
+        },
+        {
             "HTTPTransport, a socket": _wire,
             "RetryTransport, a socket": partial(_wire, ratewise.RetryTransport),
             "CircuitBreakerTransport, a socket": partial(_wire, ratewise.CircuitBreakerTransport),
             "CircuitBreakerTransport, window, socket": partial(_wire, _rated),
             "BulkheadTransport, a socket": partial(_wire, ratewise.BulkheadTransport),
+            "RateLimitTransport, a socket": partial(_wire, ratewise.RateLimitTransport),
         },
         {
             "httpx.Client.get": partial(_client, httpx.Client, NullTransport),
@@ -168,6 +193,15 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             "httpx_retries.RetryTransport (async)": partial(_transport, _retries, True),
             "httpx_tenacity.AsyncTenaciousTransport": partial(
                 _transport, partial(_tenacious, "AsyncTenaciousTransport"), asynchronous=True
+            ),
+        },
+        {
+            "AsyncNullTransport, no limits": partial(_transport, asynchronous=True, headers=SILENT_HEADERS),
+            "AsyncRateLimitTransport, no limits": partial(
+                _transport, ratewise.AsyncRateLimitTransport, True, headers=SILENT_HEADERS
+            ),
+            "AsyncRateLimitTransport, X-RateLimit-*": partial(
+                _transport, ratewise.AsyncRateLimitTransport, True, headers=LIMITED_HEADERS
             ),
         },
         {

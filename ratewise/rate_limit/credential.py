@@ -1,0 +1,39 @@
+"""Whose limit a request counts against: what in it names the caller."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+
+_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-auth-token", b"private-token"})
+
+# Schemes that sign each request anew: only these of their parameters name the caller (RFC 7616, 3.4; of AWS's, the first part).
+_PARAMETERS = re.compile(rb'[ ,][\t ]*[a-z_]+ *= *"?[^ ",=]', re.IGNORECASE)
+_NAMES = re.compile(rb'[ ,][\t ]*(?:username|credential|id|keyid|oauth_consumer_key|oauth_token) *= *"?([^",/]*)', re.IGNORECASE)
+
+_SECRET = os.urandom(16)
+_MOST = 1000
+
+_digests: dict[int, str] = {}
+"""By the hash of a header's value, so that none of these is kept."""
+
+
+def credential(fields: Iterable[tuple[bytes, bytes, bytes]]) -> str:
+    """A hash, of no use to anyone else, of what names the caller in a header; "" if nothing does. See `Flavour.fields`."""
+    for field in fields:
+        if field[1] in _FIELDS:
+            return _digests.get(hash(field[2])) or _digest(field[2])
+    return ""
+
+
+def _digest(value: bytes) -> str:
+    named = value
+    if b"=" in value and _PARAMETERS.search(value):
+        named = b" ".join([value.partition(b" ")[0], *_NAMES.findall(value)])
+    digest = hashlib.blake2b(named, key=_SECRET, digest_size=8).hexdigest()
+    if len(_digests) >= _MOST:
+        _digests.clear()
+    _digests[hash(value)] = digest
+    return digest

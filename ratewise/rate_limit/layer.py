@@ -1,0 +1,113 @@
+"""The rate limiter around a transport."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Hashable
+from typing import Any
+
+from ..credit import spent
+from ..exchange import Exchange, Turn
+from ..layer import Call, Q, R
+from ..queue import Held, Place, wait_turn
+from ..redact import DEFAULT as REDACTOR
+from ..validation import refusal
+from .credential import credential
+from .limiter import RateLimiter
+from .told import NOTHING, Told, silent, told
+
+logger = logging.getLogger("ratewise")
+
+LONG = 1.0
+"""Seconds of waiting that are worth a line in the log."""
+
+
+class RateLimitLayer:
+    """Sends a request when its limit allows it, and tells the limiter what the server tells."""
+
+    def __init__(self, rate_limiter: RateLimiter | None = None) -> None:
+        if rate_limiter is not None and not isinstance(rate_limiter, RateLimiter):
+            raise TypeError(refusal("rate_limiter", rate_limiter, "a RateLimiter"))
+        self.rate_limiter = rate_limiter or RateLimiter()
+
+    def __repr__(self) -> str:
+        return f"RateLimitLayer({self.rate_limiter!r})"
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        """Send the request as soon as it may go, or raise `WaitTooLong`."""
+        limiter, http = self.rate_limiter, call.http
+        if limiter.key is None:
+            key: Hashable = (http.origin(request), credential(http.fields(request.headers)))
+        else:
+            key = limiter.key(request)
+        part = limiter.part(key, request) if limiter.parts else key
+        place = None if limiter.rooms[part].governor.quiet else await self._place(part, request, call)
+        try:
+            response = await call.send(request)
+            status = response.status_code
+            if place is None and status != 429 and silent(http.fields(response.headers)):
+                return response
+            hopeless = status == 429 and await spent(response, request, call)
+            said = NOTHING if silent(http.fields(response.headers)) else told(response.headers.raw, call.clock.time())
+            refused = is_refusal(status, said) and not hopeless
+            wait = limiter.answered(key, request, place, refused, said, call.clock.monotonic())
+        except BaseException:
+            if place is not None:
+                limiter.lost(place, call.clock.monotonic())
+            raise
+        if refused:
+            number = next(limiter.queue.numbers) if place is None else place.number
+            Exchange.of(request.extensions).turn = Turn(number, wait, limiter.max_wait)
+        if place is None:
+            return response
+        if limiter.concurrency is None or http.in_memory(response):
+            limiter.queue.leave(place, call.clock.monotonic())
+            return response
+        return http.tap(response, Held(limiter.queue, place, call.clock))
+
+    async def _place(self, part: Hashable, request: Any, call: Call[Any, Any]) -> Place:
+        """Its place among those in flight, when it may go."""
+        queue, clock = self.rate_limiter.queue, call.clock
+        exchange = Exchange.of(request.extensions)
+        turn, exchange.turn = exchange.turn, None
+        place = queue.enter(part, clock.monotonic(), math.inf, None if turn is None else turn.number)
+        assert place is not None  # the queue has no end
+        if not place.inside:
+            await self._wait(place, exchange, request, call)
+        return place
+
+    async def _wait(self, place: Place, exchange: Exchange, request: Any, call: Call[Any, Any]) -> None:
+        """Until it may go."""
+        limiter, clock = self.rate_limiter, call.clock
+        key = call.http.origin(request) if limiter.key is None else place.key
+        begun = clock.monotonic()
+        until, setting = min((begun + limiter.max_wait, "max_wait"), (exchange.deadline or math.inf, "total_timeout"))
+
+        def check(now: float) -> None:
+            left, reason = limiter.forecast(place, now, until - now)
+            if now >= until or now + left > until:
+                raise call.http.WaitTooLong(request, key, now - begun, left, reason, setting)
+            room = place.room
+            if left > LONG and now >= room.logged_until:
+                room.logged_until = now + left  # one line for all who wait
+                logger.warning("Rate limit: requests to %s wait %g s: %s", REDACTOR.key(key), round(left, 2), reason)
+
+        try:
+            now = await wait_turn(limiter.queue, place, until, call, check)
+            if not place.inside:
+                check(now)
+        except BaseException:
+            limiter.queue.leave(place, clock.monotonic())
+            raise
+        finally:
+            exchange.queued_until = clock.monotonic()
+
+
+def is_refusal(status: int, said: Told) -> bool:
+    """The server asks to come back later: 429, and 403 (GitHub) and 503 (RFC 9110, 10.2.3) where a header says so."""
+    if status == 429:
+        return True
+    if status == 403:
+        return said.retry_after is not None or any(quota.remaining == 0 and quota.reset for quota in said.quotas)
+    return status == 503 and said.retry_after is not None

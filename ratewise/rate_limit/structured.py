@@ -1,0 +1,54 @@
+"""Structured fields (RFC 9651), as much of them as rate-limit fields have: no inner lists, dates, display strings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Union
+
+_KEY = r"(?P<key>[a-z*][a-z0-9_.*-]*)"
+_BARE = (
+    r'(?:"(?P<string>(?:[ !#-\[\]-~]|\\["\\])*)"'
+    r"|(?P<decimal>-?[0-9]{1,12}\.[0-9]{1,3})"
+    r"|(?P<integer>-?[0-9]{1,15})"
+    r"|(?P<token>[A-Za-z*][!#$%&'*+.^_`|~:/A-Za-z0-9-]*)"
+    r"|:(?P<bytes>(?:(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3})?(?<=[A-Za-z0-9+/])={0,2})?):"
+    r"|\?(?P<boolean>[01]))"
+)
+PAIR = re.compile(rf"{_KEY}(?:={_BARE})?")
+_PARAMETER = re.compile(rf"; *{PAIR.pattern}")
+_MEMBER = re.compile(_BARE + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
+DICTIONARY = re.compile(rf"{_KEY}=")
+_COMMA = re.compile(r"[ \t]*,[ \t]*")
+COMMA_OR_SEMICOLON = re.compile(r"; *|[ \t]*,[ \t]*")
+_ESCAPED = re.compile(r"\\(.)")
+Bare = Union[bool, int, float, str, bytes]
+Item = tuple[Bare, dict[str, Bare]]
+_TYPES: dict[str, Callable[[str], Bare]] = {"key": bool, "decimal": float, "integer": int, "token": str, "bytes": str.encode}
+_TYPES.update(string=lambda text: _ESCAPED.sub(r"\1", text), boolean=lambda text: text == "1")
+
+
+def parse_list(text: str) -> list[Item]:
+    """The members of a List (RFC 9651, 4.2.1) with their parameters; none if it is malformed."""
+    items: list[Item] = []
+    for match in each(_MEMBER, _COMMA, text):
+        parameters = _PARAMETER.finditer(text, match.end(match.lastgroup or 0), match.end())
+        items.append((bare(match), {parameter["key"]: bare(parameter) for parameter in parameters}))
+    return items
+
+
+def each(pattern: re.Pattern[str], separator: re.Pattern[str], text: str) -> list[re.Match[str]]:
+    """The parts of a text that consists of them from end to end; none if it does not."""
+    found = []
+    match = pattern.match(text)
+    while match is not None:
+        found.append(match)
+        if match.end() == len(text):
+            return found
+        gap = separator.match(text, match.end())
+        match = pattern.match(text, gap.end()) if gap else None
+    return []
+
+
+def bare(match: re.Match[str]) -> Bare:
+    return _TYPES[match.lastgroup or ""](match[match.lastgroup or ""])

@@ -1,0 +1,377 @@
+"""What a server tells about its limits, read from header fields. Pure: the time is an argument. Never raises."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from functools import lru_cache
+from operator import itemgetter
+from typing import NamedTuple, Union
+
+from ..headers import delay_seconds, http_date, retry_advice
+from .structured import COMMA_OR_SEMICOLON, DICTIONARY, PAIR, Bare, bare, each, parse_list
+
+_LONGEST_NAME, _LONGEST_VALUE, _MOST = 100, 4096, 32
+"""Bytes of a field's name and of its value, and quotas: only an attacker goes beyond. What is longer is not read."""
+
+_MOST_NAMES = 1000
+_LOWER_NAME = itemgetter(1)
+_ASIDE = frozenset({b"date", b"age", b"retry-after", b"retry-after-ms", b"x-ms-retry-after-ms"})
+
+# `<prefix>ratelimit-<role>[-<name>]` or `<prefix>ratelimit-<name>-<role>`: all families but a few are that.
+_NAME = re.compile(r"((?:[a-z0-9_.-]*-)?)rate-?limit(?:-([a-z0-9_.-]+))?")
+_ROLE = re.compile(r"(?:(?P<role>limit|remaining|reset-after|reset)-)?(?P<name>[a-z0-9].*?)(?:-(?P<last>limit|remaining|reset))?")
+_ROLES = {role: role for role in ("limit", "remaining", "reset", "reset-after")}
+_ROLES.update({"": "limit", "max": "limit", "interval-milliseconds": "milliseconds"})  # Zendesk, HubSpot
+_MARKS = frozenset({"bucket", "resource", "global", "scope"})
+_PERIODS = {"second": 1.0, "secondly": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "daily": 86_400.0}
+_UNITS = frozenset("tokens seconds images characters bytes points cost credits".split())
+_FILLED = frozenset({"anthropic-"})
+"""Prefixes of those whose reset is when the limit "will be fully replenished", although they write it as an instant."""
+
+# And those few, lists of one or two numbers each. The name that they say these have is as much as there is room for.
+_NUMBER, _POSITIVE = "[0-9]{1,15}", "[1-9][0-9]{0,14}"
+_LISTS = {
+    "x-ms-ratelimit-remaining-resource": re.compile(rf"(?P<name>[A-Za-z0-9._/-]{{1,100}});(?P<remaining>{_NUMBER})"),
+    "sforce-limit-info": re.compile(rf"(?P<name>[a-z-]{{1,40}})=(?P<used>{_NUMBER})/(?P<limit>{_POSITIVE})(?:\([^()]*\))?"),
+    "x-shopify-shop-api-call-limit": re.compile(rf"(?P<name>)(?P<used>{_NUMBER})/(?P<limit>{_POSITIVE})"),
+}
+_DRAINED = {"x-shopify-shop-api-call-limit": 20.0}
+"""Seconds in which a full bucket leaks out: 40 requests at 2 a second, and of larger ones as much more."""
+_PAIRS = {"limit": "limit", "total": "limit", "remaining": "remaining", "reset": "reset", "resets": "reset"}
+_LIST_ROLES = frozenset({"ratelimit", "policy", "list"})
+
+_DURATION = re.compile(
+    r"(?=.)(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"
+    r"(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|us|\xc2\xb5s|ns))?"  # the micro sign is UTF-8, read as Latin-1
+)
+_FRACTIONS = {"0": 0.0, "ms": 1e-3, "us": 1e-6, "\xc2\xb5s": 1e-6, "ns": 1e-9}
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"(?:[Zz]|([+-])([0-9]{2}):?([0-9]{2}))"
+)
+_http_date = lru_cache(maxsize=16)(http_date)  # with the day for its `now`: many responses have the same `Date`
+_BUCKET = re.compile(r"[!-~]{1,128}")
+
+
+class Quota(NamedTuple):
+    """One limit, as a response tells it."""
+
+    name: str
+    """Which of several: a policy's ("default"), or what the fields' names add ("input-tokens"); the same in all responses."""
+    limit: float | None
+    """Units per window, or the size of the bucket."""
+    remaining: float | None
+    """Units that are left now; None if unknown."""
+    reset: float | None
+    """Seconds, 0 or more, from when the response was made (its `Date`, else `now`) to what `kind` says; None if unknown."""
+    resolution: float
+    """How coarse `reset` is, in seconds: as coarse as it is written, and as the `Date` if it was reckoned from that."""
+    window: float | None
+    """Seconds in which `limit` may be used, where a policy or the name of the field says so."""
+    unit: str
+    """What is counted: "requests", "tokens", "content-bytes", "concurrent-requests"..."""
+    kind: str
+    """What `reset` leads to: "window", its turn; "bucket", a full one; "effective", the end of what `remaining` must do for."""
+
+
+class Told(NamedTuple):
+    """What a response tells about its server's limits."""
+
+    quotas: tuple[Quota, ...]
+    """No two have the same name."""
+    retry_after: float | None
+    """Seconds, above 0, that `retry-after-ms` or `Retry-After` (RFC 9110, 10.2.3) asks for."""
+    bucket: str | None
+    """What the server calls those requests that share these quotas (Discord's buckets, GitHub's resources)."""
+    everyone: bool
+    """A refusal holds for all buckets."""
+
+
+NOTHING = Told((), None, None, False)
+
+_Policy = tuple[str, Union[float, None], Union[float, None], str]  # name without partition, quota, window, unit
+_Key = tuple[str, str]  # prefix and name
+_Values = dict[str, bytes]  # by role
+
+_ALL = ("", "*")  # what is not about one quota; none can be called that
+
+
+_mute: set[bytes] = set()
+_telling: set[bytes] = set()
+"""Names, in lower case, of fields that tell nothing, and of others: looking them up is all that most responses cost."""
+
+
+def silent(fields: Iterable[tuple[bytes, bytes, bytes]]) -> bool:
+    """Whether none of these can tell anything. See `Flavour.fields`."""
+    return _mute.issuperset(map(_LOWER_NAME, fields)) or _looked_at(fields)
+
+
+def _looked_at(fields: Iterable[tuple[bytes, bytes, bytes]]) -> bool:
+    for field in fields:
+        name = field[1]
+        if name in _telling:
+            return False
+        if name not in _mute and len(name) <= _LONGEST_NAME:
+            names = _telling if b"limit" in name or b"retry-after" in name else _mute
+            if len(names) >= _MOST_NAMES:
+                names.clear()
+            names.add(name)
+            if names is _telling:
+                return False
+    return True
+
+
+def told(headers: Iterable[tuple[bytes, bytes]], now: float) -> Told:
+    """Read the rate-limit fields of every family, `RateLimit` in all its drafts too (RFC 9651), and the waits; else `NOTHING`.
+
+    `now` is the wall time in seconds, for instants in a response that has no `Date` of its own. A field that is malformed
+    anywhere is as good as not there, and so is one that stands there twice with different values; so are all quotas in what
+    a cache has kept for a while (`Age`).
+    """
+    groups: dict[_Key, _Values] = {}
+    aside: list[tuple[bytes, bytes]] = []
+    for name, raw in headers:
+        name = name.lower()
+        if name in _ASIDE:
+            aside.append((name, raw))
+        elif name not in _mute and b"limit" in name:
+            field = _field(name) if len(name) <= _LONGEST_NAME else None
+            if field is not None:
+                key, role = field
+                values = groups.setdefault(key, {})
+                values[role] = _again(role, values[role], raw) if role in values else raw
+    dates = {raw for name, raw in aside if name == b"date"}
+    made = _http_date(_line(dates.pop()), now // 86_400 * 86_400) if len(dates) == 1 else None
+    waits = [field for field in aside if b"retry" in field[0]]
+    wait = retry_advice(waits, now if made is None else made).wait if waits else None
+    if any(delay_seconds(_line(raw)) for name, raw in aside if name == b"age"):
+        groups = {}
+    marks = groups.pop(_ALL, {})
+    quotas: dict[str, Quota] = {}
+    windows: dict[float, float] = {}
+    if "ratelimit" in marks or "policy" in marks:
+        policies, windows = _policies(_line(marks.get("policy", b"")))
+        ratelimit = _line(marks.get("ratelimit", b""))
+        if DICTIONARY.match(ratelimit):  # draft -07
+            groups.setdefault(("", ""), {})["pairs"], ratelimit = marks["ratelimit"], ""
+        quotas = _named(ratelimit, policies)
+    for key in sorted(groups, key=lambda key: (len(key[0]), key)):
+        for quota in _quotas(key, groups[key], windows, made, now):
+            _add(quotas, key[0], quota)
+    texts = {role: _text(raw) for role, raw in marks.items()}
+    bucket = next((texts[role] for role in ("bucket", "resource") if _BUCKET.fullmatch(texts.get(role, ""))), None)
+    everyone = texts.get("global", "").lower() == "true" or texts.get("scope", "").lower() == "global"
+    if quotas or wait is not None or bucket is not None or everyone:
+        return Told(tuple(quotas.values())[:_MOST], wait, bucket, everyone)
+    return NOTHING
+
+
+@lru_cache(maxsize=512)
+def _field(name: bytes) -> tuple[_Key, str] | None:
+    """Which quota that field is about, and what it says of it; None if it is about none."""
+    text = name.decode("latin-1")
+    if text in _LISTS:
+        return (text, ""), "list"
+    match = _NAME.fullmatch(text)
+    if match is None:
+        return None
+    prefix, rest = match[1], match[2] or ""
+    if rest in _MARKS or (not prefix and rest in ("", "policy")):
+        return _ALL, rest or "ratelimit"
+    if rest in _ROLES:
+        return (prefix, ""), _ROLES[rest]
+    match = _ROLE.fullmatch(rest)
+    if match is None or match["name"] in _ROLES or (match["role"] and match["last"]):
+        return None
+    if prefix == "zendesk-":
+        return (prefix, rest), "pairs"
+    role = match["role"] or match["last"] or ("limit" if rest in _PERIODS else None)
+    return None if role is None else ((prefix, match["name"]), role)
+
+
+def _again(role: str, before: bytes, raw: bytes) -> bytes:
+    """A field that is repeated: a list goes on (RFC 9110, 5.3), and of two different values nobody knows which is meant."""
+    if role in _LIST_ROLES:
+        return before if len(before) > _LONGEST_VALUE else b"%b, %b" % (before, raw)
+    return before if _text(before) == _text(raw) else b""
+
+
+def _line(raw: bytes) -> str:
+    return raw.decode("latin-1").strip(" \t") if len(raw) <= _LONGEST_VALUE else ""
+
+
+def _text(raw: bytes) -> str:
+    """The value of a field that has but one. The same twice, joined in one line, is still the same."""
+    text = _line(raw)
+    if "," in text:
+        parts = {part.strip(" \t") for part in text.split(",")}
+        return parts.pop() if len(parts) == 1 else text
+    return text
+
+
+def _add(quotas: dict[str, Quota], prefix: str, quota: Quota) -> None:
+    """One more. With and without `X-` it is the same one, and what one lacks the other may have, unless their limits differ."""
+    name = quota.name
+    other = quotas.setdefault(name, quota)
+    if other is quota:
+        return
+    if prefix in ("", "x-") and (other.limit is None or quota.limit is None or other.limit == quota.limit):
+        filled = Quota._make(mine if other is None else other for other, mine in zip(other, quota))
+        reset = quota if other.reset is None else other
+        quotas[name] = filled._replace(resolution=reset.resolution, kind=reset.kind)
+    else:
+        name = (prefix + name).strip("-")
+        quotas.setdefault(name, quota._replace(name=name))
+
+
+def _quotas(key: _Key, values: _Values, windows: dict[float, float], made: float | None, now: float) -> list[Quota]:
+    """What fields with one prefix and name say together."""
+    prefix, name = key
+    if "list" in values:
+        return _listed(prefix, _line(values["list"]))
+    if "pairs" in values:
+        values = {**values, **_pairs(_text(values["pairs"]))}
+    limit, window = _count(values.get("limit", b""))
+    remaining, within = _count(values.get("remaining", b""))
+    reset, resolution, kind = None, 1.0, "window"
+    for role in ("reset-after", "reset"):
+        if reset is None and role in values:
+            reset, resolution, kind = _reset(_text(values[role]), made, now)
+    if limit is None and remaining is None and (name or not reset):  # a reset of what? Without a name it is clear
+        return []
+    window, unit = window or within, "requests"
+    if name:
+        words = name.split("-")
+        window = window or _PERIODS.get(words[-1])
+        unit = next((word for word in words if word in _UNITS), unit)
+    elif "milliseconds" in values:
+        window = (delay_seconds(_text(values["milliseconds"])) or 0.0) / 1000 or window
+    if window is None and limit is not None:
+        window = windows.get(limit)
+    return [Quota(name, limit, remaining, reset, resolution, window, unit, "bucket" if prefix in _FILLED else kind)]
+
+
+def _count(raw: bytes) -> tuple[float | None, float | None]:
+    """A number of units; and the seconds of its window, where policies follow (`100, 100;w=60`) or it is one (`76;w=21600`)."""
+    if raw.isdigit() and len(raw) <= 15:  # as nearly all are
+        return float(raw), None
+    value = _text(raw)
+    number = delay_seconds(value)
+    if number is None:
+        first, comma, rest = value.partition(",")
+        number = delay_seconds(first.strip(" \t")) if comma else None
+        windows = _policies(value if number is None else rest.strip(" \t"))[1]
+        number = next(iter(windows), None) if number is None or not windows else number
+        return number, windows.get(number or 0)
+    return number, None
+
+
+def _reset(value: str, made: float | None, now: float) -> tuple[float | None, float, str]:
+    """Seconds, how coarse they are, and the kind. Of a number its size tells whether it is seconds or an instant."""
+    number = delay_seconds(value)
+    if number is not None and number < 1e9:
+        return number, 10.0 ** -min(len(value.partition(".")[2]), 3), "window"
+    duration = _DURATION.fullmatch(value)
+    if duration is not None:
+        hours, minutes, seconds, fraction, unit = duration.groups("0")
+        total = int(hours) * 3600 + int(minutes) * 60 + float(seconds) + float(fraction) * _FRACTIONS[unit]
+        return total, 0.001, "bucket"
+    instant, resolution = _instant(value, number, now // 86_400)
+    if instant is None:
+        return None, 1.0, "window"
+    return max(instant - (now if made is None else made), 0.0), resolution if made is None else max(resolution, 1.0), "window"
+
+
+@lru_cache(maxsize=64)  # all responses of a window have the same
+def _instant(value: str, number: float | None, day: float) -> tuple[float | None, float]:
+    """Seconds since the epoch, and how coarse: a number, RFC 3339, ISO 8601 without seconds but with an offset, an HTTP-date."""
+    if number is not None:
+        return (number / 1000, 0.001) if number >= 1e11 else (number, 10.0 ** -min(len(value.partition(".")[2]), 3))
+    match = _TIMESTAMP.fullmatch(value)
+    if match is None:
+        return _http_date(value, day * 86_400), 1.0
+    ymd, hour, minute, second, fraction, sign, away, odd = match.groups("0")
+    if hour >= "24" or minute >= "60" or second >= "61" or away >= "24" or odd >= "60":
+        return None, 1.0
+    try:
+        days = date.fromisoformat(ymd).toordinal() - date(1970, 1, 1).toordinal()
+    except ValueError:
+        return None, 1.0
+    instant = days * 86_400 + int(hour) * 3600 + int(minute) * 60 + float(f"{second}.{fraction}")
+    offset = (int(away) * 3600 + int(odd) * 60) * (-1 if sign == "-" else 1)
+    return instant - offset, 60.0 if match[4] is None else 10.0 ** -min(len(match[5] or ""), 3)
+
+
+def _listed(field: str, value: str) -> list[Quota]:
+    """The quotas in one of `_LISTS`."""
+    found: dict[str, Quota] = {}
+    matches = each(_LISTS[field], COMMA_OR_SEMICOLON, value)
+    for match in matches:
+        numbers = {key: float(part) for key, part in match.groupdict().items() if key != "name"}
+        limit, used = numbers.get("limit"), numbers.get("used", 0.0)
+        remaining = numbers["remaining"] if limit is None else max(limit - used, 0.0)
+        reset, resolution, kind = None, 1.0, "window"
+        if limit is not None and field in _DRAINED:
+            resolution, kind = _DRAINED[field] / limit, "bucket"
+            reset = used * resolution
+        found[match["name"]] = Quota(match["name"], limit, remaining, reset, resolution, None, "requests", kind)
+    return list(found.values()) if len(found) == len(matches) else []
+
+
+def _named(ratelimit: str, policies: dict[str, _Policy]) -> dict[str, Quota]:
+    """The quotas of `RateLimit` since draft -08: a list of names with `r`, what remains, and `t`, the seconds it is for."""
+    found: dict[str, Quota] = {}
+    seen: set[str] = set()
+    plain = {policy[0]: policy for policy in policies.values()}
+    for item, parameters in parse_list(ratelimit):
+        name, remaining, seconds = _name(item, parameters), _whole(parameters.get("r")), _whole(parameters.get("t"))
+        if name is None or name in found or remaining is None or (seconds is None and "t" in parameters):
+            found, seen = {}, set()
+            break
+        policy, limit, window, unit = policies.get(name) or plain.get(str(item)) or (name, None, None, "requests")
+        found[name] = Quota(name, limit, remaining, seconds, 1.0, window, unit, "effective")
+        seen.add(policy)
+    for name, (policy, limit, window, unit) in policies.items():
+        if policy not in seen:
+            found[name] = Quota(name, limit, None, None, 1.0, window, unit, "effective")
+    return found
+
+
+@lru_cache(maxsize=64)  # a server has the same ones in all its responses
+def _policies(value: str) -> tuple[dict[str, _Policy], dict[float, float]]:
+    """The policies of `RateLimit-Policy`: by name, and up to draft -07, where they have none, their windows by quota."""
+    policies: dict[str, _Policy] = {}
+    windows: dict[float, float] = {}
+    for item, parameters in parse_list(value):
+        window, nameless = _whole(parameters.get("w"), 1), _whole(item)
+        if nameless is not None and window is not None and not policies:
+            windows.setdefault(nameless, window)
+            continue
+        name, limit, unit = _name(item, parameters), _whole(parameters.get("q")), parameters.get("qu", "requests")
+        odd = windows or (window is None and "w" in parameters)
+        if odd or name is None or name in policies or limit is None or not isinstance(unit, str):
+            return {}, {}
+        policies[name] = str(item), limit, window, unit
+    return policies, windows
+
+
+def _name(item: Bare, parameters: dict[str, Bare]) -> str | None:
+    """A policy's name, and its partition if the field tells it: what is left in one of them is not what is left in another."""
+    key = parameters.get("pk", b"")
+    if not isinstance(item, str) or not isinstance(key, bytes):
+        return None
+    return f"{item};pk={key.decode()}" if key else item
+
+
+def _whole(value: Bare | None, least: int = 0) -> float | None:
+    return float(value) if type(value) is int and value >= least else None
+
+
+def _pairs(text: str) -> _Values:
+    """The numbers in a Dictionary (RFC 9651, 4.2.2), or in what has semicolons instead of commas; none if it is malformed."""
+    found = {_PAIRS.get(match["key"]): _whole(bare(match)) for match in each(PAIR, COMMA_OR_SEMICOLON, text)}
+    found.pop(None, None)
+    numbers = {role: b"%d" % number for role, number in found.items() if role is not None and number is not None}
+    return numbers if len(numbers) == len(found) else {}

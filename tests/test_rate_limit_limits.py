@@ -1,0 +1,335 @@
+"""What is known of a limit: when a window turns, how fast a bucket fills, how much a request takes. Pure, a step at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratewise.rate_limit.governor import Came, Governor
+from ratewise.rate_limit.limits import Bucket, Window, kind_of
+from ratewise.rate_limit.told import NOTHING, Quota, Told, silent
+
+REQUESTS = Quota("", 100, 99, 5, 1.0, None, "requests", "window")
+
+
+def window(**told: Any) -> Window:
+    """That knows the first answer, which took from second 0 to 0.02."""
+    quota = REQUESTS._replace(**told)
+    known = Window(quota)
+    known.told(quota, 0.0, 0.02, 0)
+    return known
+
+
+def bucket(**told: Any) -> Bucket:
+    """The same, of 20 that come back in a second."""
+    quota = REQUESTS._replace(limit=20, remaining=19, reset=0.05, resolution=0.001, kind="bucket", **told)
+    known = Bucket(quota)
+    known.told(quota, 0.0, 0.02, 0)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ({}, Window),
+        ({"kind": "effective"}, Window),
+        ({"kind": "bucket"}, Bucket),
+        ({"kind": "bucket", "limit": None}, Window),
+        ({"kind": "bucket", "reset": None, "window": 10}, Window),
+        ({"reset": None, "window": 10}, Window),
+        ({"limit": None}, Window),
+        ({"remaining": None}, None),
+        ({"reset": None}, None),
+        ({"limit": 0}, None),
+        ({"limit": 0.5}, None),
+        ({"unit": "concurrent-requests"}, None),
+        ({"reset": 41 * 86_400}, None),
+        ({"window": 1e15}, None),
+    ],
+    ids=str,
+)
+def test_kinds(told: Any, kind: Any) -> None:
+    """A limit is made only of what tells enough, and can be true."""
+    assert kind_of(REQUESTS._replace(**told)) is kind
+
+
+# -- windows
+
+
+def test_what_is_left_may_go() -> None:
+    """All of it, but for those in flight: they may have been counted or not."""
+    known = window()
+    assert [known.free(0.02, in_flight, 1) for in_flight in (0, 10, 99)] == [99, 89, 0]
+    known.told(REQUESTS._replace(remaining=40), 0.03, 0.05, 0)
+    known.told(REQUESTS._replace(remaining=70), 0.03, 0.06, 0)
+    assert known.free(0.06, 30, 0) == 10
+
+
+def test_a_few_are_kept() -> None:
+    """8 at most, a tenth of the limit: where as many as are left must wait anyway, and else for a quarter of a second."""
+    known = window()
+    assert [known.free(0.02, 0, waiting) for waiting in (91, 92, 100)] == [99, 91, 91]
+    known.told(REQUESTS._replace(remaining=4), 0.03, 0.05, 0)
+    assert known.free(0.05, 0, 0) == 0
+    assert known.opens(0.05, 0, 1, 0) == pytest.approx(0.22)
+    assert known.free(0.28, 0, 0) == 4
+    assert known.free(0.29, 0, 6) == 0
+    assert [window(limit=10, remaining=9).free(0.02, 0, waiting) for waiting in (8, 10)] == [9, 8]
+
+
+def test_probes() -> None:
+    """Those that were kept go one by one while it may turn; one at the instant at which it turns if its length is round."""
+    known = window()
+    known.told(REQUESTS._replace(remaining=8), 0.1, 0.12, 0)
+    now, sent = 1.0, []
+    for _ in range(20):
+        now += known.opens(now, 0, 20, 0)
+        if known.free(now, 0, 20):
+            known.come(now)
+            sent.append(round(now, 3))
+            left = 8 - len(sent)
+            if now < 5.01:
+                known.told(REQUESTS._replace(remaining=left, reset=math.ceil(5.0 - now)), now, now + 0.02, 0)
+            else:
+                known.told(REQUESTS, now, now + 0.02, 0)
+                break
+        now += 0.02
+    assert sent[-8:] == [3.27, 3.52, 3.77, 4.02, 4.27, 4.52, 4.77, 5.02]
+    assert known.free(now + 0.02, 0, 0) == 99
+
+
+def test_a_probe_is_waited_for() -> None:
+    """No other goes meanwhile, for a second at most."""
+    known = window(remaining=0, limit=None, kind="effective")
+    known.come(5.1)
+    assert (known.free(5.2, 1, 9), known.free(6.1, 1, 9)) == (0, 1)
+    assert known.opens(5.2, 1, 1, 0) == pytest.approx(0.9)
+
+
+def test_later_than_it_seemed() -> None:
+    """A probe that finds the old window, where the length was a guess: it is believed, and asked again a little later."""
+    known = window()
+    known.come(5.02)
+    known.told(REQUESTS._replace(remaining=0, reset=1), 5.02, 5.04, 0)
+    assert known.free(5.5, 0, 9) == 0
+    assert 0.5 < known.opens(5.04, 0, 1, 0) <= 2.0
+    again = 5.04 + known.opens(5.04, 0, 1, 0)
+    known.come(again)
+    known.told(REQUESTS._replace(remaining=0, reset=0), again, again + 0.02, 0)
+    assert 0 < known.opens(again + 0.02, 0, 1, 0) <= 3
+
+
+def test_answers_that_overtake_each_other() -> None:
+    """In a burst they come in any order: none of them is taken for the turn of a window."""
+    known = window(reset=1)
+    for remaining, others in ((50, 49), (98, 48), (70, 47), (60, 46)):
+        known.told(REQUESTS._replace(remaining=remaining, reset=1), 0.03, 0.05, others)
+    assert known.free(0.05, 6, 0) == 44
+
+
+def test_an_answer_from_before_the_turn() -> None:
+    """It tells nothing of the new window, but it may have been counted there."""
+    known = window(remaining=10)
+    known.told(REQUESTS, 6.0, 6.02, 0)
+    known.told(REQUESTS._replace(remaining=3, reset=1), 4.9, 6.03, 0)
+    assert known.free(6.03, 0, 0) == 98
+
+
+def test_a_length_that_is_stated() -> None:
+    """By a policy, or in the name of the field: what the answers say of the turn comes on top."""
+    known = window(kind="effective", window=5.0)
+    known.told(REQUESTS._replace(kind="effective", window=5.0, remaining=0), 0.03, 0.05, 0)
+    assert known.opens(0.05, 0, 1, 0) == pytest.approx(4.97)
+    only = window(reset=None, window=10.0, remaining=0)
+    assert only.opens(0.02, 0, 1, 0) == pytest.approx(10.0)
+    assert [only.opens(0.02, 0, 1, ahead) for ahead in (99, 100, 250)] == pytest.approx([10.0, 20.0, 30.0])
+
+
+def test_the_length_is_forgotten_when_it_is_wrong() -> None:
+    """A window of 5 s that becomes one of 60 s."""
+    known = window(window=5.0)
+    known.told(REQUESTS._replace(reset=60), 5.03, 5.05, 0)
+    known.told(REQUESTS._replace(reset=55, remaining=0), 10.1, 10.12, 0)
+    assert 50 <= known.opens(10.12, 0, 1, 0) <= 56
+
+
+def test_windows_may_be_forgotten() -> None:
+    """When they have turned; buckets when they are full."""
+    assert [window().idle(now) for now in (5.0, 6.5)] == [False, True]
+    assert [bucket().idle(now) for now in (0.05, 0.08)] == [False, True]
+
+
+def test_after_a_while() -> None:
+    """Long after a window has turned all of the next may go; one by one only where the last request was refused."""
+    known = window(remaining=3)
+    assert [known.free(now, 0, 200) for now in (6.5, 7.1)] == [3, 100]
+    known.told(REQUESTS._replace(remaining=0, reset=0), 7.1, 7.12, 0, True)
+    assert known.free(20.0, 0, 200) == 1
+
+
+def test_units() -> None:
+    """Where tokens are counted, a request is taken to need about as many as those before it, and never more than there are."""
+    tokens = REQUESTS._replace(unit="tokens", limit=10_000, window=5.0)
+    known = Window(tokens)
+    free = []
+    for number, remaining in enumerate((9999, 8999, 7599, 7599)):
+        known.told(tokens._replace(remaining=remaining), number / 100, number / 100 + 0.01, 0)
+        free.append([known.free(number / 100 + 0.01, in_flight, 1) for in_flight in (0, 5)])
+    assert free == [[9999, 9994], [8, 3], [5, 0], [5, 0]]
+    known.told(tokens._replace(remaining=1), 0.05, 0.06, 0)
+    known.told(tokens._replace(limit=100, remaining=100), 6.0, 6.01, 0)
+    known.told(tokens._replace(limit=100, remaining=0), 6.02, 6.03, 0)
+    known.told(tokens._replace(limit=100, remaining=100), 12.0, 12.01, 0)
+    assert known.free(12.01, 0, 1) == 1
+
+
+def test_units_in_a_bucket() -> None:
+    """The same."""
+    tokens = REQUESTS._replace(limit=1000, resolution=0.001, kind="bucket", unit="tokens")
+    known = Bucket(tokens)
+    known.told(tokens._replace(remaining=900, reset=0.1), 0.0, 0.02, 0)
+    assert known.free(0.02, 0, 1) == 9
+    known.told(tokens._replace(remaining=500, reset=0.5), 0.03, 0.05, 0)
+    assert known.free(0.05, 0, 1) == 1
+
+
+# -- buckets
+
+
+def test_a_bucket_fills() -> None:
+    """What the answer that knows most leaves, without those in flight, and what has come since."""
+    known = bucket()
+    assert [known.free(0.02, in_flight, 0) for in_flight in (0, 9, 19, 30)] == [19, 10, 0, 0]
+    known.told(REQUESTS._replace(limit=20, remaining=0, reset=1.0, resolution=0.001, kind="bucket"), 0.03, 0.05, 0)
+    known.told(REQUESTS._replace(limit=20, remaining=9, reset=0.55, resolution=0.001, kind="bucket"), 0.03, 0.06, 19)
+    assert [known.free(now, 0, 0) for now in (0.05, 0.1, 0.55, 9.0)] == [0, 1, 10, 20]
+    assert [known.opens(0.05, 0, 1, ahead) for ahead in (0, 9)] == pytest.approx([0.05, 0.5])
+    assert known.opens(9.0, 0, 1, 0) == 0
+
+
+def test_a_bucket_that_changes() -> None:
+    """A new size is a new bucket; a rate that does not fit what was known replaces it."""
+    known = bucket()
+    known.told(REQUESTS._replace(limit=10, remaining=0, reset=10.0, resolution=0.001, kind="bucket"), 0.1, 0.12, 0)
+    assert known.opens(0.12, 0, 1, 0) == pytest.approx(1.0)
+    known.told(REQUESTS._replace(limit=10, remaining=0, reset=60.0, resolution=0.001, kind="bucket"), 0.2, 0.22, 0)
+    assert known.opens(0.22, 0, 1, 0) == pytest.approx(6.0)
+
+
+def test_a_bucket_that_fills_in_no_time() -> None:
+    """In half a second: no round length, but what was measured."""
+    known = Bucket(REQUESTS)
+    known.told(REQUESTS._replace(limit=100, remaining=50, reset=0.25, resolution=0.001, kind="bucket"), 0.0, 0.02, 0)
+    assert known.opens(0.02, 50, 1, 0) == pytest.approx(0.005, rel=0.02)
+
+
+def test_an_odd_answer_of_a_bucket() -> None:
+    """What it said is not held against what a later one says."""
+    known = bucket()
+    known.told(REQUESTS._replace(limit=20, remaining=18, reset=6 * 3600.0, resolution=0.001, kind="bucket"), 0.03, 0.05, 0)
+    known.told(REQUESTS._replace(limit=20, remaining=17, reset=0.15, resolution=0.001, kind="bucket"), 0.06, 0.08, 0)
+    assert known.free(0.08, 0, 0) > 10
+
+
+def test_a_full_bucket() -> None:
+    """One that tells more than its size, or that nothing is missing, holds nobody back."""
+    for remaining in (20, 25):
+        known = Bucket(REQUESTS)
+        known.told(REQUESTS._replace(limit=20, remaining=remaining, reset=0.0, kind="bucket"), 0.0, 0.02, 0)
+        assert known.free(0.02, 0, 0) == 20
+
+
+NUMBERS = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 5.0, 1e9, 1e15]), st.floats(0, 1e6))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            NUMBERS,
+            NUMBERS,
+            NUMBERS,
+            NUMBERS,
+            st.sampled_from(["window", "bucket", "effective"]),
+            st.sampled_from(["requests", "tokens"]),
+            st.floats(0, 100),
+            st.floats(0, 5),
+            st.booleans(),
+        ),
+        max_size=12,
+    ),
+    st.booleans(),
+)
+def test_whatever_is_told(answers: list[Any], pace: bool) -> None:
+    """Nothing makes it fail; there is always a time at which one may go, and then one may."""
+    governor, now = Governor(pace=pace), 1000.0
+    for limit, remaining, reset, length, kind, unit, wait, trip, refused in answers:
+        for _ in range(50):
+            if governor.free(now, 3):
+                break
+            wait_for, reason = governor.opens(now, 3)
+            assert 0 <= wait_for < math.inf
+            assert reason
+            now += max(wait_for, 0.001)
+        assert governor.free(now, 3) > 0
+        came = governor.come(now)
+        governor.gone(came)
+        governor.done()
+        quota = Quota("", limit, remaining, reset, 1.0, length, unit, kind)
+        governor.answered(refused, Told((quota,), None, None, False), came, now + trip)
+        now += trip + wait
+    assert governor._sent == {}
+
+
+def test_several_limits() -> None:
+    """The tightest binds, and says so."""
+    governor = Governor()
+    governor.gone(governor.come(0.0))
+    minute = REQUESTS._replace(name="minute", limit=60, remaining=30, reset=50)
+    day = REQUESTS._replace(name="day", limit=1000, remaining=0, reset=30_000, window=86_400)
+    governor.answered(False, Told((minute, day._replace(remaining=7)), None, None, False), Came(0.0, 0, 0), 0.02)
+    assert [governor.free(now, 0) for now in (0.02, 0.3)] == [7, 7]
+    governor.answered(False, Told((minute, day), None, None, False), Came(0.03, 1, 1), 0.05)
+    wait, reason = governor.opens(0.05, 1)
+    assert 29_990 < wait <= 30_002
+    assert reason == "the limit 'day' of the server is used up"
+
+
+def test_limits_that_are_not_told_any_longer() -> None:
+    """They hold until they have turned, and are forgotten then; of ever new names no more than 32 are known."""
+    governor = Governor()
+    spent = Told((REQUESTS._replace(remaining=0, reset=5),), None, None, False)
+    governor.answered(True, spent, Came(0.0, 0, 0), 0.02)
+    governor.answered(False, NOTHING, Came(1.0, 1, 1), 1.02)
+    assert [governor.free(1.02, 9), governor.quiet] == [0, False]
+    governor.answered(False, NOTHING, Came(6.1, 2, 2), 6.12)
+    assert [governor.free(6.12, 9) > 100, governor.quiet] == [True, True]
+    for number in range(100):
+        governor.answered(False, Told((REQUESTS._replace(name=f"{number}"),), None, None, False), Came(7.0, 3, 3), 7.02)
+    assert len(governor._limits) == 32
+
+
+def test_long_polls() -> None:
+    """What has been in flight for long was counted before what was sent long after it: it takes no room any longer."""
+    governor = Governor()
+    polls = [governor.come(0.0) for _ in range(5)]
+    for now, free in ((0.5, 3), (2.0, 8)):
+        came = governor.come(now)
+        governor.gone(came)
+        governor.answered(False, Told((REQUESTS._replace(limit=9, remaining=8, reset=30),), None, None, False), came, now)
+        assert governor.free(now, 0) == free
+    for poll in polls:
+        governor.gone(poll)
+    assert governor.free(2.0, 0) == 8
+
+
+def test_names_that_tell_nothing() -> None:
+    """They are remembered, not more than so many, and no long ones; one that may tell something is not among them."""
+    for number in range(2500):
+        assert silent([(b"", b"x-%d" % number, b"")])
+    assert silent([(b"", b"x" * 500, b"")])
+    assert not silent([(b"", b"x-1", b""), (b"", b"x-ratelimit-reset", b"")])
+    assert not silent([(b"", b"retry-after-ms", b"")])
