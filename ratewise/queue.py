@@ -108,7 +108,7 @@ class Queue(Generic[R]):
             room = self.rooms[key]
             room.used = True
             place = Place(key, room, next(self.numbers) if number is None else number)
-            called = self._call(room, now) if room.queue else []
+            called = self._call(room, now)
             place.inside = not room.queue and room.free(now) > 0
             waits = not place.inside and len(room.queue) < max_queue
             if place.inside:
@@ -149,7 +149,7 @@ class Queue(Generic[R]):
                 room.gone(now)
             elif place in room.queue:
                 room.queue.remove(place)
-            called = self._call(room, now) if room.queue else []
+            called = self._call(room, now)
         _wake(called)
 
     def look(self, place: Place, now: float) -> float:
@@ -175,14 +175,11 @@ class Queue(Generic[R]):
         """Whom to wake: as many as may come in, without those who were called and did not come, and the next after them."""
         queue = room.queue
         called: list[Waiter] = []
-        if not queue:
-            return called
-        free = room.free(now)
+        free = room.free(now) if queue else 0
         while free > 0 and queue and _late(queue[0], now):
             queue.popleft()
-        last = min(free, len(queue)) - 1
-        if last > 0 and queue[0].called_at is not None and queue[last].called_at is not None and last + 1 == len(queue):
-            return called  # all are, and nobody is behind them
+        if not queue or (free >= len(queue) and queue[0].called_at is not None and queue[-1].called_at is not None):
+            return called  # all are
         for number, place in enumerate(islice(queue, max(free, 0) + 1)):
             assert place.waiter is not None
             if number < free and place.called_at is None:

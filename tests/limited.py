@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from email.utils import formatdate
@@ -51,7 +52,7 @@ Speak = Callable[[Quota], Headers]
 """What of a quota is told, and how."""
 
 
-class Policy:
+class Policy(ABC):
     """One limit for all requests: `limit` in `seconds`.
 
     - `speak`: the dialect of its headers. It always sends a `Date` besides.
@@ -104,13 +105,13 @@ class Policy:
         """The times after `at` when the limit changes."""
         return [since for since, _ in self._changes if since > at]
 
+    @abstractmethod
     def _take(self, at: int, wall: int) -> Quota:
         """Decide about a request."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _finish(self, n: int, start: int) -> int:
         """When the last of `n` requests is accepted at the earliest, if none came before `start`."""
-        raise NotImplementedError
 
 
 class Window(Policy):
