@@ -7,6 +7,7 @@ import contextlib
 import copy
 import logging
 import math
+import random
 from typing import Any, Callable, NamedTuple
 
 import anyio
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from limited import EPOCH, STYLES, Bucket, Headers, Policy, Quota, Reply, Window, ietf, nothing
+from limited import EPOCH, STYLES, Bucket, Headers, Policy, Quota, Reply, Window, ietf, nothing, xratelimit
 from virtual import LimitedWire, Result, VirtualClock, drive, run
 
 from ratewise import AsyncLayerTransport, AsyncRateLimitTransport, RateLimiter, RateLimitLayer, RetryConfig, RetryLayer
@@ -41,7 +42,8 @@ def drive_virtually(served: Any, n: int, tasks: int, wire: Any = None, limiter: 
 
     async def main() -> Outcome:
         limited = LimitedWire(served, **(wire or {}))
-        layers = RetryLayer(RetryConfig(budget=False)), RateLimitLayer(RateLimiter(**(limiter or {})))
+        retries = RetryLayer(RetryConfig(budget=False, initial_delay=0.1), uniform=random.Random(1).random)
+        layers = retries, RateLimitLayer(RateLimiter(**(limiter or {})))
         transport = AsyncLayerTransport(limited, *layers, clock=VirtualClock(offset=7.7))
         return Outcome(await drive(transport, n, tasks), served, limited)
 
@@ -100,6 +102,16 @@ def test_everything_at_once(anchor: str) -> None:
     outcome = through("window", 2000, 200, wire, anchor=anchor, epoch=EPOCH + 1.77, date_skew=3.0)
     check(outcome, 0.93, 0.005)
     assert outcome.wire.failed > 20
+
+
+@pytest.mark.parametrize("anchor", ["first", "wall"])
+@pytest.mark.parametrize("speak", [xratelimit, ietf])
+@pytest.mark.parametrize(("limit", "seconds"), [(5, 1), (10, 1), (30, 1), (10, 4), (100, 6), (10, 7), (60, 60)])
+def test_other_windows(limit: int, seconds: int, speak: Any, anchor: Any) -> None:
+    """Short ones, small ones, and odd lengths: none is taken for another one for long."""
+    served = Window(limit, seconds, speak, anchor=anchor, epoch=EPOCH + 0.37)
+    outcome = drive_virtually(served, 12 * limit + limit // 2, 50, limiter={"max_wait": 300})
+    check(outcome, 0.9, 0.03)
 
 
 def test_whole_seconds_of_a_bucket() -> None:

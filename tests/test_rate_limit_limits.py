@@ -92,13 +92,13 @@ def test_probes() -> None:
             known.come(now)
             sent.append(round(now, 3))
             left = 8 - len(sent)
-            if now < 5.01:
+            if now < 5.0:
                 known.told(REQUESTS._replace(remaining=left, reset=math.ceil(5.0 - now)), now, now + 0.02, 0)
             else:
                 known.told(REQUESTS, now, now + 0.02, 0)
                 break
         now += 0.02
-    assert sent[-8:] == [3.27, 3.52, 3.77, 4.02, 4.27, 4.52, 4.77, 5.02]
+    assert sent[-8:] == [3.26, 3.51, 3.76, 4.01, 4.26, 4.51, 4.76, 5.01]
     assert known.free(now + 0.02, 0, 0) == 99
 
 
@@ -143,10 +143,10 @@ def test_a_length_that_is_stated() -> None:
     """By a policy, or in the name of the field: what the answers say of the turn comes on top."""
     known = window(kind="effective", window=5.0)
     known.told(REQUESTS._replace(kind="effective", window=5.0, remaining=0), 0.03, 0.05, 0)
-    assert known.opens(0.05, 0, 1, 0) == pytest.approx(4.97)
+    assert known.opens(0.05, 0, 1, 0) == pytest.approx(4.96)
     only = window(reset=None, window=10.0, remaining=0)
-    assert only.opens(0.02, 0, 1, 0) == pytest.approx(10.0)
-    assert [only.opens(0.02, 0, 1, ahead) for ahead in (99, 100, 250)] == pytest.approx([10.0, 20.0, 30.0])
+    assert only.opens(0.02, 0, 1, 0) == pytest.approx(9.99)
+    assert [only.opens(0.02, 0, 1, ahead) for ahead in (99, 100, 250)] == pytest.approx([9.99, 19.99, 29.99])
 
 
 def test_the_length_is_forgotten_when_it_is_wrong() -> None:

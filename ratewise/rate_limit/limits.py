@@ -17,6 +17,9 @@ INSTANT = 1e-6
 PROBES = 8
 """Requests of a window that are kept at most, to see when it turns."""
 
+FEW = 3
+"""Of a smaller window none can be spared for that."""
+
 HOLD = 0.25
 """Seconds for which requests are kept while it is not known that as many more are coming as would have to wait anyway."""
 
@@ -252,16 +255,17 @@ class Window:
             late = 0.0 if quota.kind == "effective" else quota.resolution  # rounded up, or down: only the draft says which
             span = sent + quota.reset - 2 * quota.resolution, now + quota.reset + late
         self._trip, self._refused = now - sent, refused
+        there = (sent + now) / 2  # when it came there, about: the next one takes as long
         self._limit = quota.limit or max(self._limit, left)
         if self._left == math.inf:
             fresh = quota.limit is not None and left >= quota.limit - 1
-            self._begin((sent if fresh else -math.inf, now), left, now, span, quota)
+            self._begin((sent if fresh else -math.inf, there), left, now, span, quota)
         elif sent >= self._from and (
             left > self._left + others * self._cost.each
             or span[0] > self._to
             or (sent >= self._empty_at and not refused)  # of a limit of 1 nothing is left in the new window either
         ):
-            began = min(self._from, now), now
+            began = min(self._from, there), there
             self._length = _both(self._length, (began[0] - self._began[1], began[1] - self._began[0]))
             self._begin(began, left, now, span, quota)
         elif sent < self._seen_at:
@@ -287,13 +291,17 @@ class Window:
         if self._from > self._to:  # its length is another one now
             self._length = 0.0, math.inf
             self._from, self._to = span
+        size = self._limit / self._cost.each
+        self._probes = min(PROBES, max(int(size / 10), 1)) if size >= FEW else 0
         if quota.reset is not None and began[0] > -math.inf:
-            guesses = (now + length for length in _likely(quota.reset, quota.resolution) if length > shortest)
+            lengths = [length for length in _likely(quota.reset, quota.resolution) if length > shortest]
+            if not self._probes:  # nothing else would show that it is shorter; a refusal will show that it is not, once
+                lengths.sort()
+            guesses = (began[1] + length for length in lengths)
             self._to = next((guess for guess in guesses if self._from <= guess <= self._to), self._to)
-        width, most = self._to - self._from, min(PROBES, max(self._limit / self._cost.each // 10, 1.0))
+        width, most = self._to - self._from, max(self._probes, 1)
         coarse = max(quota.resolution, 1.0)
         self._step = min(next((step for step in _STEPS if step * (most + 1) >= width), width), coarse)
-        self._probes = int(most) if self._limit / self._cost.each >= 2 else 0
 
     def _not_yet(self, sent: float, now: float, span: tuple[float, float]) -> None:
         """It had not turned when a request came there."""
