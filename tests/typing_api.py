@@ -8,6 +8,7 @@ import httpx2
 import ratewise.httpx2
 from ratewise import (
     AsyncLayerTransport,
+    AsyncRateLimitTransport,
     AsyncRateWiseClient,
     AsyncRateWiseTransport,
     AsyncRetryTransport,
@@ -20,13 +21,16 @@ from ratewise import (
     CircuitBreakerTransport,
     ExponentialBackoff,
     LayerTransport,
+    RateLimiter,
     RateLimitExceeded,
+    RateLimitTransport,
     RateWiseClient,
     RateWiseTransport,
     RetryConfig,
     RetryDecision,
     RetryTransport,
     TooManyRequests,
+    WaitTooLong,
     options,
 )
 from ratewise.circuit_breaker import CircuitState
@@ -78,6 +82,18 @@ def guarded() -> None:
         raise SystemExit([after, error.failure_count, error.request.url, breaker.get_state()["state"]]) from error
     except BulkheadFull as error:
         raise SystemExit(error.waited) from error
+
+
+def limited() -> None:
+    limiter = RateLimiter(rate=100, per=60, burst=10, concurrency=8, key=lambda request: request.url.host)
+    transport: httpx.BaseTransport = RateLimitTransport(httpx.HTTPTransport(), limiter)
+    asynchronous: httpx.AsyncBaseTransport = AsyncRateLimitTransport(rate_limiter=limiter)
+    own: RateLimiter | None = RateWiseClient("https://api.example.com", rate_limiter=True).rate_limiter
+    try:
+        RateWiseClient("https://api.example.com", transport=transport, rate_limiter=None).get("/")
+    except WaitTooLong as error:
+        after: float | None = error.retry_after
+        raise SystemExit([after, error.attempts, error.request.url, asynchronous, own]) from error
 
 
 def sync() -> None:
