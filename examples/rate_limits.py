@@ -15,9 +15,9 @@ from typing import Any
 
 from ratewise import AsyncRateWiseClient, RetryConfig
 
-LIMIT, WINDOW = 60, 2.0  # the API takes so many requests in so many seconds, and refuses the others
+LIMIT, WINDOW = 60, 1.0  # the API takes so many requests in so many seconds, and refuses the others
 TASKS, REQUESTS = 50, 150
-LINE = 0.25  # seconds in a line of the plot
+LINE = 0.125  # seconds in a line of the plot
 logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the plot tells it
 
 
@@ -92,7 +92,7 @@ async def measure(what: str, **settings: Any) -> None:
 
 
 def plot(came: list[tuple[float, bool]]) -> None:
-    """A line for each quarter of a second: # for every two requests that were accepted, . for two that were refused."""
+    """A line for each eighth of a second: # for every two requests that were accepted, . for two that were refused."""
     lines: dict[int, str] = {}
     for at, accepted in came:
         number = int((at - came[0][0]) / LINE)
