@@ -381,7 +381,7 @@ class Counting:
 
 
 async def many(world: World, server: Server, bulkhead: Bulkhead, calls: int) -> None:
-    async with world.within(world.RateWiseClient(server.url, bulkhead=bulkhead, trust_env=False)) as subject:
+    async with world.within(world.RateWiseClient(server.url, bulkhead=bulkhead, rate_limiter=None, trust_env=False)) as subject:
         results = await world.gather(*[lambda: world(subject.get, "/")] * calls)
         assert {result.content for result in results} == {b"ok"}
 

@@ -404,7 +404,7 @@ async def test_who_waits_while_the_circuit_opens(world: World, dry_run: bool) ->
         return Reply(500)
 
     with Server(answer) as server:
-        settings = {"circuit_breaker": guard, "bulkhead": places, "trust_env": False, "max_retries": 0}
+        settings = {"circuit_breaker": guard, "rate_limiter": None, "bulkhead": places, "trust_env": False, "max_retries": 0}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
             seen = []
 
