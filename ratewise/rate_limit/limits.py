@@ -29,6 +29,9 @@ FINE = 0.02
 PATIENCE = 1.0
 """Seconds after which the answer to a probe is not waited for any longer."""
 
+LONGEST = 40 * 86_400.0
+"""Seconds: no window is longer. Who says so has lost count of time."""
+
 _STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds between probes: such that instants a round time after one another are among them."""
 
@@ -40,24 +43,24 @@ class KnownLimit:
     """A limit that was stated: the generic cell rate algorithm. In any t seconds it lets burst + t * rate / per requests go."""
 
     def __init__(self, rate: float, per: float, burst: int) -> None:
-        self.every = per / rate
-        self._slack = (burst - 1) * self.every
+        self._every = per / rate
+        self._slack = (burst - 1) * self._every
         self._since, self._count = -math.inf, 0
         """Since when they have come without a break, and how many: added up one by one, times would lose their precision."""
 
     @property
     def _due(self) -> float:
         """When the next request would be due if they came evenly."""
-        return self._since + self._count * self.every
+        return self._since + self._count * self._every
 
     def free(self, now: float, in_flight: int, waiting: int) -> int:
         """See `Limit`."""
         room = now + self._slack - max(self._due, now) + INSTANT
-        return int(room / self.every) + 1 if room >= 0 else 0
+        return int(room / self._every) + 1 if room >= 0 else 0
 
     def opens(self, now: float, in_flight: int, waiting: int, ahead: int) -> float:
         """See `Limit`."""
-        return max(self._due + ahead * self.every - self._slack - now, 0.0)
+        return max(self._due + ahead * self._every - self._slack - now, 0.0)
 
     def come(self, now: float) -> None:
         """See `Limit`."""
@@ -324,10 +327,6 @@ Limit = Union[KnownLimit, Bucket, Window]
 - `spent(now, in_flight)`: nothing is left for the time being; only of those that are told.
 - `come(now)`: one goes. `idle(now)`: nothing would be forgotten with it.
 """
-
-
-LONGEST = 40 * 86_400.0
-"""Seconds: no window is longer. Who says so has lost count of time."""
 
 
 def kind_of(quota: Quota) -> type[Bucket] | type[Window] | None:
