@@ -139,6 +139,15 @@ def test_an_answer_from_before_the_turn() -> None:
     assert known.free(6.03, 0, 0) == 98
 
 
+def test_a_turn_after_which_as_much_is_left() -> None:
+    """In the same window the request would have taken one: it has turned, and is not longer than it was thought."""
+    two = REQUESTS._replace(limit=2, remaining=1, reset=1)
+    known = window(limit=2, remaining=1, reset=1)
+    known.told(two, 1.1, 1.12, 0)
+    known.told(two._replace(remaining=0), 1.2, 1.22, 0)
+    assert known.opens(1.22, 0, 1, 0) <= 1.0
+
+
 def test_a_length_that_is_stated() -> None:
     """By a policy, or in the name of the field: what the answers say of the turn comes on top."""
     known = window(kind="effective", window=5.0)

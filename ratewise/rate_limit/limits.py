@@ -267,6 +267,7 @@ class Window:
             left > self._left + others * self._cost.each
             or span[0] > self._to
             or (sent >= self._empty_at and not refused)  # of a limit of 1 nothing is left in the new window either
+            or (left == self._left and not others and not refused)  # in the same window it would have taken one
         ):
             began = min(self._from, there), there
             self._length = _both(self._length, (began[0] - self._began[1], began[1] - self._began[0]))
