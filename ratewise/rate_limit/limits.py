@@ -55,7 +55,8 @@ class KnownLimit:
 
     def free(self, now: float, in_flight: int, waiting: int) -> int:
         """See `Limit`."""
-        room = now + self._slack - max(self._due, now) + INSTANT
+        behind = max(self._count * self._every - (now - self._since), 0.0)  # small numbers: nothing is lost to rounding
+        room = self._slack - behind + INSTANT
         return int(room / self._every) + 1 if room >= 0 else 0
 
     def opens(self, now: float, in_flight: int, waiting: int, ahead: int) -> float:
