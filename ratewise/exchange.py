@@ -64,14 +64,16 @@ class Attempt(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What a rate limiter does with a request that it has seen refused: it waits there, and nowhere else."""
+    """What a rate limiter does with a request that it has seen refused: it waits there and, but for `backoff`, nowhere else."""
 
-    number: int
+    number: float
     """Its place in the line: before all who came later."""
     wait: float
     """Seconds until it may be sent again, for all that is known."""
     max_wait: float
     """Seconds that the limiter lets anyone wait."""
+    backoff: bool = False
+    """It waits by the backoff before: it failed, and nothing says when one may come again."""
 
 
 class Exchange:

@@ -33,12 +33,14 @@ INSTANT = 1e-4
 class Place:
     """One request: in the queue, or inside."""
 
-    __slots__ = ("called_at", "came", "first", "inside", "key", "looks_at", "number", "room", "until", "waiter")
+    __slots__ = ("again", "called_at", "came", "first", "inside", "key", "looks_at", "number", "room", "until", "waiter")
 
-    def __init__(self, key: Hashable, room: Any, number: int) -> None:
+    def __init__(self, key: Hashable, room: Any, number: float, again: bool) -> None:
         self.key = key
         self.room = room
         self.number = number
+        self.again = again
+        """It has been inside before."""
         self.inside = False
         self.waiter: Waiter | None = None
         """To park on, in the queue."""
@@ -81,6 +83,10 @@ class Room(ABC):
     def busy(self, now: float) -> bool:
         """It cannot be forgotten, although nobody waits."""
 
+    def number(self, number: int) -> float:
+        """The place in the line of one who has just come."""
+        return number
+
     def idle(self, now: float) -> bool:
         """See `Entry`."""
         used, self.used = self.used, False
@@ -93,13 +99,13 @@ R = TypeVar("R", bound=Room)
 class Queue(Generic[R]):
     """A room for each key, and the queue before it. `now`: seconds, monotonic."""
 
-    def __init__(self, make: Callable[[], R]) -> None:
+    def __init__(self, make: Callable[[Hashable], R]) -> None:
         self.rooms = Table(make, KEYS)
         self._lock = self.rooms.lock
         self.numbers = count()
         """For each who comes, its place in the line of all that ever came."""
 
-    def enter(self, key: Hashable, now: float, max_queue: float, number: int | None = None) -> Place | None:
+    def enter(self, key: Hashable, now: float, max_queue: float, number: float | None = None) -> Place | None:
         """A place inside or, with a `waiter`, in the queue; None if `max_queue` are waiting already.
 
         Who has been inside before, with this `number`, comes before all who have a higher one.
@@ -107,7 +113,8 @@ class Queue(Generic[R]):
         with self._lock:
             room = self.rooms[key]
             room.used = True
-            place = Place(key, room, next(self.numbers) if number is None else number)
+            again = number is not None
+            place = Place(key, room, room.number(next(self.numbers)) if number is None else number, again)
             called = self._call(room, now)
             place.inside = not room.queue and room.free(now) > 0
             waits = not place.inside and len(room.queue) < max_queue
@@ -115,7 +122,7 @@ class Queue(Generic[R]):
                 place.came = room.come(now)
             elif waits:
                 place.waiter = Waiter()
-                _line_up(room.queue, place)
+                line_up(room.queue, place)
                 called += self._call(room, now)
         _wake(called)
         return place if place.inside or waits else None
@@ -135,7 +142,7 @@ class Queue(Generic[R]):
             else:
                 place.waiter, place.called_at = Waiter(), None
                 if not queued:
-                    _line_up(room.queue, place)
+                    line_up(room.queue, place)
             called = self._call(room, now)
         _wake(called)
         return place.inside
@@ -232,7 +239,7 @@ class Held:
         self._queue.leave(self._place, self._clock.monotonic())
 
 
-def _line_up(queue: deque[Place], place: Place) -> None:
+def line_up(queue: deque[Place], place: Place) -> None:
     """Put a place where it belongs: nearly always at the end, or at the front."""
     at = len(queue) if queue and queue[0].number < place.number else 0
     while at and queue[at - 1].number > place.number:

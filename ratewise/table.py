@@ -28,7 +28,7 @@ class Table(dict[Hashable, E]):
     Reading needs no lock. When every entry is needed, a new one is made and not remembered: the table never grows beyond `most`.
     """
 
-    def __init__(self, make: Callable[[], E], most: int) -> None:
+    def __init__(self, make: Callable[[Hashable], E], most: int) -> None:
         super().__init__()
         self.lock = threading.RLock()
         """For whoever changes the entries too. Reentrant: the garbage collector may close a forgotten response at any line of
@@ -39,7 +39,7 @@ class Table(dict[Hashable, E]):
         with self.lock:
             if key in self:
                 return self[key]
-            entry = self._make()
+            entry = self._make(key)
             if len(self) < self._most or self._forget_one():
                 self[key] = entry
             return entry

@@ -29,6 +29,8 @@ class Reply(NamedTuple):
 
     status: int
     headers: Headers
+    seconds: float = 0.0
+    """How long the server works on it."""
 
 
 class Quota(NamedTuple):
@@ -59,8 +61,12 @@ class Policy(ABC):
     - `changes`: pairs of a second on the server's clock, and the limit from then on; ascending.
     - `epoch`: the wall time at the server's second 0. `date_skew`: seconds that its wall clock is fast.
 
-    `accepted` and `refused` count what it answered.
+    - `refusal`: the status of a refusal.
+
+    `accepted` and `refused` count what it answered. `latency`: seconds that a request and its answer are on the way.
     """
+
+    latency = 0.02
 
     def __init__(
         self,
@@ -71,8 +77,10 @@ class Policy(ABC):
         changes: Sequence[tuple[float, int]] = (),
         epoch: float = EPOCH,
         date_skew: float = 0.0,
+        refusal: int = 429,
     ) -> None:
         self.accepted = self.refused = 0
+        self._refusal = refusal
         self._per = nanoseconds(seconds)
         self._speak = speak
         self._first = limit
@@ -81,13 +89,17 @@ class Policy(ABC):
         self._skew = nanoseconds(date_skew)
 
     def answer(self, now: float) -> Reply:
-        """Accept (200) or refuse (429) a request that comes at second `now` of the server's clock, which never runs back."""
+        """Accept (200) or refuse a request that comes at second `now` of the server's clock, which never runs back."""
         at = nanoseconds(now)
         quota = self._take(at, at + self._epoch + self._skew)
         self.accepted += quota.accepted
         self.refused += not quota.accepted
         date = ("Date", formatdate(quota.wall // SECOND, usegmt=True))
-        return Reply(200 if quota.accepted else 429, [date, *self._speak(quota)])
+        return Reply(200 if quota.accepted else self._refusal, [date, *self._speak(quota)], self._works(quota))
+
+    def _works(self, quota: Quota) -> float:
+        """Seconds that it works on a request."""
+        return 0.0
 
     def fastest(self, n: int, elapsed_start: float = 0.0) -> float:
         """Seconds in which `n` requests can be accepted at the least, by a cold server whose clock shows `elapsed_start`.
@@ -170,7 +182,8 @@ class Window(Policy):
 class Bucket(Policy):
     """Tokens that come back all the time, `limit` in `seconds`, and are saved up to `limit`. A request takes one.
 
-    `penalty`: a refusal takes one too, on credit, down to a debt of `limit`.
+    - `penalty`: a refusal takes one too, on credit, down to a debt of `limit`.
+    - `shuts`: seconds for which a request too many shuts everyone out. `penalties` counts how often that was.
     """
 
     def __init__(
@@ -180,12 +193,17 @@ class Bucket(Policy):
         speak: Speak,
         *,
         penalty: bool = False,
+        shuts: float = 0.0,
         changes: Sequence[tuple[float, int]] = (),
         epoch: float = EPOCH,
         date_skew: float = 0.0,
+        refusal: int = 429,
     ) -> None:
-        super().__init__(limit, seconds, speak, changes=changes, epoch=epoch, date_skew=date_skew)
+        super().__init__(limit, seconds, speak, changes=changes, epoch=epoch, date_skew=date_skew, refusal=refusal)
         self._penalty = penalty
+        self.penalties = 0
+        self._shuts = nanoseconds(shuts)
+        self._shut_until: Instant = -math.inf
         self._at: Instant = -math.inf
         self._level = 0
 
@@ -199,10 +217,15 @@ class Bucket(Policy):
     def _take(self, at: int, wall: int) -> Quota:
         self._level, self._at = self._filled(self._at, self._level, at), at
         size, per = self.limit(at), self._per
-        accepted = self._level >= per
+        shut = at < self._shut_until
+        accepted = self._level >= per and not shut
+        if self._shuts and not accepted and not shut:
+            self.penalties += 1
+            self._shut_until = at + self._shuts
         if accepted or self._penalty:
             self._level = max(self._level - per, -size * per)
         wait, whole = (max(0, -(-(level - self._level) // size)) for level in (per, size * per))
+        wait = max(wait, int(max(self._shut_until - at, 0)))
         return Quota(accepted, size, per, max(0, self._level // per), wait, whole, wall)
 
     def _finish(self, n: int, start: int) -> int:
@@ -214,6 +237,48 @@ class Bucket(Policy):
                 level, since = self._filled(since, level, at), at
             level -= self._per
         return since
+
+
+class Slots(Policy):
+    """At most `limit` requests at a time, each of which takes `seconds`, the way there and back included."""
+
+    latency = 0.0
+
+    def __init__(self, limit: int, seconds: float, speak: Speak, *, epoch: float = EPOCH, refusal: int = 429) -> None:
+        super().__init__(limit, seconds, speak, epoch=epoch, refusal=refusal)
+        self._ends: tuple[int, ...] = ()
+        """When those are done that are worked on, in order."""
+
+    def _take(self, at: int, wall: int) -> Quota:
+        self._ends = tuple(end for end in self._ends if end > at)
+        accepted = len(self._ends) < self._first
+        if accepted:
+            self._ends += (at + self._per,)
+        left = self._first - len(self._ends)
+        wait = 0 if left else self._ends[0] - at
+        return Quota(accepted, self._first, self._per, left, wait, self._ends[-1] - at, wall)
+
+    def _works(self, quota: Quota) -> float:
+        return self._per / SECOND if quota.accepted else 0.0
+
+    def _finish(self, n: int, start: int) -> int:
+        return start + (-(-n // self._first) - 1) * self._per
+
+
+class Down:
+    """A server that is away from second `since` to `until`: whatever comes then gets a 503, which `sent` counts."""
+
+    def __init__(self, policy: Policy, since: float, until: float) -> None:
+        self._policy = policy
+        self.since, self.until, self.latency = since, until, policy.latency
+        self.sent = 0
+
+    def answer(self, now: float) -> Reply:
+        """See `Policy`."""
+        if not self.since <= now < self.until:
+            return self._policy.answer(now)
+        self.sent += 1
+        return Reply(503, [])
 
 
 def xratelimit(quota: Quota) -> Headers:
@@ -285,5 +350,18 @@ STYLES: Mapping[str, Callable[..., Policy]] = {
     "seconds": partial(Bucket, 20, 1, retry_after),
     "bare": partial(Bucket, 20, 1, nothing),
     "bare-window": partial(Window, 100, 5, nothing),
+    "bare-halved": partial(Bucket, 20, 1, nothing, changes=((10, 10), (20, 20))),
+    "shuts": partial(Bucket, 20, 1, retry_after, shuts=5, refusal=403),
+    "slots": partial(Slots, 8, 0.2, nothing, refusal=503),
 }
 """About 20 requests a second each. `STYLES["window"](anchor="wall", date_skew=30)` makes one."""
+
+
+def away(epoch: float = EPOCH) -> Down:
+    """A server that takes 200 a second, and is away from second 2 to 7."""
+    return Down(Bucket(200, 1, nothing, epoch=epoch), 2, 7)
+
+
+def unlimited(epoch: float = EPOCH) -> Policy:
+    """A server that takes whatever comes."""
+    return Window(10**9, 1, nothing, epoch=epoch)

@@ -26,13 +26,19 @@ RULES = [
     "retry/budget.py",
     "circuit_breaker/circuit.py",
     "rate_limit/credential.py",
+    "rate_limit/found/answer.py",
+    "rate_limit/found/ceiling.py",
+    "rate_limit/found/filling.py",
+    "rate_limit/found/shut.py",
+    "rate_limit/found/turning.py",
     "rate_limit/governor.py",
     "rate_limit/limits.py",
+    "rate_limit/snapshot.py",
     "rate_limit/structured.py",
     "rate_limit/told.py",
 ]
 PURE = set(
-    "__future__ calendar collections copy dataclasses datetime enum functools hashlib inspect itertools math operator os".split()
+    "__future__ calendar collections copy dataclasses datetime enum functools hashlib inspect itertools json math operator os".split()
     + "re ssl threading time typing urllib".split()
 )
 FEATURES = {"bulkhead", "circuit_breaker", "rate_limit", "retry"}

@@ -524,7 +524,7 @@ def test_what_is_forced_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_threads_make_one_entry() -> None:
     """Of threads that miss the same key at once, the first makes its entry and the others get that."""
-    table = Table(lambda: knock(new(), 0).circuit, 3)
+    table = Table(lambda _: knock(new(), 0).circuit, 3)
     assert table["a"] is table.__missing__("a") is table["a"]
 
 

@@ -26,7 +26,7 @@ from ratewise import AsyncRetryTransport, RetryConfig, Waiter
 from ratewise.clock import Expired
 from ratewise.headers import retry_advice
 
-FASTEST = dict(zip(STYLES, (20, 20, 23, 516, 23, 25, 23, 23, 20)))
+FASTEST = dict(zip(STYLES, (20, 20, 23, 516, 23, 25, 23, 23, 20, 28, 23, 11.8)))
 CHANGES = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 4)), max_size=3, unique_by=lambda change: change[0]).map(sorted)
 GAPS = st.lists(st.one_of(st.just(0.0), st.floats(0, 0.3), st.floats(0, 8)), max_size=150)
 
@@ -179,6 +179,9 @@ SAID = {
     "seconds": ("", "Retry-After: 1"),
     "bare": ("", ""),
     "bare-window": ("", ""),
+    "bare-halved": ("", ""),
+    "shuts": ("", "Retry-After: 5"),
+    "slots": ("", ""),
 }
 
 

@@ -165,6 +165,8 @@ def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
 class Both:
     """Two limits at once: a request must keep to each, and is told of both."""
 
+    latency = Policy.latency
+
     def __init__(self, *policies: Policy) -> None:
         self.policies = policies
         self.accepted = self.refused = 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise.rate_limit.governor import Came, Governor
+from ratewise.rate_limit.governor import Came, Governor, Verdict
 from ratewise.rate_limit.limits import Bucket, Window, kind_of
 from ratewise.rate_limit.told import NOTHING, Quota, Told, silent
 
@@ -288,7 +288,7 @@ def test_whatever_is_told(answers: list[Any], pace: bool) -> None:
         governor.gone(came)
         governor.done()
         quota = Quota("", limit, remaining, reset, 1.0, length, unit, kind)
-        governor.answered(refused, Told((quota,), None, None, False), came, now + trip)
+        governor.answered(Verdict.REFUSED if refused else Verdict.ACCEPTED, Told((quota,), None, None, False), came, now + trip)
         now += trip + wait
     assert governor._sent == {}
 
@@ -299,9 +299,9 @@ def test_several_limits() -> None:
     governor.gone(governor.come(0.0))
     minute = REQUESTS._replace(name="minute", limit=60, remaining=30, reset=50)
     day = REQUESTS._replace(name="day", limit=1000, remaining=0, reset=30_000, window=86_400)
-    governor.answered(False, Told((minute, day._replace(remaining=7)), None, None, False), Came(0.0, 0, 0), 0.02)
+    governor.answered(Verdict.ACCEPTED, Told((minute, day._replace(remaining=7)), None, None, False), Came(0.0, 0, 0), 0.02)
     assert [governor.free(now, 0) for now in (0.02, 0.3)] == [7, 7]
-    governor.answered(False, Told((minute, day), None, None, False), Came(0.03, 1, 1), 0.05)
+    governor.answered(Verdict.ACCEPTED, Told((minute, day), None, None, False), Came(0.03, 1, 1), 0.05)
     wait, reason = governor.opens(0.05, 1)
     assert 29_990 < wait <= 30_002
     assert reason == "the limit 'day' of the server is used up"
@@ -311,13 +311,15 @@ def test_limits_that_are_not_told_any_longer() -> None:
     """They hold until they have turned, and are forgotten then; of ever new names no more than 32 are known."""
     governor = Governor()
     spent = Told((REQUESTS._replace(remaining=0, reset=5),), None, None, False)
-    governor.answered(True, spent, Came(0.0, 0, 0), 0.02)
-    governor.answered(False, NOTHING, Came(1.0, 1, 1), 1.02)
+    governor.answered(Verdict.REFUSED, spent, Came(0.0, 0, 0), 0.02)
+    governor.answered(Verdict.ACCEPTED, NOTHING, Came(1.0, 1, 1), 1.02)
     assert [governor.free(1.02, 9), governor.quiet] == [0, False]
-    governor.answered(False, NOTHING, Came(6.1, 2, 2), 6.12)
+    governor.answered(Verdict.ACCEPTED, NOTHING, Came(6.1, 2, 2), 6.12)
     assert [governor.free(6.12, 9) > 100, governor.quiet] == [True, True]
     for number in range(100):
-        governor.answered(False, Told((REQUESTS._replace(name=f"{number}"),), None, None, False), Came(7.0, 3, 3), 7.02)
+        governor.answered(
+            Verdict.ACCEPTED, Told((REQUESTS._replace(name=f"{number}"),), None, None, False), Came(7.0, 3, 3), 7.02
+        )
     assert len(governor._limits) == 32
 
 
@@ -328,7 +330,9 @@ def test_long_polls() -> None:
     for now, free in ((0.5, 3), (2.0, 8)):
         came = governor.come(now)
         governor.gone(came)
-        governor.answered(False, Told((REQUESTS._replace(limit=9, remaining=8, reset=30),), None, None, False), came, now)
+        governor.answered(
+            Verdict.ACCEPTED, Told((REQUESTS._replace(limit=9, remaining=8, reset=30),), None, None, False), came, now
+        )
         assert governor.free(now, 0) == free
     for poll in polls:
         governor.gone(poll)

@@ -89,7 +89,7 @@ class VirtualClock(Clock):
 class LimitedWire(httpx.AsyncBaseTransport):
     """A server behind a wire: a policy is asked after half the latency, and its answer is there after the other half.
 
-    - `latency`: seconds. `jitter`: seconds by which each half is longer at most.
+    - `latency`: seconds; the policy's own if None. `jitter`: seconds by which each half is longer at most.
     - `failures`: the part of the requests, 0 to 1, that get a 503 from a proxy which does not ask the policy.
     - `seed`: of the chance in both.
 
@@ -97,12 +97,13 @@ class LimitedWire(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, policy: Policy, *, latency: float = 0.02, jitter: float = 0.0, failures: float = 0.0, seed: int = 0
+        self, policy: Policy, *, latency: float | None = None, jitter: float = 0.0, failures: float = 0.0, seed: int = 0
     ) -> None:
         self.policy = policy
         self.log: list[tuple[float, int]] = []
         self.failed = 0
-        self._latency, self._jitter, self._failures = latency, jitter, failures
+        self._latency = policy.latency if latency is None else latency
+        self._jitter, self._failures = jitter, failures
         self._random = random.Random(seed)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -112,8 +113,9 @@ class LimitedWire(httpx.AsyncBaseTransport):
             self.failed += 1
             response = httpx.Response(503, content=b"no")
         else:
-            status, headers = self.policy.answer(now)
+            status, headers, seconds = self.policy.answer(now)
             response = httpx.Response(status, headers=headers, content=b"ok")
+            await asyncio.sleep(seconds)
         self.log.append((now, response.status_code))
         await self._travel()
         return response
@@ -145,6 +147,32 @@ class Result(NamedTuple):
     def p99(self) -> float:
         """The wait that 99 of 100 do not exceed."""
         return self.waits[-(-99 * len(self.waits) // 100) - 1]
+
+
+class Offered(NamedTuple):
+    """One of the requests that were made however the others fared. Times in seconds since the first."""
+
+    begun: float
+    ended: float
+    status: int
+    """0: an exception came of it."""
+
+
+async def offer(transport: Any, rate: float, seconds: float, *, url: str = "https://api.example.com/") -> list[Offered]:
+    """Make `rate` GETs each second, whether those before are answered or not; in the order in which they were made."""
+    loop = asyncio.get_running_loop()
+    async with httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as client:
+        start = loop.time()
+
+        async def one(at: float) -> Offered:
+            await asyncio.sleep(start + at - loop.time())
+            try:
+                status = (await client.get(url)).status_code
+            except httpx.HTTPError:
+                status = 0
+            return Offered(at, loop.time() - start, status)
+
+        return await asyncio.gather(*(one(number / rate) for number in range(int(rate * seconds))))
 
 
 async def drive(transport: Any, n: int = 480, tasks: int = 50, *, url: str = "https://api.example.com/") -> Result:

@@ -55,7 +55,7 @@ class Bulkhead:
         self.max_queue = whole("max_queue", max_queue, least=0)
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
         self.key = None if key is None else function("key", key, "the request")
-        self.queue = Queue(lambda: _Room(self.max_in_flight))
+        self.queue = Queue(lambda _: _Room(self.max_in_flight))
 
     def __repr__(self) -> str:
         return f"Bulkhead(max_in_flight={self.max_in_flight}, max_queue={self.max_queue}, max_wait={self.max_wait:g})"

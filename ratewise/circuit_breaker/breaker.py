@@ -125,7 +125,7 @@ class CircuitBreaker:
         )
         self.trips = 0
         """How often a circuit was opened by failures."""
-        self.circuits = Table(self._new_circuit, CIRCUITS)
+        self.circuits = Table(lambda _: self._new_circuit(), CIRCUITS)
         self._lock = self.circuits.lock
         self._forced: tuple[CircuitState, float] | None = None
         """The state that all circuits are held in, and since when."""

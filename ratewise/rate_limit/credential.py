@@ -21,7 +21,10 @@ _digests: dict[int, str] = {}
 
 
 def credential(fields: Iterable[tuple[bytes, bytes, bytes]]) -> str:
-    """A hash, of no use to anyone else, of what names the caller in a header; "" if nothing does. See `Flavour.fields`."""
+    """A hash, of no use to anyone else, of what names the caller in a header; "" if nothing does. See `Flavour.fields`.
+
+    Its last four digits, and they alone, are the same in all processes.
+    """
     for field in fields:
         if field[1] in _FIELDS:
             return _digests.get(hash(field[2])) or _digest(field[2])
@@ -32,7 +35,7 @@ def _digest(value: bytes) -> str:
     named = value
     if b"=" in value and _PARAMETERS.search(value):
         named = b" ".join([value.partition(b" ")[0], *_NAMES.findall(value)])
-    digest = hashlib.blake2b(named, key=_SECRET, digest_size=8).hexdigest()
+    digest = hashlib.blake2b(named, key=_SECRET, digest_size=8).hexdigest() + hashlib.blake2b(named, digest_size=2).hexdigest()
     if len(_digests) >= _MOST:
         _digests.clear()
     _digests[hash(value)] = digest

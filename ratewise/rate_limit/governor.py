@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import enum
 import math
-from itertools import count
 from operator import itemgetter
 from typing import NamedTuple
 
+from .found import Answer, Ceiling, Filling, Phase, Shut
 from .limits import INSTANT, LONGEST, PATIENCE, Bucket, KnownLimit, Limit, Window, kind_of
 from .told import Quota, Told
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds after a refusal that does not say for how long; doubled with each that follows."""
+MEMORY = 60.0
+"""Seconds after the first answer within which it may still count against a limit that nobody tells."""
+
+DOWN, UP = 4.0, 0.5
+"""A server that fails to answer so many times is down; so much less for each answer that it gives in between."""
 
 MOST_LIMITS = 32
 """Limits that are told, known at most."""
 
 MANY = 1_000_000
 """As good as any number of requests."""
+
+
+class Verdict(enum.Enum):
+    """What a server made of a request, as far as limits go."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused: it asks to come back later"
+    FAILED = "failed: it could not be reached, or was too busy to say why"
 
 
 class Came(NamedTuple):
@@ -37,14 +49,27 @@ class Governor:
     While nothing is known, and again after a pause, one request goes first, and the others wait for its answer.
     """
 
-    def __init__(self, known: KnownLimit | None = None, concurrency: int | None = None, pace: bool = False) -> None:
+    def __init__(
+        self,
+        known: KnownLimit | None = None,
+        concurrency: int | None = None,
+        pace: bool = False,
+        cautious: bool = False,
+        found: Phase | None = None,
+    ) -> None:
         self._sent: dict[int, float] = {}
         """When those were sent, by their numbers and so in this order, that are not answered and may not be counted yet."""
-        self._numbers = count()
+        self._number = 0
+        """Of the next one that is sent."""
         self._trip = 0.0
         """Seconds that a request takes, about."""
         self.answers = 0
-        """How many were answered."""
+        """How many were answered, or lost."""
+        self._refusals = 0
+        self._failures = 0.0
+        """How much it looks as if the server were down: see `DOWN`."""
+        self._born = math.inf
+        """When the first answer came."""
         self.bucket: str | None = None
         """What the server calls those requests that are limited together here."""
         self._limits: dict[str | None, Limit] = {} if known is None else {None: known}
@@ -58,9 +83,10 @@ class Governor:
         """When the first one went that the others wait for, and whether it is on its way."""
         self._until, self._refused_at = -math.inf, -math.inf
         """When the pause that a refusal brought is over, and when it began."""
-        self._next_pause = FIRST_PAUSE
         self.quiet = False
         """Nothing holds anyone back: nobody needs to be counted."""
+        self.found: Phase | None = found or (Ceiling(None) if cautious else None)
+        """The limit that nobody tells, as far as it is known."""
 
     def free(self, now: float, waiting: int) -> int:
         """How many requests may go now, with so many waiting."""
@@ -72,6 +98,8 @@ class Governor:
             most = min(most, 0 if self._alone else 1)
         for limit in self._limits.values():
             most = min(most, limit.free(now, len(self._sent), waiting))
+        if self.found is not None:
+            most = min(most, self.found.free(now, self._in_flight))
         return most
 
     def opens(self, now: float, waiting: int, ahead: int = 0) -> tuple[float, str]:
@@ -83,6 +111,8 @@ class Governor:
         for name, limit in self._limits.items():
             shown = "the stated limit is" if name is None else f"the limit {name!r} of the server is" if name else "its limit is"
             waits.append((limit.opens(now, len(self._sent), waiting, ahead), f"{shown} used up"))
+        if self.found is not None:
+            waits.append((self.found.opens(now, self._in_flight, ahead), self.found.reason))
         return max(waits, key=itemgetter(0))
 
     @property
@@ -97,18 +127,36 @@ class Governor:
             self._first_at, self._alone = min(self._first_at, now), True
         for limit in self._limits.values():
             limit.come(now)
-        came = Came(now, next(self._numbers), self.answers)
+        if self.found is not None:
+            self.found.come(now, self._number - self._refusals)
+        came = self.passes(now)
         self._sent[came.number] = now
         return came
+
+    def passes(self, now: float) -> Came:
+        """One goes that need not be counted."""
+        came = Came(now, self._number, self.answers)
+        self._number += 1
+        return came
+
+    @property
+    def _in_flight(self) -> int:
+        """How many were sent and are not answered."""
+        return self._number - self.answers
 
     def gone(self, came: Came) -> None:
         """One of those in flight is answered, or lost."""
         self._sent.pop(came.number, None)
         self._alone = False
+        self.answers += 1
 
     def done(self) -> None:
         """One of the responses is done with."""
         self._busy -= 1
+
+    def asks(self, came: Came) -> bool:
+        """It went to find out whether others may."""
+        return isinstance(self.found, Shut) and came.number >= self.found.since
 
     def knows(self, told: Told) -> bool:
         """An answer tells of the limits that are known here, if any are."""
@@ -118,12 +166,12 @@ class Governor:
         known = [name for name in self._limits if name is not None]
         return not names or not known or any(name in self._limits for name in names)
 
-    def answered(self, refused: bool, told: Told, came: Came, now: float) -> None:
+    def answered(self, verdict: Verdict, told: Told, came: Came, now: float) -> None:
         """What the server makes of a request. To be told after `gone`."""
+        refused = verdict is Verdict.REFUSED
         self._trip += (min(now - came.at, 2 * self._trip + PATIENCE) - self._trip) / 4
         self._pass_over(now)
-        others = self.answers - came.answers + len(self._sent)
-        self.answers += 1
+        others = self.answers - 1 - came.answers + len(self._sent)
         self.bucket = told.bucket or self.bucket
         for quota in told.quotas:
             kind = kind_of(quota)
@@ -131,29 +179,64 @@ class Governor:
                 self._limit(quota, kind).told(quota, came.at, now, others, refused)
         if refused:
             self.refused(told, now)
-        elif came.at >= self._refused_at:  # else it says nothing of what has come since
+        elif verdict is Verdict.ACCEPTED and came.at >= self._refused_at:  # else it says nothing of what has come since
             self._open = True
-            if now >= self._until:
-                self._next_pause = FIRST_PAUSE
             if len(self._limits) > len(told.quotas):
                 self._forget(told, came.at)
-        self.quiet = self._open and not self._limits and self._concurrency is None
+        self._find(verdict, told, came, now)
+        self.quiet = self._open and not self._limits and self._concurrency is None and self.found is None
 
     def refused(self, told: Told, now: float) -> None:
-        """Nobody is to go for as long as a refusal asks, or for a while if it does not say."""
+        """Nobody is to go for as long as a refusal asks."""
         pause = told.retry_after
-        if pause is None or pause > LONGEST:
-            if any(not isinstance(limit, KnownLimit) and limit.spent(now, len(self._sent)) for limit in self._limits.values()):
-                return  # that limit knows when there will be more
-            if now < self._until:
-                return  # one that was under way when the pause began
-            pause, self._next_pause = self._next_pause, min(2 * self._next_pause, LONGEST_PAUSE)
-        self._until, self._refused_at = max(self._until, now + pause), now
-        self._open, self._first_at, self.quiet = False, math.inf, False
+        if pause is not None and pause <= LONGEST:
+            self._until, self._refused_at = max(self._until, now + pause), now
+            self._open, self._first_at, self.quiet = False, math.inf, False
+
+    def _find(self, verdict: Verdict, told: Told, came: Came, now: float) -> None:
+        """What an answer shows of a limit that nobody tells."""
+        found, others = self.found, self._in_flight
+        self._born = min(self._born, now)
+        accepted = self.answers - 1 - self._refusals
+        answer = Answer(came.at, now, came.number, self._number, accepted, came.number - self._refusals, others)
+        if verdict is Verdict.ACCEPTED:
+            self._failures = max(self._failures - UP, 0.0)
+            self.found = None if found is None else found.accepted(answer)
+            return
+        down = verdict is Verdict.FAILED
+        if down:
+            self._failures += 1
+            if self._failures < DOWN and not isinstance(found, (Shut, Ceiling)):
+                return  # it may have been by chance
+        self._refusals += 1
+        if not down and any(limit.spent(now, len(self._sent)) for name, limit in self._limits.items() if name is not None):
+            return  # that limit knows when there will be more
+        pause = told.retry_after if told.retry_after is not None and told.retry_after <= LONGEST else None
+        feels = isinstance(found, Ceiling) and found.feels
+        after: Phase | None = None
+        resumes = found if down and not isinstance(found, (Shut, Ceiling)) else None
+        if found is not None and resumes is None and (down or not feels):
+            after = found.refused(answer, pause)
+            if isinstance(after, Filling) and after.shuts:
+                resumes = after
+        if after is None or resumes is not None:
+            opened, accepted = (self._born, accepted) if found is None else (found.opened, found.accepted_since)
+            if now - opened > MEMORY:
+                opened, accepted = now, 0
+            overlaps = others > 0 and (found is None or feels or down)
+            after = Shut(
+                answer, opened, accepted, down=down, overlaps=overlaps, sure=found is not None, resumes=resumes, told=pause
+            )
+        self.found = after
+
+    @property
+    def down(self) -> bool:
+        """The server does not answer."""
+        return isinstance(self.found, Shut) and self.found.down
 
     def idle(self, now: float) -> bool:
         """Nothing would be forgotten with it."""
-        if self._busy or now < self._until or self._next_pause > FIRST_PAUSE:
+        if self._busy or now < self._until or isinstance(self.found, Shut):
             return False
         return all(limit.idle(now) for limit in self._limits.values())
 

@@ -8,12 +8,14 @@ from collections.abc import Hashable
 from typing import Any
 
 from ..credit import spent
-from ..exchange import Exchange, Turn
+from ..exchange import Exchange
+from ..failure import Failure
 from ..layer import Call, Q, R
 from ..queue import Held, Place, wait_turn
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
 from .credential import credential
+from .governor import Verdict
 from .limiter import RateLimiter
 from .told import NOTHING, Told, silent, told
 
@@ -42,23 +44,32 @@ class RateLimitLayer:
         else:
             key = limiter.key(request)
         part = limiter.part(key, request) if limiter.parts else key
-        place = None if limiter.rooms[part].governor.quiet else await self._place(part, request, call)
+        governor = limiter.rooms[part].governor
+        place = None if governor.quiet else await self._place(part, request, call)
+        came = limiter.passes(part, call.clock.monotonic()) if place is None else place.came
         try:
             response = await call.send(request)
             status = response.status_code
-            if place is None and status != 429 and silent(http.fields(response.headers)):
+            if place is None and governor.quiet and status not in (429, 503) and silent(http.fields(response.headers)):
+                limiter.passed(part, came)
                 return response
             hopeless = status == 429 and await spent(response, request, call)
             said = NOTHING if silent(http.fields(response.headers)) else told(response.headers.raw, call.clock.time())
-            refused = is_refusal(status, said) and not hopeless
-            wait = limiter.answered(key, request, place, refused, said, call.clock.monotonic())
-        except BaseException:
+            verdict = Verdict.ACCEPTED if hopeless else verdict_on(status, said)
+            turn = limiter.answered(key, request, place, came, verdict, said, call.clock.monotonic())
+        except BaseException as error:
+            turn = None
+            if isinstance(error, http.TransportError) and http.failure(error) is Failure.NOT_CONNECTED:
+                turn = limiter.answered(key, request, place, came, Verdict.FAILED, NOTHING, call.clock.monotonic())
+            else:
+                limiter.passed(part, came)
+            if turn is not None:
+                Exchange.of(request.extensions).turn = turn
             if place is not None:
-                limiter.lost(place, call.clock.monotonic())
+                limiter.queue.leave(place, call.clock.monotonic())
             raise
-        if refused:
-            number = next(limiter.queue.numbers) if place is None else place.number
-            Exchange.of(request.extensions).turn = Turn(number, wait, limiter.max_wait)
+        if turn is not None:
+            Exchange.of(request.extensions).turn = turn
         if place is None:
             return response
         if limiter.concurrency is None or http.in_memory(response):
@@ -104,10 +115,13 @@ class RateLimitLayer:
             exchange.queued_until = clock.monotonic()
 
 
-def is_refusal(status: int, said: Told) -> bool:
-    """The server asks to come back later: 429, and 403 (GitHub) and 503 (RFC 9110, 10.2.3) where a header says so."""
-    if status == 429:
-        return True
+def verdict_on(status: int, said: Told) -> Verdict:
+    """429 asks to come back later, and so do 403 (GitHub) and 503 (RFC 9110, 10.2.3) where a header says so."""
+    refused = status == 429
     if status == 403:
-        return said.retry_after is not None or any(quota.remaining == 0 and quota.reset for quota in said.quotas)
-    return status == 503 and said.retry_after is not None
+        refused = said.retry_after is not None or any(quota.remaining == 0 and quota.reset for quota in said.quotas)
+    elif status == 503:
+        refused = said.retry_after is not None
+    if refused:
+        return Verdict.REFUSED
+    return Verdict.FAILED if status == 503 else Verdict.ACCEPTED

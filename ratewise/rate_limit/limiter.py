@@ -6,10 +6,14 @@ import math
 from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple
 
-from ..queue import KEYS, Place, Queue, Room
+from ..clock import Clock
+from ..exchange import Turn
+from ..queue import KEYS, Place, Queue, Room, line_up
 from ..validation import flag, function, number, refusal, seconds, whole
-from .governor import Came, Governor
+from .found import Kept
+from .governor import Came, Governor, Verdict
 from .limits import KnownLimit
+from .snapshot import name_of, phase_of, read, written
 from .told import Told
 
 AGAIN = 0.001
@@ -23,12 +27,21 @@ class Part(NamedTuple):
     bucket: str
 
 
+def _name(key: Hashable) -> str:
+    """See `name_of`."""
+    return f"{name_of(key.key)} {key.bucket}" if isinstance(key, Part) else name_of(key)
+
+
 class GovernedRoom(Room):
     """Who waits for one key, and what holds them back."""
 
     def __init__(self, governor: Governor) -> None:
         super().__init__()
         self.governor = governor
+        self._backlog: tuple[float, float] | None = None
+        """After which of those in the queue the next one who comes lines up, and where they end; None: at the end."""
+        self.away_at = 0
+        """Who has a higher number has come since the server was last seen away."""
         self.logged_until = 0.0
         """Until when the log says that there is waiting."""
 
@@ -42,6 +55,26 @@ class GovernedRoom(Room):
 
     def come(self, now: float) -> Came:
         return self.governor.come(now)
+
+    def number(self, number: int) -> float:
+        if self._backlog is None or not self.queue:
+            self._backlog = None
+            return number
+        before, end = self._backlog
+        before = max(before + 1, self.queue[0].number)
+        self._backlog = (before, end) if before < end else None
+        return before + 0.5 if before < end else number
+
+    def returned(self, number: int) -> None:
+        """The server is back: who has come since it was last seen away comes between those who have waited longer.
+
+        `number`: of the first of these.
+        """
+        self._backlog = -math.inf, number
+        for place in [place for place in self.queue if place.number > number and not place.again]:
+            self.queue.remove(place)
+            place.number = self.number(place.number)
+            line_up(self.queue, place)
 
     def gone(self, now: float) -> None:
         self.governor.done()
@@ -61,6 +94,7 @@ class RateLimiter:
       burst + t * rate / per. None: as many as the server allows.
     - `concurrency`: requests in flight at once, to the end of the response's body; at least 1. None for any number.
     - `max_wait`: seconds above 0. A request that would wait longer is refused at once.
+    - `cautious`: feel one's way at the start: so few in flight at first that hardly any is refused, whatever the limit.
     - `pace`: spread what a window of the server's still allows evenly over the rest of it, instead of sending it as it comes.
     - `key`: `key(request)` gives what has a limit of its own, in place of the origin (scheme, host and port) and the credential
       (`Authorization` or an API key in a header). Anything hashable.
@@ -77,6 +111,7 @@ class RateLimiter:
         concurrency: int | None = None,
         max_wait: float = 90.0,
         pace: bool = False,
+        cautious: bool = False,
         key: Callable[[Any], Hashable] | None = None,
     ) -> None:
         self.rate = None if rate is None else number("rate", rate)
@@ -88,20 +123,57 @@ class RateLimiter:
         self.concurrency = None if concurrency is None else whole("concurrency", concurrency, least=1)
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
         self.pace = flag("pace", pace)
+        self.cautious = flag("cautious", cautious)
         self.key = None if key is None else function("key", key, "the request")
         self.queue = Queue(self._room)
         self.rooms = self.queue.rooms
+        self._restored: dict[str, Kept] = {}
+        self._restored_at = 0.0
+        """What a snapshot knows of keys that have not been met since, and when it was restored."""
         self.parts: dict[tuple[Hashable, str, str], Part] = {}
         """By key, method and path: what is known to be counted apart."""
 
     def __repr__(self) -> str:
         known = "" if self.rate is None else f"rate={self.rate:g}, per={self.per:g}, burst={self.burst}, "
         concurrency = "" if self.concurrency is None else f"concurrency={self.concurrency}, "
-        return f"RateLimiter({known}{concurrency}max_wait={self.max_wait:g}{', pace=True' * self.pace})"
+        return f"RateLimiter({known}{concurrency}max_wait={self.max_wait:g}{', pace=True' * self.pace}{', cautious=True' * self.cautious})"
 
-    def _room(self) -> GovernedRoom:
+    def _room(self, key: Hashable) -> GovernedRoom:
         known = None if self.rate is None else KnownLimit(self.rate, self.per, self.burst)
-        return GovernedRoom(Governor(known, self.concurrency, self.pace))
+        name = _name(key) if self._restored else ""
+        found = phase_of(self._restored.pop(name), self._restored_at) if name in self._restored else None
+        return GovernedRoom(Governor(known, self.concurrency, self.pace, self.cautious, found))
+
+    # -- what outlives the process
+
+    def snapshot(self, *, clock: Clock | None = None) -> str:
+        """What was found out of limits that no server tells, as JSON: to be written to a file, and given to `restore` later.
+
+        Of credentials, and of what `key` gives, it has two bytes of a hash each. `clock`: as of a transport.
+        """
+        clock = clock or Clock()
+        now = clock.monotonic()
+        with self.rooms.lock:
+            found = {_name(key): room.governor.found for key, room in self.rooms.items()}
+            kept = {name: phase and phase.kept(now) for name, phase in found.items()}
+        return written({name: limit for name, limit in kept.items() if limit}, clock.time())
+
+    def restore(self, snapshot: str, *, clock: Clock | None = None) -> None:
+        """Go on with what a `snapshot` knows of those keys of which nothing is known yet.
+
+        Raises `TypeError` if it is no text, and `ValueError` if it is not the text of a snapshot. `clock`: as of a transport.
+        """
+        if not isinstance(snapshot, str):
+            raise TypeError(refusal("snapshot", snapshot, "the text that snapshot() returned"))
+        clock = clock or Clock()
+        limits = read(snapshot, clock.time())
+        with self.rooms.lock:
+            self._restored, self._restored_at = limits, clock.monotonic()
+            for key in [key for key, room in self.rooms.items() if room.governor.found is None and not room.queue]:
+                name = _name(key)
+                if name in limits:
+                    self.rooms[key].governor.found = phase_of(limits.pop(name), self._restored_at)
+                    self.rooms[key].governor.quiet = False
 
     # -- what a layer asks and tells. `now`: seconds, monotonic.
 
@@ -123,31 +195,53 @@ class RateLimiter:
                 wait = room.governor.opens(now, len(queue), queue.index(place))
             return wait
 
-    def answered(self, key: Hashable, request: Any, place: Place | None, refused: bool, told: Told, now: float) -> float:
-        """What the server makes of a request. In how many seconds one like it may go.
+    def answered(
+        self, key: Hashable, request: Any, place: Place | None, came: Came, verdict: Verdict, told: Told, now: float
+    ) -> Turn | None:
+        """What the server makes of a request. When one that was refused may go again; None if it is not for a limiter to say.
 
         `place`: where it was counted; None if it was not.
         """
+        refused = verdict is Verdict.REFUSED
         with self.rooms.lock:
             room = self._told_of(key, request, told)
-            came = Came(now, 0, room.governor.answers)
-            if place is not None:
-                place.room.governor.gone(place.came)
-                came = place.came if place.room is room else came._replace(at=place.came.at)
-            room.governor.answered(refused, told, came, now)
+            counted = room if place is None else place.room
+            counted.governor.gone(came)
+            if counted is not room:
+                came = came._replace(number=0, answers=room.governor.answers)
+            down = room.governor.down
+            room.governor.answered(verdict, told, came, now)
+            if room.governor.down:
+                room.away_at = next(self.queue.numbers)
+            elif down:
+                room.returned(room.away_at)
             rooms = [room]
             if refused and told.everyone:
                 rooms += [each for name, each in self.rooms.items() if isinstance(name, Part) and name.key == key]
                 rooms.append(self.rooms[key])
                 for other in rooms[1:]:
                     other.governor.refused(told, now)
-            if place is not None and place.room is not room:
-                rooms.append(place.room)
-            wait = room.governor.opens(now, len(room.queue))[0] if refused else 0.0
+            if counted is not room:
+                rooms.append(counted)
+            turn = None
+            if refused or (verdict is Verdict.FAILED and room.governor.found is not None):
+                wait = room.governor.opens(now, len(room.queue))[0]
+                last = place is None or place.again or room.governor.asks(came)  # so that nobody uses up all its attempts
+                turn = Turn(next(self.queue.numbers) if last else place.number, wait, self.max_wait, not refused)
         for room in rooms:
             if room.queue:
                 self.queue.changed(room, now, worse=refused)
-        return wait
+        return turn
+
+    def passes(self, key: Hashable, now: float) -> Came:
+        """One goes that need not be counted."""
+        with self.rooms.lock:
+            return self.rooms[key].governor.passes(now)
+
+    def passed(self, key: Hashable, came: Came) -> None:
+        """It was answered, and that tells nothing new; or it was lost."""
+        with self.rooms.lock:
+            self.rooms[key].governor.gone(came)
 
     def lost(self, place: Place, now: float) -> None:
         """A request got no answer."""

@@ -27,7 +27,7 @@ class RetryBudget:
     def __init__(self, ratio: float = 0.2, min_per_second: float = 10.0) -> None:
         self.ratio = factor("ratio", ratio, least=0)
         self.min_per_second = factor("min_per_second", min_per_second, least=0)
-        self.accounts = Table(lambda: _Account(self.min_per_second), ORIGINS)
+        self.accounts = Table(lambda _: _Account(self.min_per_second), ORIGINS)
         """By origin. Each new request adds 1 to `accounts[origin].requests`; two threads at once may add 1: no harm."""
 
     def __repr__(self) -> str:

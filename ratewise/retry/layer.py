@@ -66,13 +66,14 @@ class RetryLayer:
             except RateWiseError:
                 raise
             except call.http.TransportError as error:
-                exchange.turn = None
+                if exchange.turn is turn:  # of the attempt before: nobody has asked for it since
+                    exchange.turn = None
                 verdict = await self._judge(request, None, error, attempt, waited, rewind, exchange, call)
                 if verdict.wait is None:
                     _annotate(error, request, exchange)
                     raise
             else:
-                if exchange.turn is turn:  # of the attempt before: nobody has asked for it since
+                if exchange.turn is turn:
                     exchange.turn = None
                 try:
                     verdict = await self._judge(request, response, None, attempt, waited, rewind, exchange, call)
@@ -85,7 +86,9 @@ class RetryLayer:
                         await http.buffer(response, tolerant=limited)
                     return response
                 await call.close(response, request)
-            if exchange.turn is None or verdict.reason == "decide":  # else it is the limiter that makes it wait
+            if (
+                exchange.turn is None or exchange.turn.backoff or verdict.reason == "decide"
+            ):  # else it is the limiter that makes it wait
                 await call.sleep(verdict.wait)
             attempt, waited, turn = attempt + 1, verdict.wait, exchange.turn
 
@@ -143,7 +146,7 @@ class RetryLayer:
             uniform=self._uniform(),
             left=left,
         )
-        if verdict.wait is not None and exchange.turn is not None and verdict.reason != "decide":
+        if verdict.wait is not None and exchange.turn is not None and not exchange.turn.backoff and verdict.reason != "decide":
             verdict = _paced(verdict, exchange.turn, left)
         if verdict.wait is not None and response is not None and await spent(response, request, call):
             verdict = verdict._replace(wait=None, reason="the caller's credit is spent: waiting does not help")

@@ -17,27 +17,32 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from statistics import median
+from contextlib import contextmanager
 from typing import Any, Callable, NamedTuple
 
 import httpx
 
 import ratewise
-from ratewise import RetryConfig
+from ratewise import RateLimiter, RetryConfig
 
+from .. import limited
 from ..limited import STYLES, Policy
-from ..virtual import Result, drive
+from ..virtual import Result, drive, offer
 
 TOLD = ["window", "ietf", "openai", "penalty", "halved"]
 """The styles that tell what they allow, but for one that takes long."""
 
-LATENCY = 0.02
+SILENT = ["seconds", "bare", "bare-window", "bare-halved", "shuts", "slots"]
+"""Those that do not. `--silent` measures them."""
+
 TASKS = 50
 THREADS = 20
 
+SERVERS: dict[str, Callable[..., Any]] = {**STYLES, "away": limited.away, "unlimited": limited.unlimited}
+
 POOL = httpx.Limits(max_connections=100, max_keepalive_connections=100)
 
-REASONS = {200: "OK", 429: "Too Many Requests"}
+REASONS = {200: "OK", 403: "Forbidden", 429: "Too Many Requests", 503: "Service Unavailable"}
 
 
 class Row(NamedTuple):
@@ -49,6 +54,7 @@ class Row(NamedTuple):
     lost: float
     errors: float
     p99: float
+    penalties: float
 
 
 class Server:
@@ -74,19 +80,19 @@ class Server:
 
 async def serve(style: str) -> None:
     """Answer by a policy, whose second 0 is the first request. Ends with stdin."""
-    make, zero, policy = STYLES[style], 0.0, None
+    make, zero, policy = SERVERS[style], 0.0, None
 
     async def answer(target: bytes) -> bytes:
         """The bytes of an answer, after the latency."""
         nonlocal zero, policy
         if target == b"/stats":
-            counts = {name: getattr(policy, name, 0) for name in ("accepted", "refused")}
+            counts = {name: getattr(policy, name, 0) for name in ("accepted", "refused", "penalties", "sent")}
             return _encoded(200, [("Content-Type", "application/json")], json.dumps(counts))
-        await asyncio.sleep(LATENCY / 2)
+        await asyncio.sleep(make().latency / 2)
         if policy is None:
             zero, policy = time.monotonic(), make(epoch=time.time())
-        status, headers = policy.answer(time.monotonic() - zero)
-        await asyncio.sleep(LATENCY / 2)
+        status, headers, seconds = policy.answer(time.monotonic() - zero)
+        await asyncio.sleep(seconds + policy.latency / 2)
         return _encoded(status, headers, "ok")
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -145,24 +151,47 @@ def drive_threads(transport: Any, n: int, threads: int, url: str) -> Result:
 
 def _blind(asynchronous: bool) -> Any:
     """Each request on its own, until it is through: it heeds what its last refusal said, and knows of no other."""
+    return _stack(asynchronous, retry_config=RetryConfig(51, budget=False))
+
+
+def _stack(asynchronous: bool, **settings: Any) -> Any:
     wire = httpx.AsyncHTTPTransport(limits=POOL) if asynchronous else httpx.HTTPTransport(limits=POOL)
     kind = ratewise.AsyncRateWiseTransport if asynchronous else ratewise.RateWiseTransport
-    return kind(wire, retry_config=RetryConfig(51, budget=False))  # type: ignore[arg-type]  (one of the two pairs)
+    return kind(wire, **settings)  # type: ignore[arg-type]  (one of the two pairs)
 
 
-def _limiter(asynchronous: bool) -> Any:
-    """Retries around a rate limiter that all requests share."""
-    wire = httpx.AsyncHTTPTransport(limits=POOL) if asynchronous else httpx.HTTPTransport(limits=POOL)
-    kind = ratewise.AsyncRateWiseTransport if asynchronous else ratewise.RateWiseTransport
-    return kind(wire, rate_limiter=True)  # type: ignore[arg-type]  (one of the two pairs)
+def _one_key(request: object) -> str:
+    """Each server has a port of its own: what is known of one is to hold for the next."""
+    return "api"
 
 
-SUBJECTS: dict[str, Callable[[bool], Any]] = {"blind retries": _blind, "limiter": _limiter}
+class Subjects:
+    """What is measured: retries alone, and a limiter that all requests share, inside of retries.
+
+    A warm limiter knows what the last limiter found out about the same style.
+    """
+
+    NAMES = ("blind retries", "limiter", "cautious limiter", "warm limiter")
+
+    def __init__(self) -> None:
+        self._snapshots: dict[tuple[str, bool], str] = {}
+
+    @contextmanager
+    def use(self, name: str, style: str, asynchronous: bool) -> Iterator[Any]:
+        """The transport."""
+        if name == "blind retries":
+            yield _blind(asynchronous)
+            return
+        limiter = RateLimiter(cautious=name == "cautious limiter", key=_one_key)
+        if name == "warm limiter":
+            limiter.restore(self._snapshots[style, asynchronous])
+        yield _stack(asynchronous, rate_limiter=limiter)
+        if name == "limiter":
+            self._snapshots[style, asynchronous] = limiter.snapshot()
 
 
-def measure(style: str, make: Callable[[bool], Any], asynchronous: bool, requests: int) -> Row:
+def measure(style: str, transport: Any, asynchronous: bool, requests: int) -> Row:
     """One run against a new server."""
-    transport = make(asynchronous)
     with Server(style) as server:
         if asynchronous:
             result = asyncio.run(drive(transport, requests, TASKS, url=server.url))
@@ -171,36 +200,73 @@ def measure(style: str, make: Callable[[bool], Any], asynchronous: bool, request
         counts = server.stats()
     refused = counts["refused"] / max(1, counts["accepted"])
     policy: Policy = STYLES[style]()
-    return Row(result.efficiency(policy), refused, result.lost, len(result.errors), result.p99)
+    return Row(result.efficiency(policy), refused, result.lost, len(result.errors), result.p99, counts["penalties"])
 
 
 def table(styles: list[str], subjects: list[str], runs: int, requests: int) -> Iterator[str]:
-    """Medians of the runs, a line for each style and subject."""
-    yield f"{'':<30}{'efficiency':>12}{'refused/ok':>12}{'lost':>8}{'errors':>8}{'p99 s':>8}"
+    """A line for each run of each style and subject."""
+    made = Subjects()
+    yield f"{'':<30}{'efficiency':>12}{'refused/ok':>12}{'lost':>8}{'errors':>8}{'p99 s':>8}{'penalties':>11}"
     for style in styles:
         yield f"{style}, fastest {STYLES[style]().fastest(requests):g} s"
         for asynchronous in (True, False):
             workers = f"{TASKS} tasks" if asynchronous else f"{THREADS} threads"
             for name in subjects:
-                label = f"  {name}, {workers}"
-                rows = [measure(style, SUBJECTS[name], asynchronous, requests) for _ in range(runs)]
-                middle = Row(*(median(column) for column in zip(*rows)))
-                told = f"{label:<30}{middle.efficiency:>12.3f}{middle.refused:>12.3f}"
-                yield f"{told}{middle.lost:>8g}{middle.errors:>8g}{middle.p99:>8.2f}"
+                for _ in range(runs):
+                    with made.use(name, style, asynchronous) as transport:
+                        row = measure(style, transport, asynchronous, requests)
+                    told = f"  {name + ', ' + workers:<28}{row.efficiency:>12.3f}{row.refused:>12.3f}{row.lost:>8g}"
+                    yield f"{told}{row.errors:>8g}{row.p99:>8.2f}{row.penalties:>11g}"
+
+
+def outage(runs: int) -> Iterator[str]:
+    """100 requests a second against a server that is away for 5 s, and takes 200 a second otherwise."""
+    yield f"{'away for 5 s':<16}{'lost':>8}{'sent/offered':>14}{'s to the first new answer':>27}{'wait of the new, s: median':>28}{'most':>8}"
+    for _ in range(runs):
+        with Server("away") as server:
+            offered = asyncio.run(offer(_stack(True, rate_limiter=True), 100, 12, url=server.url))
+            sent = server.stats()["sent"]
+        back = 7.0
+        new = [each for each in offered if each.begun >= back]
+        waits = sorted(each.ended - each.begun for each in new)
+        lost = sum(each.status != 200 for each in offered)
+        first = min(each.ended for each in new) - back
+        yield f"{'':<16}{lost:>8}{sent / 500:>14.3f}{first:>27.2f}{waits[len(waits) // 2]:>28.2f}{waits[-1]:>8.2f}"
+
+
+def unlimited(runs: int, requests: int) -> Iterator[str]:
+    """A server without a limit: the time with RateWise, as a part of that without, one right after the other."""
+    yield f"{'no limit':<16}{'s without':>12}{'s with':>8}{'ratio':>8}"
+    for _ in range(runs):
+        walls = []
+        for transport in (httpx.AsyncHTTPTransport(limits=POOL), _stack(True, rate_limiter=True)):
+            with Server("unlimited") as server:
+                walls.append(asyncio.run(drive(transport, requests, TASKS, url=server.url)).wall)
+        yield f"{'':<16}{walls[0]:>12.3f}{walls[1]:>8.3f}{walls[1] / walls[0]:>8.3f}"
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks goodput", description=__doc__)
     parser.add_argument("--style", choices=STYLES, action="append", help="only this one; may be given more than once")
-    parser.add_argument("--subject", choices=SUBJECTS, action="append", help="the same of what is measured")
+    parser.add_argument("--silent", action="store_true", help="the styles that do not tell their limits")
+    parser.add_argument("--outage", action="store_true", help="only a server that is away for a while")
+    parser.add_argument("--unlimited", action="store_true", help="only a server without a limit")
+    parser.add_argument("--subject", choices=Subjects.NAMES, action="append", help="the same of what is measured")
     parser.add_argument("--runs", type=int, default=1, metavar="N", help="how often each is measured")
     parser.add_argument("--requests", type=int, default=480, metavar="N", help="how many are made; few only show that it runs")
-    parser.add_argument("--serve", choices=STYLES, help="be the server")
+    parser.add_argument("--serve", choices=SERVERS, help="be the server")
     given = parser.parse_args(arguments)
     if given.serve:
         asyncio.run(serve(given.serve))
     logging.disable(logging.WARNING)  # each retry is one
-    for line in table(given.style or TOLD, given.subject or list(SUBJECTS), given.runs, given.requests):
+    if given.outage:
+        lines = outage(given.runs)
+    elif given.unlimited:
+        lines = unlimited(given.runs, given.requests)
+    else:
+        styles = given.style or (SILENT if given.silent else TOLD)
+        lines = table(styles, given.subject or ["blind retries", "limiter"], given.runs, given.requests)
+    for line in lines:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()  # each takes long
 

@@ -1,0 +1,12 @@
+"""A limit that nobody tells, found out from what is accepted and what is refused. Pure: time is an argument (seconds, monotonic).
+
+A refusal shows that the limit was used up when it came; what was accepted between two of these is what came back in that time.
+"""
+
+from .answer import Answer, Kept
+from .ceiling import Ceiling
+from .filling import Filling
+from .shut import Phase, Shut
+from .turning import Turning
+
+__all__ = ["Answer", "Ceiling", "Filling", "Kept", "Phase", "Shut", "Turning"]

@@ -1,0 +1,85 @@
+"""So many requests at a time, however fast they come."""
+
+from __future__ import annotations
+
+import math
+
+from .answer import Answer, Kept
+
+FIRST, SLOWER, SELDOM = 5.0, 1.6, 100.0
+"""One more is tried after so many times as many as may be in flight, so much more seldom each time that it is refused, at most."""
+
+BRISK = 0.04
+"""Seconds: while it is felt for, the limit rises the faster the more of these a request takes."""
+
+MANY = 64
+"""As good as any number in flight."""
+
+
+class Ceiling:
+    """A limit on how many are in flight. One more is tried now and then, more and more seldom.
+
+    `most`: how many. None: that is to be felt for, from 1 on; as many more as the root of those that were accepted.
+    """
+
+    reason = "as many are in flight as the server was found to bear"
+
+    def __init__(self, most: int | None, since: int = 0, opened: float = math.inf, accepted: int = 0) -> None:
+        self.since, self.opened = since, opened
+        self.accepted_since = accepted
+        self.feels = most is None
+        self.most = 1 if most is None else most
+        self._after, self._tries, self._trying = FIRST, 0, False
+
+    def free(self, now: float, in_flight: int) -> int:
+        """See `Phase`."""
+        return max(self.most - in_flight, 0)
+
+    def opens(self, now: float, in_flight: int, ahead: int) -> float:
+        """See `Phase`."""
+        return 0.0
+
+    def come(self, now: float, taken: int) -> None:
+        """See `Phase`."""
+
+    def accepted(self, answer: Answer) -> Ceiling | None:
+        """See `Phase`."""
+        self.opened = min(self.opened, answer.now)
+        self.accepted_since += 1
+        if self.feels:
+            trip = answer.now - answer.sent
+            self.most = max(self.most, 1 + int(math.sqrt(self.accepted_since * (1 + trip / BRISK))))
+            return self if self.most < MANY else None
+        if answer.number < self.since or answer.others < self.most - 1:
+            return self  # there was room for one more anyway
+        self._tries += 1
+        if self._trying and self._tries >= 2 * self.most:
+            self._trying, self._tries, self._after = False, 0, 1.0  # it is higher than it was thought: on to the next one
+        elif not self._trying and self._tries >= self._after * self.most:
+            self._trying, self._tries = True, 0
+            self.most += 1
+        return self
+
+    def refused(self, answer: Answer, told: float | None) -> Ceiling | None:
+        """See `Phase`."""
+        if answer.number < self.since:
+            return self
+        if not answer.others:
+            return None
+        self.since = answer.total
+        if self._trying:
+            self.most -= 1
+            self._after = min(max(self._after, FIRST) * SLOWER, SELDOM)
+        else:
+            self.most = min(self.most, answer.others)
+        self.feels, self._trying, self._tries = False, False, 0
+        return self
+
+    def kept(self, now: float) -> Kept | None:
+        """See `Phase`."""
+        return None if self.feels else {"kind": "concurrency", "requests": self.most}
+
+    def resumed(self, answer: Answer) -> Ceiling:
+        """See `Phase`."""
+        self.since = answer.total
+        return self

@@ -1,0 +1,211 @@
+"""So many requests a second, of which some are saved up while fewer come."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from ..limits import INSTANT
+from .answer import Answer, Kept
+
+GROWTH = 1.5
+"""By how much the pace rises at a time, while it is to find the limit."""
+
+STEP = 0.25
+"""Seconds for which it stays the same at least."""
+
+FIRM = 8
+"""Requests for which it stays the same at least, once the limit is known about."""
+
+FEW, SOON = 40, 2.0
+"""A pace that was found is risked after so many requests, and so many seconds, at the earliest."""
+
+SLOWER, SELDOM = 2.0, 16.0
+"""So many times later each time that it is confirmed, at most."""
+
+COSTLY = 20.0
+"""So many times more seldom for each second that a refusal shuts everyone out."""
+
+CAREFUL = 0.98
+"""The part of the rate that is used where a request too many shuts everyone out for long."""
+
+SAFE = 0.8
+"""The part of what may be saved up that is used at once after everyone was shut out."""
+
+ROUND = (1000.0, 500.0, 250.0, 200.0, 100.0, 50.0, 25.0, 20.0, 10.0, 5.0, 2.0, 1.0)
+"""Rates, in a second, in a minute and in an hour, that are likelier than those between; multiples of them too."""
+
+FEWEST = 5
+"""Where fewer may be saved up, what comes back in a pause is lost: that tells nothing of the rate."""
+
+MOST_POINTS = 8
+
+
+class Point(NamedTuple):
+    """A moment from which on is counted what is accepted."""
+
+    at: float
+    taken: int
+    """How many had been accepted until then."""
+    saved: float
+    """How many more than come back may be accepted from then on; 0: a refusal showed that none was left."""
+
+
+class Filling:
+    """What was used comes back at a steady rate. The pace rises until a request is refused: then it is known, about."""
+
+    reason = "the rate that was found is used up"
+
+    def __init__(
+        self, since: int, now: float, pace: float, size: float, points: list[Point], last: Point | None = None, shut: float = 0.0
+    ) -> None:
+        self.since = since
+        self.opened, self.accepted_since = now, 0
+        self.pace = self._found = pace
+        self.size = max(size, 1.0)
+        self._level, self._at = 1.0, now
+        self._points = points
+        self._last = last
+        """When a request was refused last."""
+        self._rising = True
+        self._step_at = now + STEP
+        self._seldom = 1.0
+        self._shut = shut
+        """Seconds for which a refusal shuts everyone out."""
+        self._given_up_at = math.inf
+        """When it is no longer believed that anything comes back."""
+        self._surprises = 0
+        """How many in a row were refused although the pace had been found."""
+        self._rise_at = math.inf
+        self._trip = 0.0
+        if last is not None and size >= FEWEST:
+            self._rising = False
+            self._estimate()
+            self._level, self._at = -1.5, last.at
+            self._stay(now)
+
+    def level(self, now: float) -> float:
+        """How many may go at once."""
+        return min(self._level + (now - self._at) * self.pace, self.size)
+
+    def free(self, now: float, in_flight: int) -> int:
+        """See `Phase`."""
+        return max(int(self.level(now) + INSTANT), 0)
+
+    def opens(self, now: float, in_flight: int, ahead: int) -> float:
+        """See `Phase`."""
+        return max((ahead + 1 - self.level(now)) / self.pace, 0.0)
+
+    def come(self, now: float, taken: int) -> None:
+        """See `Phase`."""
+        level = self.level(now)
+        if level >= self.size and self.size >= 2 and not self._rising:
+            self._points, self._last = [], None  # more may have come back than there is room for
+        self._level, self._at = level - 1, now
+        if level >= 2:
+            return  # nobody waits for the pace
+        if self._rising and now >= self._step_at or now >= self._rise_at:
+            self._points = [*self._points, Point(now, taken, self.size)][-MOST_POINTS:]
+            self._rising, self._rise_at = True, math.inf
+            self.pace *= GROWTH
+            self._step_at = now + max(STEP, 2 * self._trip, (FIRM if self._last else 2) / self.pace)
+
+    def accepted(self, answer: Answer) -> Filling:
+        """See `Phase`."""
+        self.accepted_since += 1
+        self._trip = answer.now - answer.sent
+        if answer.number < self.since and self._last is not None:  # it was on its way when the last one was refused
+            self._last = self._last._replace(taken=self._last.taken + 1)
+            self._estimate()
+        return self
+
+    def refused(self, answer: Answer, told: float | None) -> Filling | None:
+        """See `Phase`."""
+        if answer.number < self.since:
+            return self
+        self.since = answer.total
+        self._shut = told or 0.0
+        self._level, self._at = -0.5, answer.now
+        last, before = self._last, self._found
+        self._surprises = 0 if self._rising else self._surprises + 1
+        if last is None and self.shuts:
+            self.size = max(min(self.size, answer.taken - self._points[0].taken), 1.0)  # it was said to be more
+        if last is None or answer.taken > last.taken:
+            self._points = sorted([*self._points, *([last] if last else [])])[-MOST_POINTS:]
+            self._last = Point(answer.there, answer.accepted, 0.0)
+            self._given_up_at = answer.there + max(5 / before, 2 * STEP)
+        elif answer.there > self._given_up_at:
+            return None  # nothing comes back at all
+        else:
+            self._points = sorted([*self._points, last])[-MOST_POINTS:]
+            self._last = last._replace(at=answer.there)
+        self._estimate()
+        expected = abs(self._found - before) < 0.1 * before
+        self._seldom = min(self._seldom * SLOWER, SELDOM) if expected else (1.0 if self.size >= FEWEST else 0.25)
+        self._stay(answer.now)
+        return self
+
+    def _estimate(self) -> None:
+        """From how much was accepted since earlier points. What is known of an older rate is forgotten."""
+        assert self._last is not None
+        end, taken, _ = self._last
+        low, near, high = 0.0, math.inf, math.inf
+        doubt = (1.5 + self._found * self._trip) / max(self._surprises, 1)
+        for number, (at, before, saved) in reversed([*enumerate(self._points)]):
+            span, accepted = end - at, taken - before
+            if span <= 0:
+                continue
+            least = (accepted - 1 - saved) / span  # so much has come back, but for one: one is counted at both ends
+            if least > high:
+                self._points = self._points[number + 1 :]  # the limit was another one then
+                break
+            if least > low:
+                low, near = least, least + 4 / span
+            if not saved and accepted < self.size:
+                high = min(high, (accepted + doubt) / span)  # there was room for all that came back
+        if low > 0:
+            self._found = _roundest(low, min(near, high)) or (low + min(near, high)) / 2
+        elif high < self._found:
+            self._found = max(high, self._found / 2) / 2
+        if self._shut > 1 + 5 / self._found:
+            self._found *= CAREFUL
+        if not self._rising:
+            self.pace = self._found
+
+    def _stay(self, now: float) -> None:
+        """The pace is found, and kept for a while."""
+        self.pace, self._rising = self._found, False
+        self._rise_at = now + max(SOON, FEW / self.pace) * self._seldom * (1 + COSTLY * self._shut)
+
+    @property
+    def shuts(self) -> bool:
+        """A refusal shut everyone out for much longer than it takes until one more may go."""
+        return self._shut > 1 + 5 / self.pace
+
+    def kept(self, now: float) -> Kept:
+        """See `Phase`."""
+        return {"kind": "rate", "rate": self._found, "burst": self.size, "left": self.level(now), "shuts": self._shut}
+
+    @classmethod
+    def restored(cls, kept: Kept, now: float) -> Filling:
+        """What was `kept`, with what is left as it is now."""
+        filling = cls(0, now, kept["rate"], kept["burst"], [], None, kept["shuts"])
+        filling._level = min(kept["left"], SAFE * filling.size)
+        filling._stay(now)
+        return filling
+
+    def resumed(self, answer: Answer) -> Filling:
+        """See `Phase`."""
+        self.since, self._level, self._at = answer.number, SAFE * self.size - 1, answer.now
+        self._points, self._last = [Point(answer.now, answer.accepted, self.size)], None
+        return self
+
+
+def _roundest(low: float, high: float) -> float | None:
+    """The likeliest rate between these."""
+    for per in (1.0, 60.0, 3600.0):
+        for unit in ROUND:
+            number = math.floor(high * per / unit)
+            if number >= 1 and number * unit >= low * per:
+                return number * unit / per
+    return None

@@ -1,0 +1,221 @@
+"""Nothing is accepted for a while: when will it be again, and what limit is it that was used up?"""
+
+from __future__ import annotations
+
+import math
+from typing import Union
+
+from ..limits import INSTANT, PATIENCE
+from .answer import Answer, Kept
+from .ceiling import Ceiling
+from .filling import FEWEST, SAFE, Filling, Point
+from .turning import Turning
+
+LENGTHS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
+"""Seconds that windows are long: asked for in this order, then each minute."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds after which a refused request is tried again at the latest; doubled each time."""
+
+SOONEST, BACKOFF = 0.1, 0.15
+"""A server that is down is asked again after so many seconds, and then each time after such a part of those since it was up."""
+
+
+SHORT = 0.5
+"""Seconds for which everyone may be shut out without that meaning anything."""
+
+
+class Shut:
+    """One request at a time asks whether it is over.
+
+    `opened`: when the first request was answered that may count against what is used up; `accepted_since`: how many were
+    accepted from then on. `down`: it does not look like a limit. `overlaps`: it may be one on how many are in flight.
+    `sure`: it is not the first time. `resumes`: what was known before, and will be true again.
+    """
+
+    def __init__(
+        self,
+        answer: Answer,
+        opened: float,
+        accepted: int,
+        *,
+        down: bool = False,
+        overlaps: bool = False,
+        sure: bool = True,
+        resumes: Known | None = None,
+        told: float | None = None,
+    ) -> None:
+        self.since, self._shut_at = answer.total, answer.now
+        self.opened = min(opened, answer.now)
+        self.accepted_since = accepted
+        self.down = down
+        self._sure, self._resumes = sure, resumes
+        self._used_up_at = answer.there
+        self._least = answer.others
+        """How many were in flight beside one that was refused."""
+        self._asked = 0.0
+        """Seconds from `opened` to the last request that was refused again."""
+        self._pause = FIRST_PAUSE
+        self._probe: float | None = None
+        """When the one was sent that is not answered."""
+        self._at_once = overlaps and told is None
+        """One is to ask as soon as one is answered that was worked on while others were refused."""
+        self._trip = answer.now - answer.sent
+        """Seconds that a refusal takes at most."""
+        self._late = False
+        self._due = self._next(answer.now) if told is None else answer.now + told
+        if self._at_once:
+            self._due = max(self._due, answer.now + PATIENCE)
+        if told is not None and told >= 2:
+            self._asked = self._due - 1.0 - self.opened
+
+    @property
+    def reason(self) -> str:
+        """See `Phase`."""
+        return "the server does not answer" if self.down else "the server refuses all, and does not say for how long"
+
+    def free(self, now: float, in_flight: int) -> int:
+        """See `Phase`."""
+        if self._probe is not None and now < self._probe + PATIENCE:
+            return 0
+        return 1 if now >= self._due - INSTANT or (self._at_once and self._late) else 0
+
+    def opens(self, now: float, in_flight: int, ahead: int) -> float:
+        """See `Phase`."""
+        asks = self._due if self._probe is None else max(self._due, self._probe + PATIENCE)
+        if self.down and ahead:
+            asks = max(asks, 2 * now - self._shut_at)  # as long again as it has been: nobody knows better
+        return max(asks - now, 0.0)
+
+    def come(self, now: float, taken: int) -> None:
+        """See `Phase`."""
+        self._probe = now
+
+    def accepted(self, answer: Answer) -> Phase:
+        """See `Phase`."""
+        if answer.number < self.since:
+            self.accepted_since += 1
+            self._late = self._late or answer.now - answer.sent > 2 * self._trip
+            return self
+        if self._late:
+            return Ceiling(max(self._least, 1), answer.number, self.opened, self.accepted_since)
+        if self._resumes is not None:
+            return self._resumes.resumed(answer)
+        if self.down or (not self._sure and self.accepted_since < FEWEST):
+            return Ceiling(None, answer.number)
+        points = [Point(self._used_up_at, answer.accepted, 0.0), Point(answer.now, answer.accepted, max(self.accepted_since, 1))]
+        return Trial(answer, self.accepted_since, answer.now - self.opened, self._asked, points)
+
+    def refused(self, answer: Answer, told: float | None) -> Phase:
+        """See `Phase`."""
+        if answer.number < self.since:
+            self._least = min(self._least, answer.others)
+            self._used_up_at = answer.there
+            self._trip = max(self._trip, answer.now - answer.sent)
+        else:
+            self._probe, self._at_once, self._late = None, False, False
+            self._asked = max(self._asked, answer.sent - self.opened) if answer.sent > self._shut_at + SHORT else 0.0
+            self._due = max(self._due, self._next(answer.now))
+        if told is not None:
+            self._at_once = self._late = False
+            self._due = max(self._due, answer.now + told)
+            if told >= 2:
+                self._asked = max(self._asked, self._due - 1.0 - self.opened)
+        return self
+
+    def _next(self, now: float) -> float:
+        """When to ask again: as long after the first request as many limits are, or when the pause is over."""
+        if self.down:
+            return now + min(max((now - self._shut_at) * BACKOFF, SOONEST), LONGEST_PAUSE)
+        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+        age = now - self.opened
+        length = next((length for length in LENGTHS if length > age), math.ceil((age + INSTANT) / 60) * 60)
+        return min(self.opened + length, now + pause)
+
+    def kept(self, now: float) -> Kept | None:
+        """See `Phase`."""
+        return None if self._resumes is None else self._resumes.kept(now)
+
+
+class Trial:
+    """It is over: as many go as before. One more tells whether the limit is so many in that time."""
+
+    reason = "the limit is being found out"
+
+    def __init__(self, answer: Answer, size: int, length: float, least: float, points: list[Point]) -> None:
+        self.since = answer.number
+        self.opened = answer.now
+        self._size, self._length, self._least = max(size, 1), length, least
+        self._points = points
+        self._again: Point | None = None
+        """When one more was refused."""
+        self._told = 0.0
+        self._sent = self.accepted_since = 1
+        self._window = 2
+        """How many may be in flight."""
+        self._test_at = math.inf if not least else self.opened + min(length / 2, SHORT)
+
+    def free(self, now: float, in_flight: int) -> int:
+        """See `Phase`."""
+        most = self._most(now)
+        if self._sent < most:
+            return max(min(self._window - in_flight, most - self._sent), 0)
+        if in_flight:
+            return 0
+        if self._again is None and not self._least:
+            return 1  # one more
+        return 1 if now >= self._test_at - INSTANT else 0
+
+    def opens(self, now: float, in_flight: int, ahead: int) -> float:
+        """See `Phase`."""
+        if ahead < self._most(now) - self._sent or self._test_at == math.inf:
+            return 0.0
+        return max(self._test_at - now, 0.0)
+
+    def _most(self, now: float) -> int:
+        """As many as before; if that shut everyone out, the last of them a little later."""
+        return self._size if not self._least or now >= self._test_at - INSTANT else math.ceil(SAFE * self._size)
+
+    def come(self, now: float, taken: int) -> None:
+        """See `Phase`."""
+        self._sent += 1
+
+    def accepted(self, answer: Answer) -> Phase:
+        """See `Phase`."""
+        if answer.number <= self.since:
+            return self
+        self.accepted_since += 1
+        self._window = 2 + int(math.sqrt(self.accepted_since))
+        if self.accepted_since <= self._size:
+            return self
+        return self._filling(answer)
+
+    def refused(self, answer: Answer, told: float | None) -> Phase:
+        """See `Phase`."""
+        if answer.number <= self.since:
+            return self
+        if self.accepted_since < self._size:
+            return self._filling(answer).refused(answer, told) or self
+        if self._again is None and not self._least:
+            self._again, self._told = Point(answer.there, answer.accepted, 0.0), told or 0.0
+            self._test_at = max(self.opened + min(self._length / 2, SHORT), answer.now + (told or 0.0))
+            return self
+        return Turning(self.since, self.opened, self._size, self._length, self._least)
+
+    def _filling(self, answer: Answer) -> Filling:
+        filling = Filling(
+            answer.number, answer.now, 1.5 * self._size / self._length, self._size, self._points, self._again, self._told
+        )
+        filling.opened, filling.accepted_since = self.opened, self.accepted_since  # it may be a window all the same
+        return filling
+
+    def kept(self, now: float) -> None:
+        """See `Phase`."""
+
+    def resumed(self, answer: Answer) -> Trial:
+        """See `Phase`."""
+        return self
+
+
+Known = Union[Trial, Filling, Turning, Ceiling]
+Phase = Union[Shut, Known]

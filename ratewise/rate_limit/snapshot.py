@@ -1,0 +1,76 @@
+"""What was found out of limits that nobody tells, as text that outlives the process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Hashable
+from typing import Any
+
+from .found import Ceiling, Filling, Kept, Phase, Turning
+
+VERSION = 1
+
+_FIELDS = {
+    "rate": {"rate", "burst", "left", "shuts"},
+    "window": {"requests", "seconds", "least", "age"},
+    "concurrency": {"requests"},
+}
+_POSITIVE = {"rate", "burst", "requests", "seconds"}
+
+
+def name_of(key: Hashable) -> str:
+    """What a limit is called. Of a key of the user's own, and of a credential, only two bytes of a hash are told.
+
+    That tells a few of them apart, and is of no use to whoever wants to know them.
+    """
+    if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], tuple) and len(key[0]) == 3:
+        (scheme, host, port), credential = key
+        origin = f"{scheme}://{host}" + (f":{port}" if port is not None else "")
+        return f"{origin} {credential[-4:]}" if credential else origin
+    return hashlib.blake2b(repr(key).encode(), digest_size=2).hexdigest()
+
+
+def written(limits: dict[str, Kept], now: float) -> str:
+    """As JSON. `now`: seconds since the epoch."""
+    return json.dumps({"ratewise": VERSION, "at": now, "limits": limits}, indent=1)
+
+
+def read(text: str, now: float) -> dict[str, Kept]:
+    """What was `written`, by name, `now`: as much older as time has passed since. Raises `ValueError` for any other text."""
+    try:
+        snapshot = json.loads(text)
+        if snapshot["ratewise"] != VERSION:
+            raise ValueError("it is of another version")
+        passed = max(now - _number(snapshot["at"]), 0.0)
+        return {str(name): _checked(kept, passed) for name, kept in snapshot["limits"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"this is no snapshot of a RateLimiter: {type(error).__name__}: {error}") from None
+
+
+def phase_of(kept: Kept, now: float) -> Phase:
+    """What a limiter goes on with. `now`: seconds, monotonic."""
+    if kept["kind"] == "rate":
+        return Filling.restored(kept, now)
+    if kept["kind"] == "window":
+        return Turning.restored(kept, now)
+    return Ceiling(int(kept["requests"]))
+
+
+def _checked(kept: Any, passed: float) -> Kept:
+    names = _FIELDS[kept["kind"]]
+    values = {name: _number(kept[name]) for name in names}
+    if any(values[name] < (1e-9 if name in _POSITIVE else 0) for name in names):
+        raise ValueError("a number is too small")
+    if kept["kind"] == "rate":
+        values["left"] += passed * values["rate"]
+    elif kept["kind"] == "window":
+        values["age"] += passed
+    return {"kind": kept["kind"], **values}
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("something is no number")
+    return value
