@@ -83,7 +83,7 @@ class Room(ABC):
     def busy(self, now: float) -> bool:
         """It cannot be forgotten, although nobody waits."""
 
-    def number(self, number: int) -> float:
+    def number(self, number: float) -> float:
         """The place in the line of one who has just come."""
         return number
 

@@ -351,5 +351,5 @@ def test_in_real_time() -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = [line[30:].split() for line in done.stdout.splitlines() if "blind" in line]
-    assert [len(row) for row in rows] == [5, 5]
-    assert all(0 < float(efficiency) <= 1 and lost == errors == "0" for efficiency, _, lost, errors, _ in rows)
+    assert [len(row) for row in rows] == [6, 6]
+    assert all(0 < float(efficiency) <= 1 and lost == errors == "0" for efficiency, _, lost, errors, *_ in rows)

@@ -7,7 +7,7 @@ import math
 from operator import itemgetter
 from typing import NamedTuple
 
-from .found import Answer, Ceiling, Filling, Phase, Shut
+from .found import MANY, Answer, Burst, Ceiling, Filling, Phase, Shut
 from .limits import INSTANT, LONGEST, PATIENCE, Bucket, KnownLimit, Limit, Window, kind_of
 from .told import Quota, Told
 
@@ -19,9 +19,6 @@ DOWN, UP = 4.0, 0.5
 
 MOST_LIMITS = 32
 """Limits that are told, known at most."""
-
-MANY = 1_000_000
-"""As good as any number of requests."""
 
 
 class Verdict(enum.Enum):
@@ -99,7 +96,7 @@ class Governor:
         for limit in self._limits.values():
             most = min(most, limit.free(now, len(self._sent), waiting))
         if self.found is not None:
-            most = min(most, self.found.free(now, self._in_flight))
+            most = min(most, self.found.free(now, self._flying))
         return most
 
     def opens(self, now: float, waiting: int, ahead: int = 0) -> tuple[float, str]:
@@ -112,12 +109,14 @@ class Governor:
             shown = "the stated limit is" if name is None else f"the limit {name!r} of the server is" if name else "its limit is"
             waits.append((limit.opens(now, len(self._sent), waiting, ahead), f"{shown} used up"))
         if self.found is not None:
-            waits.append((self.found.opens(now, self._in_flight, ahead), self.found.reason))
+            waits.append((self.found.opens(now, self._flying, ahead), self.found.reason))
         return max(waits, key=itemgetter(0))
 
     @property
     def full(self) -> bool:
         """As many are in flight as may be."""
+        if isinstance(self.found, Ceiling) and self._in_flight >= self.found.most:
+            return True
         return self._concurrency is not None and self._busy >= self._concurrency
 
     def come(self, now: float) -> Came:
@@ -143,6 +142,11 @@ class Governor:
     def _in_flight(self) -> int:
         """How many were sent and are not answered."""
         return self._number - self.answers
+
+    @property
+    def _flying(self) -> int:
+        """How many of these matter: unless just that is limited, not those that take much longer than others."""
+        return self._in_flight if isinstance(self.found, Ceiling) else len(self._sent)
 
     def gone(self, came: Came) -> None:
         """One of those in flight is answered, or lost."""
@@ -177,13 +181,15 @@ class Governor:
             kind = kind_of(quota)
             if kind is not None:
                 self._limit(quota, kind).told(quota, came.at, now, others, refused)
+        self._find(verdict, told, came, now)
         if refused:
             self.refused(told, now)
         elif verdict is Verdict.ACCEPTED and came.at >= self._refused_at:  # else it says nothing of what has come since
+            if not self._open and self.found is None:
+                self.found = Burst(now)
             self._open = True
             if len(self._limits) > len(told.quotas):
                 self._forget(told, came.at)
-        self._find(verdict, told, came, now)
         self.quiet = self._open and not self._limits and self._concurrency is None and self.found is None
 
     def refused(self, told: Told, now: float) -> None:
@@ -197,11 +203,14 @@ class Governor:
         """What an answer shows of a limit that nobody tells."""
         found, others = self.found, self._in_flight
         self._born = min(self._born, now)
+        if verdict is Verdict.ACCEPTED:
+            self._failures = max(self._failures - UP, 0.0)
+            if found is None:
+                return
         accepted = self.answers - 1 - self._refusals
         answer = Answer(came.at, now, came.number, self._number, accepted, came.number - self._refusals, others)
         if verdict is Verdict.ACCEPTED:
-            self._failures = max(self._failures - UP, 0.0)
-            self.found = None if found is None else found.accepted(answer)
+            self.found = found.accepted(answer)  # type: ignore[union-attr]
             return
         down = verdict is Verdict.FAILED
         if down:
@@ -209,13 +218,15 @@ class Governor:
             if self._failures < DOWN and not isinstance(found, (Shut, Ceiling)):
                 return  # it may have been by chance
         self._refusals += 1
-        if not down and any(limit.spent(now, len(self._sent)) for name, limit in self._limits.items() if name is not None):
+        if not down and any(
+            not isinstance(limit, KnownLimit) and limit.spent(now, len(self._sent)) for limit in self._limits.values()
+        ):
             return  # that limit knows when there will be more
         pause = told.retry_after if told.retry_after is not None and told.retry_after <= LONGEST else None
-        feels = isinstance(found, Ceiling) and found.feels
+        vague = found is None or found.vague
         after: Phase | None = None
-        resumes = found if down and not isinstance(found, (Shut, Ceiling)) else None
-        if found is not None and resumes is None and (down or not feels):
+        resumes = found if down and not vague and not isinstance(found, (Shut, Ceiling)) else None
+        if found is not None and resumes is None and (down or not vague):
             after = found.refused(answer, pause)
             if isinstance(after, Filling) and after.shuts:
                 resumes = after
@@ -223,10 +234,9 @@ class Governor:
             opened, accepted = (self._born, accepted) if found is None else (found.opened, found.accepted_since)
             if now - opened > MEMORY:
                 opened, accepted = now, 0
-            overlaps = others > 0 and (found is None or feels or down)
-            after = Shut(
-                answer, opened, accepted, down=down, overlaps=overlaps, sure=found is not None, resumes=resumes, told=pause
-            )
+            overlaps = others > 0 and (vague or down)
+            sure = not (found is None or isinstance(found, Burst))
+            after = Shut(answer, opened, accepted, down=down, overlaps=overlaps, sure=sure, resumes=resumes, told=pause)
         self.found = after
 
     @property

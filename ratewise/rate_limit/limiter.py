@@ -40,7 +40,7 @@ class GovernedRoom(Room):
         self.governor = governor
         self._backlog: tuple[float, float] | None = None
         """After which of those in the queue the next one who comes lines up, and where they end; None: at the end."""
-        self.away_at = 0
+        self.away_at = 0.0
         """Who has a higher number has come since the server was last seen away."""
         self.logged_until = 0.0
         """Until when the log says that there is waiting."""
@@ -56,7 +56,7 @@ class GovernedRoom(Room):
     def come(self, now: float) -> Came:
         return self.governor.come(now)
 
-    def number(self, number: int) -> float:
+    def number(self, number: float) -> float:
         if self._backlog is None or not self.queue:
             self._backlog = None
             return number
@@ -65,7 +65,7 @@ class GovernedRoom(Room):
         self._backlog = (before, end) if before < end else None
         return before + 0.5 if before < end else number
 
-    def returned(self, number: int) -> None:
+    def returned(self, number: float) -> None:
         """The server is back: who has come since it was last seen away comes between those who have waited longer.
 
         `number`: of the first of these.
@@ -136,7 +136,8 @@ class RateLimiter:
     def __repr__(self) -> str:
         known = "" if self.rate is None else f"rate={self.rate:g}, per={self.per:g}, burst={self.burst}, "
         concurrency = "" if self.concurrency is None else f"concurrency={self.concurrency}, "
-        return f"RateLimiter({known}{concurrency}max_wait={self.max_wait:g}{', pace=True' * self.pace}{', cautious=True' * self.cautious})"
+        flags = "".join(f", {name}=True" for name in ("pace", "cautious") if getattr(self, name))
+        return f"RateLimiter({known}{concurrency}max_wait={self.max_wait:g}{flags})"
 
     def _room(self, key: Hashable) -> GovernedRoom:
         known = None if self.rate is None else KnownLimit(self.rate, self.per, self.burst)
@@ -189,7 +190,7 @@ class RateLimiter:
         room: GovernedRoom = place.room
         queue = room.queue
         with self.rooms.lock:
-            ahead = max(min(len(queue) - 1, place.number - queue[0].number), 0) if queue else 0
+            ahead = max(min(len(queue) - 1, int(place.number - queue[0].number)), 0) if queue else 0
             wait = room.governor.opens(now, len(queue), ahead)
             if wait[0] > patience and place in queue:
                 wait = room.governor.opens(now, len(queue), queue.index(place))
@@ -226,8 +227,10 @@ class RateLimiter:
             turn = None
             if refused or (verdict is Verdict.FAILED and room.governor.found is not None):
                 wait = room.governor.opens(now, len(room.queue))[0]
-                last = place is None or place.again or room.governor.asks(came)  # so that nobody uses up all its attempts
-                turn = Turn(next(self.queue.numbers) if last else place.number, wait, self.max_wait, not refused)
+                number: float = next(self.queue.numbers)
+                if place is not None and not place.again and not room.governor.asks(came):  # so that nobody uses up all attempts
+                    number = place.number
+                turn = Turn(number, wait, self.max_wait, not refused)
         for room in rooms:
             if room.queue:
                 self.queue.changed(room, now, worse=refused)

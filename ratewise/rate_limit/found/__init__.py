@@ -4,9 +4,10 @@ A refusal shows that the limit was used up when it came; what was accepted betwe
 """
 
 from .answer import Answer, Kept
+from .burst import MANY, Burst
 from .ceiling import Ceiling
 from .filling import Filling
 from .shut import Phase, Shut
 from .turning import Turning
 
-__all__ = ["Answer", "Ceiling", "Filling", "Kept", "Phase", "Shut", "Turning"]
+__all__ = ["MANY", "Answer", "Burst", "Ceiling", "Filling", "Kept", "Phase", "Shut", "Turning"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-
 Kept = dict[str, Any]
 """What is known of a limit, as it outlives the process: names and numbers. See `kept` and `restored` of the phases."""
 

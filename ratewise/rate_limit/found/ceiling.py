@@ -7,7 +7,7 @@ import math
 from .answer import Answer, Kept
 
 FIRST, SLOWER, SELDOM = 5.0, 1.6, 100.0
-"""One more is tried after so many times as many as may be in flight, so much more seldom each time that it is refused, at most."""
+"""One more is tried after so many times as many as may be in flight, and so much later each time that it is refused, at most."""
 
 BRISK = 0.04
 """Seconds: while it is felt for, the limit rises the faster the more of these a request takes."""
@@ -27,7 +27,7 @@ class Ceiling:
     def __init__(self, most: int | None, since: int = 0, opened: float = math.inf, accepted: int = 0) -> None:
         self.since, self.opened = since, opened
         self.accepted_since = accepted
-        self.feels = most is None
+        self.vague = most is None
         self.most = 1 if most is None else most
         self._after, self._tries, self._trying = FIRST, 0, False
 
@@ -46,7 +46,7 @@ class Ceiling:
         """See `Phase`."""
         self.opened = min(self.opened, answer.now)
         self.accepted_since += 1
-        if self.feels:
+        if self.vague:
             trip = answer.now - answer.sent
             self.most = max(self.most, 1 + int(math.sqrt(self.accepted_since * (1 + trip / BRISK))))
             return self if self.most < MANY else None
@@ -72,12 +72,12 @@ class Ceiling:
             self._after = min(max(self._after, FIRST) * SLOWER, SELDOM)
         else:
             self.most = min(self.most, answer.others)
-        self.feels, self._trying, self._tries = False, False, 0
+        self.vague, self._trying, self._tries = False, False, 0
         return self
 
     def kept(self, now: float) -> Kept | None:
         """See `Phase`."""
-        return None if self.feels else {"kind": "concurrency", "requests": self.most}
+        return None if self.vague else {"kind": "concurrency", "requests": self.most}
 
     def resumed(self, answer: Answer) -> Ceiling:
         """See `Phase`."""

@@ -38,7 +38,14 @@ ROUND = (1000.0, 500.0, 250.0, 200.0, 100.0, 50.0, 25.0, 20.0, 10.0, 5.0, 2.0, 1
 FEWEST = 5
 """Where fewer may be saved up, what comes back in a pause is lost: that tells nothing of the rate."""
 
+UNSURE = 2
+"""So many more may have been saved up than it seemed."""
+
+LESS = 0.9
+"""What becomes of a pace at which one was refused, where nothing tells why."""
+
 MOST_POINTS = 8
+"""Of how many the rate is reckoned."""
 
 
 class Point(NamedTuple):
@@ -55,6 +62,7 @@ class Filling:
     """What was used comes back at a steady rate. The pace rises until a request is refused: then it is known, about."""
 
     reason = "the rate that was found is used up"
+    vague = False
 
     def __init__(
         self, since: int, now: float, pace: float, size: float, points: list[Point], last: Point | None = None, shut: float = 0.0
@@ -77,6 +85,7 @@ class Filling:
         self._surprises = 0
         """How many in a row were refused although the pace had been found."""
         self._rise_at = math.inf
+        """When the pace that was found is risked."""
         self._trip = 0.0
         if last is not None and size >= FEWEST:
             self._rising = False
@@ -104,9 +113,9 @@ class Filling:
         self._level, self._at = level - 1, now
         if level >= 2:
             return  # nobody waits for the pace
-        if self._rising and now >= self._step_at or now >= self._rise_at:
+        if now >= (self._step_at if self._rising else self._rise_at):
             self._points = [*self._points, Point(now, taken, self.size)][-MOST_POINTS:]
-            self._rising, self._rise_at = True, math.inf
+            self._rising = True
             self.pace *= GROWTH
             self._step_at = now + max(STEP, 2 * self._trip, (FIRM if self._last else 2) / self.pace)
 
@@ -128,17 +137,19 @@ class Filling:
         self._level, self._at = -0.5, answer.now
         last, before = self._last, self._found
         self._surprises = 0 if self._rising else self._surprises + 1
-        if last is None and self.shuts:
+        if last is None and self._points and self.shuts:
             self.size = max(min(self.size, answer.taken - self._points[0].taken), 1.0)  # it was said to be more
         if last is None or answer.taken > last.taken:
-            self._points = sorted([*self._points, *([last] if last else [])])[-MOST_POINTS:]
             self._last = Point(answer.there, answer.accepted, 0.0)
             self._given_up_at = answer.there + max(5 / before, 2 * STEP)
         elif answer.there > self._given_up_at:
             return None  # nothing comes back at all
         else:
-            self._points = sorted([*self._points, last])[-MOST_POINTS:]
             self._last = last._replace(at=answer.there)
+        if last is not None:
+            self._points = sorted([*self._points, last])[-MOST_POINTS:]
+        if self._surprises and not self._points:
+            self._found *= LESS
         self._estimate()
         expected = abs(self._found - before) < 0.1 * before
         self._seldom = min(self._seldom * SLOWER, SELDOM) if expected else (1.0 if self.size >= FEWEST else 0.25)
@@ -155,20 +166,19 @@ class Filling:
             span, accepted = end - at, taken - before
             if span <= 0:
                 continue
-            least = (accepted - 1 - saved) / span  # so much has come back, but for one: one is counted at both ends
+            least = (accepted - (saved + UNSURE if saved else 1)) / span
             if least > high:
                 self._points = self._points[number + 1 :]  # the limit was another one then
                 break
             if least > low:
-                low, near = least, least + 4 / span
+                low, near = least, least + 5 / span
             if not saved and accepted < self.size:
                 high = min(high, (accepted + doubt) / span)  # there was room for all that came back
         if low > 0:
             self._found = _roundest(low, min(near, high)) or (low + min(near, high)) / 2
+            self._found *= CAREFUL if self.shuts else 1.0
         elif high < self._found:
             self._found = max(high, self._found / 2) / 2
-        if self._shut > 1 + 5 / self._found:
-            self._found *= CAREFUL
         if not self._rising:
             self.pace = self._found
 
@@ -180,7 +190,7 @@ class Filling:
     @property
     def shuts(self) -> bool:
         """A refusal shut everyone out for much longer than it takes until one more may go."""
-        return self._shut > 1 + 5 / self.pace
+        return self._shut > 1 + 5 / self._found
 
     def kept(self, now: float) -> Kept:
         """See `Phase`."""

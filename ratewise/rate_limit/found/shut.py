@@ -7,6 +7,7 @@ from typing import Union
 
 from ..limits import INSTANT, PATIENCE
 from .answer import Answer, Kept
+from .burst import Burst
 from .ceiling import Ceiling
 from .filling import FEWEST, SAFE, Filling, Point
 from .turning import Turning
@@ -20,7 +21,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 SOONEST, BACKOFF = 0.1, 0.15
 """A server that is down is asked again after so many seconds, and then each time after such a part of those since it was up."""
 
-
 SHORT = 0.5
 """Seconds for which everyone may be shut out without that meaning anything."""
 
@@ -32,6 +32,8 @@ class Shut:
     accepted from then on. `down`: it does not look like a limit. `overlaps`: it may be one on how many are in flight.
     `sure`: it is not the first time. `resumes`: what was known before, and will be true again.
     """
+
+    vague = False
 
     def __init__(
         self,
@@ -141,6 +143,7 @@ class Trial:
     """It is over: as many go as before. One more tells whether the limit is so many in that time."""
 
     reason = "the limit is being found out"
+    vague = False
 
     def __init__(self, answer: Answer, size: int, length: float, least: float, points: list[Point]) -> None:
         self.since = answer.number
@@ -169,7 +172,7 @@ class Trial:
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
         """See `Phase`."""
         if ahead < self._most(now) - self._sent or self._test_at == math.inf:
-            return 0.0
+            return PATIENCE if in_flight else 0.0  # it depends on their answers
         return max(self._test_at - now, 0.0)
 
     def _most(self, now: float) -> int:
@@ -217,5 +220,18 @@ class Trial:
         return self
 
 
-Known = Union[Trial, Filling, Turning, Ceiling]
+Known = Union[Burst, Trial, Filling, Turning, Ceiling]
 Phase = Union[Shut, Known]
+"""What is known at a time.
+
+- `free(now, in_flight)`: how many requests may go. `opens(now, in_flight, ahead)`: seconds until the one may go that has so many
+  before it, for all that is known; and `reason`, what it waits for.
+- `come(now, taken)`: one goes; so many that were sent before it have not been refused.
+- `accepted(answer)`: what is known after that; None if nothing holds anyone back any longer.
+- `refused(answer, told)`: what is known after that, `told` being for how long; None if it is not what it seemed to be. Those
+  that were on their way when the last one was refused are told apart by their numbers.
+- `opened`, `accepted_since`: when the first request was answered that may count against what is used up, and how many were
+  accepted from then on.
+- `vague`: it is no limit that was found yet.
+- `resumed(answer)`: everyone was shut out, and one is accepted again. `kept(now)`: see `Kept`.
+"""

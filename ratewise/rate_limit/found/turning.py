@@ -24,6 +24,7 @@ class Turning:
     """
 
     reason = "the window that was found is used up"
+    vague = False
 
     def __init__(self, first: int, opened: float, size: int, length: float, least: float) -> None:
         self.size, self.length = size, length
@@ -70,7 +71,7 @@ class Turning:
         """See `Phase`."""
         left = 0 if self._spent or now >= self._turns else max(self.size - self._sent, 0)
         if ahead < left:
-            return max(self._held_until - now, 0.0)
+            return max(self._held_until - now, PATIENCE if in_flight else 0.0)  # it may depend on their answers
         first = self._turns if self._probe is None else max(self._turns, self._probe + PATIENCE)
         if self._more and not ahead:
             first = min(first, max(self._test_at, now))

@@ -1,0 +1,53 @@
+"""The beginning, while nothing is known."""
+
+from __future__ import annotations
+
+import math
+
+from ..limits import PATIENCE
+from .answer import Answer
+
+MANY = 1_000_000
+"""As good as any number of requests."""
+
+
+class Burst:
+    """All who wait go at once. Who comes after them waits until half of these are answered: so many would be refused too."""
+
+    reason = "the first answers are to come"
+    vague = True
+
+    def __init__(self, opened: float) -> None:
+        self.opened, self.accepted_since = opened, 1
+        self._sent = self._accepted = 0
+        self._since = math.inf
+        """When the first of them was answered."""
+
+    def free(self, now: float, in_flight: int) -> int:
+        """See `Phase`."""
+        return 0 if self._since <= now < self._since + PATIENCE else MANY
+
+    def opens(self, now: float, in_flight: int, ahead: int) -> float:
+        """See `Phase`."""
+        return self._since + PATIENCE - now if self._since <= now < self._since + PATIENCE else 0.0
+
+    def come(self, now: float, taken: int) -> None:
+        """See `Phase`."""
+        self._sent += 1
+
+    def accepted(self, answer: Answer) -> Burst | None:
+        """See `Phase`."""
+        self._since = min(self._since, answer.now)
+        self.accepted_since += 1
+        self._accepted += 1
+        return self if 2 * self._accepted < self._sent else None
+
+    def refused(self, answer: Answer, told: float | None) -> None:
+        """See `Phase`."""
+
+    def kept(self, now: float) -> None:
+        """See `Phase`."""
+
+    def resumed(self, answer: Answer) -> Burst:
+        """See `Phase`."""
+        return self
