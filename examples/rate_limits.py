@@ -13,7 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ratewise import AsyncRateWiseClient, RetryConfig
+from ratewise import AsyncRateWiseClient, RateLimiter, RetryConfig
 
 LIMIT, WINDOW = 60, 1.0  # the API takes so many requests in so many seconds, and refuses the others
 TASKS, REQUESTS = 50, 150
@@ -27,8 +27,9 @@ class Api(ThreadingHTTPServer):
     request_queue_size = TASKS  # that many connect at once
     daemon_threads = False  # closing waits for them
 
-    def __init__(self) -> None:
+    def __init__(self, tells: bool) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.tells = tells  # what is left, and when its window turns
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.came: list[tuple[float, bool]] = []  # when each request came, and whether it was accepted
         self._lock = threading.Lock()
@@ -62,11 +63,12 @@ class Handler(BaseHTTPRequestHandler):
         accepted, left, seconds = self.server.take()
         time.sleep(0.015)  # the way there and back
         self.send_response(200 if accepted else 429)
-        self.send_header("X-RateLimit-Limit", str(LIMIT))
-        self.send_header("X-RateLimit-Remaining", str(left))
-        self.send_header("X-RateLimit-Reset", str(seconds))
-        if not accepted:
-            self.send_header("Retry-After", str(seconds))
+        if self.server.tells:
+            self.send_header("X-RateLimit-Limit", str(LIMIT))
+            self.send_header("X-RateLimit-Remaining", str(left))
+            self.send_header("X-RateLimit-Reset", str(seconds))
+            if not accepted:
+                self.send_header("Retry-After", str(seconds))
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -74,9 +76,9 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: the plot tells it."""
 
 
-async def measure(what: str, **settings: Any) -> None:
+async def measure(what: str, tells: bool = True, **settings: Any) -> None:
     """Send all requests with a client that has these settings, and show what the server has seen."""
-    with Api() as api:
+    with Api(tells) as api:
         async with AsyncRateWiseClient(api.url, **settings) as client:
 
             async def task() -> None:
@@ -106,6 +108,10 @@ async def main() -> None:
     await measure("Retries alone", rate_limiter=None, retry_config=RetryConfig(max_attempts=50, budget=False))
     # All wait in one line, which moves as the server allows. Single requests find out when its window turns.
     await measure("With the rate limiter")
+    # Nothing but 429: a few requests, one at a time, find out when more are accepted, and how many.
+    await measure("With the rate limiter, and an API that says nothing", tells=False)
+    # The same, with few in flight until the limit is known.
+    await measure("The same, cautiously", tells=False, rate_limiter=RateLimiter(cautious=True))
 
 
 asyncio.run(main())

@@ -12,11 +12,12 @@ from typing import Any, Callable, NamedTuple
 
 import anyio
 import httpx
+import limited
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from limited import EPOCH, STYLES, Bucket, Headers, Policy, Quota, Reply, Window, ietf, nothing, xratelimit
-from virtual import LimitedWire, Result, VirtualClock, drive, run
+from limited import EPOCH, STYLES, Bucket, Down, Headers, Policy, Quota, Reply, Window, ietf, nothing, xratelimit
+from virtual import LimitedWire, Offered, Result, VirtualClock, drive, offer, run
 
 from ratewise import AsyncLayerTransport, AsyncRateLimitTransport, RateLimiter, RateLimitLayer, RetryConfig, RetryLayer
 
@@ -240,3 +241,185 @@ def test_a_stated_limit_holds_whatever_happens(rate: int, burst: int, concurrenc
     assert peak <= (concurrency or len(calls))
     (room,) = limiter.rooms.values()
     assert (len(room.queue), room.governor._sent, room.governor._busy) == (0, {}, 0)
+
+
+# -- servers that say nothing but no
+
+
+SILENT = ("seconds", "bare", "bare-window", "bare-halved")
+"""The styles that do not tell their limits. `shuts` and `slots` are told apart."""
+
+CAUTIOUS = {"cautious": True}
+
+
+@pytest.mark.parametrize("wire", [{}, {"jitter": 0.002, "seed": 1}, {"jitter": 0.005, "seed": 2}], ids=str)
+@pytest.mark.parametrize(
+    ("style", "efficiency", "refused", "cautiously"),
+    [
+        ("seconds", 0.97, 0.10, 0.03),
+        ("bare", 0.97, 0.10, 0.03),
+        ("bare-window", 0.97, 0.12, 0.04),
+        ("bare-halved", 0.92, 0.10, 0.04),
+        ("slots", 0.92, 0.10, 0.03),
+    ],
+)
+def test_silent(style: str, efficiency: float, refused: float, cautiously: float, wire: Any) -> None:
+    """Nothing but refusals, cold: the limit is found out and used, for so many refusals; `cautious` takes few of these."""
+    check(through(style, wire=wire), efficiency, refused)
+    check(through(style, wire=wire, limiter=CAUTIOUS), efficiency, cautiously)
+
+
+@pytest.mark.parametrize("style", SILENT)
+def test_silent_for_long(style: str) -> None:
+    """The surer it is, the more seldom it asks for more: of 2,000 requests hardly more are refused than of 480."""
+    check(through(style, 2000), 0.97, 0.03)
+    check(through(style, 2000, limiter=CAUTIOUS), 0.97, 0.012)
+
+
+@pytest.mark.parametrize("style", ["seconds", "bare"])
+@pytest.mark.parametrize("limiter", [{}, CAUTIOUS], ids=str)
+def test_a_silent_wait_is_fair(style: str, limiter: Any) -> None:
+    """As of those that tell: finding out makes hardly anyone wait longer."""
+    assert through(style, limiter=limiter).result.p99 <= 1.1 * 50 / 20
+
+
+@pytest.mark.parametrize("limiter", [{}, CAUTIOUS], ids=str)
+def test_penalties(limiter: Any) -> None:
+    """A request too many shuts everyone out for 5 s: that is waited out, and earned no more than twice."""
+    outcome = through("shuts", limiter=limiter)
+    check(outcome, 0.65, 0.08)
+    assert isinstance(outcome.policy, Bucket)
+    assert outcome.policy.penalties <= 2
+
+
+def again(style: str, pause: float = 6.0, **policy: Any) -> list[Outcome]:
+    """One run after the other, with one limiter each: the second goes on with what the first has found out."""
+    outcomes: list[Outcome] = []
+    snapshots: list[str] = []
+
+    async def main() -> None:
+        for _ in range(2):
+            limiter, start, served = RateLimiter(), asyncio.get_running_loop().time(), STYLES[style](**policy)
+
+            class Anew:
+                """Its second 0 is now."""
+
+                latency = served.latency
+
+                def answer(self, now: float, start: float = start, served: Policy = served) -> Reply:
+                    return served.answer(now - start)
+
+            if snapshots:
+                limiter.restore(snapshots[-1], clock=VirtualClock())
+            wire: Any = LimitedWire(Anew())  # type: ignore[arg-type]  (all of a policy that it needs)
+            transport = AsyncLayerTransport(wire, RetryLayer(), RateLimitLayer(limiter), clock=VirtualClock())
+            outcomes.append(Outcome(await drive(transport), served, wire))
+            snapshots.append(limiter.snapshot(clock=VirtualClock()))
+            await asyncio.sleep(pause)
+
+    run(main(), most=3600)
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    ("style", "efficiency", "refused"),
+    [("seconds", 0.97, 0.01), ("bare", 0.97, 0.01), ("bare-window", 0.97, 0.01), ("shuts", 0.95, 0.0), ("slots", 0.93, 0.015)],
+)
+def test_warm(style: str, efficiency: float, refused: float) -> None:
+    """What was found out is kept: a warm start is refused next to nothing, and never shut out."""
+    check(again(style)[1], efficiency, refused)
+
+
+def test_a_window_that_goes_on() -> None:
+    """A snapshot knows when the window turns: what is restored in its middle waits for that."""
+    outcome = again("bare-window", pause=0.5)[1]
+    assert (outcome.result.lost, outcome.policy.refused <= 8) == (0, True)
+
+
+class Sliding(Policy):
+    """So many in any so many seconds."""
+
+    def __init__(self, *limit: Any) -> None:
+        super().__init__(*limit)
+        self._taken: list[int] = []
+
+    def _take(self, at: int, wall: int) -> Quota:
+        self._taken = [taken for taken in self._taken if taken > at - self._per]
+        accepted = len(self._taken) < self._first
+        if accepted:
+            self._taken.append(at)
+        return Quota(accepted, self._first, self._per, self._first - len(self._taken), 0, self._per, wall)
+
+    def _finish(self, n: int, start: int) -> int:
+        return start + (-(-n // self._first) - 1) * self._per
+
+
+@pytest.mark.parametrize(
+    ("served", "efficiency"),
+    [
+        (lambda: Bucket(5, 1, nothing), 0.97),
+        (lambda: Bucket(37, 1, nothing), 0.95),
+        (lambda: Bucket(10, 10, nothing), 0.95),
+        (lambda: Bucket(1, 0.5, nothing), 0.6),
+        (lambda: Window(10, 1, nothing), 0.85),
+        (lambda: Window(60, 60, nothing), 0.97),
+        (lambda: Window(60, 60, nothing, anchor="wall", epoch=EPOCH + 17.3), 0.9),
+        (lambda: Window(40, 7, nothing), 0.7),
+        (lambda: Window(20, 3, nothing, anchor="wall", epoch=EPOCH + 1.2), 0.7),
+        (lambda: Window(100, 5, nothing, changes=((10, 50), (20, 100))), 0.65),
+        (lambda: Sliding(10, 10, nothing), 0.9),
+        (lambda: Sliding(20, 1, nothing), 0.8),
+    ],
+)
+def test_other_silent_limits(served: Any, efficiency: float) -> None:
+    """Of whatever kind, size and length: they come through, most of what there is is used, and not many are refused."""
+    policy = served()
+    outcome = drive_virtually(policy, 300, 50, {"jitter": 0.003}, {"max_wait": 600})
+    assert outcome.result.errors == []
+    assert outcome.result.lost <= 1  # refused four times: no more retries are left to it
+    assert policy.refused <= 0.3 * 300
+    assert outcome.result.efficiency(policy) >= efficiency
+
+
+@pytest.mark.parametrize("refusal", [429, 503])
+@pytest.mark.parametrize("connects", [True, False])
+def test_an_outage(refusal: int, connects: bool) -> None:
+    """Away for 5 s: hardly anything is sent meanwhile, nothing is lost, and who comes afterwards does not wait for the backlog."""
+
+    class Gone(LimitedWire):
+        """Cannot be reached while it is away, unless it answers 503."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if not connects and 2 <= asyncio.get_running_loop().time() < 7:
+                server.sent += 1
+                raise httpx.ConnectError("refused", request=request)
+            return await super().handle_async_request(request)
+
+    server = Down(Bucket(200, 1, nothing, refusal=refusal), 2, 7)
+
+    async def main() -> list[Offered]:
+        retries = RetryLayer(uniform=random.Random(1).random)
+        wire: Any = Gone(server)  # type: ignore[arg-type]  (all of a policy that it needs)
+        transport = AsyncLayerTransport(wire, retries, RateLimitLayer(RateLimiter()), clock=VirtualClock())
+        return await offer(transport, 100, 12)
+
+    offered = run(main(), most=600)
+    assert {each.status for each in offered} == {200}
+    assert server.sent <= 0.1 * 500
+    waits = sorted(each.ended - each.begun for each in offered if each.begun >= 7)
+    assert waits[len(waits) // 2] < 0.5
+    assert waits[-len(waits) // 20] < 2
+    assert any(each.ended < 8 for each in offered if each.begun >= 7)
+
+
+def test_a_silent_server_without_a_limit() -> None:
+    """Is waited for twice, for one answer and for half of the first ones, and never again; some 503s change nothing."""
+
+    async def main() -> Result:
+        wire = LimitedWire(limited.unlimited(), failures=0.03, seed=4)
+        layers = RetryLayer(RetryConfig(initial_delay=0.01)), RateLimitLayer(RateLimiter())
+        return await drive(AsyncLayerTransport(wire, *layers, clock=VirtualClock()), 2000, 50)
+
+    result = run(main())
+    assert result.statuses == {200: 2000}
+    assert result.wall <= 1.15 * 2000 / 50 * 0.02

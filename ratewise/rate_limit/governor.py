@@ -154,6 +154,10 @@ class Governor:
         self._alone = False
         self.answers += 1
 
+    def fine(self) -> None:
+        """One was answered as it should be."""
+        self._failures = max(self._failures - UP, 0.0)
+
     def done(self) -> None:
         """One of the responses is done with."""
         self._busy -= 1
@@ -204,7 +208,7 @@ class Governor:
         found, others = self.found, self._in_flight
         self._born = min(self._born, now)
         if verdict is Verdict.ACCEPTED:
-            self._failures = max(self._failures - UP, 0.0)
+            self.fine()
             if found is None:
                 return
         accepted = self.answers - 1 - self._refusals
@@ -215,12 +219,10 @@ class Governor:
         down = verdict is Verdict.FAILED
         if down:
             self._failures += 1
-            if self._failures < DOWN and not isinstance(found, (Shut, Ceiling)):
+            if self._failures < self._credible(found):
                 return  # it may have been by chance
         self._refusals += 1
-        if not down and any(
-            not isinstance(limit, KnownLimit) and limit.spent(now, len(self._sent)) for limit in self._limits.values()
-        ):
+        if not down and self._spent(told, now):
             return  # that limit knows when there will be more
         pause = told.retry_after if told.retry_after is not None and told.retry_after <= LONGEST else None
         vague = found is None or found.vague
@@ -239,10 +241,28 @@ class Governor:
             after = Shut(answer, opened, accepted, down=down, overlaps=overlaps, sure=sure, resumes=resumes, told=pause)
         self.found = after
 
+    def _spent(self, told: Told, now: float) -> bool:
+        """A limit that is told is used up: it says so, or is known to be."""
+        if any(quota.remaining == 0 and kind_of(quota) for quota in told.quotas):
+            return True
+        return any(not isinstance(limit, KnownLimit) and limit.spent(now, len(self._sent)) for limit in self._limits.values())
+
+    @staticmethod
+    def _credible(found: Phase | None) -> float:
+        """How many failures tell something: where one is to be expected, that one."""
+        if isinstance(found, Shut) or (isinstance(found, Ceiling) and found.trying):
+            return 1.0
+        return 2.0 if isinstance(found, Ceiling) and found.vague else DOWN
+
     @property
     def down(self) -> bool:
         """The server does not answer."""
         return isinstance(self.found, Shut) and self.found.down
+
+    def restore(self, found: Phase) -> None:
+        """Go on with what was found out before, if nothing has been since."""
+        if self.found is None or self.found.vague:
+            self.found, self.quiet = found, False
 
     def idle(self, now: float) -> bool:
         """Nothing would be forgotten with it."""

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from ..credit import spent
-from ..exchange import Exchange
+from ..exchange import Exchange, Turn
 from ..failure import Failure
 from ..layer import Call, Q, R
 from ..queue import Held, Place, wait_turn
@@ -58,18 +58,15 @@ class RateLimitLayer:
             verdict = Verdict.ACCEPTED if hopeless else verdict_on(status, said)
             turn = limiter.answered(key, request, place, came, verdict, said, call.clock.monotonic())
         except BaseException as error:
-            turn = None
             if isinstance(error, http.TransportError) and http.failure(error) is Failure.NOT_CONNECTED:
                 turn = limiter.answered(key, request, place, came, Verdict.FAILED, NOTHING, call.clock.monotonic())
+                _take_turn(request, turn)
             else:
-                limiter.passed(part, came)
-            if turn is not None:
-                Exchange.of(request.extensions).turn = turn
+                limiter.lost(part, place, came)
             if place is not None:
                 limiter.queue.leave(place, call.clock.monotonic())
             raise
-        if turn is not None:
-            Exchange.of(request.extensions).turn = turn
+        _take_turn(request, turn)
         if place is None:
             return response
         if limiter.concurrency is None or http.in_memory(response):
@@ -113,6 +110,12 @@ class RateLimitLayer:
             raise
         finally:
             exchange.queued_until = clock.monotonic()
+
+
+def _take_turn(request: Any, turn: Turn | None) -> None:
+    """Tell the retry layer what the limiter does with a request that was refused."""
+    if turn is not None:
+        Exchange.of(request.extensions).turn = turn
 
 
 def verdict_on(status: int, said: Told) -> Verdict:

@@ -170,11 +170,9 @@ class RateLimiter:
         limits = read(snapshot, clock.time())
         with self.rooms.lock:
             self._restored, self._restored_at = limits, clock.monotonic()
-            for key in [key for key, room in self.rooms.items() if room.governor.found is None and not room.queue]:
-                name = _name(key)
-                if name in limits:
-                    self.rooms[key].governor.found = phase_of(limits.pop(name), self._restored_at)
-                    self.rooms[key].governor.quiet = False
+            for key, room in self.rooms.items():
+                if _name(key) in limits and not room.queue:
+                    room.governor.restore(phase_of(limits[_name(key)], self._restored_at))
 
     # -- what a layer asks and tells. `now`: seconds, monotonic.
 
@@ -242,15 +240,17 @@ class RateLimiter:
             return self.rooms[key].governor.passes(now)
 
     def passed(self, key: Hashable, came: Came) -> None:
-        """It was answered, and that tells nothing new; or it was lost."""
+        """It was answered, and that tells nothing new."""
         with self.rooms.lock:
-            self.rooms[key].governor.gone(came)
+            governor = self.rooms[key].governor
+            governor.gone(came)
+            governor.fine()
 
-    def lost(self, place: Place, now: float) -> None:
-        """A request got no answer."""
+    def lost(self, key: Hashable, place: Place | None, came: Came) -> None:
+        """It got no answer."""
         with self.rooms.lock:
-            place.room.governor.gone(place.came)
-        self.queue.leave(place, now)
+            room = self.rooms[key] if place is None else place.room
+            room.governor.gone(came)
 
     def _told_of(self, key: Hashable, request: Any, told: Told) -> GovernedRoom:
         """Whose limits an answer tells of: those that are known of the key, or those of a part of it."""

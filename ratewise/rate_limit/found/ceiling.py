@@ -29,7 +29,9 @@ class Ceiling:
         self.accepted_since = accepted
         self.vague = most is None
         self.most = 1 if most is None else most
-        self._after, self._tries, self._trying = FIRST, 0, False
+        self._after, self._tries = FIRST, 0
+        self.trying, self._step = False, 1
+        """Whether more are in flight than it seems to bear, and how many."""
 
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
@@ -53,11 +55,12 @@ class Ceiling:
         if answer.number < self.since or answer.others < self.most - 1:
             return self  # there was room for one more anyway
         self._tries += 1
-        if self._trying and self._tries >= 2 * self.most:
-            self._trying, self._tries, self._after = False, 0, 1.0  # it is higher than it was thought: on to the next one
-        elif not self._trying and self._tries >= self._after * self.most:
-            self._trying, self._tries = True, 0
-            self.most += 1
+        if self.trying and self._tries >= 2 * self.most:
+            self._step, self._after = 2 * self._step, 1.0  # it is higher than it was thought: on to the next ones
+            self.trying, self._tries = False, 0
+        elif not self.trying and self._tries >= self._after * self.most:
+            self.trying, self._tries = True, 0
+            self.most += self._step
         return self
 
     def refused(self, answer: Answer, told: float | None) -> Ceiling | None:
@@ -67,12 +70,12 @@ class Ceiling:
         if not answer.others:
             return None
         self.since = answer.total
-        if self._trying:
-            self.most -= 1
+        if self.trying:
+            self.most -= self._step
             self._after = min(max(self._after, FIRST) * SLOWER, SELDOM)
         else:
             self.most = min(self.most, answer.others)
-        self.vague, self._trying, self._tries = False, False, 0
+        self.vague, self.trying, self._tries, self._step = False, False, 0, 1
         return self
 
     def kept(self, now: float) -> Kept | None:

@@ -105,6 +105,8 @@ class Turning:
         if self._spent:
             self.size = self.accepted_since
             self._next_test, self._sized = self._windows + 3, False
+        elif self._held_until > self.opened:  # it was asked a little too soon: maybe it slides
+            self.length += HOLD
         self._open(answer.number, answer.now)
         self._windows += 1
         if self._windows >= self._next_test:
