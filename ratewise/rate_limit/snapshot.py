@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from .found import Ceiling, Filling, Kept, Phase, Turning
+from .limits import LONGEST
 
 VERSION = 1
 
@@ -17,7 +18,8 @@ _FIELDS = {
     "window": {"requests", "seconds", "least", "age"},
     "concurrency": {"requests"},
 }
-_POSITIVE = {"rate", "burst", "requests", "seconds"}
+_LEAST = {"rate": 1e-6, "burst": 1.0, "requests": 1.0, "seconds": 0.001}
+"""What a number is at least; others 0. At most it is `LONGEST`."""
 
 
 def name_of(key: Hashable) -> str:
@@ -45,7 +47,7 @@ def read(text: str, now: float) -> dict[str, Kept]:
             raise ValueError("it is of another version")
         passed = max(now - _number(snapshot["at"]), 0.0)
         return {str(name): _checked(kept, passed) for name, kept in snapshot["limits"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"this is no snapshot of a RateLimiter: {type(error).__name__}: {error}") from None
 
 
@@ -61,12 +63,13 @@ def phase_of(kept: Kept, now: float) -> Phase:
 def _checked(kept: Any, passed: float) -> Kept:
     names = _FIELDS[kept["kind"]]
     values = {name: _number(kept[name]) for name in names}
-    if any(values[name] < (1e-9 if name in _POSITIVE else 0) for name in names):
-        raise ValueError("a number is too small")
+    for name, value in values.items():
+        if not _LEAST.get(name, 0) <= value <= LONGEST:
+            raise ValueError(f"{name} cannot be {value:g}")
     if kept["kind"] == "rate":
-        values["left"] += passed * values["rate"]
+        values["left"] = min(values["left"] + passed * values["rate"], values["burst"])
     elif kept["kind"] == "window":
-        values["age"] += passed
+        values["age"] = min(values["age"] + passed, LONGEST)
     return {"kind": kept["kind"], **values}
 
 

@@ -30,13 +30,16 @@ CAREFUL = 0.98
 """The part of the rate that is used where a request too many shuts everyone out for long."""
 
 SAFE = 0.8
-"""The part of what may be saved up that is used at once after everyone was shut out."""
+"""And the part of what may be saved up that is used at once there."""
 
 ROUND = (1000.0, 500.0, 250.0, 200.0, 100.0, 50.0, 25.0, 20.0, 10.0, 5.0, 2.0, 1.0)
 """Rates, in a second, in a minute and in an hour, that are likelier than those between; multiples of them too."""
 
 FEWEST = 5
 """Where fewer may be saved up, what comes back in a pause is lost: that tells nothing of the rate."""
+
+SLOWEST = 1 / 60
+"""A rate that falls is not believed to be lower than this: it is asked again in a minute or two."""
 
 UNSURE = 2
 """So many more may have been saved up than it seemed."""
@@ -95,7 +98,12 @@ class Filling:
 
     def level(self, now: float) -> float:
         """How many may go at once."""
-        return min(self._level + (now - self._at) * self.pace, self.size)
+        return min(self._level + (now - self._at) * self.pace, self._most)
+
+    @property
+    def _most(self) -> float:
+        """How many may be saved up, and used at once; not all of them where one too many shuts everyone out."""
+        return max(SAFE * self.size, 1.0) if self.shuts else self.size
 
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
@@ -108,7 +116,7 @@ class Filling:
     def come(self, now: float, taken: int) -> None:
         """See `Phase`."""
         level = self.level(now)
-        if level >= self.size and self.size >= 2 and not self._rising:
+        if level >= self._most and self.size >= 2 and not self._rising:
             self._points, self._last = [], None  # more may have come back than there is room for
         self._level, self._at = level - 1, now
         if level >= 2:
@@ -148,7 +156,7 @@ class Filling:
             self._last = last._replace(at=answer.there)
         if last is not None:
             self._points = sorted([*self._points, last])[-MOST_POINTS:]
-        if self._surprises and not self._points:
+        if self._surprises > 1 and not self._points:
             self._found *= LESS
         self._estimate()
         expected = abs(self._found - before) < 0.1 * before
@@ -178,7 +186,7 @@ class Filling:
             self._found = _roundest(low, min(near, high)) or (low + min(near, high)) / 2
             self._found *= CAREFUL if self.shuts else 1.0
         elif high < self._found:
-            self._found = max(high, self._found / 2) / 2
+            self._found = max(max(high, self._found / 2) / 2, SLOWEST)
         if not self._rising:
             self.pace = self._found
 
@@ -194,19 +202,19 @@ class Filling:
 
     def kept(self, now: float) -> Kept:
         """See `Phase`."""
-        return {"kind": "rate", "rate": self._found, "burst": self.size, "left": self.level(now), "shuts": self._shut}
+        return {"kind": "rate", "rate": self._found, "burst": self.size, "left": max(self.level(now), 0.0), "shuts": self._shut}
 
     @classmethod
     def restored(cls, kept: Kept, now: float) -> Filling:
         """What was `kept`, with what is left as it is now."""
         filling = cls(0, now, kept["rate"], kept["burst"], [], None, kept["shuts"])
-        filling._level = min(kept["left"], SAFE * filling.size)
+        filling._level = min(kept["left"], filling._most)
         filling._stay(now)
         return filling
 
     def resumed(self, answer: Answer) -> Filling:
         """See `Phase`."""
-        self.since, self._level, self._at = answer.number, SAFE * self.size - 1, answer.now
+        self.since, self._level, self._at = answer.number, self._most - 1, answer.now
         self._points, self._last = [Point(answer.now, answer.accepted, self.size)], None
         return self
 

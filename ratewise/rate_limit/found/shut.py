@@ -173,7 +173,7 @@ class Trial:
         """See `Phase`."""
         if ahead < self._most(now) - self._sent or self._test_at == math.inf:
             return PATIENCE if in_flight else 0.0  # it depends on their answers
-        return max(self._test_at - now, 0.0)
+        return max(self._test_at - now, PATIENCE if in_flight else 0.0)
 
     def _most(self, now: float) -> int:
         """As many as before; if that shut everyone out, the last of them a little later."""
@@ -198,7 +198,7 @@ class Trial:
         if answer.number <= self.since:
             return self
         if self.accepted_since < self._size:
-            return self._filling(answer).refused(answer, told) or self
+            return self._filling(answer).refused(answer, told) or self  # it gives nothing up at its first refusal
         if self._again is None and not self._least:
             self._again, self._told = Point(answer.there, answer.accepted, 0.0), told or 0.0
             self._test_at = max(self.opened + min(self._length / 2, SHORT), answer.now + (told or 0.0))

@@ -73,8 +73,8 @@ class Turning:
         if ahead < left:
             return max(self._held_until - now, PATIENCE if in_flight else 0.0)  # it may depend on their answers
         first = self._turns if self._probe is None else max(self._turns, self._probe + PATIENCE)
-        if self._more and not ahead:
-            first = min(first, max(self._test_at, now))
+        if self._more and not ahead and not self._spent:
+            first = min(first, max(self._test_at, now + (PATIENCE if in_flight else 0.0)))
         return max(first - now, 0.0) + (ahead - left) // self.size * self.length
 
     def come(self, now: float, taken: int) -> None:
