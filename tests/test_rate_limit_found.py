@@ -637,18 +637,18 @@ def test_who_asks_is_waited_for() -> None:
 
 
 def test_the_server_is_down() -> None:
-    """It is asked each time after 15 % of the time since it was up, a tenth of a second at least and a minute at most."""
+    """It is asked each time after 15 % of the time since it was up, a tenth of a second at least and two seconds at most."""
     hand = shut(down=True)
     times = asked(hand, 0.1, 60)
     assert times[0] == pytest.approx(0.2)
     for sooner, later in zip(times, times[1:]):
-        assert later - sooner - TRIP == pytest.approx(min(max(0.15 * (sooner + TRIP - 0.1), 0.1), 60.0))
-    assert times[-1] - times[-2] == pytest.approx(60.02)
+        assert later - sooner - TRIP == pytest.approx(min(max(0.15 * (sooner + TRIP - 0.1), 0.1), 2.0))
+    assert times[-1] - times[-2] == pytest.approx(2.02)
     now = times[-1] + TRIP
-    assert hand.phase.opens(now, 0, 0) == pytest.approx(60.0)
+    assert hand.phase.opens(now, 0, 0) == pytest.approx(2.0)
     assert hand.phase.opens(now, 0, 1) == pytest.approx(now - 0.1)
     assert "does not answer" in hand.phase.reason
-    assert isinstance(hand.accepts(now + 60), Ceiling)
+    assert isinstance(hand.accepts(now + 2), Ceiling)
     assert hand.phase.vague
 
 
@@ -738,7 +738,7 @@ def test_away() -> None:
     before = crowd.until(19.0)
     assert isinstance(before, Filling)
     assert crowd.until(70.0).down
-    assert len(crowd.refused(22.0, 70.0)) <= 25
+    assert len(crowd.refused(22.0, 70.0)) <= 32
     assert crowd.until(100.0) is before
     assert crowd.rate(90.0, 99.0) == pytest.approx(20, rel=0.1)
 

@@ -384,7 +384,7 @@ def test_other_silent_limits(served: Any, efficiency: float) -> None:
 @pytest.mark.parametrize("refusal", [429, 503])
 @pytest.mark.parametrize("connects", [True, False])
 def test_an_outage(refusal: int, connects: bool) -> None:
-    """Away for 5 s: hardly anything is sent meanwhile, nothing is lost, and who comes afterwards does not wait for the backlog."""
+    """Away for 5 s: hardly anything is sent meanwhile, nothing is lost, and who comes later does not wait for the backlog."""
 
     class Gone(LimitedWire):
         """Cannot be reached while it is away, unless it answers 503."""

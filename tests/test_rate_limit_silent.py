@@ -111,7 +111,7 @@ async def test_a_long_outage(world: World, clock: FakeClock) -> None:
 
 
 def test_others_ask_too() -> None:
-    """Who was refused when it asked whether more is accepted lines up behind the others: nobody uses up all its attempts alone."""
+    """Who was refused when it asked for all lines up behind the others: nobody uses up all its attempts alone."""
     asked: list[str] = []
 
     class Wire(httpx.AsyncBaseTransport):
@@ -266,7 +266,7 @@ async def test_snapshots_tell_no_secret(world: World, clock: FakeClock) -> None:
 async def test_restore_where_something_is_known(world: World, clock: FakeClock) -> None:
     """What a limiter knows itself is newer; what it has met and knows nothing of is restored at once."""
     text = json.loads((await learnt(world, clock)).snapshot(clock=clock))
-    ((name, kept),) = text["limits"].items()
+    (kept,) = text["limits"].values()
     text["limits"] = {URL.rstrip("/"): kept, "https://met.example": kept}
     limiter = RateLimiter()
     transport = limited(world, Scripted(200, 429), limiter, clock)

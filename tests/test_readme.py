@@ -20,7 +20,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.strip().splitlines()[-1][:40])
-def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Against a wire that fails once and then answers, on a clock that does not wait."""
     opened: list[Any] = []
     statuses = [503]
@@ -43,6 +43,7 @@ def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(one.AsyncHTTPTransport, "handle_async_request", handle_async)
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: None)
     monkeypatch.setattr(Clock, "asleep", asleep)
+    monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
     for transport in opened:
         transport.close()

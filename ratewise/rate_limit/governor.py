@@ -213,8 +213,8 @@ class Governor:
                 return
         accepted = self.answers - 1 - self._refusals
         answer = Answer(came.at, now, came.number, self._number, accepted, came.number - self._refusals, others)
-        if verdict is Verdict.ACCEPTED:
-            self.found = found.accepted(answer)  # type: ignore[union-attr]
+        if found is not None and verdict is Verdict.ACCEPTED:
+            self.found = found.accepted(answer)
             return
         down = verdict is Verdict.FAILED
         if down:

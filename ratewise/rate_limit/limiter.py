@@ -222,11 +222,12 @@ class RateLimiter:
                     other.governor.refused(told, now)
             if counted is not room:
                 rooms.append(counted)
+            asked = room.governor.asks(came)
             turn = None
-            if refused or (verdict is Verdict.FAILED and room.governor.found is not None):
+            if refused or (verdict is Verdict.FAILED and room.governor.found is not None and not asked):
                 wait = room.governor.opens(now, len(room.queue))[0]
                 number: float = next(self.queue.numbers)
-                if place is not None and not place.again and not room.governor.asks(came):  # so that nobody uses up all attempts
+                if place is not None and not place.again and not asked:  # else others come first: its attempts are few
                     number = place.number
                 turn = Turn(number, wait, self.max_wait, not refused)
         for room in rooms:

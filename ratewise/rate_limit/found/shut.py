@@ -18,8 +18,8 @@ LENGTHS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds after which a refused request is tried again at the latest; doubled each time."""
 
-SOONEST, BACKOFF = 0.1, 0.15
-"""A server that is down is asked again after so many seconds, and then each time after such a part of those since it was up."""
+SOONEST, BACKOFF, LATEST = 0.1, 0.15, 2.0
+"""Seconds after which a server that is down is asked again, the part of those since it was up that it grows to, and the most."""
 
 SHORT = 0.5
 """Seconds for which everyone may be shut out without that meaning anything."""
@@ -128,7 +128,7 @@ class Shut:
     def _next(self, now: float) -> float:
         """When to ask again: as long after the first request as many limits are, or when the pause is over."""
         if self.down:
-            return now + min(max((now - self._shut_at) * BACKOFF, SOONEST), LONGEST_PAUSE)
+            return now + min(max((now - self._shut_at) * BACKOFF, SOONEST), LATEST)
         pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
         age = now - self.opened
         length = next((length for length in LENGTHS if length > age), math.ceil((age + INSTANT) / 60) * 60)
