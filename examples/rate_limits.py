@@ -13,7 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ratewise import AsyncRateWiseClient, RateLimiter, RetryConfig
+from ratewise import AsyncRateWiseClient, RetryConfig
 
 LIMIT, WINDOW = 60, 1.0  # the API takes so many requests in so many seconds, and refuses the others
 TASKS, REQUESTS = 50, 150
@@ -110,8 +110,6 @@ async def main() -> None:
     await measure("With the rate limiter")
     # Nothing but 429: a few requests, one at a time, find out when more are accepted, and how many.
     await measure("With the rate limiter, and an API that says nothing", tells=False)
-    # The same, with few in flight until the limit is known.
-    await measure("The same, cautiously", tells=False, rate_limiter=RateLimiter(cautious=True))
 
 
 asyncio.run(main())

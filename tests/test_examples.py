@@ -57,7 +57,6 @@ EXPECTED = {
         r"^ +[0-9.]+ s  [#.]*\.",
         r"^With the rate limiter: 150 requests done in [0-9.]+ s, [0-9] refused on the way\n  0\.00 s  #+$",
         r"^With the rate limiter, and an API that says nothing: 150 requests done in [0-9.]+ s, [1-9][0-9]? refused on the way$",
-        r"^The same, cautiously: 150 requests done in [0-9.]+ s, [12]?[0-9] refused on the way$",
     ),
 }
 

@@ -683,31 +683,29 @@ def test_accepted_meanwhile() -> None:
 
 
 def test_accepted_answers_take_longer() -> None:
-    """Than refused ones: as many are in flight as may be, and as soon as one of these is done another one may go."""
+    """Than refused ones: as many are in flight as may be. That is known as soon as one of these is done."""
     hand = shut(overlaps=True, others=7)
     assert opening(hand.phase, 0.1) == pytest.approx(1.1)
     hand.phase.refused(answered(0.11, sent=0.07, number=4, others=5), None)
     hand.phase.accepted(answered(0.14, sent=0.07, number=3))
     assert hand.phase.free(0.14, 4) == 0  # a refusal took as long
-    hand.phase.accepted(answered(0.3, number=2, sent=0.07))
-    assert hand.phase.free(0.3, 4) == 1
-    assert hand.accepts(0.3) is not None
-    assert isinstance(hand.phase, Ceiling)
-    assert (hand.phase.most, hand.phase.vague) == (5, False)
+    found = hand.phase.accepted(answered(0.3, number=2, sent=0.07))
+    assert isinstance(found, Ceiling)
+    assert (found.most, found.vague, found.free(0.3, 4)) == (5, False, 1)
 
 
 @pytest.mark.parametrize("told", [None, 1.0])
 def test_it_was_not_that(told: float | None) -> None:
-    """If that one is refused too, or it is told for how long, it is like any other limit."""
+    """If one that asks is refused before, or it is told for how long, it is like any other limit."""
     hand = shut(overlaps=True, others=7)
-    hand.phase.accepted(answered(0.3, number=2, sent=0.07))
     if told is None:
-        hand.go(0.3)
-        hand.refuse(0.32)
+        hand.go(1.1)
+        hand.refuse(1.12)
     else:
         hand.phase.refused(answered(0.32, number=4), told)
-    assert hand.phase.free(0.35, 0) == 0
-    now = opening(hand.phase, 0.35)
+    assert isinstance(hand.phase.accepted(answered(1.2, number=2, sent=0.07)), Shut)
+    assert hand.phase.free(1.2, 0) == 0
+    now = opening(hand.phase, 1.2)
     assert now >= 1.0
     assert isinstance(hand.accepts(now), Trial)
 
@@ -859,13 +857,13 @@ ALL = {"a": RATE, "b": WINDOW, "c": CONCURRENCY}
 
 
 def test_names() -> None:
-    """An origin is told as it is; of a credential the last bytes of its hash, and of any other key a hash of two bytes."""
-    assert name_of((("https", "api.example.com", None), None)) == "https://api.example.com"
-    assert name_of((("http", "localhost", 8000), "0123456789abcdef")) == "http://localhost:8000 cdef"
-    for key in ("alice", ("a", "b"), (("a", "b"), "c"), (("a", "b", "c"), "d", "e"), None):
-        assert len(name_of(key)) == 4
-        assert int(name_of(key), 16) >= 0
-    assert name_of("alice") != name_of("bob")
+    """An origin is told as it is; of a credential the last bytes of its hash, and of a key of one's own a hash of two bytes."""
+    assert name_of((("https", "api.example.com", None), ""), False) == "https://api.example.com"
+    assert name_of((("http", "localhost", 8000), "0123456789abcdef"), False) == "http://localhost:8000 cdef"
+    for key in ("alice", ("a", "b"), (("a", "b", "c"), "secret"), ((1, 2, 3), 7), None):
+        assert len(name_of(key, True)) == 4
+        assert int(name_of(key, True), 16) >= 0
+    assert name_of("alice", True) != name_of("bob", True)
 
 
 def test_read_back() -> None:

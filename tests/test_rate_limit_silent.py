@@ -5,14 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from typing import Any
 
 import httpx
 import pytest
+from limited import Bucket, Window, nothing, retry_after
 from support import FakeClock, Scripted, World, failing, response
-from virtual import VirtualClock, run
+from virtual import LimitedWire, VirtualClock, run
 
-from ratewise import AsyncRateLimitTransport, RateLimiter, RetryConfig, exchange_of
+from ratewise import (
+    AsyncLayerTransport,
+    AsyncRateLimitTransport,
+    AsyncRateWiseTransport,
+    RateLimiter,
+    RateLimitLayer,
+    RateLimitTransport,
+    RetryConfig,
+    RetryLayer,
+    exchange_of,
+)
 from ratewise.rate_limit.found import Burst, Ceiling, Filling, Shut
 
 URL = "https://api.example.com/"
@@ -121,8 +133,6 @@ def test_others_ask_too() -> None:
             return httpx.Response(429 if asyncio.get_running_loop().time() < 20 else 200)
 
     async def main() -> None:
-        from ratewise import AsyncRateWiseTransport
-
         transport = AsyncRateWiseTransport(Wire(), rate_limiter=True, clock=VirtualClock())
         async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
             answers = await asyncio.gather(*(client.get(f"/{number}") for number in range(8)))
@@ -165,7 +175,7 @@ def test_after_an_outage() -> None:
     assert (len(room.queue), room.governor._sent, room.governor._busy) == (0, {}, 0)
 
 
-# -- long polls
+# -- what an ordinary day brings
 
 
 def test_long_polls_do_not_block_it() -> None:
@@ -192,8 +202,6 @@ def test_long_polls_do_not_block_it() -> None:
             return super().forecast(*arguments)
 
     async def main() -> float:
-        from ratewise import AsyncLayerTransport, RateLimitLayer, RetryLayer
-
         layers = RetryLayer(RetryConfig(9)), RateLimitLayer(Limiter())
         transport = AsyncLayerTransport(Wire(), *layers, clock=VirtualClock())
         async with httpx.AsyncClient(transport=transport, base_url=URL, timeout=None) as client:
@@ -207,6 +215,76 @@ def test_long_polls_do_not_block_it() -> None:
 
     assert run(main()) < 20
     assert looked < 5000
+
+
+def test_a_long_poll_and_a_moment_of_failures() -> None:
+    """The way back is felt for by those that are answered, not by one that hangs."""
+
+    class Wire(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(120 if request.url.path == "/poll" else 0.02)
+            down = 2 <= asyncio.get_running_loop().time() < 2.2
+            return httpx.Response(503 if down else 200)
+
+    async def main() -> None:
+        transport = AsyncRateLimitTransport(Wire(), clock=VirtualClock())
+        loop = asyncio.get_running_loop()
+
+        async def work() -> int:
+            done = 0
+            while loop.time() < 10:
+                response = await transport.handle_async_request(httpx.Request("GET", URL))
+                done += response.status_code == 200
+            return done
+
+        poll = asyncio.ensure_future(transport.handle_async_request(httpx.Request("GET", URL + "poll")))
+        done = await asyncio.gather(*(work() for _ in range(10)))
+        assert sum(done) > 3000
+        await poll
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("served", "burst", "pause", "seconds"),
+    [
+        (lambda: Window(100, 5, nothing), 200, 60, 6),
+        (lambda: Bucket(100, 1, nothing), 150, 60, 2),
+        (lambda: Bucket(20, 1, retry_after), 150, 10, 8),
+        (lambda: Bucket(20, 1, nothing), 30, 30, 2),
+    ],
+)
+def test_bursts(served: Any, burst: int, pause: float, seconds: float) -> None:
+    """So many at once, and then a while nobody: what was not asked for in the pause does not count against the rate."""
+
+    async def main() -> None:
+        layers = RetryLayer(RetryConfig(9)), RateLimitLayer(RateLimiter())
+        transport = AsyncLayerTransport(LimitedWire(served()), *layers, clock=VirtualClock())
+        loop = asyncio.get_running_loop()
+        async with httpx.AsyncClient(transport=transport, base_url=URL, timeout=None) as client:
+            for _ in range(8):
+                start = loop.time()
+                answers = await asyncio.gather(*(client.get("/") for _ in range(burst)))
+                assert {answer.status_code for answer in answers} == {200}
+                took = loop.time() - start
+                assert took < seconds
+                await asyncio.sleep(pause)
+
+    run(main())
+
+
+def test_many_dead_hosts() -> None:
+    """A key whose server has long not been asked for is forgotten like others: a new one finds room."""
+    limiter, clock = RateLimiter(), FakeClock()
+    clock.now = time.monotonic() - 200_000  # what may be forgotten is asked by the real clock
+    with httpx.Client(transport=RateLimitTransport(Scripted(*[failing("ConnectError")] * 4020), limiter, clock=clock)) as client:
+        for number in range(1005):
+            for _ in range(4):
+                with pytest.raises(httpx.ConnectError):
+                    client.get(f"https://dead{number}.example/")
+            clock.now += 100
+    assert len(limiter.rooms) <= 1000
+    assert any("dead1004" in str(key) for key in limiter.rooms)
 
 
 # -- what outlives the process
@@ -246,12 +324,17 @@ async def test_snapshot_and_restore(world: World, clock: FakeClock) -> None:
     found = [room.governor.found for room in limiter.rooms.values()]
     assert [type(each) for each in found] == [type(None), Burst, Filling]
     assert json.loads(limiter.snapshot(clock=clock))["limits"].keys() == {name}
+    unmet = RateLimiter()
+    unmet.restore(text, clock=clock)
+    clock.now += 5
+    passed = clock.now - json.loads(text)["at"]
+    assert json.loads(unmet.snapshot(clock=clock))["limits"][name]["left"] == pytest.approx(kept["left"] + passed * kept["rate"])
 
 
 async def test_snapshots_tell_no_secret(world: World, clock: FakeClock) -> None:
     """Neither credentials nor what a `key` gives; two bytes of a hash tell them apart."""
     named = await learnt(world, clock)
-    keyed = await learnt(world, clock, key=lambda request: ("tenant", request.headers["Authorization"]))
+    keyed = await learnt(world, clock, key=lambda request: (("a", "b", "tenant"), request.headers["Authorization"]))
     for limiter in (named, keyed):
         text = limiter.snapshot(clock=clock)
         assert len(json.loads(text)["limits"]) == 1

@@ -115,7 +115,7 @@ class Governor:
     @property
     def full(self) -> bool:
         """As many are in flight as may be."""
-        if isinstance(self.found, Ceiling) and self._in_flight >= self.found.most:
+        if isinstance(self.found, Ceiling) and self._flying >= self.found.most:
             return True
         return self._concurrency is not None and self._busy >= self._concurrency
 
@@ -145,8 +145,8 @@ class Governor:
 
     @property
     def _flying(self) -> int:
-        """How many of these matter: unless just that is limited, not those that take much longer than others."""
-        return self._in_flight if isinstance(self.found, Ceiling) else len(self._sent)
+        """How many of these matter: unless just that is known to be limited, not those that take much longer than others."""
+        return self._in_flight if isinstance(self.found, Ceiling) and not self.found.vague else len(self._sent)
 
     def gone(self, came: Came) -> None:
         """One of those in flight is answered, or lost."""
@@ -218,7 +218,7 @@ class Governor:
             return
         down = verdict is Verdict.FAILED
         if down:
-            self._failures += 1
+            self._failures = min(self._failures + 1, DOWN)
             if self._failures < self._credible(found):
                 return  # it may have been by chance
         self._refusals += 1
@@ -252,7 +252,7 @@ class Governor:
         """How many failures tell something: where one is to be expected, that one."""
         if isinstance(found, Shut) or (isinstance(found, Ceiling) and found.trying):
             return 1.0
-        return 2.0 if isinstance(found, Ceiling) and found.vague else DOWN
+        return DOWN
 
     @property
     def down(self) -> bool:
@@ -266,7 +266,7 @@ class Governor:
 
     def idle(self, now: float) -> bool:
         """Nothing would be forgotten with it."""
-        if self._busy or now < self._until or isinstance(self.found, Shut):
+        if self._busy or now < self._until or (isinstance(self.found, Shut) and now < self.found.due + MEMORY):
             return False
         return all(limit.idle(now) for limit in self._limits.values())
 

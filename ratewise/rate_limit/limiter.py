@@ -13,7 +13,7 @@ from ..validation import flag, function, number, refusal, seconds, whole
 from .found import Kept
 from .governor import Came, Governor, Verdict
 from .limits import KnownLimit
-from .snapshot import name_of, phase_of, read, written
+from .snapshot import name_of, older, phase_of, read, written
 from .told import Told
 
 AGAIN = 0.001
@@ -25,11 +25,6 @@ class Part(NamedTuple):
 
     key: Hashable
     bucket: str
-
-
-def _name(key: Hashable) -> str:
-    """See `name_of`."""
-    return f"{name_of(key.key)} {key.bucket}" if isinstance(key, Part) else name_of(key)
 
 
 class GovernedRoom(Room):
@@ -141,8 +136,8 @@ class RateLimiter:
 
     def _room(self, key: Hashable) -> GovernedRoom:
         known = None if self.rate is None else KnownLimit(self.rate, self.per, self.burst)
-        name = _name(key) if self._restored else ""
-        found = phase_of(self._restored.pop(name), self._restored_at) if name in self._restored else None
+        kept = self._restored.pop(self._name(key), None) if self._restored else None
+        found = None if kept is None else phase_of(kept, self._restored_at)
         return GovernedRoom(Governor(known, self.concurrency, self.pace, self.cautious, found))
 
     # -- what outlives the process
@@ -155,9 +150,12 @@ class RateLimiter:
         clock = clock or Clock()
         now = clock.monotonic()
         with self.rooms.lock:
-            found = {_name(key): room.governor.found for key, room in self.rooms.items()}
-            kept = {name: phase and phase.kept(now) for name, phase in found.items()}
-        return written({name: limit for name, limit in kept.items() if limit}, clock.time())
+            limits = {name: older(kept, now - self._restored_at) for name, kept in self._restored.items()}
+            for key, room in self.rooms.items():
+                kept = room.governor.found and room.governor.found.kept(now)
+                if kept:
+                    limits[self._name(key)] = kept
+        return written(limits, clock.time())
 
     def restore(self, snapshot: str, *, clock: Clock | None = None) -> None:
         """Go on with what a `snapshot` knows of those keys of which nothing is known yet.
@@ -171,8 +169,13 @@ class RateLimiter:
         with self.rooms.lock:
             self._restored, self._restored_at = limits, clock.monotonic()
             for key, room in self.rooms.items():
-                if _name(key) in limits and not room.queue:
-                    room.governor.restore(phase_of(limits[_name(key)], self._restored_at))
+                if self._name(key) in limits and not room.queue:
+                    room.governor.restore(phase_of(limits.pop(self._name(key)), self._restored_at))
+
+    def _name(self, key: Hashable) -> str:
+        """What a snapshot calls a key."""
+        own = self.key is not None
+        return f"{name_of(key.key, own)} {key.bucket}" if isinstance(key, Part) else name_of(key, own)
 
     # -- what a layer asks and tells. `now`: seconds, monotonic.
 

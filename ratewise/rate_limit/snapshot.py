@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Hashable
 from typing import Any
 
 from .found import Ceiling, Filling, Kept, Phase, Turning
@@ -22,12 +21,12 @@ _LEAST = {"rate": 1e-6, "burst": 1.0, "requests": 1.0, "seconds": 0.001}
 """What a number is at least; others 0. At most it is `LONGEST`."""
 
 
-def name_of(key: Hashable) -> str:
-    """What a limit is called. Of a key of the user's own, and of a credential, only two bytes of a hash are told.
+def name_of(key: Any, own: bool) -> str:
+    """What a limit is called. Of a key of the user's `own`, and of a credential, only two bytes of a hash are told.
 
     That tells a few of them apart, and is of no use to whoever wants to know them.
     """
-    if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], tuple) and len(key[0]) == 3:
+    if not own:
         (scheme, host, port), credential = key
         origin = f"{scheme}://{host}" + (f":{port}" if port is not None else "")
         return f"{origin} {credential[-4:]}" if credential else origin
@@ -46,7 +45,7 @@ def read(text: str, now: float) -> dict[str, Kept]:
         if snapshot["ratewise"] != VERSION:
             raise ValueError("it is of another version")
         passed = max(now - _number(snapshot["at"]), 0.0)
-        return {str(name): _checked(kept, passed) for name, kept in snapshot["limits"].items()}
+        return {str(name): older(_checked(kept), passed) for name, kept in snapshot["limits"].items()}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"this is no snapshot of a RateLimiter: {type(error).__name__}: {error}") from None
 
@@ -60,16 +59,19 @@ def phase_of(kept: Kept, now: float) -> Phase:
     return Ceiling(int(kept["requests"]))
 
 
-def _checked(kept: Any, passed: float) -> Kept:
+def older(kept: Kept, passed: float) -> Kept:
+    """The same after so many seconds."""
+    if kept["kind"] == "rate":
+        return {**kept, "left": min(kept["left"] + passed * kept["rate"], kept["burst"])}
+    return {**kept, "age": min(kept["age"] + passed, LONGEST)} if kept["kind"] == "window" else kept
+
+
+def _checked(kept: Any) -> Kept:
     names = _FIELDS[kept["kind"]]
     values = {name: _number(kept[name]) for name in names}
     for name, value in values.items():
         if not _LEAST.get(name, 0) <= value <= LONGEST:
             raise ValueError(f"{name} cannot be {value:g}")
-    if kept["kind"] == "rate":
-        values["left"] = min(values["left"] + passed * values["rate"], values["burst"])
-    elif kept["kind"] == "window":
-        values["age"] = min(values["age"] + passed, LONGEST)
     return {"kind": kept["kind"], **values}
 
 

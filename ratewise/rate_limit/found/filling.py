@@ -116,8 +116,8 @@ class Filling:
     def come(self, now: float, taken: int) -> None:
         """See `Phase`."""
         level = self.level(now)
-        if level >= self._most and self.size >= 2 and not self._rising:
-            self._points, self._last = [], None  # more may have come back than there is room for
+        if level >= self._most and self.size >= 2:  # more may have come back than there is room for
+            self._points, self._last = [Point(now, taken, self.size)] if self._rising else [], None
         self._level, self._at = level - 1, now
         if level >= 2:
             return  # nobody waits for the pace

@@ -60,16 +60,20 @@ class Shut:
         self._pause = FIRST_PAUSE
         self._probe: float | None = None
         """When the one was sent that is not answered."""
-        self._at_once = overlaps and told is None
-        """One is to ask as soon as one is answered that was worked on while others were refused."""
+        self._overlaps = overlaps and told is None
         self._trip = answer.now - answer.sent
         """Seconds that a refusal takes at most."""
-        self._late = False
-        self._due = self._next(answer.now) if told is None else answer.now + told
-        if self._at_once:
-            self._due = max(self._due, answer.now + PATIENCE)
+        self.due = self._next(answer.now) if told is None else answer.now + told
+        """When one is to ask."""
+        if self._overlaps:
+            self.due = max(self.due, answer.now + PATIENCE)  # one of those in flight may tell before
         if told is not None and told >= 2:
-            self._asked = self._due - 1.0 - self.opened
+            self._asked = self.due - 1.0 - self.opened
+
+    @property
+    def _patience(self) -> float:
+        """Seconds after which the answer to one that asks is not waited for any longer."""
+        return max(PATIENCE, 2 * self._trip)
 
     @property
     def reason(self) -> str:
@@ -78,13 +82,13 @@ class Shut:
 
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
-        if self._probe is not None and now < self._probe + PATIENCE:
+        if self._probe is not None and now < self._probe + self._patience:
             return 0
-        return 1 if now >= self._due - INSTANT or (self._at_once and self._late) else 0
+        return 1 if now >= self.due - INSTANT else 0
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
         """See `Phase`."""
-        asks = self._due if self._probe is None else max(self._due, self._probe + PATIENCE)
+        asks = self.due if self._probe is None else max(self.due, self._probe + self._patience)
         if self.down and ahead:
             asks = max(asks, 2 * now - self._shut_at)  # as long again as it has been: nobody knows better
         return max(asks - now, 0.0)
@@ -97,10 +101,9 @@ class Shut:
         """See `Phase`."""
         if answer.number < self.since:
             self.accepted_since += 1
-            self._late = self._late or answer.now - answer.sent > 2 * self._trip
+            if self._overlaps and answer.now - answer.sent > 2 * self._trip:  # it was worked on while others were refused
+                return Ceiling(max(self._least, 1), answer.total, self.opened, self.accepted_since)
             return self
-        if self._late:
-            return Ceiling(max(self._least, 1), answer.number, self.opened, self.accepted_since)
         if self._resumes is not None:
             return self._resumes.resumed(answer)
         if self.down or (not self._sure and self.accepted_since < FEWEST):
@@ -115,14 +118,14 @@ class Shut:
             self._used_up_at = answer.there
             self._trip = max(self._trip, answer.now - answer.sent)
         else:
-            self._probe, self._at_once, self._late = None, False, False
+            self._probe, self._overlaps = None, False
             self._asked = max(self._asked, answer.sent - self.opened) if answer.sent > self._shut_at + SHORT else 0.0
-            self._due = max(self._due, self._next(answer.now))
+            self.due = max(self.due, self._next(answer.now))
         if told is not None:
-            self._at_once = self._late = False
-            self._due = max(self._due, answer.now + told)
+            self._overlaps = False
+            self.due = max(self.due, answer.now + told)
             if told >= 2:
-                self._asked = max(self._asked, self._due - 1.0 - self.opened)
+                self._asked = max(self._asked, self.due - 1.0 - self.opened)
         return self
 
     def _next(self, now: float) -> float:
@@ -156,7 +159,11 @@ class Trial:
         self._sent = self.accepted_since = 1
         self._window = 2
         """How many may be in flight."""
-        self._test_at = math.inf if not least else self.opened + min(length / 2, SHORT)
+        self._begin(self.opened)
+
+    def _begin(self, now: float) -> None:
+        self.opened = self._came_at = now
+        self._test_at = math.inf if not self._least else now + min(self._length / 2, SHORT)
 
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
@@ -181,6 +188,11 @@ class Trial:
 
     def come(self, now: float, taken: int) -> None:
         """See `Phase`."""
+        if self._again is None and now - self._came_at > max(self._length, FIRST_PAUSE):  # so long nobody has come
+            self._points = [Point(now, taken, self._size)]
+            self._sent = self.accepted_since = 0
+            self._begin(now)
+        self._came_at = now
         self._sent += 1
 
     def accepted(self, answer: Answer) -> Phase:

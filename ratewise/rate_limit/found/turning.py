@@ -32,6 +32,7 @@ class Turning:
         self._windows, self._next_test = 1, 2
         self._sized = False
         """What the last test was for: how many there are in a window, or how long it is."""
+        self._trip = 0.0
         self._open(first, opened)
         self._sent = self.accepted_since = size
 
@@ -53,6 +54,11 @@ class Turning:
         return self.opened + self.length + self._late
 
     @property
+    def _patience(self) -> float:
+        """Seconds after which the answer to one that asks is not waited for any longer."""
+        return max(PATIENCE, 2 * self._trip)
+
+    @property
     def _test_at(self) -> float:
         """Between what is too early for sure and what was late enough; to see how many there are, at once."""
         return self.opened if self._sized else self.opened + (self._least + self.length) / 2
@@ -60,7 +66,7 @@ class Turning:
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
         if now >= self._turns - INSTANT:
-            return 0 if self._probe is not None and now < self._probe + PATIENCE else 1
+            return 0 if self._probe is not None and now < self._probe + self._patience else 1
         if self._spent or now < self._held_until:
             return 0
         if self._sent < self.size:
@@ -72,7 +78,7 @@ class Turning:
         left = 0 if self._spent or now >= self._turns else max(self.size - self._sent, 0)
         if ahead < left:
             return max(self._held_until - now, PATIENCE if in_flight else 0.0)  # it may depend on their answers
-        first = self._turns if self._probe is None else max(self._turns, self._probe + PATIENCE)
+        first = self._turns if self._probe is None else max(self._turns, self._probe + self._patience)
         if self._more and not ahead and not self._spent:
             first = min(first, max(self._test_at, now + (PATIENCE if in_flight else 0.0)))
         return max(first - now, 0.0) + (ahead - left) // self.size * self.length
@@ -87,6 +93,7 @@ class Turning:
 
     def accepted(self, answer: Answer) -> Turning:
         """See `Phase`."""
+        self._trip = answer.now - answer.sent
         if answer.sent >= self._turns - INSTANT:
             self._begin(answer)
         elif answer.number > self._first:
