@@ -7,7 +7,7 @@ import math
 from operator import itemgetter
 from typing import NamedTuple
 
-from .found import MANY, Answer, Burst, Ceiling, Filling, Phase, Shut
+from .found import MANY, Answer, Burst, Ceiling, Filling, Known, Phase, Shut, Trial, Turning
 from .limits import INSTANT, LONGEST, PATIENCE, Bucket, KnownLimit, Limit, Window, kind_of
 from .told import Quota, Told
 
@@ -41,7 +41,7 @@ class Came(NamedTuple):
 
 
 class Governor:
-    """What holds the requests of one key back: a limit that was stated, what the server tells, and what it has refused.
+    """What holds the requests of one key back: a limit that was stated, what the server tells, and what its refusals show.
 
     While nothing is known, and again after a pause, one request goes first, and the others wait for its answer.
     """
@@ -189,7 +189,7 @@ class Governor:
         if refused:
             self.refused(told, now)
         elif verdict is Verdict.ACCEPTED and came.at >= self._refused_at:  # else it says nothing of what has come since
-            if not self._open and self.found is None:
+            if not (self._open or self._limits or self.found):
                 self.found = Burst(now)
             self._open = True
             if len(self._limits) > len(told.quotas):
@@ -205,41 +205,47 @@ class Governor:
 
     def _find(self, verdict: Verdict, told: Told, came: Came, now: float) -> None:
         """What an answer shows of a limit that nobody tells."""
-        found, others = self.found, self._in_flight
         self._born = min(self._born, now)
         if verdict is Verdict.ACCEPTED:
             self.fine()
-            if found is None:
-                return
-        accepted = self.answers - 1 - self._refusals
-        answer = Answer(came.at, now, came.number, self._number, accepted, came.number - self._refusals, others)
-        if found is not None and verdict is Verdict.ACCEPTED:
-            self.found = found.accepted(answer)
+            if self.found is not None:
+                self.found = self.found.accepted(self._answer(came, now))
             return
-        down = verdict is Verdict.FAILED
+        answer, down = self._answer(came, now), verdict is Verdict.FAILED
         if down:
             self._failures = min(self._failures + 1, DOWN)
-            if self._failures < self._credible(found):
+            if self._failures < self._credible:
                 return  # it may have been by chance
         self._refusals += 1
-        if not down and self._spent(told, now):
-            return  # that limit knows when there will be more
-        pause = told.retry_after if told.retry_after is not None and told.retry_after <= LONGEST else None
+        if down or not self._spent(told, now):  # else that limit knows when there will be more
+            pause = told.retry_after
+            self.found = self._after(answer, down, pause if pause is not None and pause <= LONGEST else None)
+
+    def _answer(self, came: Came, now: float) -> Answer:
+        accepted, taken = self.answers - 1 - self._refusals, came.number - self._refusals
+        return Answer(came.at, now, came.number, self._number, accepted, taken, self._in_flight)
+
+    def _after(self, answer: Answer, down: bool, told: float | None) -> Phase:
+        """What is known after a refusal, or after failures that are not by chance (`down`)."""
+        found = self.found
         vague = found is None or found.vague
-        after: Phase | None = None
-        resumes = found if down and not vague and not isinstance(found, (Shut, Ceiling)) else None
-        if found is not None and resumes is None and (down or not vague):
-            after = found.refused(answer, pause)
-            if isinstance(after, Filling) and after.shuts:
-                resumes = after
-        if after is None or resumes is not None:
-            opened, accepted = (self._born, accepted) if found is None else (found.opened, found.accepted_since)
-            if now - opened > MEMORY:
-                opened, accepted = now, 0
-            overlaps = others > 0 and (vague or down)
-            sure = not (found is None or isinstance(found, Burst))
-            after = Shut(answer, opened, accepted, down=down, overlaps=overlaps, sure=sure, resumes=resumes, told=pause)
-        self.found = after
+        if down and isinstance(found, (Trial, Filling, Turning)):
+            return self._shut(answer, down, told, found)
+        after = None if found is None or (vague and not down) else found.refused(answer, told)
+        if isinstance(after, Filling) and after.shuts:
+            return self._shut(answer, down, told, after)
+        return after or self._shut(answer, down, told, overlaps=answer.others > 0 and (vague or down))
+
+    def _shut(
+        self, answer: Answer, down: bool, told: float | None, resumes: Known | None = None, *, overlaps: bool = False
+    ) -> Shut:
+        """Nothing is accepted for a while."""
+        found = self.found
+        opened, accepted = (self._born, answer.accepted) if found is None else (found.opened, found.accepted_since)
+        if answer.now - opened > MEMORY:
+            opened, accepted = answer.now, 0
+        sure = not (found is None or isinstance(found, Burst))
+        return Shut(answer, opened, accepted, down=down, overlaps=overlaps, sure=sure, resumes=resumes, told=told)
 
     def _spent(self, told: Told, now: float) -> bool:
         """A limit that is told is used up: it says so, or is known to be."""
@@ -247,12 +253,11 @@ class Governor:
             return True
         return any(not isinstance(limit, KnownLimit) and limit.spent(now, len(self._sent)) for limit in self._limits.values())
 
-    @staticmethod
-    def _credible(found: Phase | None) -> float:
+    @property
+    def _credible(self) -> float:
         """How many failures tell something: where one is to be expected, that one."""
-        if isinstance(found, Shut) or (isinstance(found, Ceiling) and found.trying):
-            return 1.0
-        return DOWN
+        found = self.found
+        return 1.0 if isinstance(found, Shut) or (isinstance(found, Ceiling) and found.trying) else DOWN
 
     @property
     def down(self) -> bool:

@@ -7,7 +7,7 @@ from .answer import Answer, Kept
 from .burst import MANY, Burst
 from .ceiling import Ceiling
 from .filling import Filling
-from .shut import Phase, Shut
+from .shut import Known, Phase, Shut, Trial
 from .turning import Turning
 
-__all__ = ["MANY", "Answer", "Burst", "Ceiling", "Filling", "Kept", "Phase", "Shut", "Turning"]
+__all__ = ["MANY", "Answer", "Burst", "Ceiling", "Filling", "Kept", "Known", "Phase", "Shut", "Trial", "Turning"]
