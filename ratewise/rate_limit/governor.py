@@ -35,9 +35,12 @@ class Came(NamedTuple):
     at: float
     """When, in seconds, monotonic."""
     number: int
-    """How many were sent before it."""
+    """How many were sent before it, of those that are counted; `UNCOUNTED`: it is none of these."""
     answers: int
     """How many were answered before."""
+
+
+UNCOUNTED = -1
 
 
 class Governor:
@@ -63,6 +66,8 @@ class Governor:
         self.answers = 0
         """How many were answered, or lost."""
         self._refusals = 0
+        self._uncounted = 0
+        """How many were accepted that were not counted when they went."""
         self._failures = 0.0
         """How much it looks as if the server were down: see `DOWN`."""
         self._born = math.inf
@@ -127,15 +132,10 @@ class Governor:
         for limit in self._limits.values():
             limit.come(now)
         if self.found is not None:
-            self.found.come(now, self._number - self._refusals)
-        came = self.passes(now)
-        self._sent[came.number] = now
-        return came
-
-    def passes(self, now: float) -> Came:
-        """One goes that need not be counted."""
+            self.found.come(now, self._number - self._refusals + self._uncounted)
         came = Came(now, self._number, self.answers)
         self._number += 1
+        self._sent[came.number] = now
         return came
 
     @property
@@ -154,9 +154,11 @@ class Governor:
         self._alone = False
         self.answers += 1
 
-    def fine(self) -> None:
-        """One was answered as it should be."""
-        self._failures = max(self._failures - UP, 0.0)
+    def passed(self) -> None:
+        """One that was not counted was answered as it should be. Of two at once one may be missed: no harm."""
+        self._uncounted += 1
+        if self._failures:
+            self._failures = max(self._failures - UP, 0.0)
 
     def done(self) -> None:
         """One of the responses is done with."""
@@ -179,7 +181,7 @@ class Governor:
         refused = verdict is Verdict.REFUSED
         self._trip += (min(now - came.at, 2 * self._trip + PATIENCE) - self._trip) / 4
         self._pass_over(now)
-        others = self.answers - 1 - came.answers + len(self._sent)
+        others = self.answers - (came.number >= 0) - came.answers + len(self._sent)
         self.bucket = told.bucket or self.bucket
         for quota in told.quotas:
             kind = kind_of(quota)
@@ -207,23 +209,28 @@ class Governor:
         """What an answer shows of a limit that nobody tells."""
         self._born = min(self._born, now)
         if verdict is Verdict.ACCEPTED:
-            self.fine()
+            self._failures = max(self._failures - UP, 0.0)
             if self.found is not None:
                 self.found = self.found.accepted(self._answer(came, now))
+            self._uncounted += came.number < 0
             return
         answer, down = self._answer(came, now), verdict is Verdict.FAILED
         if down:
             self._failures = min(self._failures + 1, DOWN)
             if self._failures < self._credible:
                 return  # it may have been by chance
-        self._refusals += 1
+        self._refusals += came.number >= 0
         if down or not self._spent(told, now):  # else that limit knows when there will be more
             pause = told.retry_after
             self.found = self._after(answer, down, pause if pause is not None and pause <= LONGEST else None)
 
     def _answer(self, came: Came, now: float) -> Answer:
-        accepted, taken = self.answers - 1 - self._refusals, came.number - self._refusals
-        return Answer(came.at, now, came.number, self._number, accepted, taken, self._in_flight)
+        counted = came.number >= 0
+        taken = self._uncounted - self._refusals
+        accepted = taken + self.answers - counted
+        return Answer(
+            came.at, now, came.number, self._number, accepted, taken + (came.number if counted else self._number), self._in_flight
+        )
 
     def _after(self, answer: Answer, down: bool, told: float | None) -> Phase:
         """What is known after a refusal, or after failures that are not by chance (`down`)."""

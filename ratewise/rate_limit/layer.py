@@ -15,7 +15,7 @@ from ..queue import Held, Place, wait_turn
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
 from .credential import credential
-from .governor import Verdict
+from .governor import UNCOUNTED, Came, Verdict
 from .limiter import RateLimiter
 from .told import NOTHING, Told, silent, told
 
@@ -46,12 +46,12 @@ class RateLimitLayer:
         part = limiter.part(key, request) if limiter.parts else key
         governor = limiter.rooms[part].governor
         place = None if governor.quiet else await self._place(part, request, call)
-        came = limiter.passes(part, call.clock.monotonic()) if place is None else place.came
+        came = Came(call.clock.monotonic(), UNCOUNTED, governor.answers) if place is None else place.came
         try:
             response = await call.send(request)
             status = response.status_code
             if place is None and governor.quiet and status not in (429, 503) and silent(http.fields(response.headers)):
-                limiter.passed(part, came)
+                governor.passed()
                 return response
             hopeless = status == 429 and await spent(response, request, call)
             said = NOTHING if silent(http.fields(response.headers)) else told(response.headers.raw, call.clock.time())
@@ -61,8 +61,8 @@ class RateLimitLayer:
             if isinstance(error, http.TransportError) and http.failure(error) is Failure.NOT_CONNECTED:
                 turn = limiter.answered(key, request, place, came, Verdict.FAILED, NOTHING, call.clock.monotonic())
                 _take_turn(request, turn)
-            else:
-                limiter.lost(part, place, came)
+            elif place is not None:
+                limiter.lost(place)
             if place is not None:
                 limiter.queue.leave(place, call.clock.monotonic())
             raise

@@ -11,7 +11,7 @@ from ..exchange import Turn
 from ..queue import KEYS, Place, Queue, Room, line_up
 from ..validation import flag, function, number, refusal, seconds, whole
 from .found import Kept
-from .governor import Came, Governor, Verdict
+from .governor import UNCOUNTED, Came, Governor, Verdict
 from .limits import KnownLimit
 from .snapshot import name_of, older, phase_of, read, written
 from .told import Told
@@ -208,9 +208,10 @@ class RateLimiter:
         with self.rooms.lock:
             room = self._told_of(key, request, told)
             counted = room if place is None else place.room
-            counted.governor.gone(came)
+            if place is not None:
+                counted.governor.gone(came)
             if counted is not room:
-                came = came._replace(number=0, answers=room.governor.answers)
+                came = came._replace(number=UNCOUNTED, answers=room.governor.answers)
             down = room.governor.down
             room.governor.answered(verdict, told, came, now)
             if room.governor.down:
@@ -238,23 +239,10 @@ class RateLimiter:
                 self.queue.changed(room, now, worse=refused)
         return turn
 
-    def passes(self, key: Hashable, now: float) -> Came:
-        """One goes that need not be counted."""
-        with self.rooms.lock:
-            return self.rooms[key].governor.passes(now)
-
-    def passed(self, key: Hashable, came: Came) -> None:
-        """It was answered, and that tells nothing new."""
-        with self.rooms.lock:
-            governor = self.rooms[key].governor
-            governor.gone(came)
-            governor.fine()
-
-    def lost(self, key: Hashable, place: Place | None, came: Came) -> None:
+    def lost(self, place: Place) -> None:
         """It got no answer."""
         with self.rooms.lock:
-            room = self.rooms[key] if place is None else place.room
-            room.governor.gone(came)
+            place.room.governor.gone(place.came)
 
     def _told_of(self, key: Hashable, request: Any, told: Told) -> GovernedRoom:
         """Whose limits an answer tells of: those that are known of the key, or those of a part of it."""
