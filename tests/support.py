@@ -150,6 +150,18 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTranspo
         self.__exit__()
 
 
+class Timed(Scripted):
+    """Knows when, on a clock, each request came."""
+
+    def __init__(self, clock: FakeClock, *steps: Any) -> None:
+        super().__init__(*steps)
+        self.clock, self.began, self.times = clock, clock.now, list[float]()
+
+    def _answer(self, request: Any, body: bytes) -> Any:
+        self.times.append(round(self.clock.now - self.began, 3))
+        return super()._answer(request, body)
+
+
 def library(request: Any) -> Any:
     """The HTTP library that a request is of."""
     return httpx2 if isinstance(request, httpx2.Request) else httpx
@@ -274,3 +286,9 @@ class World:
         if errors:
             raise errors[0]
         return results
+
+
+def limited(world: World, wire: Any, limiter: ratewise.RateLimiter | None, clock: FakeClock | None = None) -> Any:
+    """A transport with a rate limiter, of this world."""
+    kind = world.ratewise.RateLimitTransport if world.is_sync else world.ratewise.AsyncRateLimitTransport
+    return kind(wire, limiter, clock=clock)

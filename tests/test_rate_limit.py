@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from server import Received, Reply, Server
-from support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
+from support import PATIENCE, Body, FakeClock, Scripted, Timed, World, failing, limited, only, response
 
 import ratewise.exceptions
 from ratewise import CircuitBreaker, RateLimiter, RetryBudget, RetryConfig, RetryDecision, Waiter, exchange_of, options
@@ -32,29 +32,12 @@ def fields(**headers: str) -> list[tuple[bytes, bytes, bytes]]:
     return [(name.encode(), name.lower().encode(), value.encode()) for name, value in zip(names, headers.values())]
 
 
-def limited(world: World, wire: Any, limiter: RateLimiter | None, clock: FakeClock | None = None) -> Any:
-    kind = world.ratewise.RateLimitTransport if world.is_sync else world.ratewise.AsyncRateLimitTransport
-    return kind(wire, limiter, clock=clock)
-
-
 def queued(limiter: RateLimiter, number: int) -> None:
     """Block until so many wait in its queues."""
     until = time.monotonic() + PATIENCE
     while sum(len(room.queue) for room in list(limiter.rooms.values())) < number:
         assert time.monotonic() < until
         time.sleep(0.001)
-
-
-class Timed(Scripted):
-    """Knows when, on a clock, each request came."""
-
-    def __init__(self, clock: FakeClock, *steps: Any) -> None:
-        super().__init__(*steps)
-        self.clock, self.began, self.times = clock, clock.now, list[float]()
-
-    def _answer(self, request: Any, body: bytes) -> Any:
-        self.times.append(round(self.clock.now - self.began, 3))
-        return super()._answer(request, body)
 
 
 # -- the stated limit

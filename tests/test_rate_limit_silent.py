@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from limited import Bucket, Window, nothing, retry_after
-from support import FakeClock, Scripted, World, failing, response
+from support import FakeClock, Scripted, Timed, World, failing, limited, response
 from virtual import LimitedWire, VirtualClock, run
 
 from ratewise import (
@@ -28,23 +28,6 @@ from ratewise import (
 from ratewise.rate_limit.found import Burst, Ceiling, Filling, Shut
 
 URL = "https://api.example.com/"
-
-
-class Timed(Scripted):
-    """Knows when, on a clock, each request came."""
-
-    def __init__(self, clock: FakeClock, *steps: Any) -> None:
-        super().__init__(*steps)
-        self.clock, self.began, self.times = clock, clock.now, list[float]()
-
-    def _answer(self, request: Any, body: bytes) -> Any:
-        self.times.append(round(self.clock.now - self.began, 3))
-        return super()._answer(request, body)
-
-
-def limited(world: World, wire: Any, limiter: RateLimiter, clock: FakeClock) -> Any:
-    kind = world.ratewise.RateLimitTransport if world.is_sync else world.ratewise.AsyncRateLimitTransport
-    return kind(wire, limiter, clock=clock)
 
 
 def governor(limiter: RateLimiter) -> Any:

@@ -88,6 +88,8 @@ def limited() -> None:
     limiter = RateLimiter(rate=100, per=60, burst=10, concurrency=8, key=lambda request: request.url.host)
     transport: httpx.BaseTransport = RateLimitTransport(httpx.HTTPTransport(), limiter)
     asynchronous: httpx.AsyncBaseTransport = AsyncRateLimitTransport(rate_limiter=limiter)
+    kept: str = RateLimiter(cautious=True).snapshot()
+    limiter.restore(kept)
     own: RateLimiter | None = RateWiseClient("https://api.example.com", rate_limiter=True).rate_limiter
     try:
         RateWiseClient("https://api.example.com", transport=transport, rate_limiter=None).get("/")

@@ -83,14 +83,15 @@ class RateLimiter:
 
     Requests that must wait do so first come, first served. What the server tells of its limits, in any of the usual header
     fields, is kept to; a refusal (429, or 403 and 503 that say when to come back) pauses all requests of its key for as long as
-    it asks. May be shared by any number of clients, threads and event loops, of both libraries.
+    it asks. Limits that it does not tell are found out from what it refuses; while it fails (bare 503s, no connection) one request
+    at a time asks whether it is back. May be shared by any number of clients, threads and event loops, of both libraries.
 
     - `rate`: requests, above 0, in `per` seconds (above 0), and `burst` (at least 1) of them at once: in any t seconds at most
       burst + t * rate / per. None: as many as the server allows.
     - `concurrency`: requests in flight at once, to the end of the response's body; at least 1. None for any number.
     - `max_wait`: seconds above 0. A request that would wait longer is refused at once.
-    - `cautious`: feel one's way at the start: so few in flight at first that hardly any is refused, whatever the limit.
     - `pace`: spread what a window of the server's still allows evenly over the rest of it, instead of sending it as it comes.
+    - `cautious`: feel one's way at the start: so few in flight at first that hardly any is refused, whatever the limit.
     - `key`: `key(request)` gives what has a limit of its own, in place of the origin (scheme, host and port) and the credential
       (`Authorization` or an API key in a header). Anything hashable.
 

@@ -86,9 +86,7 @@ class RetryLayer:
                         await http.buffer(response, tolerant=limited)
                     return response
                 await call.close(response, request)
-            if (
-                exchange.turn is None or exchange.turn.backoff or verdict.reason == "decide"
-            ):  # else it is the limiter that makes it wait
+            if exchange.turn is None or exchange.turn.backoff or verdict.reason == "decide":  # else the limiter makes it wait
                 await call.sleep(verdict.wait)
             attempt, waited, turn = attempt + 1, verdict.wait, exchange.turn
 
