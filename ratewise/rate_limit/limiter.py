@@ -83,8 +83,8 @@ class RateLimiter:
 
     Requests that must wait do so first come, first served. What the server tells of its limits, in any of the usual header
     fields, is kept to; a refusal (429, or 403 and 503 that say when to come back) pauses all requests of its key for as long as
-    it asks. Limits that it does not tell are found out from what it refuses; while it fails (bare 503s, no connection) one request
-    at a time asks whether it is back. May be shared by any number of clients, threads and event loops, of both libraries.
+    it asks. Limits that it does not tell are found out from what it refuses. While it is down (bare 503s, no connection), one
+    request at a time asks whether it is back. May be shared by any number of clients, threads and event loops, of both libraries.
 
     - `rate`: requests, above 0, in `per` seconds (above 0), and `burst` (at least 1) of them at once: in any t seconds at most
       burst + t * rate / per. None: as many as the server allows.
