@@ -108,6 +108,16 @@ async def test_a_long_outage(world: World, clock: FakeClock) -> None:
 # -- who asks
 
 
+async def test_a_refusal_that_says_how_long(world: World, clock: FakeClock) -> None:
+    """Is believed, also by the one that asks whether it is over: nobody waits for as long as windows usually are."""
+    limited_twice = [response(429, {"retry-after-ms": "50"})] * 2
+    wire = Timed(clock, 200, 200, *limited_twice, 200, 200)
+    transport = limited(world, wire, RateLimiter(), clock)
+    for _ in range(6):
+        await world.send(transport)
+    assert wire.times == [0, 0, 0, 0.05, 0.1, 0.1]
+
+
 def test_others_ask_too() -> None:
     """Who was refused when it asked for all lines up behind the others: nobody uses up all its attempts alone."""
     asked: list[str] = []

@@ -120,7 +120,8 @@ class Shut:
         else:
             self._probe, self._overlaps = None, False
             self._asked = max(self._asked, answer.sent - self.opened) if answer.sent > self._shut_at + SHORT else 0.0
-            self.due = max(self.due, self._next(answer.now))
+            if told is None:
+                self.due = max(self.due, self._next(answer.now))
         if told is not None:
             self._overlaps = False
             self.due = max(self.due, answer.now + told)
