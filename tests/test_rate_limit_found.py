@@ -157,10 +157,9 @@ def test_a_burst() -> None:
 
 
 def test_a_burst_knows_nothing() -> None:
-    """A refusal ends it, there is nothing to keep, and after an outage it goes on."""
+    """A refusal ends it, and there is nothing to keep."""
     burst = Burst(1.0)
     assert (burst.refused(answered(), None), burst.kept(1.0), burst.vague) == (None, None, True)  # type: ignore[func-returns-value]
-    assert burst.resumed(answered()) is burst
 
 
 # -- ceilings
@@ -232,14 +231,6 @@ def test_a_ceiling_falls() -> None:
     assert ceiling.refused(answered(number=20, total=21, others=8), None) is ceiling
     assert ceiling.most == 6
     assert ceiling.refused(answered(number=21, total=22, others=0), None) is None
-
-
-def test_a_ceiling_goes_on() -> None:
-    """After an outage as many may go as before; what was on its way when it ended tells nothing."""
-    ceiling = Ceiling(6)
-    assert ceiling.resumed(answered(total=30)) is ceiling
-    ceiling.refused(answered(number=29, others=2), None)
-    assert ceiling.most == 6
 
 
 # -- a rate

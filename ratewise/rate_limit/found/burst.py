@@ -47,7 +47,3 @@ class Burst:
 
     def kept(self, now: float) -> None:
         """See `Phase`."""
-
-    def resumed(self, answer: Answer) -> Burst:
-        """See `Phase`."""
-        return self

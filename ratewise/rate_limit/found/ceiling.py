@@ -81,8 +81,3 @@ class Ceiling:
     def kept(self, now: float) -> Kept | None:
         """See `Phase`."""
         return None if self.vague else {"kind": "concurrency", "requests": self.most - self._step * self.trying}
-
-    def resumed(self, answer: Answer) -> Ceiling:
-        """See `Phase`."""
-        self.since = answer.total
-        return self

@@ -63,12 +63,12 @@ class Shut:
         self._overlaps = overlaps and told is None
         self._trip = answer.now - answer.sent
         """Seconds that a refusal takes at most."""
-        self.due = self._next(answer.now) if told is None else answer.now + told
+        self.due = self._next(answer.now) if told is None else -math.inf
         """When one is to ask."""
         if self._overlaps:
             self.due = max(self.due, answer.now + PATIENCE)  # one of those in flight may tell before
-        if told is not None and told >= 2:
-            self._asked = self.due - 1.0 - self.opened
+        if told is not None:
+            self._heed(told, answer.now)
 
     @property
     def _patience(self) -> float:
@@ -124,10 +124,14 @@ class Shut:
                 self.due = max(self.due, self._next(answer.now))
         if told is not None:
             self._overlaps = False
-            self.due = max(self.due, answer.now + told)
-            if told >= 2:
-                self._asked = max(self._asked, self.due - 1.0 - self.opened)
+            self._heed(told, answer.now)
         return self
+
+    def _heed(self, told: float, now: float) -> None:
+        """Nobody asks before the server says. It may have rounded up to a second: only what is longer tells anything."""
+        self.due = max(self.due, now + told)
+        if told >= 2:
+            self._asked = max(self._asked, self.due - 1.0 - self.opened)
 
     def _next(self, now: float) -> float:
         """When to ask again: as long after the first request as many limits are, or when the pause is over."""
@@ -233,8 +237,8 @@ class Trial:
         return self
 
 
-Known = Union[Burst, Trial, Filling, Turning, Ceiling]
-Phase = Union[Shut, Known]
+Known = Union[Trial, Filling, Turning]
+Phase = Union[Burst, Ceiling, Shut, Known]
 """What is known at a time.
 
 - `free(now, in_flight)`: how many requests may go. `opens(now, in_flight, ahead)`: seconds until the one may go that has so many
@@ -246,5 +250,5 @@ Phase = Union[Shut, Known]
 - `opened`, `accepted_since`: when the first request was answered that may count against what is used up, and how many were
   accepted from then on.
 - `vague`: it is no limit that was found yet.
-- `resumed(answer)`: everyone was shut out, and one is accepted again. `kept(now)`: see `Kept`.
+- `resumed(answer)`, of what is `Known`: everyone was shut out, and one is accepted again. `kept(now)`: see `Kept`.
 """
