@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._httpx import (
         AsyncBulkheadTransport,
+        AsyncCacheTransport,
         AsyncCircuitBreakerTransport,
         AsyncLayerTransport,
         AsyncRateLimitTransport,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         AsyncRetryTransport,
         BulkheadFull,
         BulkheadTransport,
+        CacheTransport,
         CircuitBreakerOpen,
         CircuitBreakerTransport,
         DeadlineExceeded,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         WaitTooLong,
     )
     from .bulkhead import Bulkhead, BulkheadLayer
+    from .cache import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RedisCache, SQLiteCache
     from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer
     from .clock import Clock, Waiter
     from .exceptions import RateWiseError
@@ -45,6 +48,7 @@ __version__ = "0.1.0"
 _HOME = {
     "_httpx": (
         "AsyncBulkheadTransport",
+        "AsyncCacheTransport",
         "AsyncCircuitBreakerTransport",
         "AsyncLayerTransport",
         "AsyncRateLimitTransport",
@@ -53,6 +57,7 @@ _HOME = {
         "AsyncRetryTransport",
         "BulkheadFull",
         "BulkheadTransport",
+        "CacheTransport",
         "CircuitBreakerOpen",
         "CircuitBreakerTransport",
         "DeadlineExceeded",
@@ -66,6 +71,7 @@ _HOME = {
         "WaitTooLong",
     ),
     "bulkhead": ("Bulkhead", "BulkheadLayer"),
+    "cache": ("CacheBackend", "CacheConfig", "CacheLayer", "CacheStats", "InMemoryCache", "RedisCache", "SQLiteCache"),
     "circuit_breaker": ("CircuitBreaker", "CircuitBreakerLayer"),
     "clock": ("Clock", "Waiter"),
     "exceptions": ("RateWiseError",),
@@ -81,6 +87,7 @@ _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "AsyncBulkheadTransport",
+    "AsyncCacheTransport",
     "AsyncCircuitBreakerTransport",
     "AsyncLayerTransport",
     "AsyncRateLimitTransport",
@@ -92,6 +99,11 @@ __all__ = [
     "BulkheadFull",
     "BulkheadLayer",
     "BulkheadTransport",
+    "CacheBackend",
+    "CacheConfig",
+    "CacheLayer",
+    "CacheStats",
+    "CacheTransport",
     "Call",
     "CircuitBreaker",
     "CircuitBreakerLayer",
@@ -103,6 +115,7 @@ __all__ = [
     "Exchange",
     "ExponentialBackoff",
     "Failure",
+    "InMemoryCache",
     "Layer",
     "LayerTransport",
     "RateLimitExceeded",
@@ -113,11 +126,13 @@ __all__ = [
     "RateWiseError",
     "RateWiseTransport",
     "Redactor",
+    "RedisCache",
     "RetryBudget",
     "RetryConfig",
     "RetryDecision",
     "RetryLayer",
     "RetryTransport",
+    "SQLiteCache",
     "TooManyRequests",
     "WaitTooLong",
     "Waiter",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Hashable
 from contextlib import suppress
 from typing import Any, Callable, TypeVar
 
@@ -62,6 +62,16 @@ def running_trio() -> Any:
     """The trio module if a trio task is running here, else None."""
     trio = sys.modules.get("trio")
     return trio if trio is not None and trio.lowlevel.in_trio_task() else None
+
+
+def running_task() -> Hashable:
+    """The task that is running here, of asyncio or trio."""
+    trio = running_trio()
+    if trio is not None:
+        return trio.lowlevel.current_task()  # type: ignore[no-any-return]
+    import asyncio
+
+    return asyncio.current_task()
 
 
 class Waiter:

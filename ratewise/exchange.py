@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .validation import flag, refusal, whole
+from .validation import flag, refusal, seconds, whole
 
 KEY = "ratewise"
 """Where a request's `extensions` carry the `Options` that a caller gives, and then the `Exchange`."""
@@ -16,14 +16,25 @@ class Options(NamedTuple):
 
     max_attempts: int | None = None
     idempotency_key: str | None = None
+    cache: str | None = None
+    cache_ttl: float | None = None
 
 
-def options(*, retry: bool | None = None, max_attempts: int | None = None, idempotency_key: str | None = None) -> dict[str, Any]:
+def options(
+    *,
+    retry: bool | None = None,
+    max_attempts: int | None = None,
+    idempotency_key: str | None = None,
+    cache: str | None = None,
+    cache_ttl: float | None = None,
+) -> dict[str, Any]:
     """Settings for one request, as an httpx `extensions` dict: `client.get(url, extensions=ratewise.options(retry=False))`.
 
     - `retry`: False sends the request once, whatever its outcome.
     - `max_attempts`: how often it is sent at most, the first time included; at least 1.
     - `idempotency_key`: the value of its `Idempotency-Key` header, which makes a POST or PATCH safe to retry.
+    - `cache`: "bypass" leaves the cache alone; "refresh" asks the server, and stores what it says.
+    - `cache_ttl`: seconds of at least 0, instead of the `ttl` of the cache.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -40,7 +51,11 @@ def options(*, retry: bool | None = None, max_attempts: int | None = None, idemp
         key = idempotency_key
         if not (0 < len(key) <= 255 and key.isascii() and key.isprintable() and key == key.strip()):
             raise ValueError(refusal("idempotency_key", idempotency_key, allowed))
-    return {KEY: Options(max_attempts, idempotency_key)}
+    if cache not in (None, "bypass", "refresh"):
+        raise ValueError(refusal("cache", cache, '"bypass", "refresh" or None'))
+    if cache_ttl is not None:
+        cache_ttl = seconds("cache_ttl", cache_ttl)
+    return {KEY: Options(max_attempts, idempotency_key, cache, cache_ttl)}
 
 
 NO_OPTIONS = Options()
@@ -91,6 +106,7 @@ class Exchange:
         "permit",
         "queued_until",
         "retry_after",
+        "sent_at",
         "streamed",
         "turn",
     )
@@ -101,6 +117,8 @@ class Exchange:
         """The caller reads the body as it pleases (`client.stream()`, a bare transport), maybe never."""
         self.attempts = 0
         """How many requests were sent."""
+        self.sent_at = 0.0
+        """When the last of them was, by the wall clock."""
         self.history: Sequence[Attempt] = ()
         """The attempts that failed, in order."""
         self.retry_after: float | None = None

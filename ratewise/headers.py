@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ _LONGEST = 2.0**31
 """Seconds. RFC 9111 (1.2.2) has this for a number too large to hold; a wait that long is forever anyway."""
 
 _YEAR = 31_556_952  # seconds
-_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
+_MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = {name.lower(): number for number, name in enumerate(_MONTH_NAMES, 1)}
 _TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 # RFC 9110 (5.6.7): a recipient accepts all three forms. The name of the day is not needed to know the instant.
 _DATES = tuple(
@@ -127,6 +130,12 @@ def http_date(value: str, now: float) -> float | None:
     if not (hour < 24 and minute < 60 and second < 61):
         return None
     return float(calendar.timegm((year, month, day, hour, minute, second)))
+
+
+def http_date_of(instant: float) -> bytes:
+    """Seconds since the epoch as an HTTP-date (RFC 9110, 5.6.7)."""
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(instant)
+    return f"{_DAYS[weekday]}, {day:02} {_MONTH_NAMES[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT".encode()
 
 
 def _after(value: str, now: float) -> float | None:

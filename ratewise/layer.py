@@ -7,7 +7,7 @@ A layer is one coroutine, `handle(request, call)`. It serves sync, asyncio and t
 from __future__ import annotations
 
 import types
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Hashable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -140,6 +140,34 @@ class Flavour(Protocol[Q, R]):
 
     def with_header(self, request: Q, name: str, value: str) -> Q:
         """The same request, built anew, with one header more."""
+        ...
+
+    def with_headers(self, request: Q, headers: Mapping[str, str], *, call: Exchange | None = None) -> Q:
+        """The same request, built anew, with these headers in place of its own; of another call, if one is given."""
+        ...
+
+    def target(self, request: Q) -> str:
+        """What URL the request is for, without userinfo and fragment, and with a NUL between its host and its port."""
+        ...
+
+    def resolve(self, request: Q, reference: str) -> str | None:
+        """The same of a URL that a response to the request refers to; None if it is of another origin, or none."""
+        ...
+
+    def held(self, response: R) -> bytes | None:
+        """Its body as it came over the wire, if it is in memory."""
+        ...
+
+    def respond(self, status: int, fields: Sequence[tuple[bytes, bytes, bytes]], body: bytes) -> R:
+        """A response of our own making. See `fields`."""
+        ...
+
+    def with_field(self, response: R, field: tuple[bytes, bytes, bytes]) -> R:
+        """A response to hand on instead, with one header field more."""
+        ...
+
+    def who(self) -> Hashable:
+        """The thread or task that is running."""
         ...
 
     def with_timeout(self, request: Q, seconds: float) -> Q:

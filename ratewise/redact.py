@@ -156,7 +156,7 @@ class Redactor:
     def header(self, name: str, value: str) -> str:
         """The value of a header field as it may be shown."""
         name = _dashed(name)
-        if name in self._headers or f"-{name}".endswith(self._endings):
+        if self.is_secret_header(name):
             return self._mask(value)
         if name == "link":
             head, cut = _shortened(value, _PIECE_ENDS)
@@ -187,6 +187,11 @@ class Redactor:
             host = f"[{host}]" if ":" in str(host) else host
             key = f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
         return self.text(str(key))
+
+    def is_secret_header(self, name: str) -> bool:
+        """The whole value of a header field of this name is a secret."""
+        name = _dashed(name)
+        return name in self._headers or f"-{name}".endswith(self._endings)
 
     def is_secret_parameter(self, name: str) -> bool:
         """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""

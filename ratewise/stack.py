@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .bulkhead import Bulkhead, BulkheadLayer
+from .cache import Cache, CacheConfig, CacheLayer
 from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer, CircuitRecheckLayer
 from .deadline import DeadlineLayer, WireDeadlineLayer
 from .layer import Call, Q, R
@@ -33,6 +34,8 @@ def assemble(
     retry_config: RetryConfig | None,
     backoff_strategy: Backoff | None,
     total_timeout: float | None,
+    cache: Cache | None,
+    cache_config: CacheConfig | None,
     circuit_breaker: CircuitBreaker | None,
     rate_limiter: RateLimiter | bool | None,
     bulkhead: Bulkhead | None,
@@ -42,6 +45,10 @@ def assemble(
     layers: list[Any] = [RaiseOnRateLimit()] if flag("raise_on_rate_limit", raise_on_rate_limit) else []
     if total_timeout is not None:
         layers.append(DeadlineLayer(total_timeout))
+    if cache is not None:
+        layers.append(CacheLayer(cache, cache_config))
+    elif cache_config is not None:
+        raise TypeError("cache_config was given without a cache: give cache=InMemoryCache(), or another store, as well")
     layers.append(RetryLayer(retry_rules(max_retries, retry_config, backoff_strategy)))
     rate_limiter = given_limiter(rate_limiter)
     waits = rate_limiter is not None or bulkhead is not None
@@ -79,8 +86,18 @@ def retry_rules(max_retries: int, retry_config: RetryConfig | None, backoff_stra
     return retry_config.with_backoff(checked_backoff("backoff_strategy", backoff_strategy))
 
 
+BELOW_CACHE = (RetryLayer, CircuitBreakerLayer, RateLimitLayer, BulkheadLayer)
+
+
 def warn_of_order(layers: Sequence[Any]) -> None:
     """Warn of a stack that cannot do what its parts promise."""
+    kinds = [type(layer) for layer in layers]
+    if CacheLayer in kinds and any(kind in BELOW_CACHE for kind in kinds[: kinds.index(CacheLayer)]):
+        warnings.warn(
+            "this stack has its cache inside: what is answered from the store is judged, counted and made to wait like what "
+            "goes to the server. Put the CacheTransport around the others",
+            stacklevel=_depth(),
+        )
     if sum(isinstance(layer, RetryLayer) for layer in layers) > 1:
         warnings.warn(
             "this stack retries twice: each try of the outer retry layer is made several times over by the inner one. "

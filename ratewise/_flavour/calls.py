@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any
 
+from ..cache import Cache
 from ..circuit_breaker import CircuitBreaker
 from ..exchange import KEY, NO_OPTIONS, Exchange
 from ..layer import Layer
@@ -27,6 +28,8 @@ class ClientCalls:
     _transport: Any
     _mounts: Any
 
+    cache: Cache | None
+    """The store of responses that the client was given."""
     circuit_breaker: CircuitBreaker | None
     """The breaker that the client was given."""
     rate_limiter: RateLimiter | None
@@ -35,6 +38,7 @@ class ClientCalls:
     def _set_up(
         self,
         raise_on_rate_limit: bool,
+        cache: Cache | None,
         circuit_breaker: CircuitBreaker | None,
         rate_limiter: RateLimiter | bool | None,
         **settings: Any,
@@ -44,7 +48,10 @@ class ClientCalls:
         self._counts = Counts()
         self._last_exchange = Exchange()
         self.rate_limiter = rate_limiter = given_limiter(rate_limiter)
-        layers = assemble(raise_on_rate_limit=False, circuit_breaker=circuit_breaker, rate_limiter=rate_limiter, **settings)
+        layers = assemble(
+            raise_on_rate_limit=False, cache=cache, circuit_breaker=circuit_breaker, rate_limiter=rate_limiter, **settings
+        )
+        self.cache = cache
         self.circuit_breaker = circuit_breaker
         self._trips_before = 0 if circuit_breaker is None else circuit_breaker.trips
         return layers

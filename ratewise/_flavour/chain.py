@@ -39,11 +39,12 @@ class Chain:
         return f"<{type(self).__name__}: {layers}{type(self._wire).__name__}>"
 
 
-def count(request: Any) -> None:
+def count(request: Any, clock: Clock) -> None:
     """One more request is sent for the call that it belongs to."""
     exchange = request.extensions.get(KEY)
     if type(exchange) is Exchange:
         exchange.attempts += 1
+        exchange.sent_at = clock.time()
 
 
 _PACKAGE = __name__.split(".")[0]

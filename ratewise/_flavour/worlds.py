@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..background import Background
+from ..clock import running_task
 from ..layer import step
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ class SyncWorld:
     async def via(self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         return sync(*args, **kwargs)
 
+    def who(self) -> Hashable:
+        return threading.get_ident()
+
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self.background.spawn_thread(lambda: step(work()))
 
@@ -39,6 +44,9 @@ class AsyncWorld:
         self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[T]:
         return asynchronous(*args, **kwargs)
+
+    def who(self) -> Hashable:
+        return running_task()
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self.background.spawn_task(work)

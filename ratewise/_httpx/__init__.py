@@ -9,12 +9,14 @@ from .clients import AsyncRateWiseClient, RateWiseClient
 from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, RateLimitExceeded, TooManyRequests, WaitTooLong
 from .transports import (
     AsyncBulkheadTransport,
+    AsyncCacheTransport,
     AsyncCircuitBreakerTransport,
     AsyncLayerTransport,
     AsyncRateLimitTransport,
     AsyncRateWiseTransport,
     AsyncRetryTransport,
     BulkheadTransport,
+    CacheTransport,
     CircuitBreakerTransport,
     LayerTransport,
     RateLimitTransport,
@@ -24,6 +26,7 @@ from .transports import (
 
 __all__ = [
     "AsyncBulkheadTransport",
+    "AsyncCacheTransport",
     "AsyncCircuitBreakerTransport",
     "AsyncLayerTransport",
     "AsyncRateLimitTransport",
@@ -32,6 +35,7 @@ __all__ = [
     "AsyncRetryTransport",
     "BulkheadFull",
     "BulkheadTransport",
+    "CacheTransport",
     "CircuitBreakerOpen",
     "CircuitBreakerTransport",
     "DeadlineExceeded",

@@ -35,6 +35,14 @@ def in_memory(response: httpx.Response) -> bool:
     return type(response.stream) in _HELD or response.status_code == 101 or response.is_closed
 
 
+def held(response: httpx.Response) -> bytes | None:
+    """Its body as it came over the wire, if that is in memory."""
+    stream = response.stream
+    if type(stream) is httpx.ByteStream:
+        return b"".join(stream)
+    return stream.ready if type(stream) is Buffer else None
+
+
 def passing(response: httpx.Response) -> httpx.Response:
     """The response with a body that can be watched. Built anew if it is in memory: a mock may give the same one again."""
     if type(response.stream) is Body:

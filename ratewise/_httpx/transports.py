@@ -12,6 +12,7 @@ import httpx
 from .._flavour.chain import Chain, count, given_or_new
 from .._flavour.punctual import make_punctual
 from ..bulkhead import Bulkhead, BulkheadLayer
+from ..cache import Cache, CacheConfig, CacheLayer
 from ..cancellation import steady
 from ..circuit_breaker import CircuitBreaker, CircuitBreakerLayer
 from ..clock import Clock
@@ -63,7 +64,7 @@ class LayerTransport(Chain, httpx.BaseTransport):
 
         async def send(request: httpx.Request) -> httpx.Response:
             if counted:
-                count(request)
+                count(request, self._clock)
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
@@ -110,7 +111,7 @@ class AsyncLayerTransport(Chain, httpx.AsyncBaseTransport):
 
         def send(request: httpx.Request) -> Awaitable[httpx.Response]:
             if counted:
-                count(request)
+                count(request, self._clock)
             return wire.handle_async_request(request)  # looked up now, as above
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
@@ -163,6 +164,34 @@ class AsyncRetryTransport(AsyncLayerTransport):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(httpx.AsyncHTTPTransport() if transport is None else transport, RetryLayer(config), clock=clock)
+
+
+class CacheTransport(LayerTransport):
+    """A cache around a transport (a new `httpx.HTTPTransport` if none is given): `cache`, or a new `InMemoryCache`."""
+
+    def __init__(
+        self,
+        transport: httpx.BaseTransport | None = None,
+        cache: Cache | None = None,
+        config: CacheConfig | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(httpx.HTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
+
+
+class AsyncCacheTransport(AsyncLayerTransport):
+    """The same for `httpx.AsyncClient`. See `CacheTransport`."""
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport | None = None,
+        cache: Cache | None = None,
+        config: CacheConfig | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(httpx.AsyncHTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
 
 
 class CircuitBreakerTransport(LayerTransport):
@@ -246,7 +275,8 @@ class RateWiseTransport(LayerTransport):
     - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
       `backoff_strategy` replaces the backoff in them.
     - `total_timeout`: seconds above 0 for one request: its waits, attempts and body. Then `DeadlineExceeded`. None for no limit.
-    - `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
+    - `cache`: a store of responses, which are answered from there where that is allowed, as `cache_config` says.
+      `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
       `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each may be shared
       between transports. None for none.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
@@ -262,6 +292,8 @@ class RateWiseTransport(LayerTransport):
         retry_config: RetryConfig | None = None,
         backoff_strategy: Backoff | None = None,
         total_timeout: float | None = None,
+        cache: Cache | None = None,
+        cache_config: CacheConfig | None = None,
         circuit_breaker: CircuitBreaker | None = None,
         rate_limiter: RateLimiter | bool | None = None,
         bulkhead: Bulkhead | None = None,
@@ -274,6 +306,8 @@ class RateWiseTransport(LayerTransport):
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
+            cache=cache,
+            cache_config=cache_config,
             circuit_breaker=circuit_breaker,
             rate_limiter=rate_limiter,
             bulkhead=bulkhead,
@@ -293,6 +327,8 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
         retry_config: RetryConfig | None = None,
         backoff_strategy: Backoff | None = None,
         total_timeout: float | None = None,
+        cache: Cache | None = None,
+        cache_config: CacheConfig | None = None,
         circuit_breaker: CircuitBreaker | None = None,
         rate_limiter: RateLimiter | bool | None = None,
         bulkhead: Bulkhead | None = None,
@@ -305,6 +341,8 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
+            cache=cache,
+            cache_config=cache_config,
             circuit_breaker=circuit_breaker,
             rate_limiter=rate_limiter,
             bulkhead=bulkhead,

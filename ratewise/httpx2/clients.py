@@ -11,6 +11,7 @@ import httpx2
 
 from .._flavour.calls import ClientCalls
 from ..bulkhead import Bulkhead
+from ..cache import Cache, CacheConfig
 from ..circuit_breaker import CircuitBreaker
 from ..clock import Clock
 from ..layer import step
@@ -71,9 +72,10 @@ class RateWiseClient(ClientCalls, httpx2.Client):
       `connect_timeout`: the same for connecting, where `timeout` is no `httpx2.Timeout`; the shorter of the two counts.
     - `total_timeout`: seconds above 0 for a whole call: its waits, attempts, redirects and body. Then `DeadlineExceeded`. None
       for no limit.
-    - `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
+    - `cache`: a store of responses, which are answered from there where that is allowed, as `cache_config` says.
+      `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
       `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each may be shared
-      between clients, and the first two are `client.rate_limiter` and `client.circuit_breaker` later. None for none.
+      between clients, and but for the last is `client.cache`, `client.rate_limiter`, ... later. None for none.
     - `verify_ssl`, `default_headers`: other names for httpx2's `verify` and `headers`.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
     - All keywords of `httpx2.Client`, with its meaning. A `transport` or `mounts` of yours are put below the stack.
@@ -91,6 +93,8 @@ class RateWiseClient(ClientCalls, httpx2.Client):
         connect_timeout: float | None = CONNECT_TIMEOUT,
         backoff_strategy: Backoff | None = None,
         retry_config: RetryConfig | None = None,
+        cache: Cache | None = None,
+        cache_config: CacheConfig | None = None,
         circuit_breaker: CircuitBreaker | None = None,
         rate_limiter: RateLimiter | bool | None = True,
         bulkhead: Bulkhead | None = None,
@@ -102,12 +106,14 @@ class RateWiseClient(ClientCalls, httpx2.Client):
     ) -> None:
         layers = self._set_up(
             raise_on_rate_limit,
+            cache,
             circuit_breaker,
             rate_limiter,
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
+            cache_config=cache_config,
             bulkhead=bulkhead,
         )
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
@@ -153,6 +159,8 @@ class AsyncRateWiseClient(ClientCalls, httpx2.AsyncClient):
         connect_timeout: float | None = CONNECT_TIMEOUT,
         backoff_strategy: Backoff | None = None,
         retry_config: RetryConfig | None = None,
+        cache: Cache | None = None,
+        cache_config: CacheConfig | None = None,
         circuit_breaker: CircuitBreaker | None = None,
         rate_limiter: RateLimiter | bool | None = True,
         bulkhead: Bulkhead | None = None,
@@ -164,12 +172,14 @@ class AsyncRateWiseClient(ClientCalls, httpx2.AsyncClient):
     ) -> None:
         layers = self._set_up(
             raise_on_rate_limit,
+            cache,
             circuit_breaker,
             rate_limiter,
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
+            cache_config=cache_config,
             bulkhead=bulkhead,
         )
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))

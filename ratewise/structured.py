@@ -18,6 +18,7 @@ _BARE = (
 PAIR = re.compile(rf"{_KEY}(?:={_BARE})?")
 _PARAMETER = re.compile(rf"; *{PAIR.pattern}")
 _MEMBER = re.compile(_BARE + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
+_PAIRED = re.compile(PAIR.pattern + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
 DICTIONARY = re.compile(rf"{_KEY}=")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
 COMMA_OR_SEMICOLON = re.compile(r"; *|[ \t]*,[ \t]*")
@@ -35,6 +36,11 @@ def parse_list(text: str) -> list[Item]:
         parameters = _PARAMETER.finditer(text, match.end(match.lastgroup or 0), match.end())
         items.append((bare(match), {parameter["key"]: bare(parameter) for parameter in parameters}))
     return items
+
+
+def parse_dictionary(text: str) -> dict[str, Bare]:
+    """The members of a Dictionary (RFC 9651, 4.2.2) without their parameters; none if it is malformed."""
+    return {match["key"]: True if match.lastgroup == "key" else bare(match) for match in each(_PAIRED, _COMMA, text.strip(" "))}
 
 
 def each(pattern: re.Pattern[str], separator: re.Pattern[str], text: str) -> list[re.Match[str]]:

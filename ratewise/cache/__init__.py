@@ -1,0 +1,28 @@
+"""Responses that need not be asked for again: the HTTP cache (RFC 9111) and its stores."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .config import CacheConfig
+from .layer import CacheLayer
+from .memory import InMemoryCache
+from .store import Cache, CacheBackend, CacheStats
+
+if TYPE_CHECKING:
+    from .redis import RedisCache
+    from .sqlite import SQLiteCache
+
+__all__ = ["Cache", "CacheBackend", "CacheConfig", "CacheLayer", "CacheStats", "InMemoryCache", "RedisCache", "SQLiteCache"]
+
+_ON_DEMAND = {"RedisCache": "redis", "SQLiteCache": "sqlite"}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs more is imported when it is first asked for."""
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_ON_DEMAND[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,98 @@
+"""One request, as the cache sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..exchange import Exchange
+from ..layer import Call
+from . import rules
+from .conditions import Part, brief, not_modified, part, partial, unsatisfiable
+from .entry import Entries, Entry, Field
+from .fields import Fields
+from .key import Keys
+
+NAME = "RateWise"
+"""In Cache-Status (RFC 9211, 2)."""
+
+
+class Asked:
+    """A request that is not answered at once, and what is stored for it."""
+
+    def __init__(
+        self, request: Any, call: Call[Any, Any], fields: Fields, keys: Keys, key: bytes, entries: Entries, entry: Entry | None
+    ) -> None:
+        self.request = request
+        self.call = call
+        self.fields = fields
+        self.keys = keys
+        self.key = key
+        self.entries = entries
+        """What is stored under its key."""
+        self.entry = entry
+        """Which of these matches it."""
+        self.exchange = Exchange.of(request.extensions)
+        self.control = rules.asks(fields)
+        self.began = call.clock.monotonic()
+        self.began_at = call.clock.time()
+
+    @property
+    def shareable(self) -> bool:
+        """What the server says to it may be the answer to others like it (RFC 9111, 4: "collapsed requests")."""
+        plain = not self.control and rules.OWN.isdisjoint(self.fields)
+        return plain and self.request.method == "GET" and self.exchange.options.cache is None
+
+    @property
+    def sent_at(self) -> float:
+        """When the request was last sent, by the wall clock: it may have waited, and been tried before."""
+        return max(self.exchange.sent_at, self.began_at)
+
+    @property
+    def forward(self) -> str:
+        """Why it is sent to the server (RFC 9211, 2.2)."""
+        if self.entry is None:
+            return "vary-miss" if self.entries else "uri-miss"
+        return "request" if self.age(self.entry) < self.entry.policy.lifetime and not self.entry.policy.no_cache else "stale"
+
+    def age(self, entry: Entry) -> float:
+        """4.2.3: current_age."""
+        return max(self.call.clock.time() - entry.born, 0.0)
+
+    def answer(self, entry: Entry, note: str) -> Any:
+        """A response from what is stored; None if the request wants a part that only the server can give."""
+        status, body = entry.status, entry.body
+        age = self.age(entry)
+        fields = served(entry, age, note)
+        if not_modified(entry, self.fields):
+            status, body, fields = 304, b"", brief(fields)
+        elif self.request.method == "HEAD":
+            body = b""
+        else:
+            wanted = part(entry, self.fields)
+            if wanted is Part.UNKNOWN:
+                return None
+            if wanted is Part.NONE:
+                status, body, fields = 416, b"", unsatisfiable(fields, len(body))
+            elif isinstance(wanted, range):
+                fields = partial(fields, wanted, len(body))
+                status, body = 206, body[wanted.start : wanted.stop]
+        return self.call.http.respond(status, fields, body)
+
+
+def served(entry: Entry, age: float, note: str) -> list[Field]:
+    """The fields of a stored response as it is served. 4: "MUST generate an Age header field"."""
+    fields = entry.fields
+    fields.append((b"Age", b"age", b"%d" % age))
+    fields.append(status_field(f"{note}; ttl={entry.policy.lifetime - age:.0f}"))
+    return fields
+
+
+def status_field(note: str) -> Field:
+    """What the cache did (RFC 9211)."""
+    return b"Cache-Status", b"cache-status", f"{NAME}; {note}".encode()
+
+
+def only_if_cached(call: Call[Any, Any]) -> Any:
+    """5.2.1.7: "or respond with a 504 (Gateway Timeout) status code"."""
+    fields = [status_field('detail="only-if-cached"'), (b"Content-Length", b"content-length", b"0")]
+    return call.http.respond(504, fields, b"")

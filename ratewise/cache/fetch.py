@@ -1,0 +1,235 @@
+"""What comes of a request that the store does not answer: it is sent, and what the server says is stored, or not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Union
+
+from ..exceptions import RateWiseError
+from ..redact import DEFAULT as REDACTOR
+from . import rules
+from .asked import Asked, status_field
+from .config import CacheConfig
+from .entry import Entries, Entry, Field, Policy, pack
+from .fields import Fields, joined, length_of
+from .flight import Flight, Outcome
+from .memory import InMemoryCache
+from .recorder import Recorder
+from .store import Cache
+
+logger = logging.getLogger("ratewise")
+
+VARIANTS = 8
+"""Responses that are kept of one URL at most."""
+
+EVENTS = b"text/event-stream"
+
+
+class Fetcher:
+    """Sends requests for a cache."""
+
+    def __init__(self, cache: Cache, config: CacheConfig) -> None:
+        self._cache, self._config = cache, config
+
+    async def fetch(self, asked: Asked, flight: Flight | None = None) -> Any:
+        """Send a request, with what it takes to learn whether what is stored is still good."""
+        call = asked.call
+        # A part of something tells nothing of the whole.
+        conditions = {} if b"range" in asked.fields else rules.conditions(asked.entries, asked.entry, asked.fields)
+        sent = call.http.with_headers(asked.request, conditions) if conditions else asked.request
+        try:
+            try:
+                response = await call.send(sent)
+                if response.status_code == 304 and conditions:
+                    found = await self._revalidated(asked, response, sent, flight)
+                    if found is not None:
+                        return found
+                    sent = asked.request
+                    response = await call.send(sent)  # that was about something else
+            except (call.http.TransportError, RateWiseError) as error:
+                stale = self._stale(asked, type(error).__name__)
+                if stale is None:
+                    raise
+                return stale
+            status = response.status_code
+            if status in rules.ERRORS or (status == 429 and self._config.stale_if_error > 0):
+                stale = self._stale(asked, str(status))
+                if stale is not None:
+                    await call.close(response, sent)
+                    return stale
+            return await self._taken(asked, response, flight)
+        finally:
+            if flight is not None and not flight.reading:
+                self._land(asked, flight, Outcome.FAILED)
+
+    def _stale(self, asked: Asked, why: str) -> Any:
+        """RFC 5861, 4: what is stored, instead of an error; None if that is not allowed."""
+        entry = asked.entry
+        if entry is None or not rules.instead_of_error(entry.policy, asked.age(entry), asked.control, self._config):
+            return None
+        logger.warning("Cache: %s is answered from the store, for the server gives %s", REDACTOR.url(asked.request.url), why)
+        return asked.answer(entry, f'hit; detail="{why}"')
+
+    async def _taken(self, asked: Asked, response: Any, flight: Flight | None) -> Any:
+        """Store a response if it may be: now, or when its body has been read."""
+        call, http, method, status = asked.call, asked.call.http, asked.request.method, response.status_code
+        received, raw = call.clock.time(), http.fields(response.headers)
+        fields = joined(raw)
+        if method == "HEAD" and status == 200 and asked.entry is not None and not asked.entry.head_only:
+            await self._freshened(asked, asked.entry, raw, fields, received)
+        policy = self._policy(asked, method, status, fields, received)
+        length = length_of(fields)
+        body = b"" if method == "HEAD" else http.held(response)
+        size = length if body is None else len(body)
+        if size is not None and size > self._config.max_body_size:
+            policy = "too large"
+        elif body is None and EVENTS in fields.get(b"content-type", b""):
+            policy = "event stream"
+        if isinstance(policy, str):
+            return await self._passed(asked, response, policy, flight)
+        head, vary, born = pack(rules.kept(raw, received)), rules.varies(fields), rules.born(fields, asked.sent_at, received)
+        selector, head_only = asked.keys.selector(vary, asked.fields), method == "HEAD"
+
+        async def keep(body: bytes) -> bool:
+            if length is not None and length != len(body) and not head_only:  # 3.3: an incomplete one is not stored
+                return False
+            entry = Entry(
+                status,
+                head,
+                body,
+                born=born,
+                received=received,
+                policy=policy,
+                vary=vary,
+                selector=selector,
+                head_only=head_only,
+            )
+            return await self._keep(asked, [entry], entry, flight)
+
+        if body is not None:
+            note = "; stored" if await keep(body) else ""
+            return http.with_field(response, status_field(f"fwd={asked.forward}{note}"))
+        if flight is not None:
+            flight.reading = True
+        response = http.with_field(response, status_field(f"fwd={asked.forward}; stored"))
+        return http.tap(response, Recorder(keep, self._config.max_body_size, self._cache.flights, flight, call.clock))
+
+    async def _passed(self, asked: Asked, response: Any, why: str, flight: Flight | None) -> Any:
+        """Hand on a response that is not stored."""
+        if response.status_code == 200 and asked.entry is not None and b"range" not in asked.fields:
+            await self._cache.drop(asked.key, asked.call)  # what is stored is so no longer
+        if response.status_code < 500 and response.status_code != 429:  # after a failure another one may try
+            self._land(asked, flight, Outcome.UNSHARED)
+        return asked.call.http.with_field(response, status_field(f'fwd={asked.forward}; detail="{why}"'))
+
+    async def _revalidated(self, asked: Asked, response: Any, sent: Any, flight: Flight | None) -> Any:
+        """4.3.4: freshen what a 304 is about, and answer with it; None if it is about nothing that is stored."""
+        call = asked.call
+        received, raw = call.clock.time(), call.http.fields(response.headers)
+        note = f"fwd={asked.forward}; fwd-status=304"
+        about = rules.identified(asked.entries, joined(raw))
+        if not about and not rules.OWN.isdisjoint(asked.fields):  # its caller has what it is about
+            return call.http.with_field(response, status_field(note))
+        await call.close(response, sent)
+        if not about:
+            return None
+        self._cache.count("revalidated")
+        selected = asked.entry if asked.entry in about else about[0]
+        found, news = selected, []
+        for old in about:
+            new = self._updated(asked, old, raw, received, selected is old)
+            if selected is old:
+                found = new
+            if new.policy is GONE:
+                await self._cache.drop(asked.key, call)
+            elif _news(old, new, asked):
+                news.append(new)
+        await self._keep(asked, news, found, flight)
+        return asked.answer(found, note)
+
+    async def _freshened(self, asked: Asked, stored: Entry, raw: Sequence[Field], fields: Fields, received: float) -> None:
+        """4.3.5: what a HEAD says of a stored response to GET."""
+        new = self._updated(asked, stored, raw, received, selected=True)
+        if rules.freshens(stored, fields) and new.policy is not GONE:
+            await self._keep(asked, [new], new, None)
+        else:
+            await self._cache.drop(asked.key, asked.call)
+
+    def _updated(self, asked: Asked, old: Entry, raw: Sequence[Field], received: float, selected: bool) -> Entry:
+        """A stored response with the fields of a 304 or a HEAD. `selected`: it is what this very request is about."""
+        merged = rules.updated(old, raw, received)
+        fields = joined(merged)
+        policy = self._policy(asked, "HEAD" if old.head_only else "GET", old.status, fields, received)
+        vary = rules.varies(fields)
+        return Entry(
+            old.status,
+            pack(merged),
+            old.body,
+            born=rules.born(joined(raw), asked.sent_at, received),
+            received=received,
+            policy=GONE if isinstance(policy, str) else policy,
+            vary=vary if selected else old.vary,
+            selector=asked.keys.selector(vary, asked.fields) if selected else old.selector,
+            head_only=old.head_only,
+        )
+
+    def _policy(self, asked: Asked, method: str, status: int, fields: Fields, received: float) -> Union[Policy, str]:  # noqa: UP007
+        ttl = asked.exchange.options.cache_ttl
+        ttl = self._cache.ttl if ttl is None else ttl
+        return rules.storable(method, asked.fields, status, fields, self._config, ttl, received)
+
+    async def _keep(self, asked: Asked, new: Sequence[Entry], shared: Entry, flight: Flight | None) -> bool:
+        """Store entries in place of those that they supersede, and let those go who wait for one of them."""
+        cache, call = self._cache, asked.call
+        usable = shared.policy.lifetime > asked.age(shared) and not shared.policy.no_cache
+        try:
+            # An answer that was asked for before something changed may be older than the change.
+            if not new or cache.flights.invalidated.since(asked.key, asked.began):
+                usable = False
+                return False
+            stored = cache.find(asked.key) if isinstance(cache, InMemoryCache) else asked.entries
+            entries = _merged(tuple(new), stored)
+            kept = await cache.save(asked.key, entries, max(self._use(entry, asked) for entry in entries), call)
+            if kept:
+                cache.count("stores", len(new))
+            return kept
+        finally:
+            self._land(asked, flight, shared if usable else Outcome.UNSHARED)
+
+    def _use(self, entry: Entry, asked: Asked) -> float:
+        """Seconds for which it may be of use yet."""
+        policy, config = entry.policy, self._config
+        checkable = entry.get(b"etag") is not None or entry.get(b"last-modified") is not None
+        stale = max(
+            policy.stale_while_revalidate,
+            policy.stale_if_error,
+            config.stale_while_revalidate,
+            config.stale_if_error,
+            config.keep_stale if checkable else 0.0,
+        )
+        return max(policy.lifetime - asked.age(entry) + stale, 1.0)
+
+    def _land(self, asked: Asked, flight: Flight | None, outcome: Union[Entry, Outcome]) -> None:  # noqa: UP007
+        if flight is not None:
+            self._cache.flights.land(flight, outcome, asked.call.clock.monotonic())
+
+
+GONE = Policy(0.0, no_cache=True)
+"""Of what may not be stored any more."""
+
+
+def _news(old: Entry, new: Entry, asked: Asked) -> bool:
+    """It is worth a write: it can be used again without asking, or more about it has changed than its date."""
+    if new.policy.lifetime > asked.age(new) and not new.policy.no_cache:
+        return True
+    before, after = ([field for field in entry.fields if field[1] != b"date"] for entry in (old, new))
+    return before != after or (old.vary, old.selector) != (new.vary, new.selector)
+
+
+def _merged(new: Entries, stored: Entries) -> Entries:
+    """The new entries and, of the stored ones, those that they do not supersede."""
+    superseding = {(entry.vary, entry.selector) for entry in new}
+    whole = any(not entry.head_only for entry in new)
+    others = [entry for entry in stored if (entry.vary, entry.selector) not in superseding or not (whole or entry.head_only)]
+    return (*new, *others)[:VARIANTS]

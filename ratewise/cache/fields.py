@@ -1,0 +1,147 @@
+"""What header fields say to a cache, in any spelling. Pure. Never raises, whatever comes in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Optional
+
+from ..headers import http_date
+from ..structured import parse_dictionary
+from .entry import Field
+
+LONGEST = 2.0**31
+"""Seconds. RFC 9111, 1.2.2: what a number that is too large to hold stands for."""
+
+Fields = Mapping[bytes, bytes]
+"""Header fields by their names in lower case; the values of one that stands there more than once are joined."""
+
+Directives = Mapping[str, Optional[str]]
+"""The directives of a Cache-Control by their names in lower case, with the argument; None without one, "" for an invalid one."""
+
+_DIGITS = re.compile(r"[0-9]+", re.ASCII)
+_PART = re.compile(r'(?:[^,"]+|"(?:[^"\\]|\\.)*")+', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+
+_MOST = 1000
+_known: dict[bytes, Directives] = {}
+"""A server says the same thing again and again: each is read once."""
+_NOTHING: Directives = {}
+
+
+def joined(fields: Sequence[Field]) -> dict[bytes, bytes]:
+    """Header fields by name. RFC 9110, 5.3: the lines of one field are one list."""
+    found = {name: value for _, name, value in fields}
+    if len(found) != len(fields):
+        found.clear()
+        for _, name, value in fields:
+            found[name] = b", ".join((found[name], value)) if name in found else value
+    return found
+
+
+def directives(value: bytes | None) -> Directives:
+    """The directives of a Cache-Control (RFC 9111, 5.2)."""
+    if value is None:
+        return _NOTHING
+    found = _known.get(value)
+    if found is None:
+        found = _read(value.decode("latin-1"))
+        if len(_known) >= _MOST:
+            _known.clear()
+        if len(value) < _MOST:
+            _known[value] = found
+    return found
+
+
+def _read(value: str) -> Directives:
+    parts: Sequence[str]
+    if '"' not in value:
+        parts = value.split(",")
+    elif _QUOTED.sub("", value).count('"'):  # one that never closes hides nothing that comes after it
+        parts = value.replace('"', "").split(",")
+    else:
+        parts = _PART.findall(value)
+    found: dict[str, str | None] = {}
+    for part in parts:
+        name, equals, argument = part.strip(" \t").partition("=")
+        plain = name.strip(" \t").lower()
+        given: str | None = None
+        if equals:
+            quoted = _QUOTED.fullmatch(argument)
+            given = argument if quoted is None else _ESCAPED.sub(r"\1", quoted[1])
+            if plain != name.lower():  # no blank may stand before the `=`
+                given = ""
+        if plain:
+            # RFC 9111, 4.2.1: of values that differ none is to be believed.
+            found[plain] = given if plain not in found or found[plain] == given else ""
+    return found
+
+
+def targeted(value: bytes | None) -> Directives:
+    """The directives of a targeted field: a Dictionary (RFC 9213, 2.1). Nothing if it is malformed or empty, as if not there."""
+    found: dict[str, str | None] = {}
+    for name, given in parse_dictionary("" if value is None else value.decode("latin-1")).items():
+        # "if a member's value is not of the expected type", it is ignored; but what forbids to store is not overheard.
+        if given is True or (isinstance(given, int) and given is not False):
+            found[name] = None if given is True else str(given)
+        elif given is not False and name in ("no-store", "private", "no-cache"):
+            found[name] = ""
+    return found
+
+
+def delta(given: Directives, name: str) -> float | None:
+    """Seconds that a directive says; None if it is not there, and 0 if it is not valid (RFC 9111, 4.2.1: as good as stale)."""
+    if name not in given:
+        return None
+    value = given[name]
+    return seconds(value) if value is not None and _DIGITS.fullmatch(value) else 0.0
+
+
+def seconds(digits: str) -> float:
+    """A number of ASCII digits, not beyond `LONGEST`."""
+    return min(float(digits), LONGEST) if len(digits) < 300 else LONGEST
+
+
+def date_of(fields: Fields, name: bytes, now: float) -> float | None:
+    """Seconds since the epoch that a field says; None if it is not there or no HTTP-date."""
+    value = fields.get(name)
+    return None if value is None else http_date(value.decode("latin-1").strip(" \t"), now)
+
+
+def gmt(value: bytes, now: float) -> float | None:
+    """Seconds since the epoch. RFC 9111, 4.2: a date in another zone than GMT is invalid."""
+    text = value.decode("latin-1").strip(" \t")
+    return None if text.lower().endswith("utc") else http_date(text, now)
+
+
+def age_of(fields: Fields) -> float:
+    """What `Age` says. RFC 9111, 5.1: of a list the first member counts, and one that is not valid is ignored."""
+    value = fields.get(b"age")
+    first = b"" if value is None else value.split(b",", 1)[0].strip(b" \t")
+    text = first.decode("latin-1")
+    return seconds(text) if _DIGITS.fullmatch(text) else 0.0
+
+
+def etags(value: bytes) -> list[bytes]:
+    """The entity tags in an If-None-Match, or the one in an ETag (RFC 9110, 8.8.3). A tag may have a comma in it."""
+    return _ETAG.findall(value) or [part for part in map(bytes.strip, value.split(b",")) if part]
+
+
+_ETAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+
+def weak(tag: bytes) -> bytes:
+    """What of a tag counts in the weak comparison (RFC 9110, 8.8.3.2)."""
+    return tag[2:] if tag.startswith(b"W/") else tag
+
+
+def listed(value: bytes | None) -> list[bytes]:
+    """The members of a list of tokens, in lower case."""
+    return [] if value is None else [part for part in map(bytes.strip, value.lower().split(b",")) if part]
+
+
+def length_of(fields: Fields) -> int | None:
+    """Bytes that a body is said to have."""
+    value = fields.get(b"content-length", b"").strip(b" \t").decode("latin-1")
+    return int(value) if _DIGITS.fullmatch(value) and len(value) < 19 else None

@@ -1,0 +1,184 @@
+"""The cache around a transport."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+from ..exceptions import RateWiseError
+from ..exchange import Exchange
+from ..layer import Call, Q, R
+from ..redact import DEFAULT as REDACTOR
+from ..validation import refusal
+from . import rules
+from .asked import Asked, only_if_cached, served, status_field
+from .conditions import ORIGINS
+from .config import CacheConfig
+from .entry import Entries, Entry
+from .fetch import EVENTS, Fetcher
+from .fields import Fields, joined
+from .flight import Flight, Outcome, follow
+from .key import Keys
+from .memory import InMemoryCache
+from .rules import Use
+from .store import Cache
+
+logger = logging.getLogger("ratewise")
+
+PASSED = ORIGINS | {b"upgrade", b"content-length", b"transfer-encoding"}
+"""A request with one of these is the server's business alone: a condition only it can judge, another protocol, a body."""
+
+LATE = 1.0
+"""Seconds that looking into a store takes at most, about."""
+
+SPECIAL = rules.OWN | {b"cache-control", b"pragma"}
+"""A request with none of these takes what is fresh."""
+
+
+class CacheLayer:
+    """Answers a request from a store of responses where that is allowed, and stores the responses that may be."""
+
+    def __init__(self, cache: Cache | None = None, config: CacheConfig | None = None) -> None:
+        if not isinstance(cache, (Cache, type(None))):
+            raise TypeError(refusal("cache", cache, "an InMemoryCache, a SQLiteCache, a RedisCache or another CacheBackend"))
+        if not isinstance(config, (CacheConfig, type(None))):
+            raise TypeError(refusal("cache_config", config, "a CacheConfig"))
+        self.cache = InMemoryCache() if cache is None else cache
+        self.config = config or CacheConfig()
+        if self.config.mode == "force" and self.cache.ttl is None:
+            raise ValueError(refusal("ttl", None, 'a number of seconds for a cache with the mode "force"'))
+        self._memory = self.cache if isinstance(self.cache, InMemoryCache) else None
+        self._keys = None if self.cache.secret is None else self._made(self.cache.secret)
+        self._fetcher = Fetcher(self.cache, self.config)
+
+    def __repr__(self) -> str:
+        return f"CacheLayer({self.cache!r}, {self.config!r})"
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        """Answer the request from the store, or send it."""
+        http, method = call.http, request.method
+        fields = joined(http.fields(request.headers))
+        keys = self._keys or await self._prepared(call)
+        if method not in ("GET", "HEAD"):
+            return await self._pass(request, fields, keys, call)  # type: ignore[no-any-return]
+        wish = Exchange.of(request.extensions).options.cache
+        if keys is None or wish == "bypass" or not PASSED.isdisjoint(fields) or EVENTS in fields.get(b"accept", b""):
+            return http.with_field(await call.send(request), status_field("fwd=bypass"))
+        key = keys.key(http.target(request), fields)
+        entries = await self.cache.load(key, call) if self._memory is None else self._memory.find(key)
+        entry = keys.selected(entries, fields, method) if entries else None
+        if entry is not None and wish is None:
+            if SPECIAL.isdisjoint(fields):  # the short way
+                age = max(call.clock.time() - entry.born, 0.0)
+                if age < entry.policy.lifetime and not entry.policy.no_cache:
+                    self.cache.count("hits")
+                    body = entry.body if method == "GET" else b""
+                    return http.respond(entry.status, served(entry, age, "hit"), body)
+            asked = Asked(request, call, fields, keys, key, entries, entry)
+            use = rules.usable(entry.policy, asked.age(entry), asked.control, self.config)
+            found: Any = None if use is Use.VALIDATE else asked.answer(entry, "hit")
+            if found is not None:
+                self.cache.count("hits")
+                if use is Use.REFRESH:
+                    self._refresh(asked, entry)
+                return found  # type: ignore[no-any-return]
+        else:
+            asked = Asked(request, call, fields, keys, key, entries, entry)
+        if "only-if-cached" in asked.control:
+            return only_if_cached(call)  # type: ignore[no-any-return]
+        return await self._ask(asked)  # type: ignore[no-any-return]
+
+    def _made(self, secret: bytes) -> Keys:
+        space = f"{self.cache.namespace}\n{self.config.mode}\n{'shared' if self.config.shared else 'private'}"
+        return Keys(secret, space, self.config.partition)
+
+    async def _prepared(self, call: Call[Any, Any]) -> Keys | None:
+        secret = await self.cache.prepare(call)
+        if secret is not None:
+            self._keys = self._made(secret)
+        return self._keys
+
+    async def _pass(self, request: Any, fields: Fields, keys: Keys | None, call: Call[Any, Any]) -> Any:
+        """A request that no stored response answers. 4.4: what it has changed is no longer as it is stored."""
+        http = call.http
+        response = await call.send(request)
+        if keys is not None and rules.invalidates(request.method, response.status_code):
+            said = joined(http.fields(response.headers))
+            references = [said[name].decode("latin-1") for name in (b"location", b"content-location") if name in said]
+            targets = {http.target(request), *(http.resolve(request, reference) for reference in references)}
+            for target in targets:
+                if target is not None:
+                    key = keys.key(target, fields)
+                    self.cache.flights.invalidated.note(key, call.clock.monotonic())
+                    await self.cache.drop(key, call)
+        return http.with_field(response, status_field("fwd=method"))
+
+    async def _ask(self, asked: Asked) -> Any:
+        """Send the request, unless one is under way whose answer is good for both."""
+        flights, call, config = self.cache.flights, asked.call, self.config
+        varied = asked.entries[0].vary if asked.entries else ()
+        until = min(asked.began + config.max_wait, asked.exchange.deadline or math.inf)
+        flight = None
+        while asked.shareable and call.clock.monotonic() < until:
+            flight_key = (asked.key, asked.keys.selector(varied, asked.fields))
+            joins = flights.join(flight_key, call.http.who(), call.clock.monotonic(), config.max_wait)
+            if joins is None:
+                break
+            flight, waiter = joins
+            if waiter is None:
+                again = await self._again(asked, flight)
+                if again is None:
+                    break
+                return again
+            await follow(flight, waiter, until, call)
+            found, flight = flight.outcome, None
+            if isinstance(found, Entry):
+                if asked.keys.selected((found,), asked.fields, "GET") is None:  # it is in another language, say
+                    varied = found.vary
+                    continue
+                if asked.age(found) < found.policy.lifetime:
+                    self.cache.count("hits")
+                    return asked.answer(found, f"fwd={asked.forward}; collapsed")
+            if found is not Outcome.FAILED:
+                break
+        self.cache.count("misses")
+        return await self._fetcher.fetch(asked, flight)
+
+    async def _again(self, asked: Asked, flight: Flight) -> Any:
+        """What another one has stored since this request looked, if it may be used; the flight is over then."""
+        if self._memory is None and not self.cache.flights.landed.known_since(flight.key, asked.began - LATE):
+            return None
+        entries = await self._load(asked.key, asked.call)
+        entry = asked.keys.selected(entries, asked.fields, "GET")
+        if entry is None or entry is asked.entry or entry.policy.no_cache or asked.age(entry) >= entry.policy.lifetime:
+            return None
+        self.cache.flights.land(flight, entry, asked.call.clock.monotonic())
+        self.cache.count("hits")
+        return asked.answer(entry, "hit")
+
+    async def _load(self, key: bytes, call: Call[Any, Any]) -> Entries:
+        return await self.cache.load(key, call) if self._memory is None else self._memory.find(key)
+
+    def _refresh(self, asked: Asked, stale: Entry) -> None:
+        """RFC 5861, 3: ask for anew what is being served stale, once, behind the request."""
+        flights, call, max_wait = self.cache.flights, asked.call, self.config.max_wait
+        flight_key = (asked.key, asked.keys.selector(stale.vary, asked.fields))
+        if flights.under_way(flight_key, call.clock.monotonic(), max_wait):
+            return
+        asked.request = call.http.with_headers(asked.request, {}, call=Exchange(asked.exchange.options, streamed=False))
+        asked.exchange = Exchange.of(asked.request.extensions)
+
+        async def refresh() -> None:
+            flight = flights.begin(flight_key, call.http.who(), call.clock.monotonic(), max_wait)
+            if flight is None:
+                return  # another one was quicker
+            try:
+                response = await self._fetcher.fetch(asked, flight)
+                await call.http.buffer(response)
+                await call.close(response)
+            except (call.http.TransportError, RateWiseError) as error:
+                url = REDACTOR.url(asked.request.url)
+                logger.warning("Cache: %s is stale, and could not be refreshed (%s)", url, type(error).__name__)
+
+        call.spawn(refresh)

@@ -1,0 +1,93 @@
+"""A store in the memory of this process."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from typing import Any
+
+from ..layer import Call
+from ..validation import whole
+from .entry import Entries
+from .store import SECRET_SIZE, Cache
+
+OVERHEAD = 900
+"""Bytes that an entry takes beside its head and body, about."""
+
+
+class InMemoryCache(Cache):
+    """Responses in memory, the least recently used forgotten first.
+
+    - `ttl`: seconds for which a response is fresh whose server does not say. None: then by `Last-Modified`, or not at all.
+    - `max_size`: URLs at most; at least 1. `max_bytes`: what they take at most; at least 1.
+    - `namespace`, `secret`: see `Cache`.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        ttl: float | None = None,
+        max_size: int = 1000,
+        *,
+        max_bytes: int = 64 * 1024 * 1024,
+        namespace: str = "",
+        secret: bytes | None = None,
+    ) -> None:
+        super().__init__(ttl=ttl, namespace=namespace, secret=secret or os.urandom(SECRET_SIZE))
+        self.max_size = whole("max_size", max_size, least=1)
+        self.max_bytes = whole("max_bytes", max_bytes, least=1)
+        self._entries: OrderedDict[bytes, Entries] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, key: bytes) -> Entries:
+        """What is stored under a key."""
+        with self._lock:
+            found = self._entries.get(key)
+            if found is None:
+                return ()
+            self._entries.move_to_end(key)
+            return found
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
+
+    def size(self) -> int:
+        return len(self._entries)
+
+    async def prepare(self, call: Call[Any, Any]) -> bytes | None:
+        return self.secret
+
+    async def load(self, key: bytes, call: Call[Any, Any]) -> Entries:
+        return self.find(key)
+
+    async def save(self, key: bytes, entries: Entries, ttl: float, call: Call[Any, Any]) -> bool:
+        needed = _cost(entries)
+        if needed > self.max_bytes:
+            await self.drop(key, call)
+            return False
+        with self._lock:
+            self._forget(key)
+            self._entries[key] = entries
+            self._bytes += needed
+            while len(self._entries) > self.max_size or self._bytes > self.max_bytes:
+                _, oldest = self._entries.popitem(last=False)
+                self._bytes -= _cost(oldest)
+                self._counts["evictions"] += 1
+        return True
+
+    async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
+        with self._lock:
+            self._forget(key)
+
+    def _forget(self, key: bytes) -> None:
+        gone = self._entries.pop(key, None)
+        if gone is not None:
+            self._bytes -= _cost(gone)
+
+
+def _cost(entries: Entries) -> int:
+    return sum(entry.size + OVERHEAD for entry in entries)

@@ -1,0 +1,317 @@
+"""A store in Redis, or in a server that speaks its protocol: shared by processes and machines."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache, partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+from ..clock import running_trio
+from ..validation import refusal, seconds
+from .store import KEPT, CacheBackend
+
+if TYPE_CHECKING:
+    import asyncio
+
+MOST = 50
+"""Connections at most, for threads and for each event loop: whoever needs one more waits."""
+
+BATCH = 500
+"""Keys that `clear` asks for, and forgets, at a time."""
+
+
+class RedisCache(CacheBackend):
+    """Responses in Redis, or Valkey: RedisCache("redis://localhost:6379/0", ttl=600). Needs redis-py: `ratewise[redis]`.
+
+    - `url`: redis://, rediss:// (TLS) or unix://, with user, password and database as redis-py has them. None: `host` and `port`.
+    - `ttl`: seconds for which a response is fresh whose server does not say. None: then by `Last-Modified`, or not at all.
+    - `client`: a client of redis-py to use instead, such as one of a cluster or of Sentinel; not one of its asyncio clients.
+      It keeps its own time-outs, retries and pool, and is yours to close.
+    - `async_client`: its twin for asyncio, or a function without arguments that makes one for each event loop. None: with a
+      client of yours, asyncio calls it in worker threads, as trio always does.
+    - `timeout`: seconds that one access may take; in sync code, to connect and to answer each. A slower one is a miss. Only the
+      look-up of the host's name in sync code has no bound but the system's.
+    - `prefix`: what every key begins with. `namespace`, `secret`: see `Cache`.
+    - `options`: go to redis-py's client: `password`, `db`, `ssl`, `max_connections` (50) and so on.
+
+    Nothing is tried twice. A key is a hash, and a value is signed; what the server answers is believed no further than that.
+
+    Raises `ImportError` without redis-py, `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        ttl: float | None = None,
+        *,
+        client: Any = None,
+        async_client: Any = None,
+        host: str = "localhost",
+        port: int = 6379,
+        timeout: float = 0.25,
+        namespace: str = "",
+        secret: bytes | None = None,
+        prefix: str = "ratewise:",
+        **options: Any,
+    ) -> None:
+        super().__init__(ttl=ttl, namespace=namespace, secret=secret)
+        self.timeout = seconds("timeout", timeout, above_zero=True)
+        if not isinstance(prefix, str):
+            raise TypeError(refusal("prefix", prefix, "a string"))
+        self._prefix = f"{prefix}{hashlib.sha256(namespace.encode()).hexdigest()[:16]}:"
+        self._own = client is None
+        if client is None:
+            if async_client is not None and url is None:
+                raise TypeError("async_client is the twin of a client: give that too, as client or as url")
+            made = _Made(url, {"host": host, "port": port}, self.timeout, options)
+            self._make: Callable[[], Any] = made.client
+            async_client = async_client or made.async_client
+        else:
+            if url is not None or options:
+                raise TypeError("client has its own settings: neither url nor options of redis-py can be given beside it")
+            self._make = lambda: _checked("client", client, asynchronous=False)
+        if not (async_client is None or callable(async_client)):
+            _checked("async_client", async_client, asynchronous=True)
+        self._make_async = async_client
+        self._threads = _Threads(self._make())
+        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self._do("get", self._prefix + key)  # type: ignore[no-any-return]
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        self._do("set", self._prefix + key, value, px=_milliseconds(ttl))
+
+    def delete(self, key: str) -> None:
+        self._do("delete", self._prefix + key)
+
+    def clear(self) -> None:
+        """Forget every response of this prefix and namespace. It has to look at every key of the database, and takes its time.
+
+        Unlike all else, it raises what redis-py raises.
+        """
+        secret = (self._prefix + "secret-").encode()  # processes that know it would refuse what one with another stores
+        pattern = re.sub(r"([][*?\\])", r"\\\1", self._prefix) + "*"
+        with self._place() as client:
+            names = (name for name in client.scan_iter(match=pattern, count=BATCH) if not name.startswith(secret))
+            while batch := list(islice(names, BATCH)):
+                client.unlink(*batch)
+
+    async def aget(self, key: str) -> bytes | None:
+        return await self._ado("get", self._prefix + key)  # type: ignore[no-any-return]
+
+    async def aset(self, key: str, value: bytes, ttl: float) -> None:
+        await self._ado("set", self._prefix + key, value, px=_milliseconds(ttl))
+
+    async def adelete(self, key: str) -> None:
+        await self._ado("delete", self._prefix + key)
+
+    def close(self) -> None:
+        """Close the connections of sync code and of worker threads. The cache may be used again."""
+        if self._own:
+            self._threads.client.close()
+
+    async def aclose(self) -> None:
+        """Close these, and those of this event loop. `asyncio.run` does the latter for its own when it ends."""
+        if self._make_async is not None and running_trio() is None:
+            import asyncio
+
+            with self._lock:
+                ended = self._loops.pop(asyncio.get_running_loop(), None)
+            if ended is not None and ended.keeper is not None:
+                await ended.keeper.aclose()
+        self.close()
+
+    def _do(self, name: str, *args: Any, **options: Any) -> Any:
+        """Call a method of the client, in this thread."""
+        with self._place() as client:
+            return getattr(client, name)(*args, **options)
+
+    @contextmanager
+    def _place(self) -> Iterator[Any]:
+        threads = self._threads
+        if threads.pid != os.getpid():  # this process was forked, maybe while a thread held a lock of the pool
+            threads = self._threads = _Threads(self._make())
+        if not threads.places.acquire(timeout=self.timeout):
+            raise TimeoutError
+        try:
+            yield threads.client
+        finally:
+            threads.places.release()
+
+    async def _ado(self, name: str, *args: Any, **options: Any) -> Any:
+        """Call a method of the client, under asyncio or trio, within the time-out."""
+        import anyio
+
+        with anyio.move_on_after(self.timeout):
+            if self._make_async is None or running_trio() is not None:
+                import anyio.to_thread
+
+                return await anyio.to_thread.run_sync(partial(self._do, name, *args, **options), abandon_on_cancel=True)
+            client, places, _ = await self._here()
+            try:
+                places.acquire_nowait()
+            except anyio.WouldBlock:
+                await places.acquire()
+            try:
+                return await getattr(client, name)(*args, **options)
+            finally:
+                places.release()
+        raise TimeoutError
+
+    async def _here(self) -> _Loop:
+        """What the running event loop has."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        return self._loops.get(loop) or await self._begin(loop)
+
+    async def _begin(self, loop: asyncio.AbstractEventLoop) -> _Loop:
+        import anyio
+
+        client, keeper = self._make_async, None
+        if callable(client):
+            client = _checked("async_client", client(), asynchronous=True)
+            keeper = _keep(client, self.timeout)
+            await keeper.asend(None)
+        begun = _Loop(client, anyio.Semaphore(_size(client)), keeper)
+        with self._lock:
+            for other in [other for other in self._loops if other.is_closed()]:
+                del self._loops[other]
+            self._loops[loop] = begun
+        return begun
+
+
+class _Loop(NamedTuple):
+    """What one event loop has."""
+
+    client: Any
+    places: Any
+    """One for each connection that its pool may have: redis-py's own pool fails where it should wait, or loses cancelled ones."""
+    keeper: AsyncGenerator[None, None] | None
+
+
+class _Threads:
+    """What the threads of one process have."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.places = threading.Semaphore(_size(client))
+        self.pid = os.getpid()
+
+
+async def _keep(client: Any, timeout: float) -> AsyncGenerator[None, None]:
+    """Closes the client at the end of its event loop, which closes all the asynchronous generators that it saw begin."""
+    import anyio
+
+    try:
+        yield
+    finally:
+        with suppress(Exception), anyio.move_on_after(timeout):
+            await client.aclose()
+
+
+class _Made:
+    """Clients made from settings. They try once: another try would hold the request up for longer than a miss."""
+
+    def __init__(self, url: str | None, place: dict[str, Any], timeout: float, options: dict[str, Any]) -> None:
+        if not (url is None or isinstance(url, str)):
+            raise TypeError(f"url must be a string, not a {type(url).__name__}")  # its value may hold a password
+        try:
+            import redis.asyncio
+        except ImportError:
+            raise ImportError("RedisCache needs redis-py: pip install 'ratewise[redis]'") from None
+        self._redis: Any = redis
+        self._url, self._place, self._timeout = url, place, timeout
+        # A new connection is ready at once: RESP 2 is spoken without asking for it, and the library's name is told to nobody.
+        unnamed = {"driver_info": None} if hasattr(redis, "driver_info") else {"lib_name": None, "lib_version": None}
+        self._options = {"protocol": 2, "max_connections": MOST, **unnamed, **options}
+
+    def client(self) -> Any:
+        once = self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0)
+        client = self._build(self._redis.Redis, self._timeout, once)
+        pool = client.connection_pool
+        pool.connection_class = _punctual(pool.connection_class)
+        pool.connection_class(**pool.connection_kwargs)  # an option that is not known is refused here, and not at every use
+        return _checked("client", client, asynchronous=False)
+
+    def async_client(self) -> Any:
+        once = self._redis.asyncio.retry.Retry(self._redis.backoff.NoBackoff(), 0)
+        return self._build(self._redis.asyncio.Redis, None, once)
+
+    def _build(self, kind: Any, timeout: float | None, retry: Any) -> Any:
+        options = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": retry, **self._options}
+        return kind(**self._place, **options) if self._url is None else kind.from_url(self._url, **options)
+
+
+class _Punctual:
+    """A socket with one time-out for an answer as a whole, where a socket's own begins anew with every piece of it."""
+
+    def __init__(self, sock: Any, seconds: float) -> None:
+        self._sock, self._seconds = sock, seconds
+        self._until = 0.0
+        self._waits = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def settimeout(self, timeout: float | None) -> None:
+        self._waits = timeout != 0  # else redis-py looks whether there is something to read
+        self._sock.settimeout(timeout)
+
+    def sendall(self, data: Any) -> None:
+        self._until = time.monotonic() + self._seconds
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._timely().send(rest) :]
+
+    def recv(self, *args: Any) -> Any:
+        return self._timely().recv(*args)
+
+    def recv_into(self, *args: Any) -> Any:  # hiredis
+        return self._timely().recv_into(*args)
+
+    def _timely(self) -> Any:
+        if self._waits:
+            left = self._until - time.monotonic()
+            if left <= 0:
+                raise socket.timeout("timed out")
+            self._sock.settimeout(left)
+        return self._sock
+
+
+@lru_cache(maxsize=16)
+def _punctual(kind: Any) -> Any:
+    """A class of connections, whose sockets are punctual."""
+
+    def connect(self: Any) -> Any:
+        sock = kind._connect(self)
+        return sock if self.socket_timeout is None else _Punctual(sock, self.socket_timeout)
+
+    return type(kind.__name__, (kind,), {"_connect": connect})
+
+
+def _checked(setting: str, client: Any, *, asynchronous: bool) -> Any:
+    wanted = f"{'an asyncio' if asynchronous else 'a sync'} client of redis-py"
+    if not hasattr(client, "get_encoder") or hasattr(client, "aclose") != asynchronous:
+        raise TypeError(f"{setting} must be {wanted}, not a {type(client).__name__}")
+    if client.get_encoder().decode_responses:
+        raise ValueError(f"{setting} must be {wanted} without decode_responses: what is stored is bytes")
+    return client
+
+
+def _size(client: Any) -> int:
+    """Connections that its pool may have."""
+    return getattr(getattr(client, "connection_pool", None), "max_connections", MOST)
+
+
+def _milliseconds(ttl: float) -> int:
+    return max(1, int(min(ttl, KEPT) * 1000))

@@ -1,0 +1,224 @@
+"""Stores of responses: what they have in common, and the protocol for one of your own."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from ..layer import Call
+from ..validation import refusal, seconds
+from .entry import Entries, decode, encode
+from .flight import Flights
+
+logger = logging.getLogger("ratewise")
+
+SECRET_SIZE = 32
+"""Bytes of a random secret."""
+
+REST = 1.0
+"""Seconds that a store which failed is left alone."""
+
+KEPT = 10 * 365 * 86400.0
+"""Seconds that what is no response is kept for."""
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """The counts of one store since it was made."""
+
+    hits: int
+    """Requests answered without asking the server."""
+    misses: int
+    """Requests that went to the server although they could have been answered."""
+    revalidated: int
+    """Of these, how many the server answered with 304: what was stored is still good."""
+    stores: int
+    """Responses stored."""
+    evictions: int
+    """Responses that had to make room for others."""
+    errors: int
+    """Times that the store failed. Each was a miss, or a response not stored."""
+    size: int | None
+    """URLs stored now; None if the store does not know."""
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits per request that could have been one."""
+        total = self.hits + self.misses
+        return self.hits / total if total else 0.0
+
+
+class Cache(ABC):
+    """What every store has. One may be shared by any number of clients, threads and event loops, of both libraries.
+
+    - `ttl`: seconds for which a response is fresh whose server does not say. None: then by `Last-Modified`, or not at all.
+    - `namespace`: what is stored under one is not seen under another.
+    - `secret`: 16 to 64 bytes that the hashes of credentials, and the signatures of stored values, are made with.
+    """
+
+    def __init__(self, *, ttl: float | None = None, namespace: str = "", secret: bytes | None = None) -> None:
+        self.ttl = None if ttl is None else seconds("ttl", ttl)
+        if not isinstance(namespace, str):
+            raise TypeError(refusal("namespace", namespace, "a string"))
+        self.namespace = namespace
+        self.secret = None if secret is None else _checked_secret(secret)
+        self.flights = Flights()
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(("hits", "misses", "revalidated", "stores", "evictions", "errors"), 0)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def count(self, name: str, times: int = 1) -> None:
+        """Count one of `CacheStats`."""
+        with self._lock:
+            self._counts[name] += times
+
+    def get_stats(self) -> CacheStats:
+        """The counts since it was made."""
+        size = self.size()
+        with self._lock:
+            return CacheStats(**self._counts, size=size)
+
+    @abstractmethod
+    async def prepare(self, call: Call[Any, Any]) -> bytes | None:
+        """The secret; None if the store cannot be reached."""
+
+    @abstractmethod
+    async def load(self, key: bytes, call: Call[Any, Any]) -> Entries:
+        """What is stored under a key."""
+
+    @abstractmethod
+    async def save(self, key: bytes, entries: Entries, ttl: float, call: Call[Any, Any]) -> bool:
+        """Store in place of what was there; whether it was done. It is of no use after `ttl` seconds."""
+
+    @abstractmethod
+    async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
+        """Forget what is stored under a key."""
+
+    def size(self) -> int | None:
+        """URLs stored now; None if it does not know."""
+        return None
+
+
+class CacheBackend(Cache):
+    """A store of your own: bytes by key, for as long as they are of use.
+
+    Subclass it and write `get`, `set`, `delete` and `clear`. Async clients call `aget`, `aset`, `adelete` and `aclear`, which run
+    the others in a worker thread unless you write them too. Keys tell no URL and no credential; values hold responses in clear.
+    Whatever a method raises is logged, and the store is left alone for a second: the request goes on without it.
+    """
+
+    def __init__(self, *, ttl: float | None = None, namespace: str = "", secret: bytes | None = None) -> None:
+        super().__init__(ttl=ttl, namespace=namespace, secret=secret)
+        self._rests_until = 0.0
+
+    @abstractmethod
+    def get(self, key: str) -> bytes | None:
+        """The value of a key (32 hexadecimal digits and what comes before them); None if there is none."""
+
+    @abstractmethod
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Store a value for `ttl` seconds. It may be forgotten before."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Forget the value of a key, if there is one."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget everything."""
+
+    async def aget(self, key: str) -> bytes | None:
+        """`get` for async clients."""
+        return await _in_thread(self.get, key)  # type: ignore[no-any-return]
+
+    async def aset(self, key: str, value: bytes, ttl: float) -> None:
+        """`set` for async clients."""
+        await _in_thread(self.set, key, value, ttl)
+
+    async def adelete(self, key: str) -> None:
+        """`delete` for async clients."""
+        await _in_thread(self.delete, key)
+
+    async def aclear(self) -> None:
+        """`clear` in async code."""
+        await _in_thread(self.clear)
+
+    async def prepare(self, call: Call[Any, Any]) -> bytes | None:
+        if self.secret is None and self._awake(call):
+            try:
+                self.secret = await self._shared_secret(call)
+            except Exception as error:
+                self._failed(error, call)
+        return self.secret
+
+    async def _shared_secret(self, call: Call[Any, Any]) -> bytes:
+        """The one that is kept in the store: made by whoever comes first, and read again, as others may have come too."""
+        name = f"secret-{hashlib.sha256(self.namespace.encode()).hexdigest()[:32]}"
+        kept = await call.via(self.get, self.aget, name)
+        if not (isinstance(kept, bytes) and len(kept) == SECRET_SIZE):
+            await call.via(self.set, self.aset, name, os.urandom(SECRET_SIZE), KEPT)
+            kept = await call.via(self.get, self.aget, name)
+        return _checked_secret(kept)
+
+    async def load(self, key: bytes, call: Call[Any, Any]) -> Entries:
+        assert self.secret is not None
+        if not self._awake(call):
+            return ()
+        try:
+            value = await call.via(self.get, self.aget, key.hex())
+        except Exception as error:
+            self._failed(error, call)
+            return ()
+        entries = None if value is None else decode(value, key, self.secret)
+        if value is not None and entries is None:
+            self.count("errors")
+        return entries or ()
+
+    async def save(self, key: bytes, entries: Entries, ttl: float, call: Call[Any, Any]) -> bool:
+        assert self.secret is not None
+        if not self._awake(call):
+            return False
+        try:
+            await call.via(self.set, self.aset, key.hex(), encode(entries, key, self.secret), ttl)
+        except Exception as error:
+            self._failed(error, call)
+            return False
+        return True
+
+    async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
+        if self._awake(call):
+            try:
+                await call.via(self.delete, self.adelete, key.hex())
+            except Exception as error:
+                self._failed(error, call)
+
+    def _awake(self, call: Call[Any, Any]) -> bool:
+        return call.clock.monotonic() >= self._rests_until
+
+    def _failed(self, error: Exception, call: Call[Any, Any]) -> None:
+        """A store that fails is no reason for a request to fail. Its text might hold a secret, so only the kind is told."""
+        self.count("errors")
+        self._rests_until = call.clock.monotonic() + REST
+        logger.warning("Cache: the %s fails (%s), and is left alone for %g s", type(self).__name__, type(error).__name__, REST)
+
+
+async def _in_thread(function: Any, *args: Any) -> Any:
+    import anyio.to_thread
+
+    return await anyio.to_thread.run_sync(function, *args)
+
+
+def _checked_secret(secret: object) -> bytes:
+    allowed = "16 to 64 bytes"
+    if not isinstance(secret, bytes):
+        raise TypeError(f"secret must be {allowed}, not a {type(secret).__name__}")  # its value is not to be shown
+    if not 16 <= len(secret) <= 64:
+        raise ValueError(f"secret must be {allowed}, not {len(secret)} bytes")
+    return secret
