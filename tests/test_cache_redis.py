@@ -34,6 +34,9 @@ from ratewise.layer import Call
 
 SECRET = b"s" * 32
 KEY, OTHER = b"k" * 16, b"o" * 16
+PREFIX = f"ratewise-test-{uuid.uuid4().hex}:"
+"""What every key of this run begins with: the server may be shared."""
+
 TIMEOUT = 0.06
 SLACK = 1.0
 """Seconds that a busy machine may add."""
@@ -45,6 +48,9 @@ each_world = only("httpx")
 def url() -> Iterator[str]:
     with shared() as url:
         yield url
+        with redis.Redis.from_url(url) as client:
+            for name in client.scan_iter(match=f"{PREFIX}*"):
+                client.delete(name)
 
 
 @pytest.fixture(scope="module")
@@ -54,25 +60,15 @@ def private() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def prefix(url: str) -> Iterator[str]:
-    """What the keys of this run begin with: the server may be shared."""
-    prefix = f"ratewise-test-{uuid.uuid4().hex}:"
-    yield prefix
-    with redis.Redis.from_url(url) as client:
-        for name in client.scan_iter(match=f"{prefix}*"):
-            client.delete(name)
-
-
 @pytest.fixture
-def make(url: str, prefix: str) -> Iterator[Callable[..., RedisCache]]:
+def make(request: Any) -> Iterator[Callable[..., RedisCache]]:
     """Makes a cache whose keys no other test has."""
     made = []
 
     def make(*args: Any, **settings: Any) -> RedisCache:
         given = "client" in settings or args or "port" in settings
-        settings = {"prefix": f"{prefix}{len(made)}{uuid.uuid4().hex}:", "secret": SECRET, **settings}
-        cache = RedisCache(*args, **settings) if given else RedisCache(url, **settings)
+        settings = {"prefix": f"{PREFIX}{uuid.uuid4().hex}:", "secret": SECRET, **settings}
+        cache = RedisCache(*args if given else [request.getfixturevalue("url")], **settings)
         made.append(cache)
         return cache
 
@@ -112,6 +108,7 @@ class Wrong:
         self.port = self._listener.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}"
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._connections: list[socket.socket] = []
         self._threads[0].start()
 
     def _accept(self) -> None:
@@ -120,6 +117,7 @@ class Wrong:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self._connections.append(connection.dup())  # which outlives its being wrapped
             thread = threading.Thread(target=self._run, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -149,6 +147,9 @@ class Wrong:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for connection in self._connections:
+            with connection, contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(PATIENCE)
             assert not thread.is_alive()
@@ -290,9 +291,9 @@ async def test_one_secret_for_all_processes(world: World, make: Any) -> None:
         await world.close(cache)
 
 
-def test_clear_spares_what_is_not_its_own(make: Any, plain: Any, prefix: str) -> None:
+def test_clear_spares_what_is_not_its_own(make: Any, plain: Any) -> None:
     """A prefix with the signs of a pattern is taken as it is written; more keys than a batch are forgotten."""
-    cache = make(prefix=f"{prefix}[ab]*?\\^:")
+    cache = make(prefix=f"{PREFIX}[ab]*?\\^:")
     foreign = cache._prefix.replace("[ab]", "a") + "x", cache._prefix.replace("?", "!") + "x"
     for name in foreign:
         plain.set(name, b"x")
@@ -706,6 +707,10 @@ def test_fork(make: Any) -> None:
     cache._threads.places.release()
     for _ in range(50):
         assert cache.get("a") == b"parent"
+    parents = cache._threads
+    parents.pid = child  # so it is seen there
+    assert cache.get("a") == b"parent"
+    assert cache._threads.client is not parents.client
     assert os.waitpid(child, 0)[1] == 0
     assert cache.get("a") == b"parent"
 
@@ -714,12 +719,11 @@ def test_fork(make: Any) -> None:
 async def test_clients_of_ones_own(world: World, make: Any, url: str, private: Server) -> None:
     """They are used as they are, and left open; asyncio has its twin, or worker threads."""
     client, call = redis.Redis.from_url(url), call_of(world)
-    twin = redis.asyncio.Redis.from_url(url)
-    settings: list[Any] = [
-        {},
-        {"async_client": lambda: redis.asyncio.Redis.from_url(url, max_connections=7)},
-        {"async_client": twin},
-    ]
+    settings: list[Any] = [{}, {"async_client": lambda: redis.asyncio.Redis.from_url(url, max_connections=7)}]
+    twin: Any = None
+    if world.style == "asyncio":  # on Python 3.9 it can be made only where an event loop is
+        twin = redis.asyncio.Redis.from_url(url)
+        settings.append({"async_client": twin})
     for given in settings:
         cache = make(client=client, **given)
         assert await cache.save(KEY, (entry(),), 60.0, call)
@@ -730,7 +734,7 @@ async def test_clients_of_ones_own(world: World, make: Any, url: str, private: S
             assert found.places._value == found.client.connection_pool.max_connections
         await world.close(cache)
     assert client.ping()
-    if world.style == "asyncio":
+    if twin is not None:
         assert twin.connection_pool._available_connections[0].is_connected
         await twin.aclose()
     client.close()
@@ -749,10 +753,15 @@ async def test_an_async_client_that_will_not_do(world: World, make: Any, url: st
 def test_what_is_refused(url: str, monkeypatch: Any) -> None:
     """A setting that cannot work is refused when the cache is made."""
     text = redis.Redis.from_url(url, decode_responses=True)
-    client, twin = redis.Redis.from_url(url), redis.asyncio.Redis.from_url(url)
+    client = redis.Redis.from_url(url)
+
+    async def clients() -> tuple[Any, Any]:
+        return redis.asyncio.Redis(), redis.asyncio.Redis(decode_responses=True)
+
+    twin, text_twin = asyncio.run(clients())
     for settings, error, words in (
         ({"client": text}, ValueError, "bytes"),
-        ({"client": client, "async_client": redis.asyncio.Redis(decode_responses=True)}, ValueError, "bytes"),
+        ({"client": client, "async_client": text_twin}, ValueError, "bytes"),
         ({"decode_responses": True}, ValueError, "bytes"),
         ({"url": url + "?decode_responses=yes"}, ValueError, "bytes"),
         ({"url": "http://localhost"}, ValueError, "redis://"),

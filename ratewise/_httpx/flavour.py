@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from .._flavour.worlds import AsyncWorld, SyncWorld
 from ..exchange import KEY, Exchange
 from ..failure import Failure, distrusted, http2_refused
 from ..layer import Pace, Watcher
-from .bodies import Body, Buffer, beginning, held, in_memory, passing, unreadable, unseen
+from .bodies import HELD, Body, Buffer, beginning, held, in_memory, passing, unreadable, unseen
 from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, TooManyRequests, WaitTooLong
 
 _FAILURES = (
@@ -74,16 +74,16 @@ class _Flavour:
         ours = request.url
         return _target(url) if (url.scheme, url.host, url.port) == (ours.scheme, ours.host, ours.port) else None
 
-    def respond(self, status: int, fields: Sequence[tuple[bytes, bytes, bytes]], body: bytes) -> httpx.Response:
-        return httpx.Response(status, headers=_headers(list(fields)), stream=httpx.ByteStream(body))
+    def respond(self, status: int, fields: list[tuple[bytes, bytes, bytes]], body: bytes) -> httpx.Response:
+        return _response(status, fields, httpx.ByteStream(body), {})
 
     def with_field(self, response: httpx.Response, field: tuple[bytes, bytes, bytes]) -> httpx.Response:
-        headers = _headers([*self.fields(response.headers), field])
-        if not in_memory(response) or response.status_code == 101:
-            response.headers = headers
-            return response
-        # Built anew: a mock may give the same one again.
-        return httpx.Response(response.status_code, headers=headers, stream=response.stream, extensions=response.extensions)
+        fields = [*self.fields(response.headers), field]
+        if type(response.stream) in HELD and response.status_code != 101:  # built anew: a mock may give the same one again
+            return _response(response.status_code, fields, response.stream, response.extensions)
+        response.headers = httpx.Headers()
+        cast(Any, response.headers)._list = fields
+        return response
 
     def rewinder(self, request: httpx.Request) -> Callable[[], object] | None:
         return nothing if type(request.stream) is httpx.ByteStream else rewinder(request.stream, httpx.__name__)
@@ -114,15 +114,17 @@ class _Flavour:
         return response
 
 
-def _headers(fields: list[tuple[bytes, bytes, bytes]]) -> httpx.Headers:
-    headers = httpx.Headers()
-    headers._list = fields  # what they would make of `raw`, in a tenth of the time
-    return headers
+def _response(
+    status: int, fields: list[tuple[bytes, bytes, bytes]], stream: Any, extensions: Mapping[str, Any]
+) -> httpx.Response:
+    response = httpx.Response(status, stream=stream, extensions=cast(Any, extensions))
+    cast(Any, response.headers)._list = fields  # what they would make of `raw`, in a tenth of the time
+    return response
 
 
 def _target(url: httpx.URL) -> str:
     parts: Any = url._uri_reference
-    target = f"{parts.scheme}://{parts.host}\0{parts.port}{parts.path}"
+    target = f"{parts.scheme}://{parts.host} {parts.port}{parts.path}"
     return target if parts.query is None else f"{target}?{parts.query}"
 
 

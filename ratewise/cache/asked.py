@@ -81,10 +81,8 @@ class Asked:
 
 def served(entry: Entry, age: float, note: str) -> list[Field]:
     """The fields of a stored response as it is served. 4: "MUST generate an Age header field"."""
-    fields = entry.fields
-    fields.append((b"Age", b"age", b"%d" % age))
-    fields.append(status_field(f"{note}; ttl={entry.policy.lifetime - age:.0f}"))
-    return fields
+    status = f"{NAME}; {note}; ttl={int(entry.policy.lifetime - age)}"
+    return [*entry.fields, (b"Age", b"age", b"%d" % age), (b"Cache-Status", b"cache-status", status.encode())]
 
 
 def status_field(note: str) -> Field:

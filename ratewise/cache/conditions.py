@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Sequence
-from typing import Union
 
 from .entry import Entry, Field
 from .fields import Fields, date_of, etags, weak
@@ -52,7 +51,7 @@ def not_modified(entry: Entry, asked: Fields) -> bool:
     return modified is not None and modified <= since
 
 
-def part(entry: Entry, asked: Fields) -> Union[Part, range]:  # noqa: UP007  (evaluated in 3.9)
+def part(entry: Entry, asked: Fields) -> Part | range:
     """RFC 9110, 14.2: the bytes that a GET asks for."""
     wanted = asked.get(b"range")
     # "A server MUST ignore a Range header field" that comes with another result than 200.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import Any
 
 from ..exceptions import RateWiseError
 from ..redact import DEFAULT as REDACTOR
@@ -78,7 +78,8 @@ class Fetcher:
         fields = joined(raw)
         if method == "HEAD" and status == 200 and asked.entry is not None and not asked.entry.head_only:
             await self._freshened(asked, asked.entry, raw, fields, received)
-        policy = self._policy(asked, method, status, fields, received)
+        date = rules.dated(fields, received)
+        policy = self._policy(asked, method, status, fields, date)
         length = length_of(fields)
         body = b"" if method == "HEAD" else http.held(response)
         size = length if body is None else len(body)
@@ -88,7 +89,11 @@ class Fetcher:
             policy = "event stream"
         if isinstance(policy, str):
             return await self._passed(asked, response, policy, flight)
-        head, vary, born = pack(rules.kept(raw, received)), rules.varies(fields), rules.born(fields, asked.sent_at, received)
+        head, vary, born = (
+            pack(rules.kept(raw, fields, received)),
+            rules.varies(fields),
+            rules.born(fields, date, asked.sent_at, received),
+        )
         selector, head_only = asked.keys.selector(vary, asked.fields), method == "HEAD"
 
         async def keep(body: bytes) -> bool:
@@ -158,15 +163,17 @@ class Fetcher:
 
     def _updated(self, asked: Asked, old: Entry, raw: Sequence[Field], received: float, selected: bool) -> Entry:
         """A stored response with the fields of a 304 or a HEAD. `selected`: it is what this very request is about."""
-        merged = rules.updated(old, raw, received)
+        said = joined(raw)
+        merged = rules.updated(old, raw, said, received)
         fields = joined(merged)
-        policy = self._policy(asked, "HEAD" if old.head_only else "GET", old.status, fields, received)
+        date = rules.dated(fields, received)  # the stored one has gone, or been replaced
+        policy = self._policy(asked, "HEAD" if old.head_only else "GET", old.status, fields, date)
         vary = rules.varies(fields)
         return Entry(
             old.status,
             pack(merged),
             old.body,
-            born=rules.born(joined(raw), asked.sent_at, received),
+            born=rules.born(said, date, asked.sent_at, received),
             received=received,
             policy=GONE if isinstance(policy, str) else policy,
             vary=vary if selected else old.vary,
@@ -174,10 +181,10 @@ class Fetcher:
             head_only=old.head_only,
         )
 
-    def _policy(self, asked: Asked, method: str, status: int, fields: Fields, received: float) -> Union[Policy, str]:  # noqa: UP007
+    def _policy(self, asked: Asked, method: str, status: int, fields: Fields, date: float) -> Policy | str:
         ttl = asked.exchange.options.cache_ttl
         ttl = self._cache.ttl if ttl is None else ttl
-        return rules.storable(method, asked.fields, status, fields, self._config, ttl, received)
+        return rules.storable(method, asked.fields, status, fields, self._config, ttl, date)
 
     async def _keep(self, asked: Asked, new: Sequence[Entry], shared: Entry, flight: Flight | None) -> bool:
         """Store entries in place of those that they supersede, and let those go who wait for one of them."""
@@ -188,9 +195,11 @@ class Fetcher:
             if not new or cache.flights.invalidated.since(asked.key, asked.began):
                 usable = False
                 return False
-            stored = cache.find(asked.key) if isinstance(cache, InMemoryCache) else asked.entries
-            entries = _merged(tuple(new), stored)
-            kept = await cache.save(asked.key, entries, max(self._use(entry, asked) for entry in entries), call)
+            if isinstance(cache, InMemoryCache):
+                kept = cache.put(asked.key, _merged(new, cache.find(asked.key)))
+            else:
+                entries = _merged(new, asked.entries)
+                kept = await cache.save(asked.key, entries, max(self._use(entry, asked) for entry in entries), call)
             if kept:
                 cache.count("stores", len(new))
             return kept
@@ -200,22 +209,21 @@ class Fetcher:
     def _use(self, entry: Entry, asked: Asked) -> float:
         """Seconds for which it may be of use yet."""
         policy, config = entry.policy, self._config
-        checkable = entry.get(b"etag") is not None or entry.get(b"last-modified") is not None
         stale = max(
             policy.stale_while_revalidate,
             policy.stale_if_error,
             config.stale_while_revalidate,
             config.stale_if_error,
-            config.keep_stale if checkable else 0.0,
+            config.keep_stale if policy.checkable else 0.0,
         )
         return max(policy.lifetime - asked.age(entry) + stale, 1.0)
 
-    def _land(self, asked: Asked, flight: Flight | None, outcome: Union[Entry, Outcome]) -> None:  # noqa: UP007
+    def _land(self, asked: Asked, flight: Flight | None, outcome: Entry | Outcome) -> None:
         if flight is not None:
             self._cache.flights.land(flight, outcome, asked.call.clock.monotonic())
 
 
-GONE = Policy(0.0, no_cache=True)
+GONE = Policy(-1.0, no_cache=True)
 """Of what may not be stored any more."""
 
 
@@ -227,8 +235,10 @@ def _news(old: Entry, new: Entry, asked: Asked) -> bool:
     return before != after or (old.vary, old.selector) != (new.vary, new.selector)
 
 
-def _merged(new: Entries, stored: Entries) -> Entries:
+def _merged(new: Sequence[Entry], stored: Entries) -> Entries:
     """The new entries and, of the stored ones, those that they do not supersede."""
+    if not stored:
+        return tuple(new)
     superseding = {(entry.vary, entry.selector) for entry in new}
     whole = any(not entry.head_only for entry in new)
     others = [entry for entry in stored if (entry.vary, entry.selector) not in superseding or not (whole or entry.head_only)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Optional
+from typing import Optional, TypeVar
 
 from ..headers import http_date
 from ..structured import parse_dictionary
 from .entry import Field
+
+T = TypeVar("T")
 
 LONGEST = 2.0**31
 """Seconds. RFC 9111, 1.2.2: what a number that is too large to hold stands for."""
@@ -25,8 +27,10 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 _MOST = 1000
+# A server says the same thing again and again: each is read once.
 _known: dict[bytes, Directives] = {}
-"""A server says the same thing again and again: each is read once."""
+_dates: dict[bytes, float] = {}
+_lists: dict[bytes, tuple[bytes, ...]] = {}
 _NOTHING: Directives = {}
 
 
@@ -47,10 +51,7 @@ def directives(value: bytes | None) -> Directives:
     found = _known.get(value)
     if found is None:
         found = _read(value.decode("latin-1"))
-        if len(_known) >= _MOST:
-            _known.clear()
-        if len(value) < _MOST:
-            _known[value] = found
+        _remember(_known, value, found)
     return found
 
 
@@ -106,7 +107,14 @@ def seconds(digits: str) -> float:
 def date_of(fields: Fields, name: bytes, now: float) -> float | None:
     """Seconds since the epoch that a field says; None if it is not there or no HTTP-date."""
     value = fields.get(name)
-    return None if value is None else http_date(value.decode("latin-1").strip(" \t"), now)
+    if value is None:
+        return None
+    found = _dates.get(value)
+    if found is None:
+        found = http_date(value.decode("latin-1").strip(" \t"), now)
+        if found is not None and len(value) == len("Thu, 01 Jan 1970 00:00:00 GMT"):  # its century is told
+            _remember(_dates, value, found)
+    return found
 
 
 def gmt(value: bytes, now: float) -> float | None:
@@ -136,12 +144,25 @@ def weak(tag: bytes) -> bytes:
     return tag[2:] if tag.startswith(b"W/") else tag
 
 
-def listed(value: bytes | None) -> list[bytes]:
-    """The members of a list of tokens, in lower case."""
-    return [] if value is None else [part for part in map(bytes.strip, value.lower().split(b",")) if part]
+def listed(value: bytes | None) -> tuple[bytes, ...]:
+    """The members of a list of tokens, in lower case, sorted, each once."""
+    if value is None:
+        return ()
+    found = _lists.get(value)
+    if found is None:
+        found = tuple(sorted({part for part in map(bytes.strip, value.lower().split(b",")) if part}))
+        _remember(_lists, value, found)
+    return found
 
 
 def length_of(fields: Fields) -> int | None:
     """Bytes that a body is said to have."""
     value = fields.get(b"content-length", b"").strip(b" \t").decode("latin-1")
     return int(value) if _DIGITS.fullmatch(value) and len(value) < 19 else None
+
+
+def _remember(known: dict[bytes, T], value: bytes, found: T) -> None:
+    if len(known) >= _MOST:
+        known.clear()
+    if len(value) <= _MOST:
+        known[value] = found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..credential import named
@@ -22,8 +22,8 @@ _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 _MOST = 1000
-_plain: set[bytes] = set()
-"""Names of header fields that are known to be no credential."""
+_secret: dict[bytes, bool] = {}
+"""Whether a header field is a credential, by its name."""
 
 
 class Keys:
@@ -32,29 +32,38 @@ class Keys:
     def __init__(self, secret: bytes, space: str, partition: Collection[bytes] | None) -> None:
         self._secret = secret
         self._partition = partition
-        self._begun = hashlib.blake2b(key=secret, digest_size=SIZE)
-        _add(self._begun, space.encode("utf-8", "surrogatepass"))
+        self._selectors: dict[tuple[Any, ...], bytes] = {}
+        """For `_CASELESS` fields, in which clients send the same again and again."""
+        self._begun = hashlib.blake2b(_framed([space.encode("utf-8", "surrogatepass")]), key=secret, digest_size=SIZE)
 
     def key(self, target: str, asked: Fields) -> bytes:
         """RFC 9111, 2: the target URI, and the request fields by which users are told apart. GET and HEAD have the same."""
-        digest = self._begun.copy()
-        _add(digest, (_normal(target) if "%" in target else target).encode("utf-8", "surrogatepass"))
-        _add(digest, asked.get(b"host", b""))
+        if "%" in target:
+            target = _normal(target)
+        parts = [target.encode(), asked.get(b"host", b"")]
         for name in self._apart(asked):
-            _add(digest, name)
-            _add(digest, named(asked[name]) if name in _SIGNED else asked[name])
+            value = asked[name]
+            parts += (name, named(value) if b"=" in value and name in _SIGNED else value)
+        digest = self._begun.copy()
+        digest.update(_framed(parts))
         return digest.digest()
 
-    def selector(self, vary: Collection[bytes], asked: Fields) -> bytes:
+    def selector(self, vary: tuple[bytes, ...], asked: Fields) -> bytes:
         """4.1: what the fields that a response varies by are in a request, normalised."""
         if not vary:
             return b""
-        digest = hashlib.blake2b(key=self._secret, digest_size=SIZE)
-        for name in vary:
-            value = asked.get(name)
-            _add(digest, name)
-            _add(digest, b"\0" if value is None else _plainly(name, value))  # absent only matches absent
-        return digest.digest()
+        values = (vary, *map(asked.get, vary))
+        found = self._selectors.get(values)
+        if found is None:
+            parts: list[bytes] = []
+            for name in vary:  # absent only matches absent
+                parts += (name, b"=" + _plainly(name, asked[name]) if name in asked else b"")
+            found = hashlib.blake2b(_framed(parts), key=self._secret, digest_size=SIZE).digest()
+            if _CASELESS.issuperset(vary):  # others may be secrets, and are not kept
+                if len(self._selectors) >= _MOST:
+                    self._selectors.clear()
+                self._selectors[values] = found
+        return found
 
     def selected(self, entries: Entries, asked: Fields, method: str) -> Entry | None:
         """4: the stored response that matches, "the most recent one" if several do."""
@@ -68,19 +77,27 @@ class Keys:
     def _apart(self, asked: Fields) -> Collection[bytes]:
         if self._partition is not None:
             return sorted(self._partition & asked.keys())
-        if asked.keys() <= _plain:
-            return ()
-        found = []
-        for name in asked:
-            if REDACTOR.is_secret_header(name.decode("latin-1")):
-                found.append(name)
-            elif len(_plain) < _MOST:
-                _plain.add(name)
-        return sorted(found)
+        try:
+            found = [name for name in asked if _secret[name]]
+        except KeyError:
+            found = [name for name in asked if _is_secret(name)]
+        return sorted(found) if len(found) > 1 else found
 
 
-def _add(digest: Any, part: bytes) -> None:
-    digest.update(b"%d:%b" % (len(part), part))
+def _is_secret(name: bytes) -> bool:
+    if name not in _secret:
+        if len(_secret) >= _MOST:
+            _secret.clear()
+        _secret[name] = REDACTOR.is_secret_header(name.decode("latin-1"))
+    return _secret[name]
+
+
+def _framed(parts: Sequence[bytes]) -> bytes:
+    """Parts in one piece, so that no others can be spelled alike."""
+    piece = b"\0".join(parts)
+    if piece.count(b"\0") == len(parts) - 1 and 1 not in piece:
+        return piece
+    return b"\0".join(part.replace(b"\1", b"\1\1").replace(b"\0", b"\1\2") for part in parts)
 
 
 def _normal(target: str) -> str:

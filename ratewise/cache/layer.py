@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from ..exceptions import RateWiseError
-from ..exchange import Exchange
+from ..exchange import KEY, Exchange
 from ..layer import Call, Q, R
 from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
@@ -32,7 +32,7 @@ PASSED = ORIGINS | {b"upgrade", b"content-length", b"transfer-encoding"}
 LATE = 1.0
 """Seconds that looking into a store takes at most, about."""
 
-SPECIAL = rules.OWN | {b"cache-control", b"pragma"}
+SPECIAL = PASSED | rules.OWN | {b"cache-control", b"pragma"}
 """A request with none of these takes what is fresh."""
 
 
@@ -62,16 +62,20 @@ class CacheLayer:
         keys = self._keys or await self._prepared(call)
         if method not in ("GET", "HEAD"):
             return await self._pass(request, fields, keys, call)  # type: ignore[no-any-return]
-        wish = Exchange.of(request.extensions).options.cache
-        if keys is None or wish == "bypass" or not PASSED.isdisjoint(fields) or EVENTS in fields.get(b"accept", b""):
+        exchange = request.extensions.get(KEY)
+        if type(exchange) is not Exchange:
+            exchange = Exchange.of(request.extensions)
+        wish = exchange.options.cache
+        plain = SPECIAL.isdisjoint(fields)
+        if keys is None or wish == "bypass" or not (plain or PASSED.isdisjoint(fields)) or EVENTS in fields.get(b"accept", b""):
             return http.with_field(await call.send(request), status_field("fwd=bypass"))
         key = keys.key(http.target(request), fields)
         entries = await self.cache.load(key, call) if self._memory is None else self._memory.find(key)
         entry = keys.selected(entries, fields, method) if entries else None
         if entry is not None and wish is None:
-            if SPECIAL.isdisjoint(fields):  # the short way
-                age = max(call.clock.time() - entry.born, 0.0)
-                if age < entry.policy.lifetime and not entry.policy.no_cache:
+            if plain:  # the short way
+                age, policy = call.clock.time() - entry.born, entry.policy
+                if 0 <= age < policy.lifetime and not policy.no_cache:
                     self.cache.count("hits")
                     body = entry.body if method == "GET" else b""
                     return http.respond(entry.status, served(entry, age, "hit"), body)
@@ -166,8 +170,8 @@ class CacheLayer:
         flight_key = (asked.key, asked.keys.selector(stale.vary, asked.fields))
         if flights.under_way(flight_key, call.clock.monotonic(), max_wait):
             return
-        asked.request = call.http.with_headers(asked.request, {}, call=Exchange(asked.exchange.options, streamed=False))
-        asked.exchange = Exchange.of(asked.request.extensions)
+        asked.exchange = Exchange(asked.exchange.options, streamed=False)
+        asked.request = call.http.apart(asked.request, asked.exchange)
 
         async def refresh() -> None:
             flight = flights.begin(flight_key, call.http.who(), call.clock.monotonic(), max_wait)

@@ -42,12 +42,29 @@ class InMemoryCache(Cache):
 
     def find(self, key: bytes) -> Entries:
         """What is stored under a key."""
-        with self._lock:
-            found = self._entries.get(key)
-            if found is None:
-                return ()
+        found = self._entries.get(key)
+        if found is None:
+            return ()
+        try:
             self._entries.move_to_end(key)
+        except KeyError:  # there is no lock: it has just been forgotten
             return found
+        return found
+
+    def put(self, key: bytes, entries: Entries) -> bool:
+        """Store in place of what was there; False if it is too large for that."""
+        needed = _cost(entries)
+        with self._lock:
+            self._forget(key)
+            if needed > self.max_bytes:
+                return False
+            self._entries[key] = entries
+            self._bytes += needed
+            while len(self._entries) > self.max_size or self._bytes > self.max_bytes:
+                _, oldest = self._entries.popitem(last=False)
+                self._bytes -= _cost(oldest)
+                self._counts["evictions"] += 1
+        return True
 
     def clear(self) -> None:
         """Forget everything."""
@@ -65,19 +82,7 @@ class InMemoryCache(Cache):
         return self.find(key)
 
     async def save(self, key: bytes, entries: Entries, ttl: float, call: Call[Any, Any]) -> bool:
-        needed = _cost(entries)
-        if needed > self.max_bytes:
-            await self.drop(key, call)
-            return False
-        with self._lock:
-            self._forget(key)
-            self._entries[key] = entries
-            self._bytes += needed
-            while len(self._entries) > self.max_size or self._bytes > self.max_bytes:
-                _, oldest = self._entries.popitem(last=False)
-                self._bytes -= _cost(oldest)
-                self._counts["evictions"] += 1
-        return True
+        return self.put(key, entries)
 
     async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
         with self._lock:

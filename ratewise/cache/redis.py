@@ -8,8 +8,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
@@ -100,10 +100,14 @@ class RedisCache(CacheBackend):
         """
         secret = (self._prefix + "secret-").encode()  # processes that know it would refuse what one with another stores
         pattern = re.sub(r"([][*?\\])", r"\\\1", self._prefix) + "*"
-        with self._place() as client:
-            names = (name for name in client.scan_iter(match=pattern, count=BATCH) if not name.startswith(secret))
+        threads = self._here()
+        try:
+            found = threads.client.scan_iter(match=pattern, count=BATCH)
+            names = (name for name in found if not name.startswith(secret))
             while batch := list(islice(names, BATCH)):
-                client.unlink(*batch)
+                threads.client.unlink(*batch)
+        finally:
+            threads.places.release()
 
     async def aget(self, key: str) -> bytes | None:
         return await self._ado("get", self._prefix + key)  # type: ignore[no-any-return]
@@ -132,23 +136,25 @@ class RedisCache(CacheBackend):
 
     def _do(self, name: str, *args: Any, **options: Any) -> Any:
         """Call a method of the client, in this thread."""
-        with self._place() as client:
-            return getattr(client, name)(*args, **options)
+        threads = self._here()
+        try:
+            return getattr(threads.client, name)(*args, **options)
+        finally:
+            threads.places.release()
 
-    @contextmanager
-    def _place(self) -> Iterator[Any]:
+    def _here(self) -> _Threads:
+        """What the threads of this process have, with one of its places taken."""
         threads = self._threads
         if threads.pid != os.getpid():  # this process was forked, maybe while a thread held a lock of the pool
             threads = self._threads = _Threads(self._make())
         if not threads.places.acquire(timeout=self.timeout):
             raise TimeoutError
-        try:
-            yield threads.client
-        finally:
-            threads.places.release()
+        return threads
 
     async def _ado(self, name: str, *args: Any, **options: Any) -> Any:
         """Call a method of the client, under asyncio or trio, within the time-out."""
+        import asyncio
+
         import anyio
 
         with anyio.move_on_after(self.timeout):
@@ -156,7 +162,8 @@ class RedisCache(CacheBackend):
                 import anyio.to_thread
 
                 return await anyio.to_thread.run_sync(partial(self._do, name, *args, **options), abandon_on_cancel=True)
-            client, places, _ = await self._here()
+            loop = asyncio.get_running_loop()
+            client, places, _ = self._loops.get(loop) or await self._begin(loop)
             try:
                 places.acquire_nowait()
             except anyio.WouldBlock:
@@ -166,13 +173,6 @@ class RedisCache(CacheBackend):
             finally:
                 places.release()
         raise TimeoutError
-
-    async def _here(self) -> _Loop:
-        """What the running event loop has."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        return self._loops.get(loop) or await self._begin(loop)
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> _Loop:
         import anyio
@@ -258,7 +258,7 @@ class _Punctual:
     def __init__(self, sock: Any, seconds: float) -> None:
         self._sock, self._seconds = sock, seconds
         self._until = 0.0
-        self._waits = True
+        self._first = self._whole = self._waits = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -268,10 +268,13 @@ class _Punctual:
         self._sock.settimeout(timeout)
 
     def sendall(self, data: Any) -> None:
-        self._until = time.monotonic() + self._seconds
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._timely().send(rest) :]
+        self._until, self._first = time.monotonic() + self._seconds, True
+        if not self._whole:
+            self._sock.settimeout(self._seconds)
+            self._whole = True
+        sent = self._sock.send(data)
+        while sent < len(data):
+            sent += self._timely().send(memoryview(data)[sent:])
 
     def recv(self, *args: Any) -> Any:
         return self._timely().recv(*args)
@@ -280,11 +283,15 @@ class _Punctual:
         return self._timely().recv_into(*args)
 
     def _timely(self) -> Any:
+        """The socket, with what is left of the time. To set that costs a system call, which the first one is spared."""
         if self._waits:
-            left = self._until - time.monotonic()
-            if left <= 0:
-                raise socket.timeout("timed out")
-            self._sock.settimeout(left)
+            if not self._first:
+                left = self._until - time.monotonic()
+                if left <= 0:
+                    raise socket.timeout("timed out")
+                self._sock.settimeout(left)
+                self._whole = False
+            self._first = False
         return self._sock
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Union
 
 from ..headers import http_date_of
 from .config import CacheConfig
@@ -110,16 +109,15 @@ def instead_of_error(policy: Policy, age: float, asked: Directives, config: Cach
 
 def asks(fields: Fields) -> Directives:
     """The directives of a request."""
-    control = fields.get(b"cache-control")
     # 5.4: Pragma is for those who know no Cache-Control.
-    if control is None and b"no-cache" in listed(fields.get(b"pragma")):
-        control = b"no-cache"
-    return directives(control)
+    if b"pragma" in fields and b"cache-control" not in fields and b"no-cache" in listed(fields[b"pragma"]):
+        return directives(b"no-cache")
+    return directives(fields.get(b"cache-control"))
 
 
 def storable(
-    method: str, asked: Fields, status: int, fields: Fields, config: CacheConfig, ttl: float | None, received: float
-) -> Union[Policy, str]:  # noqa: UP007  (evaluated in 3.9)
+    method: str, asked: Fields, status: int, fields: Fields, config: CacheConfig, ttl: float | None, date: float
+) -> Policy | str:
     """3: the policy of a response that may be stored, or why it may not be."""
     control, expires = governing(fields, config)
     # 3: "the request method is understood by the cache".
@@ -137,10 +135,11 @@ def storable(
     if "no-store" in asks(asked):
         return "no-store"
     # 4.1: "A stored response with a Vary header field value containing a member "*" always fails to match".
-    if b"*" in listed(fields.get(b"vary")):
+    if b"*" in varies(fields):
         return "vary"
     if config.mode == "force":
-        return Policy(ttl or 0.0) if status in TTL else f"status {status}"
+        checkable = b"etag" in fields or b"last-modified" in fields
+        return Policy(ttl or 0.0, checkable=checkable) if status in TTL else f"status {status}"
     # 5.2.2.3: must-understand with a status that is understood overrides no-store; with another it forbids to store.
     if "must-understand" in control:
         if status not in UNDERSTOOD:
@@ -155,10 +154,7 @@ def storable(
         # 3.5: "MUST NOT use a cached response to a request with an Authorization header field [...] unless".
         if b"authorization" in asked and not any(name in control for name in ("public", "s-maxage", "must-revalidate")):
             return "authorization"
-    # RFC 9110, 6.6.1: a response without a Date is of the time of its receipt.
-    date = date_of(fields, b"date", received)
-    date = received if date is None else date
-    explicit = _explicit(control, expires, date, config, received)
+    explicit = _explicit(control, expires, date, config)
     # 3: "at least one of the following": public, private, Expires, max-age, s-maxage, a status that is heuristically cacheable.
     if explicit is None and status not in HEURISTIC and not ("public" in control or "private" in control):
         return f"status {status}"
@@ -166,7 +162,8 @@ def storable(
     if lifetime is None and ttl is not None and status in TTL:
         lifetime = ttl
     if lifetime is None:
-        lifetime = _heuristic(fields, date, received)
+        lifetime = _heuristic(fields, date)
+    checkable = b"etag" in fields or b"last-modified" in fields
     policy = Policy(
         lifetime,
         # 5.2.2.4: with field names too, as "many caches" do: none of those fields is to be used unasked.
@@ -175,9 +172,10 @@ def storable(
         "must-revalidate" in control or (config.shared and ("proxy-revalidate" in control or "s-maxage" in control)),
         delta(control, "stale-while-revalidate") or 0.0,
         delta(control, "stale-if-error") or 0.0,
+        checkable,
     )
     stale = max(policy.stale_while_revalidate, policy.stale_if_error, config.stale_while_revalidate, config.stale_if_error)
-    if lifetime <= 0 and not stale and b"etag" not in fields and b"last-modified" not in fields:
+    if lifetime <= 0 and not stale and not checkable:
         return "no freshness"  # of no use: it could neither be used nor be asked for
     return policy
 
@@ -192,7 +190,7 @@ def governing(fields: Fields, config: CacheConfig) -> tuple[Directives, bytes | 
     return directives(fields.get(b"cache-control")), fields.get(b"expires")
 
 
-def _explicit(control: Directives, expires: bytes | None, date: float, config: CacheConfig, received: float) -> float | None:
+def _explicit(control: Directives, expires: bytes | None, date: float, config: CacheConfig) -> float | None:
     """4.2.1: the freshness lifetime that the server says, "the first match of the following"."""
     # "If the cache is shared and the s-maxage response directive is present".
     if config.shared and "s-maxage" in control:
@@ -201,46 +199,50 @@ def _explicit(control: Directives, expires: bytes | None, date: float, config: C
         return delta(control, "max-age")
     # "use its value minus the value of the Date response header field".
     if expires is not None:
-        until = gmt(expires, received)
+        until = gmt(expires, date)
         # 5.3: "MUST interpret invalid date formats, especially the value "0", as representing a time in the past".
         return 0.0 if until is None else min(max(until - date, 0.0), LONGEST)
     return None
 
 
-def _heuristic(fields: Fields, date: float, received: float) -> float:
+def _heuristic(fields: Fields, date: float) -> float:
     """4.2.2: without an explicit lifetime, a part of the time since it was last modified."""
-    modified = date_of(fields, b"last-modified", received)
+    modified = date_of(fields, b"last-modified", date)
     if modified is None or modified > date:
         return 0.0
     return min((date - modified) * PART_OF_LAST_MODIFIED, LONGEST_HEURISTIC)
 
 
-def born(fields: Fields, asked_at: float, received: float) -> float:
-    """4.2.3: when the age of a response was 0. All by the wall clock."""
+def dated(fields: Fields, received: float) -> float:
+    """When a response was made. RFC 9110, 6.6.1: without a Date, when it was received."""
     date = date_of(fields, b"date", received)
+    return received if date is None else date
+
+
+def born(fields: Fields, date: float, asked_at: float, received: float) -> float:
+    """4.2.3: when the age of a response was 0. All by the wall clock."""
     # apparent_age = max(0, response_time - date_value)
-    apparent = 0.0 if date is None else max(0.0, received - date)
+    apparent = max(0.0, received - date)
     # response_delay = response_time - request_time; corrected_age_value = age_value + response_delay
     corrected = age_of(fields) + max(0.0, received - asked_at)
     # corrected_initial_age = max(apparent_age, corrected_age_value)
     return received - max(apparent, corrected)
 
 
-def kept(fields: Sequence[Field], received: float) -> list[Field]:
-    """3.1: the fields that are stored."""
+def kept(raw: Sequence[Field], fields: Fields, received: float) -> list[Field]:
+    """3.1: the fields that are stored; `fields` by name."""
     # "the fields named in the Connection header field" go with it.
-    named = {member for _, name, value in fields if name == b"connection" for member in listed(value)}
-    gone = UNSTORED | named if named else UNSTORED
-    found = [field for field in fields if field[1] not in gone]
+    gone = UNSTORED.union(listed(fields[b"connection"])) if b"connection" in fields else UNSTORED
+    found = [field for field in raw if field[1] not in gone]
     # RFC 9110, 6.6.1: "MUST record the time it was received and append a corresponding Date header field".
-    if not any(name == b"date" for _, name, _ in found):
+    if b"date" not in fields:
         found.append((b"Date", b"date", http_date_of(received)))
     return found
 
 
 def varies(fields: Fields) -> tuple[bytes, ...]:
     """4.1: the request fields that a response varies by."""
-    return tuple(sorted(set(listed(fields.get(b"vary")))))
+    return listed(fields.get(b"vary"))
 
 
 OWN = frozenset({b"if-match", b"if-unmodified-since", b"if-none-match", b"if-modified-since", b"if-range", b"range"})
@@ -276,9 +278,9 @@ def identified(entries: Entries, fields: Fields) -> Entries:
     return entries if len(entries) == 1 else ()
 
 
-def updated(entry: Entry, fields: Sequence[Field], received: float) -> list[Field]:
+def updated(entry: Entry, raw: Sequence[Field], fields: Fields, received: float) -> list[Field]:
     """3.2: the stored fields, those of a 304 (or of a HEAD) in their place."""
-    new = [field for field in kept(fields, received) if field[1] not in NOT_UPDATED]
+    new = [field for field in kept(raw, fields, received) if field[1] not in NOT_UPDATED]
     names = {name for _, name, _ in new}
     return [field for field in entry.fields if field[1] not in names] + new
 
