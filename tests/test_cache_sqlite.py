@@ -68,7 +68,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def call_of(world: World) -> Call[Any, Any]:
     flavour = importlib.import_module("ratewise._httpx.flavour" if world.httpx.__name__ == "httpx" else "ratewise.httpx2.flavour")
     http = flavour.SyncFlavour() if world.is_sync else flavour.AsyncFlavour()
-    return Call(None, http, FakeClock())  # type: ignore[arg-type]
+    send: Any = None
+    return Call(send, http, FakeClock())
 
 
 def entry(body: bytes) -> Entry:
@@ -492,7 +493,7 @@ async def test_the_event_loop_never_waits(world: World, cache: SQLiteCache, path
 
 
 @only("asyncio", "trio")
-async def test_busy_on_the_loop(world: World, cache: SQLiteCache) -> None:
+async def test_busy_on_the_loop(world: World, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """What would have to wait on the loop is tried again in a thread."""
     await cache.aset(KEY, b"value", 60)
     loop, read = threading.get_ident(), cache._read
@@ -502,7 +503,7 @@ async def test_busy_on_the_loop(world: World, cache: SQLiteCache) -> None:
             raise sqlite3.OperationalError("database is locked")
         return read(*args)
 
-    cache._read = busy  # type: ignore[method-assign]
+    monkeypatch.setattr(cache, "_read", busy)
     assert await cache.aget(KEY) == b"value"
     cache.close()
 
@@ -742,7 +743,7 @@ def test_what_was_not_ours_is_kept(make: Callable[..., SQLiteCache], path: Path,
     assert (path.parent / "cache.db.damaged").read_text() == "my notes, and much more of them"
 
 
-def test_damage_that_does_not_go_away(cache: SQLiteCache) -> None:
+def test_damage_that_does_not_go_away(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made anew once for a call, and not for ever."""
 
     def work(connection: sqlite3.Connection) -> None:
@@ -756,7 +757,7 @@ def test_damage_that_does_not_go_away(cache: SQLiteCache) -> None:
         work(connection)
 
     cache.close()
-    cache._file._prepare = prepare  # type: ignore[method-assign]
+    monkeypatch.setattr(cache._file, "_prepare", prepare)
     with pytest.raises(sqlite3.DatabaseError, match="malformed"):
         cache.get(KEY)
     assert cache.get_stats().errors == 2 + 1  # what `run` left to do, and one more
@@ -950,18 +951,32 @@ class TestForks:
             thread.join(PATIENCE)
         assert cache.get(KEY) == b"value"
 
-    def test_without_being_told_before(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A server that forks without Python, and tells it afterwards, has a working store in its children."""
+    @pytest.mark.parametrize("told", [True, False])
+    def test_told_before_or_not(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
+        """Also a server that forks without Python, and tells it afterwards, has a working store in its children."""
         cache.set(KEY, b"value", 60)
         (inherited,) = cache._file._pool.idle
         fresh = sqlite_file.Forks()
         fresh.pools.add(cache._file._pool)
         monkeypatch.setattr(sqlite_file, "_forks", fresh)
-        fresh.after_in_parent()  # of a fork that another thread made
+        if told:
+            fresh.before()
+        else:
+            fresh.after_in_parent()  # of a fork that another thread made
         fresh.after_in_child()
         assert cache.get(KEY) == b"value"
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             inherited.execute("SELECT 1")
+
+    def test_told_while_in_use(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A child that was forked while a connection was in use opens none."""
+        cache.set(KEY, b"value", 60)
+        fresh = sqlite_file.Forks()
+        fresh.pools.add(cache._file._pool)
+        monkeypatch.setattr(sqlite_file, "_forks", fresh)
+        cache._file.run(time.monotonic() + 1, lambda connection: fresh.after_in_child())
+        with pytest.raises(sqlite3.OperationalError, match="forked"):
+            cache.get(KEY)
 
 
 # Closed.

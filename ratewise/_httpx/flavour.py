@@ -57,11 +57,14 @@ class _Flavour:
         headers = [*request.headers.raw, (name.encode("ascii"), value.encode("ascii"))]
         return httpx.Request(request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions)
 
-    def with_headers(self, request: httpx.Request, headers: Mapping[str, str], *, call: Exchange | None = None) -> httpx.Request:
+    def with_headers(self, request: httpx.Request, headers: Mapping[str, str]) -> httpx.Request:
         given = request.headers.copy()
         given.update(headers)
-        extensions = request.extensions if call is None else {**request.extensions, KEY: call}
-        return httpx.Request(request.method, request.url, headers=given, stream=request.stream, extensions=extensions)
+        return httpx.Request(request.method, request.url, headers=given, stream=request.stream, extensions=request.extensions)
+
+    def apart(self, request: httpx.Request, exchange: Exchange) -> httpx.Request:
+        extensions = {**request.extensions, KEY: exchange}
+        return httpx.Request(request.method, request.url, headers=request.headers, stream=request.stream, extensions=extensions)
 
     def target(self, request: httpx.Request) -> str:
         return _target(request.url)

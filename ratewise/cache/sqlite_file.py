@@ -273,8 +273,8 @@ class Forks:
 
 
 _forks = Forks()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_forks.before, after_in_parent=_forks.after_in_parent, after_in_child=_forks.after_in_child)
+register: Callable[..., object] = getattr(os, "register_at_fork", lambda **_: None)  # there is none in Windows
+register(before=_forks.before, after_in_parent=_forks.after_in_parent, after_in_child=_forks.after_in_child)
 
 
 @contextmanager

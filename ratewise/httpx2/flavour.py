@@ -57,13 +57,14 @@ class _Flavour:
         headers = [*request.headers.raw, (name.encode("ascii"), value.encode("ascii"))]
         return httpx2.Request(request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions)
 
-    def with_headers(
-        self, request: httpx2.Request, headers: Mapping[str, str], *, call: Exchange | None = None
-    ) -> httpx2.Request:
+    def with_headers(self, request: httpx2.Request, headers: Mapping[str, str]) -> httpx2.Request:
         given = request.headers.copy()
         given.update(headers)
-        extensions = request.extensions if call is None else {**request.extensions, KEY: call}
-        return httpx2.Request(request.method, request.url, headers=given, stream=request.stream, extensions=extensions)
+        return httpx2.Request(request.method, request.url, headers=given, stream=request.stream, extensions=request.extensions)
+
+    def apart(self, request: httpx2.Request, exchange: Exchange) -> httpx2.Request:
+        extensions = {**request.extensions, KEY: exchange}
+        return httpx2.Request(request.method, request.url, headers=request.headers, stream=request.stream, extensions=extensions)
 
     def target(self, request: httpx2.Request) -> str:
         return _target(request.url)
