@@ -15,12 +15,20 @@ PACKAGE = Path(ratewise.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
 RULES = [
+    "credential.py",
     "exceptions.py",
     "exchange.py",
     "failure.py",
     "headers.py",
     "redact.py",
+    "structured.py",
     "validation.py",
+    "cache/conditions.py",
+    "cache/config.py",
+    "cache/entry.py",
+    "cache/fields.py",
+    "cache/key.py",
+    "cache/rules.py",
     "retry/rules.py",
     "retry/backoff.py",
     "retry/budget.py",
@@ -36,14 +44,13 @@ RULES = [
     "rate_limit/governor.py",
     "rate_limit/limits.py",
     "rate_limit/snapshot.py",
-    "rate_limit/structured.py",
     "rate_limit/told.py",
 ]
 PURE = set(
-    "__future__ calendar collections copy dataclasses datetime enum functools hashlib inspect itertools json math".split()
-    + "operator os re ssl threading time typing urllib".split()
+    "__future__ calendar collections copy dataclasses datetime enum functools hashlib hmac inspect itertools json math".split()
+    + "operator os re ssl struct threading time typing urllib".split()
 )
-FEATURES = {"bulkhead", "circuit_breaker", "rate_limit", "retry"}
+FEATURES = {"bulkhead", "cache", "circuit_breaker", "rate_limit", "retry"}
 
 
 def imports(path: Path, *, types_too: bool = False) -> set[str]:

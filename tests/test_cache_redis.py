@@ -117,7 +117,6 @@ class Wrong:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self._connections.append(connection.dup())  # which outlives its being wrapped
             thread = threading.Thread(target=self._run, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -126,6 +125,7 @@ class Wrong:
         with connection, contextlib.suppress(OSError):
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
+            self._connections.append(connection)
             with connection:
                 self._serve(self, connection)
 
@@ -148,7 +148,7 @@ class Wrong:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._connections:
-            with connection, contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(PATIENCE)

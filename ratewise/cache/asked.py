@@ -20,10 +20,20 @@ class Asked:
     """A request that is not answered at once, and what is stored for it."""
 
     def __init__(
-        self, request: Any, call: Call[Any, Any], fields: Fields, keys: Keys, key: bytes, entries: Entries, entry: Entry | None
+        self,
+        request: Any,
+        call: Call[Any, Any],
+        number: int,
+        fields: Fields,
+        keys: Keys,
+        key: bytes,
+        entries: Entries,
+        entry: Entry | None,
     ) -> None:
         self.request = request
         self.call = call
+        self.number = number
+        """Its place among the requests and invalidations that this process knows."""
         self.fields = fields
         self.keys = keys
         self.key = key

@@ -192,7 +192,7 @@ class Fetcher:
         usable = shared.policy.lifetime > asked.age(shared) and not shared.policy.no_cache
         try:
             # An answer that was asked for before something changed may be older than the change.
-            if not new or cache.flights.invalidated.since(asked.key, asked.began):
+            if not new or cache.flights.invalidated.since(asked.key, asked.number):
                 usable = False
                 return False
             if isinstance(cache, InMemoryCache):

@@ -9,6 +9,7 @@ import enum
 import math
 import threading
 from collections.abc import Hashable
+from itertools import count
 from typing import Any
 
 from ..clock import Waiter
@@ -62,8 +63,9 @@ class Flights:
         self._unshared = Recent()
         self.landed = Recent()
         """When an answer for others was last stored."""
+        self.numbers = count()
         self.invalidated = Recent()
-        """When what is stored under a key was last invalidated: an answer that was asked for before is not stored."""
+        """By these numbers, when what is stored under a key was last invalidated: an answer asked for before is not stored."""
 
     def join(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> tuple[Flight, Waiter | None] | None:
         """A flight to lead or, with a waiter, to follow; None if each is to ask for itself."""
@@ -134,6 +136,10 @@ class Recent:
         self._times[key] = now
         if len(self._times) > MOST:
             self._forgotten = self._times.pop(next(iter(self._times)))
+
+    def forget(self, key: Hashable) -> None:
+        """It counts no longer."""
+        self._times.pop(key, None)
 
     def since(self, key: Hashable, then: float) -> bool:
         """It has happened since then, or may have: of what is forgotten only the latest is known."""

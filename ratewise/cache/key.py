@@ -30,7 +30,7 @@ class Keys:
     """Makes the keys of one cache. Whatever it hashes has its length before it: no two requests can be spelled alike."""
 
     def __init__(self, secret: bytes, space: str, partition: Collection[bytes] | None) -> None:
-        self._secret = secret
+        self.secret = secret
         self._partition = partition
         self._selectors: dict[tuple[Any, ...], bytes] = {}
         """For `_CASELESS` fields, in which clients send the same again and again."""
@@ -58,7 +58,7 @@ class Keys:
             parts: list[bytes] = []
             for name in vary:  # absent only matches absent
                 parts += (name, b"=" + _plainly(name, asked[name]) if name in asked else b"")
-            found = hashlib.blake2b(_framed(parts), key=self._secret, digest_size=SIZE).digest()
+            found = hashlib.blake2b(_framed(parts), key=self.secret, digest_size=SIZE).digest()
             if _CASELESS.issuperset(vary):  # others may be secrets, and are not kept
                 if len(self._selectors) >= _MOST:
                     self._selectors.clear()

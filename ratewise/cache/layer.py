@@ -59,7 +59,9 @@ class CacheLayer:
         """Answer the request from the store, or send it."""
         http, method = call.http, request.method
         fields = joined(http.fields(request.headers))
-        keys = self._keys or await self._prepared(call)
+        keys = self._keys
+        if keys is None or keys.secret is not self.cache.secret:
+            keys = await self._prepared(call)
         if method not in ("GET", "HEAD"):
             return await self._pass(request, fields, keys, call)  # type: ignore[no-any-return]
         exchange = request.extensions.get(KEY)
@@ -67,8 +69,11 @@ class CacheLayer:
             exchange = Exchange.of(request.extensions)
         wish = exchange.options.cache
         plain = SPECIAL.isdisjoint(fields)
-        if keys is None or wish == "bypass" or not (plain or PASSED.isdisjoint(fields)) or EVENTS in fields.get(b"accept", b""):
+        if wish == "bypass" or not (plain or PASSED.isdisjoint(fields)) or EVENTS in fields.get(b"accept", b""):
             return http.with_field(await call.send(request), status_field("fwd=bypass"))
+        if keys is None:
+            self.cache.count("misses")
+            return http.with_field(await call.send(request), status_field('fwd=miss; detail="the store fails"'))
         key = keys.key(http.target(request), fields)
         entries = await self.cache.load(key, call) if self._memory is None else self._memory.find(key)
         entry = keys.selected(entries, fields, method) if entries else None
@@ -79,7 +84,7 @@ class CacheLayer:
                     self.cache.count("hits")
                     body = entry.body if method == "GET" else b""
                     return http.respond(entry.status, served(entry, age, "hit"), body)
-            asked = Asked(request, call, fields, keys, key, entries, entry)
+            asked = Asked(request, call, next(self.cache.flights.numbers), fields, keys, key, entries, entry)
             use = rules.usable(entry.policy, asked.age(entry), asked.control, self.config)
             found: Any = None if use is Use.VALIDATE else asked.answer(entry, "hit")
             if found is not None:
@@ -88,7 +93,7 @@ class CacheLayer:
                     self._refresh(asked, entry)
                 return found  # type: ignore[no-any-return]
         else:
-            asked = Asked(request, call, fields, keys, key, entries, entry)
+            asked = Asked(request, call, next(self.cache.flights.numbers), fields, keys, key, entries, entry)
         if "only-if-cached" in asked.control:
             return only_if_cached(call)  # type: ignore[no-any-return]
         return await self._ask(asked)  # type: ignore[no-any-return]
@@ -114,7 +119,8 @@ class CacheLayer:
             for target in targets:
                 if target is not None:
                     key = keys.key(target, fields)
-                    self.cache.flights.invalidated.note(key, call.clock.monotonic())
+                    flights = self.cache.flights
+                    flights.invalidated.note(key, next(flights.numbers))
                     await self.cache.drop(key, call)
         return http.with_field(response, status_field("fwd=method"))
 

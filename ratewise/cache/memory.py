@@ -11,7 +11,7 @@ from ..validation import whole
 from .entry import Entries
 from .store import SECRET_SIZE, Cache
 
-OVERHEAD = 900
+OVERHEAD = 640
 """Bytes that an entry takes beside its head and body, about."""
 
 

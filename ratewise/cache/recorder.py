@@ -36,7 +36,7 @@ class Recorder:
             await self._keep(b"".join(chunks))
 
     def failed(self, error: BaseException) -> None:
-        self._chunks = None
+        self.closed()
 
     def closed(self) -> None:
         self._chunks = None

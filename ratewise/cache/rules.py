@@ -159,7 +159,7 @@ def storable(
     if explicit is None and status not in HEURISTIC and not ("public" in control or "private" in control):
         return f"status {status}"
     lifetime = explicit
-    if lifetime is None and ttl is not None and status in TTL:
+    if lifetime is None and ttl is not None and status in TTL and "no-cache" not in control:
         lifetime = ttl
     if lifetime is None:
         lifetime = _heuristic(fields, date)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +14,24 @@ from typing import Any
 from ..layer import Call
 from ..validation import refusal, seconds
 from .entry import Entries, decode, encode
-from .flight import Flights
+from .flight import Flights, Recent
 
 logger = logging.getLogger("ratewise")
 
 SECRET_SIZE = 32
 """Bytes of a random secret."""
 
-REST = 1.0
-"""Seconds that a store which failed is left alone."""
+REST, LONGEST_REST = 1.0, 30.0
+"""Seconds that a store which failed is left alone: the first time, and at most. Twice as long each time."""
+
+SETTLED = 60.0
+"""Seconds after which it is looked whether the secret in the store is still the one in use."""
+
+THREADS = 20
+"""Calls of stores that an event loop has under way in worker threads at most."""
+
+PATIENCE = 5.0
+"""Seconds after which a call in a worker thread is left to itself."""
 
 KEPT = 10 * 365 * 86400.0
 """Seconds that what is no response is kept for."""
@@ -67,12 +77,17 @@ class Cache(ABC):
             raise TypeError(refusal("namespace", namespace, "a string"))
         self.namespace = namespace
         self.secret = None if secret is None else _checked_secret(secret)
-        self.flights = Flights()
-        self._lock = threading.Lock()
+        self._make_anew()
+        _caches.add(self)
         self._counts = dict.fromkeys(("hits", "misses", "revalidated", "stores", "evictions", "errors"), 0)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+    def _make_anew(self) -> None:
+        """What a forked process has anew: a thread that it does not have may hold the locks, or lead."""
+        self.flights = Flights()
+        self._lock = threading.Lock()
 
     def count(self, name: str, times: int = 1) -> None:
         """Count one of `CacheStats`."""
@@ -116,7 +131,11 @@ class CacheBackend(Cache):
 
     def __init__(self, *, ttl: float | None = None, namespace: str = "", secret: bytes | None = None) -> None:
         super().__init__(ttl=ttl, namespace=namespace, secret=secret)
-        self._rests_until = 0.0
+        self._given = secret is not None
+        self._settled_until = 0.0
+        self._reads, self._writes = _Rest(), _Rest()
+        self._dropped = Recent()
+        """When a key was dropped, by the wall clock: the store may not have heard of it."""
 
     @abstractmethod
     def get(self, key: str) -> bytes | None:
@@ -151,68 +170,112 @@ class CacheBackend(Cache):
         await _in_thread(self.clear)
 
     async def prepare(self, call: Call[Any, Any]) -> bytes | None:
-        if self.secret is None and self._awake(call):
+        if self.secret is None and self._reads.over(call):
             try:
                 self.secret = await self._shared_secret(call)
+                self._settled_until = call.clock.monotonic() + SETTLED
             except Exception as error:
-                self._failed(error, call)
+                self._failed(self._reads, error, call)
         return self.secret
-
-    async def _shared_secret(self, call: Call[Any, Any]) -> bytes:
-        """The one that is kept in the store: made by whoever comes first, and read again, as others may have come too."""
-        name = f"secret-{hashlib.sha256(self.namespace.encode()).hexdigest()[:32]}"
-        kept = await call.via(self.get, self.aget, name)
-        if not (isinstance(kept, bytes) and len(kept) == SECRET_SIZE):
-            await call.via(self.set, self.aset, name, os.urandom(SECRET_SIZE), KEPT)
-            kept = await call.via(self.get, self.aget, name)
-        return _checked_secret(kept)
 
     async def load(self, key: bytes, call: Call[Any, Any]) -> Entries:
         assert self.secret is not None
-        if not self._awake(call):
+        if not self._reads.over(call):
             return ()
         try:
             value = await call.via(self.get, self.aget, key.hex())
         except Exception as error:
-            self._failed(error, call)
+            self._failed(self._reads, error, call)
             return ()
-        entries = None if value is None else decode(value, key, self.secret)
-        if value is not None and entries is None:
+        self._reads.reset()
+        entries = () if value is None else decode(value, key, self.secret)
+        if entries is None:
             self.count("errors")
-        return entries or ()
+            return ()
+        return tuple(entry for entry in entries if not self._dropped.since(key, entry.received))
 
     async def save(self, key: bytes, entries: Entries, ttl: float, call: Call[Any, Any]) -> bool:
         assert self.secret is not None
-        if not self._awake(call):
+        if not (self._reads.over(call) and self._writes.over(call)):
             return False
         try:
             await call.via(self.set, self.aset, key.hex(), encode(entries, key, self.secret), ttl)
+            if not self._given and call.clock.monotonic() >= self._settled_until:
+                self._settled_until = call.clock.monotonic() + SETTLED
+                self.secret = await self._shared_secret(call)
         except Exception as error:
-            self._failed(error, call)
+            self._failed(self._writes, error, call)
             return False
+        self._writes.reset()
+        self._dropped.forget(key)
         return True
 
     async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
-        if self._awake(call):
+        self._dropped.note(key, call.clock.time())
+        if self._reads.over(call) and self._writes.over(call):
             try:
                 await call.via(self.delete, self.adelete, key.hex())
             except Exception as error:
-                self._failed(error, call)
+                self._failed(self._writes, error, call)
 
-    def _awake(self, call: Call[Any, Any]) -> bool:
-        return call.clock.monotonic() >= self._rests_until
+    async def _shared_secret(self, call: Call[Any, Any]) -> bytes:
+        """The one that is kept in the store: made by whoever comes first. If it is gone, ours takes its place."""
+        name = f"secret-{hashlib.sha256(self.namespace.encode()).hexdigest()[:32]}"
+        kept = await call.via(self.get, self.aget, name)
+        if not (isinstance(kept, bytes) and len(kept) == SECRET_SIZE):
+            await call.via(self.set, self.aset, name, self.secret or os.urandom(SECRET_SIZE), KEPT)
+            kept = await call.via(self.get, self.aget, name)  # others may have come too
+        return _checked_secret(kept)
 
-    def _failed(self, error: Exception, call: Call[Any, Any]) -> None:
+    def _failed(self, rest: _Rest, error: Exception, call: Call[Any, Any]) -> None:
         """A store that fails is no reason for a request to fail. Its text might hold a secret, so only the kind is told."""
         self.count("errors")
-        self._rests_until = call.clock.monotonic() + REST
-        logger.warning("Cache: the %s fails (%s), and is left alone for %g s", type(self).__name__, type(error).__name__, REST)
+        seconds = rest.begin(call)
+        logger.warning("Cache: the %s fails (%s), and is left alone for %g s", type(self).__name__, type(error).__name__, seconds)
+
+
+class _Rest:
+    """How long a store is left alone: to read, or to write, which may fail while reading does not."""
+
+    def __init__(self) -> None:
+        self._next, self._until = REST, 0.0
+
+    def over(self, call: Call[Any, Any]) -> bool:
+        return call.clock.monotonic() >= self._until
+
+    def begin(self, call: Call[Any, Any]) -> float:
+        seconds, self._next = self._next, min(2 * self._next, LONGEST_REST)
+        self._until = call.clock.monotonic() + seconds
+        return seconds
+
+    def reset(self) -> None:
+        self._next = REST
+
+
+_caches: weakref.WeakSet[Cache] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for cache in _caches:
+        cache._make_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forked)
 
 
 async def _in_thread(function: Any, *args: Any) -> Any:
-    import anyio.to_thread
+    from anyio import CapacityLimiter, fail_after
+    from anyio.lowlevel import RunVar
+    from anyio.to_thread import run_sync
 
-    return await anyio.to_thread.run_sync(function, *args)
+    threads: RunVar[CapacityLimiter] = RunVar("ratewise_cache_threads")  # one of each event loop; its user may fill anyio's own
+    limiter = threads.get(None)
+    if limiter is None:
+        limiter = CapacityLimiter(THREADS)
+        threads.set(limiter)
+    with fail_after(PATIENCE):
+        return await run_sync(function, *args, limiter=limiter, abandon_on_cancel=True)
 
 
 def _checked_secret(secret: object) -> bytes:

@@ -1,0 +1,64 @@
+"""Four processes with one API key: through Redis they share what one of them was told.
+
+Run it with `python examples/shared_redis_cache.py`, with REDIS_URL for a server that is not redis://localhost:6379/0. It needs
+redis-py (`pip install 'ratewise[redis]'`), and no network: the API is a small local server that counts what reaches it. Without
+a Redis it works too, with more requests.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
+
+from ratewise import RateWiseClient, RedisCache
+
+REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379/0")
+WORKERS = 4
+PATHS = [f"/products/{number}" for number in range(10)]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    reached = 0
+
+    def do_GET(self) -> None:
+        Handler.reached += 1
+        self.send_response(200)
+        self.send_header("Cache-Control", "max-age=600")
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"x" * 1000)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def work(url: str) -> tuple[int, int, int]:
+    """What each worker does: its hits, its misses, and how often Redis failed it."""
+    logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the counts below tell it
+    cache = RedisCache(REDIS_URL, namespace=url)  # the namespace: this run's own
+    with RateWiseClient(url, default_headers={"Authorization": "Bearer shared-by-all"}, cache=cache) as client:
+        for path in PATHS:
+            client.get(path).raise_for_status()
+    cache.close()
+    stats = cache.get_stats()
+    return stats.hits, stats.misses, stats.errors
+
+
+if __name__ == "__main__":
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            print("hits  misses  failures of Redis")
+            for _ in range(WORKERS):
+                print("{:>4}  {:>6}  {:>17}".format(*pool.submit(work, url).result()))
+        print(f"{WORKERS * len(PATHS)} calls, {Handler.reached} requests at the server")
+        server.shutdown()
+    if Handler.reached == len(PATHS):
+        forgetful = RedisCache(REDIS_URL, namespace=url)
+        forgetful.clear()
+        forgetful.close()
