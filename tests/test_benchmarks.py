@@ -17,6 +17,11 @@ SUBJECTS = [
     *("httpx_tenacity.TenaciousTransport", "httpx_tenacity.AsyncTenaciousTransport"),
     *("httpx.Client.get", "RateWiseClient.get", "httpx.AsyncClient.get", "AsyncRateWiseClient.get"),
     *("httpx2.Client.get", "RateWiseClient.get (httpx2)", "httpx2.AsyncClient.get", "AsyncRateWiseClient.get (httpx2)"),
+    *("httpx.Response of 1 KB", "CacheTransport, hit in memory, 1 KB", "CacheTransport, miss, 1 KB"),
+    *("httpx.Response of 1 MB", "CacheTransport, hit in memory, 1 MB", "CacheTransport, hit in SQLite, 1 KB"),
+    *("redis-py GET of 1 KB", "CacheTransport, hit in Redis, 1 KB", "hishel, hit in SQLite, 1 KB"),
+    *("httpx.Response of 1 KB (async)", "AsyncCacheTransport, hit in memory, 1 KB", "AsyncCacheTransport, hit in SQLite, 1 KB"),
+    *("hishel, hit in SQLite, 1 KB (async)",),
     *("import ratewise", "from ratewise import RateWiseClient"),
 ]
 
@@ -30,6 +35,6 @@ def test_every_subject_has_a_row() -> None:
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    rows = {line[:40].rstrip(): line[40:].split() for line in run.stdout.splitlines()}
+    rows = {line[:42].rstrip(): line[42:].split() for line in run.stdout.splitlines()}
     for subject in SUBJECTS:
         assert rows[subject] == ["not", "installed"] or float(rows[subject][0]) > 0

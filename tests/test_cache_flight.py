@@ -118,9 +118,7 @@ async def ask(world: World, transport: Any, **kwargs: Any) -> Any:
     return answer
 
 
-@pytest.mark.parametrize(
-    "failure", [lambda request: library_error(request), 503, 429], ids=["a broken connection", "503", "429"]
-)
+@pytest.mark.parametrize("failure", [lambda request: library_error(request), 503, 429], ids=["a broken connection", "503", "429"])
 async def test_a_lead_that_fails(world: World, failure: Any) -> None:
     """It gets its failure; one of those who waited asks in its place, and its answer is for all the others."""
     cache = InMemoryCache()

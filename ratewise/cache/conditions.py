@@ -12,7 +12,7 @@ from .fields import Fields, date_of, etags, weak
 ORIGINS = frozenset({b"if-match", b"if-unmodified-since"})
 """RFC 9111, 4.3.2: "A cache MUST NOT evaluate conditional header fields that only apply to an origin server"."""
 
-NOT_MODIFIED = frozenset(b"cache-control cache-status content-location date etag expires vary".split())
+NOT_MODIFIED = frozenset(b"age cache-control cache-status content-location date etag expires vary".split())
 """RFC 9110, 15.4.5: what a 304 tells of the response that it stands for; `Last-Modified` where there is no ETag."""
 
 _RANGE = re.compile(rb"bytes[ \t]*=[ \t]*(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))[ \t]*", re.ASCII | re.IGNORECASE)
@@ -46,9 +46,9 @@ def not_modified(entry: Entry, asked: Fields) -> bool:
         return False
     fields = {name: value for _, name, value in entry.fields}
     modified = date_of(fields, b"last-modified", entry.received)
-    if modified is None:  # RFC 9111, 4.3.2: then "the Date of the stored response"
+    if modified is None:  # RFC 9111, 4.3.2: then the Date of the stored response, or "the time that [it] was received"
         modified = date_of(fields, b"date", entry.received)
-    return modified is not None and modified <= since
+    return (entry.received if modified is None else modified) <= since
 
 
 def part(entry: Entry, asked: Fields) -> Part | range:
@@ -65,7 +65,9 @@ def part(entry: Entry, asked: Fields) -> Part | range:
     size = len(entry.body)
     first, last, suffix = match.groups()
     if suffix is not None:
-        return range(max(size - int(suffix), 0), size) if size and int(suffix) else Part.NONE
+        if not int(suffix):
+            return Part.NONE
+        return range(max(size - int(suffix), 0), size) if size else Part.ALL  # the last bytes of none: no range can tell them
     if last is not None and int(last) < int(first):  # 14.1.1: "invalid", and to be ignored
         return Part.ALL
     start, stop = int(first), size if last is None else min(int(last) + 1, size)
@@ -96,7 +98,7 @@ def brief(fields: Sequence[Field]) -> list[Field]:
 def partial(fields: Sequence[Field], wanted: range, size: int) -> list[Field]:
     """The fields of a 206 (RFC 9110, 15.3.7) with these bytes of a response that has these."""
     return [
-        *(field for field in fields if field[1] != b"content-length"),
+        *(field for field in fields if field[1] not in (b"content-length", b"content-range")),
         _field("Content-Range", f"bytes {wanted.start}-{wanted.stop - 1}/{size}"),
         _field("Content-Length", str(len(wanted))),
     ]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 MAGIC = b"RWC1"
 """The version of the binary form: another one is not understood, and a miss."""
 
 _MAC = 16
-_HEAD = struct.Struct(">Hddd?dd???HIQ")
+_HEAD = struct.Struct(">Hddd?dd???IIQ")
 """Status, born, received, lifetime, HEAD, stale-while-revalidate, stale-if-error, no-cache, must-revalidate, checkable; then
 the lengths of what Vary names with the digest, of the fields, of the body."""
 
@@ -96,15 +96,13 @@ Entries = tuple[Entry, ...]
 """What is stored under one key: one for each selection that Vary makes, the latest first."""
 
 
-def pack(fields: Iterable[Field]) -> bytes:
-    """Header fields in one piece. A field that could forge another one is left out (RFC 9110, 5.5)."""
-    parts: list[bytes] = []
-    for name, _, value in fields:
-        parts += (name, value)
-    head = b"\n".join(parts)
-    if head.count(b"\n") == max(len(parts) - 1, 0):
+def pack(fields: Iterable[Field], without: Collection[bytes] = ()) -> bytes:
+    """Header fields in one piece, but for those `without`. One that could forge another is left out (RFC 9110, 5.5)."""
+    pairs = [name + b"\n" + value for name, lower, value in fields if lower not in without]
+    head = b"\n".join(pairs)
+    if head.count(b"\n") == 2 * len(pairs) - 1 or not pairs:
         return head
-    return pack([field for field in fields if b"\n" not in field[0] + field[2]])
+    return pack([field for field in fields if b"\n" not in field[0] + field[2]], without)
 
 
 def unpack(head: bytes) -> tuple[Field, ...]:

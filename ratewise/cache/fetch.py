@@ -90,7 +90,7 @@ class Fetcher:
         if isinstance(policy, str):
             return await self._passed(asked, response, policy, flight)
         head, vary, born = (
-            pack(rules.kept(raw, fields, received)),
+            pack((*raw, *rules.dating(fields, received)), rules.unstored(fields)),
             rules.varies(fields),
             rules.born(fields, date, asked.sent_at, received),
         )
@@ -209,13 +209,7 @@ class Fetcher:
     def _use(self, entry: Entry, asked: Asked) -> float:
         """Seconds for which it may be of use yet."""
         policy, config = entry.policy, self._config
-        stale = max(
-            policy.stale_while_revalidate,
-            policy.stale_if_error,
-            config.stale_while_revalidate,
-            config.stale_if_error,
-            config.keep_stale if policy.checkable else 0.0,
-        )
+        stale = max(rules.stale_for(policy, config), config.keep_stale if policy.checkable else 0.0)
         return max(policy.lifetime - asked.age(entry) + stale, 1.0)
 
     def _land(self, asked: Asked, flight: Flight | None, outcome: Entry | Outcome) -> None:

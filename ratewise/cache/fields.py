@@ -25,6 +25,7 @@ _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _PART = re.compile(r'(?:[^,"]+|"(?:[^"\\]|\\.)*")+', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_CLOSED = re.compile(r'"(?:[^"\\]|\\.)*("?)', re.DOTALL)  # to the end if it never closes: read once either way
 
 _MOST = 1000
 # A server says the same thing again and again: each is read once.
@@ -38,9 +39,10 @@ def joined(fields: Sequence[Field]) -> dict[bytes, bytes]:
     """Header fields by name. RFC 9110, 5.3: the lines of one field are one list."""
     found = {name: value for _, name, value in fields}
     if len(found) != len(fields):
-        found.clear()
+        lines: dict[bytes, list[bytes]] = {}
         for _, name, value in fields:
-            found[name] = b", ".join((found[name], value)) if name in found else value
+            lines.setdefault(name, []).append(value)
+        found = {name: b", ".join(values) for name, values in lines.items()}
     return found
 
 
@@ -59,7 +61,7 @@ def _read(value: str) -> Directives:
     parts: Sequence[str]
     if '"' not in value:
         parts = value.split(",")
-    elif _QUOTED.sub("", value).count('"'):  # one that never closes hides nothing that comes after it
+    elif not all(_CLOSED.findall(value)):  # one that never closes hides nothing that comes after it
         parts = value.replace('"', "").split(",")
     else:
         parts = _PART.findall(value)
@@ -101,7 +103,7 @@ def delta(given: Directives, name: str) -> float | None:
 
 def seconds(digits: str) -> float:
     """A number of ASCII digits, not beyond `LONGEST`."""
-    return min(float(digits), LONGEST) if len(digits) < 300 else LONGEST
+    return min(float(digits), LONGEST)
 
 
 def date_of(fields: Fields, name: bytes, now: float) -> float | None:

@@ -34,7 +34,8 @@ class Keys:
         self._partition = partition
         self._selectors: dict[tuple[Any, ...], bytes] = {}
         """For `_CASELESS` fields, in which clients send the same again and again."""
-        self._begun = hashlib.blake2b(_framed([space.encode("utf-8", "surrogatepass")]), key=secret, digest_size=SIZE)
+        begun = _framed([space.encode("utf-8", "surrogatepass"), b""])
+        self._begun = hashlib.blake2b(begun, key=secret, digest_size=SIZE)
 
     def key(self, target: str, asked: Fields) -> bytes:
         """RFC 9111, 2: the target URI, and the request fields by which users are told apart. GET and HEAD have the same."""
@@ -43,7 +44,7 @@ class Keys:
         parts = [target.encode(), asked.get(b"host", b"")]
         for name in self._apart(asked):
             value = asked[name]
-            parts += (name, named(value) if b"=" in value and name in _SIGNED else value)
+            parts += (name, _user(value) if b"=" in value and name in _SIGNED else value)
         digest = self._begun.copy()
         digest.update(_framed(parts))
         return digest.digest()
@@ -92,6 +93,12 @@ def _is_secret(name: bytes) -> bool:
     return _secret[name]
 
 
+def _user(credential: bytes) -> bytes:
+    """What in a credential tells its user. One that is signed anew each time has a name in it; any other counts as a whole."""
+    user = named(credential)
+    return user if b" " in user else credential
+
+
 def _framed(parts: Sequence[bytes]) -> bytes:
     """Parts in one piece, so that no others can be spelled alike."""
     piece = b"\0".join(parts)
@@ -112,5 +119,7 @@ def _normal(target: str) -> str:
 
 def _plainly(name: bytes, value: bytes) -> bytes:
     """4.1: "normalizing both header field values in a way known to have identical semantics"."""
+    if b'"' in value:  # in which a blank, a comma and the case may mean something
+        return value
     value = b",".join(part.strip(b" \t") for part in value.split(b","))
     return value.lower() if name in _CASELESS else value

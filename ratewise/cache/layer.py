@@ -89,7 +89,7 @@ class CacheLayer:
             found: Any = None if use is Use.VALIDATE else asked.answer(entry, "hit")
             if found is not None:
                 self.cache.count("hits")
-                if use is Use.REFRESH:
+                if use is Use.REFRESH and "only-if-cached" not in asked.control:
                     self._refresh(asked, entry)
                 return found  # type: ignore[no-any-return]
         else:
@@ -157,18 +157,18 @@ class CacheLayer:
 
     async def _again(self, asked: Asked, flight: Flight) -> Any:
         """What another one has stored since this request looked, if it may be used; the flight is over then."""
-        if self._memory is None and not self.cache.flights.landed.known_since(flight.key, asked.began - LATE):
+        if self._memory is not None:
+            entries = self._memory.find(asked.key)
+        elif self.cache.flights.landed.known_since(flight.key, asked.began - LATE):
+            entries = await self.cache.load(asked.key, asked.call)
+        else:
             return None
-        entries = await self._load(asked.key, asked.call)
-        entry = asked.keys.selected(entries, asked.fields, "GET")
-        if entry is None or entry is asked.entry or entry.policy.no_cache or asked.age(entry) >= entry.policy.lifetime:
+        entry = asked.keys.selected(entries, asked.fields, "GET") if entries is not asked.entries else None
+        if entry is None or entry.policy.no_cache or asked.age(entry) >= entry.policy.lifetime:
             return None
         self.cache.flights.land(flight, entry, asked.call.clock.monotonic())
         self.cache.count("hits")
         return asked.answer(entry, "hit")
-
-    async def _load(self, key: bytes, call: Call[Any, Any]) -> Entries:
-        return await self.cache.load(key, call) if self._memory is None else self._memory.find(key)
 
     def _refresh(self, asked: Asked, stale: Entry) -> None:
         """RFC 5861, 3: ask for anew what is being served stale, once, behind the request."""

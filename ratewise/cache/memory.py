@@ -95,4 +95,7 @@ class InMemoryCache(Cache):
 
 
 def _cost(entries: Entries) -> int:
-    return sum(entry.size + OVERHEAD for entry in entries)
+    cost = 0
+    for entry in entries:
+        cost += len(entry.head) + len(entry.body) + OVERHEAD
+    return cost

@@ -8,7 +8,7 @@ what is no longer true. The sentences above the lines are those of RFC 9111 wher
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..headers import http_date_of
 from .config import CacheConfig
@@ -49,13 +49,17 @@ UNSTORED = frozenset(
     + b"set-cookie set-cookie2 age".split()
 )
 
-NOT_UPDATED = UNSTORED | {b"content-encoding", b"content-length", b"content-range"}
+NOT_UPDATED = frozenset({b"content-encoding", b"content-length", b"content-range"})
 """3.2: "The Content-Length header field", and those that the stored body depends upon."""
 
 PART_OF_LAST_MODIFIED = 0.1
 """4.2.2: "A typical setting of this fraction might be 10%"."""
 
 LONGEST_HEURISTIC = 7 * 86400.0
+
+
+OWN_BOUNDS = frozenset({"max-age", "max-stale", "min-fresh"})
+"""By which a request says how old an answer may be."""
 
 
 class Use(enum.Enum):
@@ -93,8 +97,9 @@ def usable(policy: Policy, age: float, asked: Directives, config: CacheConfig) -
     # 5.2.1.2: max-stale "without a value [...] will accept a stale response of any age".
     if "max-stale" in asked and (asked["max-stale"] is None or -left <= (delta(asked, "max-stale") or 0)):
         return Use.STALE
-    # RFC 5861, 3: "caches MAY serve the response [...] after it becomes stale, up to the indicated number of seconds".
-    if -left < max(policy.stale_while_revalidate, config.stale_while_revalidate):
+    # RFC 5861, 3: "caches MAY serve the response [...] after it becomes stale, up to the indicated number of seconds";
+    # 5.2.1.1: with one of these "the client does not wish to receive a stale response", or not one so stale.
+    if OWN_BOUNDS.isdisjoint(asked) and -left < max(policy.stale_while_revalidate, config.stale_while_revalidate):
         return Use.REFRESH
     return Use.VALIDATE
 
@@ -174,10 +179,14 @@ def storable(
         delta(control, "stale-if-error") or 0.0,
         checkable,
     )
-    stale = max(policy.stale_while_revalidate, policy.stale_if_error, config.stale_while_revalidate, config.stale_if_error)
-    if lifetime <= 0 and not stale and not checkable:
+    if lifetime <= 0 and not (checkable or stale_for(policy, config)):
         return "no freshness"  # of no use: it could neither be used nor be asked for
     return policy
+
+
+def stale_for(policy: Policy, config: CacheConfig) -> float:
+    """Seconds for which a response may be used stale, for any reason."""
+    return max(policy.stale_while_revalidate, policy.stale_if_error, config.stale_while_revalidate, config.stale_if_error)
 
 
 def governing(fields: Fields, config: CacheConfig) -> tuple[Directives, bytes | None]:
@@ -229,15 +238,15 @@ def born(fields: Fields, date: float, asked_at: float, received: float) -> float
     return received - max(apparent, corrected)
 
 
-def kept(raw: Sequence[Field], fields: Fields, received: float) -> list[Field]:
-    """3.1: the fields that are stored; `fields` by name."""
+def unstored(fields: Fields) -> Collection[bytes]:
+    """3.1: the names of the fields that are not stored."""
     # "the fields named in the Connection header field" go with it.
-    gone = UNSTORED.union(listed(fields[b"connection"])) if b"connection" in fields else UNSTORED
-    found = [field for field in raw if field[1] not in gone]
-    # RFC 9110, 6.6.1: "MUST record the time it was received and append a corresponding Date header field".
-    if b"date" not in fields:
-        found.append((b"Date", b"date", http_date_of(received)))
-    return found
+    return UNSTORED.union(listed(fields[b"connection"])) if b"connection" in fields else UNSTORED
+
+
+def dating(fields: Fields, received: float) -> Sequence[Field]:
+    """RFC 9110, 6.6.1: "MUST record the time it was received and append a corresponding Date header field" if it has none."""
+    return () if b"date" in fields else ((b"Date", b"date", http_date_of(received)),)
 
 
 def varies(fields: Fields) -> tuple[bytes, ...]:
@@ -266,9 +275,10 @@ def conditions(entries: Entries, matching: Entry | None, asked: Fields) -> dict[
 def identified(entries: Entries, fields: Fields) -> Entries:
     """4.3.4: the stored responses that a 304 is about."""
     tag = fields.get(b"etag")
-    if tag is not None:
+    if tag:
         alike = [entry for entry in entries if weak(entry.get(b"etag") or b"") == weak(tag)]
-        # "a strong validator [...] all" of them; with a weak one "only the most recent".
+        # "All the stored responses [...] with one of those same strong validators"; with a weak one "the most recent". Some
+        # servers leave the `W/` out of a 304: that is taken for weak.
         strong = [entry for entry in alike if entry.get(b"etag") == tag and not tag.startswith(b"W/")]
         return tuple(strong or alike[:1])
     modified = fields.get(b"last-modified")
@@ -280,7 +290,8 @@ def identified(entries: Entries, fields: Fields) -> Entries:
 
 def updated(entry: Entry, raw: Sequence[Field], fields: Fields, received: float) -> list[Field]:
     """3.2: the stored fields, those of a 304 (or of a HEAD) in their place."""
-    new = [field for field in kept(raw, fields, received) if field[1] not in NOT_UPDATED]
+    gone = unstored(fields)
+    new = [field for field in (*raw, *dating(fields, received)) if field[1] not in gone and field[1] not in NOT_UPDATED]
     names = {name for _, name, _ in new}
     return [field for field in entry.fields if field[1] not in names] + new
 

@@ -27,12 +27,12 @@ def unreadable(response: httpx2.Response) -> bool:
     return response.status_code == 101 or (response.is_stream_consumed and type(response.stream) is not httpx2.ByteStream)
 
 
-HELD = frozenset({httpx2.ByteStream, Buffer})
+_HELD = frozenset({httpx2.ByteStream, Buffer})
 
 
 def in_memory(response: httpx2.Response) -> bool:
     """Nothing is left to be read from a connection, or it is not for us to read."""
-    return type(response.stream) in HELD or response.status_code == 101 or response.is_closed
+    return type(response.stream) in _HELD or response.status_code == 101 or response.is_closed
 
 
 def held(response: httpx2.Response) -> bytes | None:

@@ -15,7 +15,7 @@ from .._flavour.worlds import AsyncWorld, SyncWorld
 from ..exchange import KEY, Exchange
 from ..failure import Failure, distrusted, http2_refused
 from ..layer import Pace, Watcher
-from .bodies import HELD, Body, Buffer, beginning, held, in_memory, passing, unreadable, unseen
+from .bodies import Body, Buffer, beginning, held, in_memory, passing, unreadable, unseen
 from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, TooManyRequests, WaitTooLong
 
 _FAILURES = (
@@ -78,14 +78,16 @@ class _Flavour:
         return _target(url) if (url.scheme, url.host, url.port) == (ours.scheme, ours.host, ours.port) else None
 
     def respond(self, status: int, fields: list[tuple[bytes, bytes, bytes]], body: bytes) -> httpx2.Response:
-        return _response(status, fields, httpx2.ByteStream(body), {})
+        response = httpx2.Response(status, stream=httpx2.ByteStream(body))
+        cast(Any, response.headers)._list = fields  # what they would make of `raw`, in a tenth of the time
+        return response
 
     def with_field(self, response: httpx2.Response, field: tuple[bytes, bytes, bytes]) -> httpx2.Response:
-        fields = [*self.fields(response.headers), field]
-        if type(response.stream) in HELD and response.status_code != 101:  # built anew: a mock may give the same one again
-            return _response(response.status_code, fields, response.stream, response.extensions)
-        response.headers = httpx2.Headers()
-        cast(Any, response.headers)._list = fields
+        headers: Any = response.headers
+        fields = headers._list
+        if fields and fields[-1][1] == field[1] and in_memory(response):  # a mock may give the same one again
+            fields = fields[:-1]
+        headers._list = [*fields, field]
         return response
 
     def rewinder(self, request: httpx2.Request) -> Callable[[], object] | None:
@@ -115,14 +117,6 @@ class _Flavour:
             response = passing(response)
             cast(Body, response.stream).pace = pace
         return response
-
-
-def _response(
-    status: int, fields: list[tuple[bytes, bytes, bytes]], stream: Any, extensions: Mapping[str, Any]
-) -> httpx2.Response:
-    response = httpx2.Response(status, stream=stream, extensions=cast(Any, extensions))
-    cast(Any, response.headers)._list = fields  # what they would make of `raw`, in a tenth of the time
-    return response
 
 
 def _target(url: httpx2.URL) -> str:

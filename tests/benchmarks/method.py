@@ -44,17 +44,17 @@ Nanoseconds = dict[str, list[int]]
 def table(world: str, rounds: int, calls: int) -> Iterator[str]:
     """Time a request: median microseconds, and medians of what each round gave in comparison with its bare one."""
     taken = asyncio.run(_rounds(world, rounds, calls))
-    yield f"{world + ', a request':<40}{'us':>10}{'ratio':>10}{'added us':>10}"
+    yield f"{world + ', a request':<42}{'us':>10}{'ratio':>10}{'added us':>10}"
     for group in WORLDS[world]:
-        bare = taken[next(iter(group))]
+        bare = taken.get(next(iter(group)))
         for name in group:
             own = taken.get(name)
-            if own is None:
-                yield f"{name:<40}{'not installed':>20}"
+            if own is None or bare is None:
+                yield f"{name:<42}{'not installed':>20}"
                 continue
             ratio = median(ours / theirs for ours, theirs in zip(own, bare))
             added = "" if own is bare else f"{median(o - b for o, b in zip(own, bare)) / calls / 1000:+.2f}"
-            yield f"{name:<40}{median(own) / calls / 1000:>10.2f}{ratio:>10.3f}{added:>10}"
+            yield f"{name:<42}{median(own) / calls / 1000:>10.2f}{ratio:>10.3f}{added:>10}"
 
 
 async def _rounds(world: str, rounds: int, calls: int) -> Nanoseconds:

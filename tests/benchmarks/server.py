@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import socket
 import subprocess
 import sys
@@ -19,6 +20,21 @@ def url() -> str:
     atexit.register(process.communicate)  # closes its stdin
     assert process.stdout is not None
     return f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+
+@cache
+def redis_url() -> str:
+    """The URL of a Redis: the one that the tests use, or one started for this process. `ImportError` if there is none."""
+    from .. import redis_server
+
+    given = os.environ.get(redis_server.GIVEN)
+    if given:
+        return given
+    if redis_server.find() is None:
+        raise ImportError("no redis-server")
+    server = redis_server.Server()
+    atexit.register(server.close)
+    return server.url
 
 
 def _serve(connection: socket.socket) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Mapping
+from email.utils import formatdate
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Callable
 
 import httpx
@@ -12,12 +17,13 @@ import httpx2
 
 import ratewise
 import ratewise.httpx2
-from ratewise import CircuitBreaker, RateLimiter
+from ratewise import CircuitBreaker, InMemoryCache, RateLimiter
 
 from . import server
 
 BASE_URL = "https://api.example.com"
 PATH = "/v1/items?page=2"
+KB, MB = 1024, 1024 * 1024
 REQUEST_HEADERS = {
     "Accept": "*/*",
     "Accept-Encoding": "gzip, deflate",
@@ -142,6 +148,73 @@ def _tenacious(kind: str, null: Any) -> Any:
     return getattr(import_module("httpx_tenacity"), kind).create(transport=null)
 
 
+def _private(size: int) -> Any:
+    """Header fields of a response that may be stored."""
+    said = {
+        b"Cache-Control": b"private, max-age=3600",
+        b"Content-Length": b"%d" % size,
+        b"Date": formatdate(usegmt=True).encode(),
+    }
+    return [(name, said.get(name, value)) for name, value in RESPONSE_HEADERS]
+
+
+class ContentTransport(httpx.BaseTransport):
+    """Answers with a body in memory, as a mock does, that may be stored."""
+
+    def __init__(self, size: int) -> None:
+        self._headers, self._body = _private(size), bytes(size)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=self._headers, content=self._body)
+
+
+class AsyncContentTransport(ContentTransport, httpx.AsyncBaseTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return self.handle_request(request)
+
+
+def _content(size: int, around: Callable[[Any], Any] = lambda wire: wire, asynchronous: bool = False) -> Call:
+    """What comes of a request whose answer has so many bytes; behind a cache all but the first are hits."""
+    wire = (AsyncContentTransport if asynchronous else ContentTransport)(size)
+    handle = getattr(around(wire), "handle_async_request" if asynchronous else "handle_request")
+    return partial(handle, httpx.Request("GET", BASE_URL + PATH, headers=REQUEST_HEADERS))
+
+
+def _missing(size: int) -> Call:
+    """With a store that has forgotten the response each time."""
+    cache = InMemoryCache()
+    handle = _content(size, lambda wire: ratewise.CacheTransport(wire, cache))
+
+    def call() -> None:
+        cache.clear()
+        handle()
+
+    return call
+
+
+def _in_file(kind: Callable[..., Any], wire: Any) -> Any:
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return kind(wire, ratewise.SQLiteCache(Path(folder) / "responses.db"))
+
+
+def _hishel(kind: str, storage: str, wire: Any) -> Any:
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    stored = getattr(import_module("hishel"), storage)(database_path=Path(folder) / "hishel.db")
+    return getattr(import_module("hishel.httpx"), kind)(wire, stored)
+
+
+def _redis_get(size: int) -> Call:
+    client = import_module("redis").from_url(server.redis_url())
+    client.set("ratewise-benchmark", bytes(size))
+    return partial(client.get, "ratewise-benchmark")
+
+
+def _in_redis(wire: Any) -> Any:
+    return ratewise.CacheTransport(wire, ratewise.RedisCache(server.redis_url(), namespace="benchmark"))
+
+
 # The first of a group is the bare one that the others are compared with. A peer that is not installed raises ImportError.
 WORLDS: Mapping[str, tuple[Group, ...]] = {
     "sync": (
@@ -174,6 +247,21 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             "RateLimitTransport, a socket": partial(_wire, ratewise.RateLimitTransport),
         },
         {
+            "httpx.Response of 1 KB": partial(_content, KB),
+            "CacheTransport, hit in memory, 1 KB": partial(_content, KB, ratewise.CacheTransport),
+            "CacheTransport, miss, 1 KB": partial(_missing, KB),
+            "CacheTransport, hit in SQLite, 1 KB": partial(_content, KB, partial(_in_file, ratewise.CacheTransport)),
+            "hishel, hit in SQLite, 1 KB": partial(_content, KB, partial(_hishel, "CacheTransport", "SqliteStorage")),
+        },
+        {
+            "httpx.Response of 1 MB": partial(_content, MB),
+            "CacheTransport, hit in memory, 1 MB": partial(_content, MB, ratewise.CacheTransport),
+        },
+        {
+            "redis-py GET of 1 KB": partial(_redis_get, KB),
+            "CacheTransport, hit in Redis, 1 KB": partial(_content, KB, _in_redis),
+        },
+        {
             "httpx.Client.get": partial(_client, httpx.Client, NullTransport),
             "RateWiseClient.get": partial(_client, ratewise.RateWiseClient, NullTransport),
         },
@@ -202,6 +290,16 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             ),
             "AsyncRateLimitTransport, X-RateLimit-*": partial(
                 _transport, ratewise.AsyncRateLimitTransport, True, headers=LIMITED_HEADERS
+            ),
+        },
+        {
+            "httpx.Response of 1 KB (async)": partial(_content, KB, asynchronous=True),
+            "AsyncCacheTransport, hit in memory, 1 KB": partial(_content, KB, ratewise.AsyncCacheTransport, True),
+            "AsyncCacheTransport, hit in SQLite, 1 KB": partial(
+                _content, KB, partial(_in_file, ratewise.AsyncCacheTransport), True
+            ),
+            "hishel, hit in SQLite, 1 KB (async)": partial(
+                _content, KB, partial(_hishel, "AsyncCacheTransport", "AsyncSqliteStorage"), True
             ),
         },
         {
