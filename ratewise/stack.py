@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .bulkhead import Bulkhead, BulkheadLayer
-from .cache import Cache, CacheConfig, CacheLayer
 from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer, CircuitRecheckLayer
 from .deadline import DeadlineLayer, WireDeadlineLayer
 from .layer import Call, Q, R
@@ -16,6 +15,9 @@ from .rate_limit import RateLimiter, RateLimitLayer
 from .retry import Backoff, RetryConfig, RetryLayer
 from .retry.rules import checked_backoff
 from .validation import flag, refusal, whole
+
+if TYPE_CHECKING:
+    from .cache import Cache, CacheConfig
 
 
 class RaiseOnRateLimit:
@@ -46,6 +48,8 @@ def assemble(
     if total_timeout is not None:
         layers.append(DeadlineLayer(total_timeout))
     if cache is not None:
+        from .cache import CacheLayer  # who has a cache has loaded it, and the others need not
+
         layers.append(CacheLayer(cache, cache_config))
     elif cache_config is not None:
         raise TypeError("cache_config was given without a cache: give cache=InMemoryCache(), or another store, as well")
@@ -86,16 +90,16 @@ def retry_rules(max_retries: int, retry_config: RetryConfig | None, backoff_stra
     return retry_config.with_backoff(checked_backoff("backoff_strategy", backoff_strategy))
 
 
-BELOW_CACHE = (RetryLayer, CircuitBreakerLayer, RateLimitLayer, BulkheadLayer)
+WITHIN = (RetryLayer, CircuitBreakerLayer, RateLimitLayer, BulkheadLayer)
 
 
 def warn_of_order(layers: Sequence[Any]) -> None:
     """Warn of a stack that cannot do what its parts promise."""
-    kinds = [type(layer) for layer in layers]
-    if CacheLayer in kinds and any(kind in BELOW_CACHE for kind in kinds[: kinds.index(CacheLayer)]):
+    first = next((number for number, layer in enumerate(layers) if isinstance(layer, WITHIN)), len(layers))
+    if any(getattr(layer, "answers", False) for layer in layers[first:]):
         warnings.warn(
-            "this stack has its cache inside: what is answered from the store is judged, counted and made to wait like what "
-            "goes to the server. Put the CacheTransport around the others",
+            "this stack has its cache inside: what it answers is counted, and made to wait, as if it went to the server. "
+            "Put the CacheTransport around the other transports",
             stacklevel=_depth(),
         )
     if sum(isinstance(layer, RetryLayer) for layer in layers) > 1:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..cache import Cache
 from ..circuit_breaker import CircuitBreaker
 from ..exchange import KEY, NO_OPTIONS, Exchange
 from ..layer import Layer
@@ -14,6 +13,9 @@ from ..rate_limit import RateLimiter
 from ..stack import assemble, given_limiter
 from ..stats import COUNTS, ClientStats, Counts
 from ..validation import flag
+
+if TYPE_CHECKING:
+    from ..cache import Cache
 
 _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
 """The counts of the client that this thread or task called last, to know it by, and that call."""

@@ -11,7 +11,6 @@ import httpx
 
 from .._flavour.calls import ClientCalls
 from ..bulkhead import Bulkhead
-from ..cache import Cache, CacheConfig
 from ..circuit_breaker import CircuitBreaker
 from ..clock import Clock
 from ..layer import step
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from httpx._client import UseClientDefault
     from httpx._types import AuthTypes, CertTypes, CookieTypes, HeaderTypes, ProxyTypes, QueryParamTypes, TimeoutTypes
     from typing_extensions import Unpack
+
+    from ..cache import Cache, CacheConfig
 
     class _ClientOptions(TypedDict, total=False):
         auth: AuthTypes | None

@@ -12,7 +12,6 @@ import httpx
 from .._flavour.chain import Chain, count, given_or_new
 from .._flavour.punctual import make_punctual
 from ..bulkhead import Bulkhead, BulkheadLayer
-from ..cache import Cache, CacheConfig, CacheLayer
 from ..cancellation import steady
 from ..circuit_breaker import CircuitBreaker, CircuitBreakerLayer
 from ..clock import Clock
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
     from httpx._types import CertTypes, ProxyTypes
     from typing_extensions import Self, Unpack
+
+    from ..cache import Cache, CacheConfig
 
     class TransportOptions(TypedDict, total=False):
         """The keywords of `httpx.HTTPTransport`."""
@@ -177,6 +178,8 @@ class CacheTransport(LayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
+        from ..cache import CacheLayer  # only who uses it loads it
+
         super().__init__(httpx.HTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
 
 
@@ -191,6 +194,8 @@ class AsyncCacheTransport(AsyncLayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
+        from ..cache import CacheLayer  # as above
+
         super().__init__(httpx.AsyncHTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
 
 

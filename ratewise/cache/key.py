@@ -86,11 +86,12 @@ class Keys:
 
 
 def _is_secret(name: bytes) -> bool:
-    if name not in _secret:
+    found = _secret.get(name)
+    if found is None:
         if len(_secret) >= _MOST:
             _secret.clear()
-        _secret[name] = REDACTOR.is_secret_header(name.decode("latin-1"))
-    return _secret[name]
+        found = _secret[name] = REDACTOR.is_secret_header(name.decode("latin-1"))
+    return found
 
 
 def _user(credential: bytes) -> bytes:

@@ -15,7 +15,7 @@ from . import rules
 from .asked import Asked, only_if_cached, served, status_field
 from .conditions import ORIGINS
 from .config import CacheConfig
-from .entry import Entries, Entry
+from .entry import Entry
 from .fetch import EVENTS, Fetcher
 from .fields import Fields, joined
 from .flight import Flight, Outcome, follow
@@ -38,6 +38,9 @@ SPECIAL = PASSED | rules.OWN | {b"cache-control", b"pragma"}
 
 class CacheLayer:
     """Answers a request from a store of responses where that is allowed, and stores the responses that may be."""
+
+    answers = True
+    """Not all that comes to it goes on to the next layer: it is of use around the others."""
 
     def __init__(self, cache: Cache | None = None, config: CacheConfig | None = None) -> None:
         if not isinstance(cache, (Cache, type(None))):
@@ -112,16 +115,20 @@ class CacheLayer:
         """A request that no stored response answers. 4.4: what it has changed is no longer as it is stored."""
         http = call.http
         response = await call.send(request)
-        if keys is not None and rules.invalidates(request.method, response.status_code):
-            said = joined(http.fields(response.headers))
-            references = [said[name].decode("latin-1") for name in (b"location", b"content-location") if name in said]
-            targets = {http.target(request), *(http.resolve(request, reference) for reference in references)}
-            for target in targets:
-                if target is not None:
-                    key = keys.key(target, fields)
-                    flights = self.cache.flights
-                    flights.invalidated.note(key, next(flights.numbers))
-                    await self.cache.drop(key, call)
+        try:
+            if keys is not None and rules.invalidates(request.method, response.status_code):
+                said = joined(http.fields(response.headers))
+                references = [said[name].decode("latin-1") for name in (b"location", b"content-location") if name in said]
+                targets = {http.target(request), *(http.resolve(request, reference) for reference in references)}
+                for target in targets:
+                    if target is not None:
+                        key = keys.key(target, fields)
+                        flights = self.cache.flights
+                        flights.invalidated.note(key, next(flights.numbers))
+                        await self.cache.drop(key, call)
+        except BaseException:  # cancelled while a store took its time
+            await call.close(response, request)
+            raise
         return http.with_field(response, status_field("fwd=method"))
 
     async def _ask(self, asked: Asked) -> Any:

@@ -8,7 +8,7 @@ what is no longer true. The sentences above the lines are those of RFC 9111 wher
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from ..headers import http_date_of
 from .config import CacheConfig
@@ -49,7 +49,7 @@ UNSTORED = frozenset(
     + b"set-cookie set-cookie2 age".split()
 )
 
-NOT_UPDATED = frozenset({b"content-encoding", b"content-length", b"content-range"})
+NOT_UPDATED = UNSTORED | {b"content-encoding", b"content-length", b"content-range"}
 """3.2: "The Content-Length header field", and those that the stored body depends upon."""
 
 PART_OF_LAST_MODIFIED = 0.1
@@ -238,15 +238,16 @@ def born(fields: Fields, date: float, asked_at: float, received: float) -> float
     return received - max(apparent, corrected)
 
 
-def unstored(fields: Fields) -> Collection[bytes]:
-    """3.1: the names of the fields that are not stored."""
+def kept(raw: Sequence[Field], fields: Fields, received: float) -> Sequence[Field]:
+    """3.1: the fields that are stored, but for those in `UNSTORED`."""
     # "the fields named in the Connection header field" go with it.
-    return UNSTORED.union(listed(fields[b"connection"])) if b"connection" in fields else UNSTORED
-
-
-def dating(fields: Fields, received: float) -> Sequence[Field]:
-    """RFC 9110, 6.6.1: "MUST record the time it was received and append a corresponding Date header field" if it has none."""
-    return () if b"date" in fields else ((b"Date", b"date", http_date_of(received)),)
+    named = listed(fields.get(b"connection"))
+    if not UNSTORED.issuperset(named):
+        gone = frozenset(named)
+        raw = [field for field in raw if field[1] not in gone]
+    # RFC 9110, 6.6.1: "MUST record the time it was received and append a corresponding Date header field".
+    dates = b"date" in fields and b"date" not in named
+    return raw if dates else [*raw, (b"Date", b"date", http_date_of(received))]
 
 
 def varies(fields: Fields) -> tuple[bytes, ...]:
@@ -290,8 +291,7 @@ def identified(entries: Entries, fields: Fields) -> Entries:
 
 def updated(entry: Entry, raw: Sequence[Field], fields: Fields, received: float) -> list[Field]:
     """3.2: the stored fields, those of a 304 (or of a HEAD) in their place."""
-    gone = unstored(fields)
-    new = [field for field in (*raw, *dating(fields, received)) if field[1] not in gone and field[1] not in NOT_UPDATED]
+    new = [field for field in kept(raw, fields, received) if field[1] not in NOT_UPDATED]
     names = {name for _, name, _ in new}
     return [field for field in entry.fields if field[1] not in names] + new
 
