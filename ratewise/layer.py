@@ -7,7 +7,7 @@ A layer is one coroutine, `handle(request, call)`. It serves sync, asyncio and t
 from __future__ import annotations
 
 import types
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine, Generator, Hashable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -142,12 +142,12 @@ class Flavour(Protocol[Q, R]):
         """The same request, built anew, with one header more."""
         ...
 
-    def with_headers(self, request: Q, headers: Mapping[str, str]) -> Q:
+    def with_headers(self, request: Q, headers: Mapping[bytes, bytes]) -> Q:
         """The same request, built anew, with these headers in place of its own."""
         ...
 
-    def apart(self, request: Q, exchange: Exchange) -> Q:
-        """The same request, built anew, as one of another call."""
+    def apart(self, request: Q, exchange: Exchange, without: Collection[bytes]) -> Q:
+        """The same request, built anew, as one of another call and without some headers."""
         ...
 
     def target(self, request: Q) -> str:
@@ -167,7 +167,7 @@ class Flavour(Protocol[Q, R]):
         ...
 
     def with_field(self, response: R, field: tuple[bytes, bytes, bytes]) -> R:
-        """A response to hand on instead, with one header field more; in place of the same one at its end, if it is in memory."""
+        """A response to hand on instead, with one header field more. The last one, if it tells of the same thing, goes."""
         ...
 
     def who(self) -> Hashable:

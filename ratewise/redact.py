@@ -19,7 +19,8 @@ HEADERS = frozenset(
     x-ms-authorization-auxiliary x-vault-token x-consul-token private-token job-token deploy-token x-gitlab-token
     x-hub-signature x-hub-signature-256 stripe-signature x-slack-signature x-shopify-access-token x-shopify-hmac-sha256
     x-csrf-token x-csrftoken x-xsrf-token dd-api-key dd-application-key x-honeycomb-team x-figma-token x-plex-token
-    x-registry-auth cf-access-client-secret cf-access-jwt-assertion
+    x-registry-auth cf-access-client-secret cf-access-jwt-assertion authentication dpop session x-session x-session-id
+    x-access-key x-jwt x-jwt-assertion x-amzn-oidc-data x-amzn-oidc-accesstoken x-goog-iap-jwt-assertion x-ms-client-principal
     """.split()
 )
 """Header fields whose whole value is a secret, in lower case."""

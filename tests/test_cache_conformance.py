@@ -16,7 +16,7 @@ from ratewise.cache import CacheConfig, InMemoryCache
 
 HOST = "https://api.example.com"
 CONDITIONS = ("if-none-match", "if-modified-since")
-STATUSES = {"cached": "hit; ttl=", "sent": "fwd=", "validated": "fwd=", "instead": 'hit; detail="'}
+STATUSES = {"cached": "hit; ttl=", "sent": "fwd=", "validated": "fwd=", "instead": "fwd=stale; "}
 """How Cache-Status begins."""
 
 
@@ -461,8 +461,9 @@ AUTH = (
     twice("authorization-private-none", "sent", FRESH, ask="Authorization: FOO", again="A: b"),
     *(
         twice(f"credential-{name.lower()}", "sent", FRESH, ask=f"{name}: one", again=f"{name}: two")
-        for name in ("Cookie", "X-API-Key", "Proxy-Authorization", "X-Auth-Token", "Api-Key", "X-CSRF-Token")
+        for name in ("Cookie", "X-API-Key", "Proxy-Authorization", "X-Auth-Token", "Api-Key", "X-Forwarded-User", "DPoP")
     ),
+    twice("no-credential-x-csrf-token", "cached", FRESH, ask="X-CSRF-Token: one", again="X-CSRF-Token: two"),
 )
 
 CDN = (

@@ -8,8 +8,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import NOW, raw, said, stored
-from test_cache_freshness import growth
+from stored import NOW, growth, raw, said, stored
 
 from ratewise._httpx.flavour import _target
 from ratewise.cache import CacheConfig, entry, key

@@ -9,8 +9,11 @@ from ..layer import Call
 from . import rules
 from .conditions import Part, brief, not_modified, part, partial, unsatisfiable
 from .entry import Entries, Entry, Field
-from .fields import Fields
+from .fields import LONGEST, Fields
 from .key import Keys
+
+SKEW = 60.0
+"""Seconds that the clocks of machines may differ."""
 
 NAME = "RateWise"
 """In Cache-Status (RFC 9211, 2)."""
@@ -66,7 +69,8 @@ class Asked:
 
     def age(self, entry: Entry) -> float:
         """4.2.3: current_age."""
-        return max(self.call.clock.time() - entry.born, 0.0)
+        age = self.call.clock.time() - entry.born
+        return max(age, 0.0) if age > -SKEW else LONGEST  # the clock was set back, and nobody knows
 
     def answer(self, entry: Entry, note: str) -> Any:
         """A response from what is stored; None if the request wants a part that only the server can give."""

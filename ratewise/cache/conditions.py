@@ -28,7 +28,7 @@ class Part(enum.Enum):
     NONE = enum.auto()
     """The range begins after its end: 416."""
     UNKNOWN = enum.auto()
-    """Several ranges, or another unit: the server's business."""
+    """Several ranges, another unit, or a part of what is encoded: the server's business."""
 
 
 def not_modified(entry: Entry, asked: Fields) -> bool:
@@ -58,7 +58,7 @@ def part(entry: Entry, asked: Fields) -> Part | range:
     if wanted is None or entry.status != 200:
         return Part.ALL
     match = _RANGE.fullmatch(wanted)
-    if match is None:
+    if match is None or entry.get(b"content-encoding") is not None:  # nobody could decode a part of that
         return Part.UNKNOWN
     if not _current(entry, asked):
         return Part.ALL

@@ -20,7 +20,7 @@ Field = tuple[bytes, bytes, bytes]
 """The name as it was written, in lower case, and the value. See `Flavour.fields`."""
 
 
-_MOST = 1000
+_MOST, _LONG = 1000, 4096
 _unpacked: dict[bytes, tuple[Field, ...]] = {}
 """What is used again and again is unpacked once, and all else is packed: it takes a third of the room."""
 
@@ -114,7 +114,8 @@ def unpack(head: bytes) -> tuple[Field, ...]:
         fields = tuple(zip(names, map(bytes.lower, names), parts[1::2]))
         if len(_unpacked) >= _MOST:
             _unpacked.clear()
-        _unpacked[head] = fields
+        if len(head) <= _LONG:
+            _unpacked[head] = fields
     return fields
 
 

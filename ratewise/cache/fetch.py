@@ -48,13 +48,13 @@ class Fetcher:
                     sent = asked.request
                     response = await call.send(sent)  # that was about something else
             except (call.http.TransportError, RateWiseError) as error:
-                stale = self._stale(asked, type(error).__name__)
+                stale = self._stale(asked, f'detail="{type(error).__name__}"')
                 if stale is None:
                     raise
                 return stale
             status = response.status_code
             if status in rules.ERRORS or (status == 429 and self._config.stale_if_error > 0):
-                stale = self._stale(asked, str(status))
+                stale = self._stale(asked, f"fwd-status={status}")
                 if stale is not None:
                     await call.close(response, sent)
                     return stale
@@ -72,8 +72,11 @@ class Fetcher:
         entry = asked.entry
         if entry is None or not rules.instead_of_error(entry.policy, asked.age(entry), asked.control, self._config):
             return None
-        logger.warning("Cache: %s is answered from the store, for the server gives %s", REDACTOR.url(asked.request.url), why)
-        return asked.answer(entry, f'hit; detail="{why}"')
+        found = asked.answer(entry, f"fwd=stale; {why}")
+        if found is not None:
+            url = REDACTOR.url(asked.request.url)
+            logger.warning("Cache: %s is answered from the store, for the server cannot (%s)", url, why)
+        return found
 
     async def _taken(self, asked: Asked, response: Any, flight: Flight | None) -> Any:
         """Store a response if it may be: now, or when its body has been read."""
@@ -100,7 +103,11 @@ class Fetcher:
         )
         selector, head_only = asked.keys.selector(vary, asked.fields), method == "HEAD"
 
-        async def keep(body: bytes) -> bool:
+        async def keep(body: bytes | None) -> bool:
+            if body is None:  # larger than it said
+                if rules.replaces(status, asked.fields) and asked.entry is not None:
+                    await self._cache.drop(asked.key, call)
+                return False
             if length is not None and length != len(body) and not head_only:  # 3.3: an incomplete one is not stored
                 return False
             entry = Entry(
@@ -126,8 +133,8 @@ class Fetcher:
 
     async def _passed(self, asked: Asked, response: Any, why: str, flight: Flight | None) -> Any:
         """Hand on a response that is not stored."""
-        if response.status_code == 200 and asked.entry is not None and b"range" not in asked.fields:
-            await self._cache.drop(asked.key, asked.call)  # what is stored is so no longer
+        if asked.entry is not None and rules.replaces(response.status_code, asked.fields):
+            await self._cache.drop(asked.key, asked.call)
         if response.status_code < 500 and response.status_code != 429:  # after a failure another one may try
             self._land(asked, flight, Outcome.UNSHARED)
         return asked.call.http.with_field(response, status_field(f'fwd={asked.forward}; detail="{why}"'))

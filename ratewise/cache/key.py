@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ..credential import named
 from ..redact import DEFAULT as REDACTOR
 from .entry import Entries, Entry
 from .fields import Fields
@@ -16,14 +15,28 @@ SIZE = 16
 """Bytes of a key, and of a selector."""
 
 _CASELESS = frozenset({b"accept", b"accept-charset", b"accept-encoding", b"accept-language"})
-_SIGNED = frozenset({b"authorization", b"proxy-authorization"})
+_AUTHORIZATION = frozenset({b"authorization", b"proxy-authorization"})
+_SIGNING = frozenset(b"aws4-ecdsa-p256-sha256 aws4-hmac-sha256 digest hawk oauth signature".split())
+_PARAMETER = re.compile(rb'([\w*-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^",]*)', re.DOTALL)
+_ANEW = frozenset(
+    b"cnonce nc nonce opaque response uri mac hash ts created expires signature signedheaders headers "
+    b"oauth_nonce oauth_signature oauth_timestamp".split()
+)
+"""What those say anew with each request (RFC 7616, 3.4; RFC 5849, 3.1; AWS Signature 4; Hawk)."""
 
 _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
+_IDENTITIES = frozenset(
+    b"impersonate-user remote-user x-forwarded-email x-forwarded-user x-remote-user x-user-id x-tenant-id x-account-id "
+    b"x-ms-client-principal-id x-ms-client-principal-name".split()
+)
+"""What names a user, and is no secret."""
+_FORGERY = re.compile("csrf|xsrf")
+
 _MOST = 1000
 _secret: dict[bytes, bool] = {}
-"""Whether a header field is a credential, by its name."""
+"""Whether a header field tells users apart, by its name."""
 
 
 class Keys:
@@ -44,7 +57,7 @@ class Keys:
         parts = [target.encode(), asked.get(b"host", b"")]
         for name in self._apart(asked):
             value = asked[name]
-            parts += (name, _user(value) if b"=" in value and name in _SIGNED else value)
+            parts += (name, _user(value) if name in _AUTHORIZATION else value)
         digest = self._begun.copy()
         digest.update(_framed(parts))
         return digest.digest()
@@ -90,14 +103,22 @@ def _is_secret(name: bytes) -> bool:
     if found is None:
         if len(_secret) >= _MOST:
             _secret.clear()
-        found = _secret[name] = REDACTOR.is_secret_header(name.decode("latin-1"))
+        text = name.decode("latin-1")
+        # A token against forged requests is sent with unsafe ones alone, which must find what they invalidate.
+        found = _secret[name] = name in _IDENTITIES or (REDACTOR.is_secret_header(text) and not _FORGERY.search(text))
     return found
 
 
 def _user(credential: bytes) -> bytes:
-    """What in a credential tells its user. One that is signed anew each time has a name in it; any other counts as a whole."""
-    user = named(credential)
-    return user if b" " in user else credential
+    """What in a credential tells its user: all of it or, where it is signed anew each time, all that stays the same."""
+    scheme, _, rest = credential.partition(b" ")
+    if scheme.lower() not in _SIGNING:
+        return credential
+    given = {name.lower(): value for name, value in _PARAMETER.findall(rest)}
+    if scheme.lower().startswith(b"aws4-"):  # key/date/region/service
+        given[b"credential"] = given.get(b"credential", b"").partition(b"/")[0]
+    same = [name + b"=" + value for name, value in sorted(given.items()) if name not in _ANEW]
+    return b"\n".join([scheme.lower(), *same])
 
 
 def _framed(parts: Sequence[bytes]) -> bytes:

@@ -184,7 +184,8 @@ class CacheLayer:
         if flights.under_way(flight_key, call.clock.monotonic(), max_wait):
             return
         asked.exchange = Exchange(asked.exchange.options, streamed=False)
-        asked.request = call.http.apart(asked.request, asked.exchange)
+        asked.request = call.http.apart(asked.request, asked.exchange, rules.OWN)  # the whole, and not what its caller lacks
+        asked.fields = {name: value for name, value in asked.fields.items() if name not in rules.OWN}
 
         async def refresh() -> None:
             flight = flights.begin(flight_key, call.http.who(), call.clock.monotonic(), max_wait)

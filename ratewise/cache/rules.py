@@ -259,17 +259,17 @@ OWN = frozenset({b"if-match", b"if-unmodified-since", b"if-none-match", b"if-mod
 """What makes a request conditional, or one for a part."""
 
 
-def conditions(entries: Entries, matching: Entry | None, asked: Fields) -> dict[str, str]:
+def conditions(entries: Entries, matching: Entry | None, asked: Fields) -> dict[bytes, bytes]:
     """4.3.1: the fields to ask the server with whether what is stored is still good; none if there is nothing to ask with."""
     own = etags(asked.get(b"if-none-match", b""))
     ours = [tag for entry in entries if (tag := entry.get(b"etag"))]
-    found: dict[str, str] = {}
+    found: dict[bytes, bytes] = {}
     if ours and own != [b"*"]:
         # All of them, for the server to select one; 4.3.2: "the cache MAY combine" the caller's own with them.
-        found["If-None-Match"] = b", ".join(dict.fromkeys((*own, *ours))).decode("latin-1")
+        found[b"If-None-Match"] = b", ".join(dict.fromkeys((*own, *ours)))
     modified = None if matching is None else matching.get(b"last-modified")
     if modified is not None and not own:
-        found["If-Modified-Since"] = modified.decode("latin-1")
+        found[b"If-Modified-Since"] = modified
     return found
 
 
@@ -299,6 +299,14 @@ def updated(entry: Entry, raw: Sequence[Field], fields: Fields, received: float)
 def freshens(entry: Entry, fields: Fields) -> bool:
     """4.3.5: a response to HEAD is about the stored one: its validators, and its length, are the same where it has them."""
     return all(fields[name] == entry.get(name) for name in (b"etag", b"last-modified", b"content-length") if name in fields)
+
+
+NO_ANSWER = frozenset({206, 304, 408, 412, 416, 425, 429})
+
+
+def replaces(status: int, asked: Fields) -> bool:
+    """A response that is not stored, after which what is stored is so no longer: it tells of the whole, and is no failure."""
+    return status not in NO_ANSWER and 200 <= status < 500 and OWN.isdisjoint(asked)
 
 
 def invalidates(method: str, status: int) -> bool:

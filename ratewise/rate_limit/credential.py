@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 
-from ..credential import named
-
 _FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-auth-token", b"private-token"})
+
+# Schemes that sign each request anew: only these of their parameters name the caller (RFC 7616, 3.4; of AWS's, the first part).
+_PARAMETERS = re.compile(rb'[ ,][\t ]*[a-z_]+ *= *"?[^ ",=]', re.IGNORECASE)
+_NAMES = re.compile(rb'[ ,][\t ]*(?:username|credential|id|keyid|oauth_consumer_key|oauth_token) *= *"?([^",/]*)', re.IGNORECASE)
 
 _SECRET = os.urandom(16)
 _MOST = 1000
@@ -29,8 +32,10 @@ def credential(fields: Iterable[tuple[bytes, bytes, bytes]]) -> str:
 
 
 def _digest(value: bytes) -> str:
-    name = named(value)
-    digest = hashlib.blake2b(name, key=_SECRET, digest_size=8).hexdigest() + hashlib.blake2b(name, digest_size=2).hexdigest()
+    named = value
+    if b"=" in value and _PARAMETERS.search(value):
+        named = b" ".join([value.partition(b" ")[0], *_NAMES.findall(value)])
+    digest = hashlib.blake2b(named, key=_SECRET, digest_size=8).hexdigest() + hashlib.blake2b(named, digest_size=2).hexdigest()
     if len(_digests) >= _MOST:
         _digests.clear()
     _digests[hash(value)] = digest
