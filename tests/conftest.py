@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
 import pytest
+import redis_server
 from support import WORLDS, FakeClock, World
 
 # A deadline is a timed assertion. What a run finds that nobody watches must be found again by the next one.
@@ -16,6 +18,13 @@ hypothesis.settings.load_profile("untimed")
 @pytest.fixture(params=WORLDS)
 def world(request: Any) -> World:
     return World(request.param)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis, of which tests touch nothing but keys of their own."""
+    with redis_server.shared() as url:
+        yield url
 
 
 @pytest.fixture

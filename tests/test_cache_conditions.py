@@ -107,6 +107,8 @@ def test_13_2_1_for_what_succeeded(status: int) -> None:
         (MODIFIED, f"{at(0)} | If-Modified-Since: {at(0)}", False),
         (DATED, at(0), True),  # RFC 9111, 4.3.2: without Last-Modified its Date counts
         (DATED, at(-1), False),
+        (f"Date: {at(-50)}", at(-50), True),
+        (f"Date: {at(-50)}", at(-51), False),
         (f"Last-Modified: x | {DATED}", at(0), True),
         (f"Last-Modified: x | {DATED}", at(-1), False),
         ("", at(0), True),  # and without that, when it was received
@@ -300,7 +302,8 @@ def test_13_1_5_if_range(text: str, wanted: str, expected: bool) -> None:
 
 ALL = (
     f"Cache-Control: max-age=60 | Content-Type: a/b | Content-Length: 10 | Content-Encoding: gzip | {DATED}"
-    f" | Content-Language: de | Content-Location: /x | Expires: {at(9)} | Vary: Accept | X-Foo: 1 | Age: 7 | Cache-Status: RateWise; hit"
+    f" | Content-Language: de | Content-Location: /x"
+    f" | Expires: {at(9)} | Vary: Accept | X-Foo: 1 | Age: 7 | Cache-Status: RateWise; hit"
 )
 
 

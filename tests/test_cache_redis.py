@@ -22,7 +22,7 @@ import redis
 import redis.asyncio
 import trio
 import trustme
-from redis_server import Server, shared
+from redis_server import Server
 from support import PATIENCE, FakeClock, World, only
 
 from ratewise._httpx.flavour import AsyncFlavour, SyncFlavour
@@ -45,12 +45,11 @@ each_world = only("httpx")
 
 
 @pytest.fixture(scope="session")
-def url() -> Iterator[str]:
-    with shared() as url:
-        yield url
-        with redis.Redis.from_url(url) as client:
-            for name in client.scan_iter(match=f"{PREFIX}*"):
-                client.delete(name)
+def url(redis_url: str) -> Iterator[str]:
+    yield redis_url
+    with redis.Redis.from_url(redis_url) as client:
+        for name in client.scan_iter(match=f"{PREFIX}*"):
+            client.delete(name)
 
 
 @pytest.fixture(scope="module")

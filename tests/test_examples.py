@@ -18,6 +18,16 @@ EXPECTED = {
         r"^GET /broken: 200, requests sent: 2$\n  attempt 1: \w+Error, waited ",
         r"^So far: \{'total_requests': 4, 'successful': 4, 'failed': 0, 'total_retries': 4, 'avg_retries': 1.0",
     ),
+    "caching.py": (
+        r"^  /rates  200   1000 bytes  asked  RateWise; fwd=uri-miss; stored$",
+        r"^  /rates  200   1000 bytes  -      RateWise; hit; ttl=[0-9]+$",
+        r"^  /news   200   1000 bytes  asked  RateWise; fwd=stale; fwd-status=304; ttl=",
+        r"^  /about  200   1000 bytes  -      RateWise; hit; ttl=[0-9]+$",
+        r'^  /me     200   1000 bytes  asked  RateWise; fwd=uri-miss; detail="no-store"$',
+        r"^  /rates  RateWise; fwd=request; stored$\n  /rates  RateWise; fwd=bypass$",
+        r"^Hit rate: 0\.22 \(2 hits, 7 misses, 1 of them 304\)$",
+        r"^In a file, the second run:\n  /rates  200   1000 bytes  -      RateWise; hit; ttl=[0-9]+$",
+    ),
     "circuit_breaker.py": (
         r"^ 2 s  closed     200$",
         r"^ 5 s  open       RemoteProtocolError +closed -> open$",
@@ -47,6 +57,11 @@ EXPECTED = {
         r"^Your own client: 200$",
         r"^ratewise\.exceptions\.RateLimitExceeded: try again in 3600 s\nhttpx2\.HTTPStatusError: 429$",
     ),
+    "shared_redis_cache.py": (
+        r"^   0      10                  0$",
+        r"^  10       0                  0$",
+        r"^40 calls, 10 requests at the server$",
+    ),
     "quickstart.py": (
         r"^  attempt 2: 429, waited [0-9.]+ s \(Retry-After\)$",
         r"^GET /search: refused, requests sent: 1, retry after: 3600.0 s$",
@@ -62,13 +77,16 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("name", sorted({path.name for path in EXAMPLES.glob("*.py")} | EXPECTED.keys()))
-def test_example(name: str) -> None:
+def test_example(name: str, request: pytest.FixtureRequest) -> None:
     """An example ends well, warns of nothing, and prints the lines that are expected of it; every example has such lines."""
     assert name in EXPECTED, f"say in EXPECTED what {name} prints"
+    env = {**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONIOENCODING": "utf-8"}
+    if "redis" in name:
+        env["REDIS_URL"] = request.getfixturevalue("redis_url")
     run = subprocess.run(
         [sys.executable, "-W", "error", name],
         cwd=EXAMPLES,
-        env={**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONIOENCODING": "utf-8"},
+        env=env,
         capture_output=True,
         encoding="utf-8",
         timeout=60,

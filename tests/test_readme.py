@@ -65,6 +65,10 @@ def rows(first_cell: str) -> dict[str, str]:
         ("`CircuitBreaker`", ratewise.CircuitBreaker),
         ("`RateLimiter`", ratewise.RateLimiter),
         ("`Bulkhead`", ratewise.Bulkhead),
+        ("`CacheConfig`", ratewise.CacheConfig),
+        ("`InMemoryCache`", ratewise.InMemoryCache),
+        ("`SQLiteCache`", ratewise.SQLiteCache),
+        ("`RedisCache`", ratewise.RedisCache),
     ],
 )
 def test_tables_of_settings(heading: str, kind: type) -> None:
@@ -75,15 +79,17 @@ def test_tables_of_settings(heading: str, kind: type) -> None:
         if parameter.kind is not parameter.VAR_KEYWORD and name != "clock"
     }
     told = rows(heading)
+    nothing = inspect.Parameter.empty
     assert [name for cell in told for name in re.findall(r"`(\w+)`", cell)] == sorted(parameters, key=list(parameters).index)
     backoff = ratewise.ExponentialBackoff()
     for cell, default in told.items():
         names = re.findall(r"`(\w+)`", cell)
-        if len(names) > 1:
+        if names[0] in ("initial_delay", "max_delay"):
             assert default == ", ".join(repr(getattr(backoff, name)).replace("'", '"') for name in names)
-        elif names == ["base_url"]:
-            assert default == "required"
-            assert parameters["base_url"] is inspect.Parameter.empty
+        elif len(names) > 1:
+            assert default == ", ".join(repr(parameters[name]) for name in names)
+        elif default == "required":
+            assert parameters[names[0]] is nothing
         elif names[0] in ("statuses", "methods"):
             assert set(default.split()) == {str(value) for value in parameters[names[0]]}
         elif names == ["backoff"]:

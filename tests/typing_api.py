@@ -7,6 +7,7 @@ import httpx2
 
 import ratewise.httpx2
 from ratewise import (
+    AsyncCacheTransport,
     AsyncLayerTransport,
     AsyncRateLimitTransport,
     AsyncRateWiseClient,
@@ -15,20 +16,27 @@ from ratewise import (
     Bulkhead,
     BulkheadFull,
     BulkheadTransport,
+    CacheBackend,
+    CacheConfig,
+    CacheStats,
+    CacheTransport,
     Call,
     CircuitBreaker,
     CircuitBreakerOpen,
     CircuitBreakerTransport,
     ExponentialBackoff,
+    InMemoryCache,
     LayerTransport,
     RateLimiter,
     RateLimitExceeded,
     RateLimitTransport,
     RateWiseClient,
     RateWiseTransport,
+    RedisCache,
     RetryConfig,
     RetryDecision,
     RetryTransport,
+    SQLiteCache,
     TooManyRequests,
     WaitTooLong,
     options,
@@ -169,3 +177,37 @@ def refused() -> None:
     ratewise.httpx2.RetryTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ratewise.httpx2.AsyncRateWiseTransport(AsyncRetryTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ratewise.httpx2.RateWiseClient("https://x.example", transport=RetryTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Shelf(CacheBackend):
+    """A store of one's own."""
+
+    def __init__(self) -> None:
+        super().__init__(ttl=60)
+        self._values: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self._values.get(key)
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        self._values[key] = value
+
+    def delete(self, key: str) -> None:
+        self._values.pop(key, None)
+
+    def clear(self) -> None:
+        self._values.clear()
+
+
+def caches() -> None:
+    """Each store where a store is wanted."""
+    memory = InMemoryCache(ttl=300, max_size=1000)
+    client = RateWiseClient("https://api.example.com", cache=memory, cache_config=CacheConfig(stale_if_error=60))
+    stats: CacheStats = memory.get_stats()
+    rate: float = stats.hit_rate
+    assert rate and client.cache
+    for cache in (memory, SQLiteCache("responses.db"), RedisCache("redis://localhost", ttl=600), Shelf()):
+        CacheTransport(httpx.HTTPTransport(), cache)
+        ratewise.httpx2.CacheTransport(httpx2.HTTPTransport(), cache)
+        AsyncCacheTransport(httpx.AsyncHTTPTransport(), cache, CacheConfig("force"))
+    client.get("/", extensions=options(cache="refresh", cache_ttl=5))

@@ -79,7 +79,7 @@ class Cache(ABC):
         self.secret = None if secret is None else _checked_secret(secret)
         self._make_anew()
         _caches.add(self)
-        self._counts = dict.fromkeys(("hits", "misses", "revalidated", "stores", "evictions", "errors"), 0)
+        self._counts: dict[str, int] = dict.fromkeys(("hits", "misses", "revalidated", "stores", "evictions", "errors"), 0)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
