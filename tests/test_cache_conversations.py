@@ -290,7 +290,9 @@ async def test_a_body_of_another_length_than_it_says_is_not_stored(world: World,
 
 
 @pytest.mark.parametrize(
-    ("coding", "packed"), [("gzip", gzip.compress(b"plain" * 99)), ("deflate", zlib.compress(b"plain" * 99))]
+    ("coding", "packed"),
+    [("gzip", gzip.compress(b"plain" * 99)), ("deflate", zlib.compress(b"plain" * 99))],
+    ids=["gzip", "deflate"],
 )
 async def test_encoded_bodies_are_stored_as_they_came(world: World, coding: str, packed: bytes) -> None:
     """The bytes of a hit are those of the wire, and decode to the same."""

@@ -173,6 +173,18 @@ def test_targets() -> None:
         ("Authorization: Bearer a=b", "Authorization: Bearer a=c", False),
         ("Authorization: SharedAccessSignature sr=a&sig=1", "Authorization: SharedAccessSignature sr=a&sig=2", False),
         ("Authorization: Digest username*=UTF-8''a, nonce=1", "Authorization: Digest username*=UTF-8''b, nonce=1", False),
+        ("Authorization: OAuth a", "Authorization: OAuth b", False),  # it is no signature but a token
+        ("Authorization: OAuth a==", "Authorization: OAuth b==", False),
+        ("Authorization: OAuth a, x=1", "Authorization: OAuth b, x=1", False),
+        ("Authorization: Digest nonce=1", "Authorization: Digest nonce=2", False),  # it tells no user
+        ("Authorization: Signature", "Authorization: Digest", False),
+        ('Authorization: Digest username="C/u", nonce=1', 'Authorization: Digest username="C/v", nonce=1', False),
+        ('Authorization: Digest username="a,u", nonce=1', 'Authorization: Digest username="a,v", nonce=1', False),
+        ('Authorization: Digest username="a\\"u", nonce=1', 'Authorization: Digest username="a\\"v", nonce=1', False),
+        ('Authorization: Digest username="u", realm="a"', 'Authorization: Digest username="u", realm="b"', False),
+        ('Authorization: DIGEST username="u", nc=1', 'Authorization: Digest USERNAME="u", nc=2', True),
+        ('Authorization: Hawk id="a", ts="1", mac="1"', 'Authorization: Hawk id="a", ts="2", mac="2"', True),
+        ('Authorization: Custom id="a", key="1"', 'Authorization: Custom id="a", key="2"', False),
         ('Cookie: Digest username="u", nonce="1"', 'Cookie: Digest username="u", nonce="2"', False),  # it signs nothing
     ],
 )
@@ -431,12 +443,13 @@ def test_linear_targets(unit: str) -> None:
     assert any(growth(lambda value: KEYS.key(value.decode(), {}), small, large) < 25 for _ in range(10))
 
 
-@pytest.mark.parametrize("unit", [b" ", b",", b", ", b'"', b"a,", b"\0", b"\1"])
+@pytest.mark.parametrize("unit", [b" ", b",", b", ", b'"', b"a", b"a,", b"a=", b'a="', b'a="\\"', b"\\", b"\0", b"\1"])
 def test_linear_values(unit: bytes) -> None:
     """Nor does a field take more, be it a credential or what a response varies by."""
     small, large = (unit * (size // len(unit)) for size in (4000, 32_000))
 
     def keyed(value: bytes) -> None:
+        KEYS.key(URL, {b"authorization": b"Digest " + value})
         KEYS.key(URL, {b"cookie": value, b"host": value})
         KEYS.selector((b"cookie",), {b"cookie": value})
         decode(encode([stored("", value)], KEY, SECRET), KEY, SECRET)

@@ -272,7 +272,7 @@ async def test_retries_wait_for_it(world: World, clock: FakeClock) -> None:
         (response(503), 0),
         (response(429, {"X-RateLimit-Remaining": "5", "X-RateLimit-Limit": "60", "X-RateLimit-Reset": "30"}), 1),
     ],
-    ids=repr,
+    ids=["403 after 60 s", "403 used up", "403 with some left", "403", "503 after 9 s", "503", "429 with some left"],
 )
 async def test_what_is_a_refusal(world: World, clock: FakeClock, answer: Any, pause: float) -> None:
     """429; 403, as GitHub has it, and 503 if they say when to come back. A 429 with something left is a 429."""

@@ -205,7 +205,8 @@ def caches() -> None:
     client = RateWiseClient("https://api.example.com", cache=memory, cache_config=CacheConfig(stale_if_error=60))
     stats: CacheStats = memory.get_stats()
     rate: float = stats.hit_rate
-    assert rate and client.cache
+    assert rate
+    assert client.cache
     for cache in (memory, SQLiteCache("responses.db"), RedisCache("redis://localhost", ttl=600), Shelf()):
         CacheTransport(httpx.HTTPTransport(), cache)
         ratewise.httpx2.CacheTransport(httpx2.HTTPTransport(), cache)

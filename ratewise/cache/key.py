@@ -17,7 +17,7 @@ SIZE = 16
 _CASELESS = frozenset({b"accept", b"accept-charset", b"accept-encoding", b"accept-language"})
 _AUTHORIZATION = frozenset({b"authorization", b"proxy-authorization"})
 _SIGNING = frozenset(b"aws4-ecdsa-p256-sha256 aws4-hmac-sha256 digest hawk oauth signature".split())
-_PARAMETER = re.compile(rb'([\w*-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^",]*)', re.DOTALL)
+_PARAMETER = re.compile(rb'(?<![\w*-])([\w*-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^",]*)', re.DOTALL)
 _ANEW = frozenset(
     b"cnonce nc nonce opaque response uri mac hash ts created expires signature signedheaders headers "
     b"oauth_nonce oauth_signature oauth_timestamp".split()
@@ -112,13 +112,18 @@ def _is_secret(name: bytes) -> bool:
 def _user(credential: bytes) -> bytes:
     """What in a credential tells its user: all of it or, where it is signed anew each time, all that stays the same."""
     scheme, _, rest = credential.partition(b" ")
-    if scheme.lower() not in _SIGNING:
+    scheme = scheme.lower()
+    if scheme not in _SIGNING:
         return credential
-    given = {name.lower(): value for name, value in _PARAMETER.findall(rest)}
-    if scheme.lower().startswith(b"aws4-"):  # key/date/region/service
-        given[b"credential"] = given.get(b"credential", b"").partition(b"/")[0]
-    same = [name + b"=" + value for name, value in sorted(given.items()) if name not in _ANEW]
-    return b"\n".join([scheme.lower(), *same])
+
+    def lasting(match: re.Match[bytes]) -> bytes:
+        name, value = match[1].lower(), match[2]
+        if name == b"credential" and scheme.startswith(b"aws4-"):  # key/date/region/service
+            value = value.partition(b"/")[0]
+        return b"" if name in _ANEW else name + b"=" + value
+
+    same = _PARAMETER.sub(lasting, rest)
+    return scheme + b" " + same if same.strip(b" \t,") else credential
 
 
 def _framed(parts: Sequence[bytes]) -> bytes:
