@@ -18,14 +18,24 @@ _BARE = (
 PAIR = re.compile(rf"{_KEY}(?:={_BARE})?")
 _PARAMETER = re.compile(rf"; *{PAIR.pattern}")
 _MEMBER = re.compile(_BARE + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
-_PAIRED = re.compile(PAIR.pattern + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
+_INNER_LIST = r'\((?:[^()"]|"(?:[^"\\]|\\.)*")*\)'
+_PAIRED = re.compile(
+    rf"{_KEY}(?:={_BARE}|=(?P<list>{_INNER_LIST}))?" + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*"
+)
 DICTIONARY = re.compile(rf"{_KEY}=")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
 COMMA_OR_SEMICOLON = re.compile(r"; *|[ \t]*,[ \t]*")
 _ESCAPED = re.compile(r"\\(.)")
 Bare = Union[bool, int, float, str, bytes]
 Item = tuple[Bare, dict[str, Bare]]
-_TYPES: dict[str, Callable[[str], Bare]] = {"key": bool, "decimal": float, "integer": int, "token": str, "bytes": str.encode}
+_TYPES: dict[str, Callable[[str], Bare]] = {
+    "key": bool,
+    "decimal": float,
+    "integer": int,
+    "token": str,
+    "bytes": str.encode,
+    "list": str,
+}
 _TYPES.update(string=lambda text: _ESCAPED.sub(r"\1", text), boolean=lambda text: text == "1")
 
 
@@ -39,7 +49,10 @@ def parse_list(text: str) -> list[Item]:
 
 
 def parse_dictionary(text: str) -> dict[str, Bare]:
-    """The members of a Dictionary (RFC 9651, 4.2.2) without their parameters; none if it is malformed."""
+    """The members of a Dictionary (RFC 9651, 4.2.2) without their parameters; none if it is malformed.
+
+    An inner list is given as it is written.
+    """
     return {match["key"]: True if match.lastgroup == "key" else bare(match) for match in each(_PAIRED, _COMMA, text.strip(" "))}
 
 

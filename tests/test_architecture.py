@@ -15,6 +15,7 @@ PACKAGE = Path(ratewise.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
 RULES = [
+    "credential.py",
     "exceptions.py",
     "exchange.py",
     "failure.py",

@@ -89,6 +89,9 @@ OTHER_DIGITS = "\u0661".encode().decode("latin-1")
         ("a=1, a", {"a": ""}),
         ("a, a", {"a": None}),
         ("no-store, no-store=x", {"no-store": ""}),
+        ("no-store; max-age=5", {"no-store; max-age": "5", "no-store": None}),
+        ("max-age=5; Private ;x", {"max-age": "5; Private ;x", "private": None}),
+        ("max-age=5;x=no-store", {"max-age": "5;x=no-store"}),
     ],
 )
 def test_5_2_cache_control(value: str | None, expected: dict[str, str | None]) -> None:
@@ -167,6 +170,9 @@ def test_5_2_lines() -> None:
         ("max-age=9999999999999999", {}),
         ("\tmax-age=60", {}),
         ("x=\xe9", {}),
+        ("no-store, ext=(a \"b)\");x=1", {"no-store": None}),
+        ("private=(a b)", {"private": ""}),
+        ("private=(a", {}),
     ],
 )
 def test_9213_2_1_targeted(value: str, expected: dict[str, str | None]) -> None:

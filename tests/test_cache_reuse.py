@@ -49,6 +49,7 @@ def use(age: float, asked: str = "", settings: CacheConfig = PRIVATE, **more: fl
         (69.9, {"stale_while_revalidate": 10.0}, Use.REFRESH),
         (70, {"stale_while_revalidate": 10.0}, Use.VALIDATE),
         (59, {"stale_while_revalidate": 10.0}, Use.FRESH),
+        (65, {"stale_while_revalidate": 0.0}, Use.VALIDATE),
         (60, {"stale_if_error": 10.0}, Use.VALIDATE),
     ],
 )
@@ -228,6 +229,8 @@ def test_5_4_pragma_of_a_request(asked: str, expected: dict[str, str | None]) ->
         (65, {"stale_if_error": 10.0, "must_revalidate": True}, "", {"stale_if_error": 10}, False),
         (65, {"stale_if_error": 10.0, "no_cache": True}, "", {"stale_if_error": 10}, False),
         (65, {"stale_if_error": 10.0}, "no-cache", {"stale_if_error": 10}, False),
+        (65, {"stale_if_error": 0.0}, "", {"stale_if_error": 10}, False),  # the server says, and not to
+        (65, {"stale_if_error": 0.0}, "stale-if-error=10", {}, True),
         (65, {"stale_if_error": 10.0}, "max-age=0", {}, True),  # "regardless of other freshness information"
     ],
 )
@@ -333,11 +336,12 @@ def test_4_3_4_identified(entries: tuple, text: str, expected: tuple) -> None:
         ('ETag: "a" | Last-Modified: one', 'ETag: "a" | Last-Modified: two', False),
         ("A: 1", 'ETag: "a"', False),
         ("A: 1", "A: 2", True),
+        ("Transfer-Encoding: chunked", "Content-Length: 10", True),
     ],
 )
 def test_4_3_5_head(entry: str, text: str, expected: bool) -> None:
-    """A HEAD is about what is stored if the validators and the length that it has are the same."""
-    assert freshens(stored(entry), said(text)) is expected
+    """A HEAD is about what is stored if the validators and the length that it has are those of it and its body."""
+    assert freshens(stored(entry, body=bytes(10)), said(text)) is expected
 
 
 # Invalidation

@@ -235,7 +235,7 @@ def test_of_no_use() -> None:
         ("max-age=60, proxy-revalidate", Policy(60.0), Policy(60.0, False, True)),
         ("max-age=60, s-maxage=9", Policy(60.0), Policy(9.0, False, True)),
         ("max-age=60, stale-while-revalidate=5", Policy(60.0, False, False, 5.0), Policy(60.0, False, False, 5.0)),
-        ("max-age=60, stale-if-error=5", Policy(60.0, False, False, 0.0, 5.0), Policy(60.0, False, False, 0.0, 5.0)),
+        ("max-age=60, stale-if-error=5", Policy(60.0, False, False, None, 5.0), Policy(60.0, False, False, None, 5.0)),
         ("max-age=60, immutable", Policy(60.0), Policy(60.0)),
         ("max-age=60, no-transform, only-if-cached, min-fresh=99, max-stale, foo=bar", Policy(60.0), Policy(60.0)),
     ],

@@ -34,10 +34,10 @@ class Policy(NamedTuple):
     """Never used without asking the server."""
     must_revalidate: bool = False
     """Never used stale."""
-    stale_while_revalidate: float = 0.0
-    """How long it may be used stale while it is asked for anew (RFC 5861, 3)."""
-    stale_if_error: float = 0.0
-    """How long it may be used stale instead of an error (RFC 5861, 4)."""
+    stale_while_revalidate: float | None = None
+    """How long it may be used stale while it is asked for anew (RFC 5861, 3); None if the server does not say."""
+    stale_if_error: float | None = None
+    """How long it may be used stale instead of an error (RFC 5861, 4); None if the server does not say."""
     checkable: bool = False
     """The server can be asked whether it is still good."""
 
@@ -132,8 +132,7 @@ def encode(entries: Sequence[Entry], key: bytes, secret: bytes) -> bytes:
                 entry.received,
                 policy.lifetime,
                 entry.head_only,
-                policy.stale_while_revalidate,
-                policy.stale_if_error,
+                *(-1.0 if said is None else said for said in (policy.stale_while_revalidate, policy.stale_if_error)),
                 policy.no_cache,
                 policy.must_revalidate,
                 policy.checkable,
@@ -165,7 +164,8 @@ def decode(value: object, key: bytes, secret: bytes) -> Entries | None:
         start += _HEAD.size
         varied, head, body = (value[start : (start := start + length)] for length in lengths)
         selector, *vary = varied.split(b"\n") if varied else (b"",)
-        policy = Policy(lifetime, no_cache, strict, swr, sie, checkable)
+        revalidate, error = (None if said < 0 else said for said in (swr, sie))
+        policy = Policy(lifetime, no_cache, strict, revalidate, error, checkable)
         entries.append(
             Entry(
                 status,

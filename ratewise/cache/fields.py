@@ -12,6 +12,8 @@ from .entry import Field
 
 T = TypeVar("T")
 
+FORBIDDING = frozenset({"no-cache", "no-store", "private"})
+
 LONGEST = 2.0**31
 """Seconds. RFC 9111, 1.2.2: what a number that is too large to hold stands for."""
 
@@ -78,6 +80,8 @@ def _read(value: str) -> Directives:
         if plain:
             # RFC 9111, 4.2.1: of values that differ none is to be believed.
             found[plain] = given if plain not in found or found[plain] == given else ""
+        if ";" in part:  # in place of a comma: what forbids to store is heard all the same
+            found.update(dict.fromkeys(FORBIDDING.intersection(map(str.strip, part.lower().split(";")))))
     return found
 
 
@@ -88,7 +92,7 @@ def targeted(value: bytes | None) -> Directives:
         # "if a member's value is not of the expected type", it is ignored; but what forbids to store is not overheard.
         if given is True or (isinstance(given, int) and given is not False):
             found[name] = None if given is True else str(given)
-        elif given is not False and name in ("no-store", "private", "no-cache"):
+        elif given is not False and name in FORBIDDING:
             found[name] = ""
     return found
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from ..credential import lasting
 from ..redact import DEFAULT as REDACTOR
 from .entry import Entries, Entry
 from .fields import Fields
@@ -16,13 +17,6 @@ SIZE = 16
 
 _CASELESS = frozenset({b"accept", b"accept-charset", b"accept-encoding", b"accept-language"})
 _AUTHORIZATION = frozenset({b"authorization", b"proxy-authorization"})
-_SIGNING = frozenset(b"aws4-ecdsa-p256-sha256 aws4-hmac-sha256 digest hawk oauth signature".split())
-_PARAMETER = re.compile(rb'(?<![\w*-])([\w*-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^",]*)', re.DOTALL)
-_ANEW = frozenset(
-    b"cnonce nc nonce opaque response uri mac hash ts created expires signature signedheaders headers "
-    b"oauth_nonce oauth_signature oauth_timestamp".split()
-)
-"""What those say anew with each request (RFC 7616, 3.4; RFC 5849, 3.1; AWS Signature 4; Hawk)."""
 
 _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -57,7 +51,7 @@ class Keys:
         parts = [target.encode(), asked.get(b"host", b"")]
         for name in self._apart(asked):
             value = asked[name]
-            parts += (name, _user(value) if name in _AUTHORIZATION else value)
+            parts += (name, lasting(value) if self._partition is None and name in _AUTHORIZATION else value)
         digest = self._begun.copy()
         digest.update(_framed(parts))
         return digest.digest()
@@ -107,23 +101,6 @@ def _is_secret(name: bytes) -> bool:
         # A token against forged requests is sent with unsafe ones alone, which must find what they invalidate.
         found = _secret[name] = name in _IDENTITIES or (REDACTOR.is_secret_header(text) and not _FORGERY.search(text))
     return found
-
-
-def _user(credential: bytes) -> bytes:
-    """What in a credential tells its user: all of it or, where it is signed anew each time, all that stays the same."""
-    scheme, _, rest = credential.partition(b" ")
-    scheme = scheme.lower()
-    if scheme not in _SIGNING:
-        return credential
-
-    def lasting(match: re.Match[bytes]) -> bytes:
-        name, value = match[1].lower(), match[2]
-        if name == b"credential" and scheme.startswith(b"aws4-"):  # key/date/region/service
-            value = value.partition(b"/")[0]
-        return b"" if name in _ANEW else name + b"=" + value
-
-    same = _PARAMETER.sub(lasting, rest)
-    return scheme + b" " + same if same.strip(b" \t,") else credential
 
 
 def _framed(parts: Sequence[bytes]) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ..headers import http_date_of
 from .config import CacheConfig
 from .entry import Entries, Entry, Field, Policy
-from .fields import LONGEST, Directives, Fields, age_of, date_of, delta, directives, etags, gmt, listed, targeted, weak
+from .fields import LONGEST, Directives, Fields, age_of, date_of, delta, directives, etags, gmt, length_of, listed, targeted, weak
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"})
 """RFC 9110, 9.2.1, and the registry of methods. What is not known is not safe."""
@@ -99,7 +99,7 @@ def usable(policy: Policy, age: float, asked: Directives, config: CacheConfig) -
         return Use.STALE
     # RFC 5861, 3: "caches MAY serve the response [...] after it becomes stale, up to the indicated number of seconds";
     # 5.2.1.1: with one of these "the client does not wish to receive a stale response", or not one so stale.
-    if OWN_BOUNDS.isdisjoint(asked) and -left < max(policy.stale_while_revalidate, config.stale_while_revalidate):
+    if OWN_BOUNDS.isdisjoint(asked) and -left < _or(policy.stale_while_revalidate, config.stale_while_revalidate):
         return Use.REFRESH
     return Use.VALIDATE
 
@@ -108,7 +108,7 @@ def instead_of_error(policy: Policy, age: float, asked: Directives, config: Cach
     """RFC 5861, 4: whether a stored response may be used where the server gives an error, or none can be reached."""
     if policy.no_cache or policy.must_revalidate or "no-cache" in asked:
         return False
-    allowed = max(policy.stale_if_error, config.stale_if_error, delta(asked, "stale-if-error") or 0)
+    allowed = max(_or(policy.stale_if_error, config.stale_if_error), delta(asked, "stale-if-error") or 0)
     return allowed > 0 and age - policy.lifetime <= allowed
 
 
@@ -175,8 +175,8 @@ def storable(
         "no-cache" in control,
         # 5.2.2.2, 5.2.2.8, 5.2.2.10 (s-maxage "incorporates the semantics of the proxy-revalidate").
         "must-revalidate" in control or (config.shared and ("proxy-revalidate" in control or "s-maxage" in control)),
-        delta(control, "stale-while-revalidate") or 0.0,
-        delta(control, "stale-if-error") or 0.0,
+        delta(control, "stale-while-revalidate"),
+        delta(control, "stale-if-error"),
         checkable,
     )
     if lifetime <= 0 and not (checkable or stale_for(policy, config)):
@@ -186,7 +186,14 @@ def storable(
 
 def stale_for(policy: Policy, config: CacheConfig) -> float:
     """Seconds for which a response may be used stale, for any reason."""
-    return max(policy.stale_while_revalidate, policy.stale_if_error, config.stale_while_revalidate, config.stale_if_error)
+    return max(
+        _or(policy.stale_while_revalidate, config.stale_while_revalidate), _or(policy.stale_if_error, config.stale_if_error)
+    )
+
+
+def _or(said: float | None, setting: float) -> float:
+    """What the server says counts, if it says anything."""
+    return setting if said is None else said
 
 
 def governing(fields: Fields, config: CacheConfig) -> tuple[Directives, bytes | None]:
@@ -298,7 +305,9 @@ def updated(entry: Entry, raw: Sequence[Field], fields: Fields, received: float)
 
 def freshens(entry: Entry, fields: Fields) -> bool:
     """4.3.5: a response to HEAD is about the stored one: its validators, and its length, are the same where it has them."""
-    return all(fields[name] == entry.get(name) for name in (b"etag", b"last-modified", b"content-length") if name in fields)
+    length = length_of(fields)
+    alike = all(fields[name] == entry.get(name) for name in (b"etag", b"last-modified") if name in fields)
+    return alike and (length is None or length == len(entry.body))
 
 
 NO_ANSWER = frozenset({206, 304, 408, 412, 416, 425, 429})

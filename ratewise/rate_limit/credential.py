@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable
 
-_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-auth-token", b"private-token"})
+from ..credential import lasting
 
-# Schemes that sign each request anew: only these of their parameters name the caller (RFC 7616, 3.4; of AWS's, the first part).
-_PARAMETERS = re.compile(rb'[ ,][\t ]*[a-z_]+ *= *"?[^ ",=]', re.IGNORECASE)
-_NAMES = re.compile(rb'[ ,][\t ]*(?:username|credential|id|keyid|oauth_consumer_key|oauth_token) *= *"?([^",/]*)', re.IGNORECASE)
+_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-auth-token", b"private-token"})
 
 _SECRET = os.urandom(16)
 _MOST = 1000
@@ -32,9 +29,7 @@ def credential(fields: Iterable[tuple[bytes, bytes, bytes]]) -> str:
 
 
 def _digest(value: bytes) -> str:
-    named = value
-    if b"=" in value and _PARAMETERS.search(value):
-        named = b" ".join([value.partition(b" ")[0], *_NAMES.findall(value)])
+    named = lasting(value, any_scheme=True)
     digest = hashlib.blake2b(named, key=_SECRET, digest_size=8).hexdigest() + hashlib.blake2b(named, digest_size=2).hexdigest()
     if len(_digests) >= _MOST:
         _digests.clear()

@@ -1,0 +1,34 @@
+"""What in a credential tells whose it is. Pure."""
+
+from __future__ import annotations
+
+import re
+
+SIGNING = frozenset(b"aws4-ecdsa-p256-sha256 aws4-hmac-sha256 digest hawk oauth signature".split())
+"""Schemes that are known to sign each request anew."""
+
+_PARAMETER = re.compile(rb'(?<![\w*-])([\w*-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^",]*)', re.DOTALL)
+_ANEW = frozenset(
+    b"cnonce nc nonce opaque response uri mac hash ts created expires sig signature signedheaders headers "
+    b"oauth_nonce oauth_signature oauth_timestamp".split()
+)
+"""What those say anew with each request (RFC 7616, 3.4; RFC 5849, 3.1; AWS Signature 4; Hawk)."""
+
+
+def lasting(credential: bytes, *, any_scheme: bool = False) -> bytes:
+    """What in an Authorization stays the same in each request: all of it, unless its scheme is one of `SIGNING` (or any)."""
+    scheme, _, rest = credential.partition(b" ")
+    scheme = scheme.lower()
+    if not (any_scheme or scheme in SIGNING):
+        return credential
+
+    def same(match: re.Match[bytes]) -> bytes:
+        name, value = match[1].lower(), match[2]
+        if name == b"credential" and scheme.startswith(b"aws4-"):  # key/date/region/service
+            value = value.partition(b"/")[0]
+        return b"" if name in _ANEW else name + b"=" + value
+
+    kept = _PARAMETER.sub(same, rest)
+    if not kept.strip(b" \t,"):
+        return scheme if any_scheme else credential
+    return scheme + b" " + kept
