@@ -170,7 +170,7 @@ def test_5_2_lines() -> None:
         ("max-age=9999999999999999", {}),
         ("\tmax-age=60", {}),
         ("x=\xe9", {}),
-        ("no-store, ext=(a \"b)\");x=1", {"no-store": None}),
+        ('no-store, ext=(a "b)");x=1', {"no-store": None}),
         ("private=(a b)", {"private": ""}),
         ("private=(a", {}),
     ],

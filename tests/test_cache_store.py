@@ -14,6 +14,7 @@ from test_cache_flight import ask, cached
 from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RateWiseTransport
 from ratewise.cache import Cache
 from ratewise.cache.memory import OVERHEAD
+from ratewise.cache.store import _forked
 
 FRESH = {"Cache-Control": "max-age=60"}
 
@@ -229,6 +230,40 @@ async def test_the_least_recently_used_goes_first(world: World) -> None:
     assert (small.get_stats().stores, small.get_stats().size) == (0, 0)
 
 
+@only("asyncio", "trio")
+async def test_worker_threads_are_few(world: World) -> None:
+    """However many ask at once, and whatever else the event loop's threads have to do."""
+    lock, running, most = threading.Lock(), 0, 0
+
+    class Slow(Shelf):
+        def get(self, key: str) -> bytes | None:
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            threading.Event().wait(0.002)
+            with lock:
+                running -= 1
+            return None
+
+    shelf = Slow(secret=bytes(32))
+    transport = cached(world, Scripted(*[response(headers={"Cache-Control": "no-store"})] * 100), shelf)
+    await world.gather(*[lambda: ask(world, transport)] * 100)
+    assert 1 < most <= 20
+
+
+async def test_of_another_layers_making(world: World) -> None:
+    """A request that a layer around the cache makes by itself is answered like any other."""
+
+    class Around:
+        async def handle(self, request: Any, call: Any) -> Any:
+            return await call.send(world.httpx.Request("GET", "https://api.example.com/other"))
+
+    transport = world.LayerTransport(cached(world, Scripted(response(headers=FRESH))), Around())
+    await ask(world, transport)
+    assert "hit" in (await ask(world, transport)).headers["cache-status"]
+
+
 def test_what_is_forgotten_meanwhile() -> None:
     """A response that goes while it is looked up is found or not, and nothing breaks."""
     cache = InMemoryCache()
@@ -251,9 +286,18 @@ def test_fork() -> None:
     with cache._lock:
         child = os.fork()
         if not child:
-            cache.count("hits")
+            cache.count("misses")
             os._exit(0 if cache.flights.join("key", "you", 0.0, 10.0)[1] is None else 1)  # type: ignore[index]
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The locks and the flights of every cache."""
+    cache = InMemoryCache()
+    monkeypatch.setattr("ratewise.cache.store._caches", [cache])
+    before = cache.flights, cache._lock
+    _forked()
+    assert not {cache.flights, cache._lock} & {*before}
 
 
 def test_stats() -> None:

@@ -15,7 +15,7 @@ from .key import Keys
 SKEW = 60.0
 """Seconds that the clocks of machines may differ."""
 
-NAME = "RateWise"
+NAME = b"RateWise"
 """In Cache-Status (RFC 9211, 2)."""
 
 
@@ -76,7 +76,7 @@ class Asked:
         """A response from what is stored; None if the request wants a part that only the server can give."""
         status, body = entry.status, entry.body
         age = self.age(entry)
-        fields = served(entry, age, note)
+        fields = served(entry, age, note.encode())
         if not_modified(entry, self.fields):
             status, body, fields = 304, b"", brief(fields)
         elif self.request.method == "HEAD":
@@ -93,15 +93,15 @@ class Asked:
         return self.call.http.respond(status, fields, body)
 
 
-def served(entry: Entry, age: float, note: str) -> list[Field]:
+def served(entry: Entry, age: float, note: bytes) -> list[Field]:
     """The fields of a stored response as it is served. 4: "MUST generate an Age header field"."""
-    status = f"{NAME}; {note}; ttl={int(entry.policy.lifetime - age)}"
-    return [*entry.fields, (b"Age", b"age", b"%d" % age), (b"Cache-Status", b"cache-status", status.encode())]
+    status = b"%b; %b; ttl=%d" % (NAME, note, entry.policy.lifetime - age)
+    return [*entry.fields, (b"Age", b"age", b"%d" % age), (b"Cache-Status", b"cache-status", status)]
 
 
 def status_field(note: str) -> Field:
     """What the cache did (RFC 9211)."""
-    return b"Cache-Status", b"cache-status", f"{NAME}; {note}".encode()
+    return b"Cache-Status", b"cache-status", b"%b; %b" % (NAME, note.encode())
 
 
 def only_if_cached(call: Call[Any, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from ..exceptions import RateWiseError
 from ..redact import DEFAULT as REDACTOR
@@ -16,7 +16,7 @@ from .fields import Fields, joined, length_of
 from .flight import Flight, Outcome
 from .memory import InMemoryCache
 from .recorder import Recorder
-from .store import Cache
+from .store import Cache, CacheBackend
 
 logger = logging.getLogger("ratewise")
 
@@ -213,7 +213,9 @@ class Fetcher:
                 kept = cache.put(asked.key, _merged(new, cache.find(asked.key)))
             else:
                 entries = _merged(new, asked.entries)
-                kept = await cache.save(asked.key, entries, max(self._use(entry, asked) for entry in entries), call)
+                kept = await cast(CacheBackend, cache).save(
+                    asked.key, entries, max(self._use(entry, asked) for entry in entries), call
+                )
             if kept:
                 cache.count("stores", len(new))
             return kept

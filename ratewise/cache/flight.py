@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import math
 import threading
+from collections import OrderedDict
 from collections.abc import Hashable
 from itertools import count
 from typing import Any
@@ -124,18 +125,21 @@ async def follow(flight: Flight, waiter: Waiter, until: float, call: Call[Any, A
 
 
 class Recent:
-    """When something last happened to a key, of the keys that it happened to last."""
+    """When something last happened to a key, of the keys that it happened to last. For threads: each step is one operation."""
 
     def __init__(self) -> None:
-        self._times: dict[Hashable, float] = {}
+        self._times: OrderedDict[Hashable, float] = OrderedDict()
         self._forgotten = -math.inf
+
+    def __bool__(self) -> bool:
+        return bool(self._times)
 
     def note(self, key: Hashable, now: float) -> None:
         """It happens now."""
-        self._times.pop(key, None)
+        self.forget(key)
         self._times[key] = now
         if len(self._times) > MOST:
-            self._forgotten = self._times.pop(next(iter(self._times)))
+            _, self._forgotten = self._times.popitem(last=False)
 
     def forget(self, key: Hashable) -> None:
         """It counts no longer."""

@@ -51,7 +51,8 @@ class Keys:
         parts = [target.encode(), asked.get(b"host", b"")]
         for name in self._apart(asked):
             value = asked[name]
-            parts += (name, lasting(value) if self._partition is None and name in _AUTHORIZATION else value)
+            signs = b"=" in value and self._partition is None and name in _AUTHORIZATION  # what has no parameters does not
+            parts += (name, lasting(value) if signs else value)
         digest = self._begun.copy()
         digest.update(_framed(parts))
         return digest.digest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from typing import Any, cast
 
 from ..exceptions import RateWiseError
 from ..exchange import KEY, Exchange
@@ -22,7 +22,7 @@ from .flight import Flight, Outcome, follow
 from .key import Keys
 from .memory import InMemoryCache
 from .rules import Use
-from .store import Cache
+from .store import Cache, CacheBackend
 
 logger = logging.getLogger("ratewise")
 
@@ -43,15 +43,17 @@ class CacheLayer:
     """Not all that comes to it goes on to the next layer: it is of use around the others."""
 
     def __init__(self, cache: Cache | None = None, config: CacheConfig | None = None) -> None:
-        if not isinstance(cache, (Cache, type(None))):
+        if not isinstance(cache, (InMemoryCache, CacheBackend, type(None))):
             raise TypeError(refusal("cache", cache, "an InMemoryCache, a SQLiteCache, a RedisCache or another CacheBackend"))
         if not isinstance(config, (CacheConfig, type(None))):
             raise TypeError(refusal("cache_config", config, "a CacheConfig"))
-        self.cache = InMemoryCache() if cache is None else cache
+        self.cache: Cache = InMemoryCache() if cache is None else cache
         self.config = config or CacheConfig()
         if self.config.mode == "force" and self.cache.ttl is None:
             raise ValueError(refusal("ttl", None, 'a number of seconds for a cache with the mode "force"'))
         self._memory = self.cache if isinstance(self.cache, InMemoryCache) else None
+        self._backend = cast(CacheBackend, self.cache)
+        """The store where it is not in memory: all that it does may take time."""
         self._keys = None if self.cache.secret is None else self._made(self.cache.secret)
         self._fetcher = Fetcher(self.cache, self.config)
 
@@ -78,20 +80,20 @@ class CacheLayer:
             self.cache.count("misses")
             return http.with_field(await call.send(request), status_field('fwd=miss; detail="the store fails"'))
         key = keys.key(http.target(request), fields)
-        entries = await self.cache.load(key, call) if self._memory is None else self._memory.find(key)
+        entries = await self._backend.load(key, call) if self._memory is None else self._memory.find(key)
         entry = keys.selected(entries, fields, method) if entries else None
         if entry is not None and wish is None:
             if plain:  # the short way
                 age, policy = call.clock.time() - entry.born, entry.policy
                 if 0 <= age < policy.lifetime and not policy.no_cache:
-                    self.cache.count("hits")
+                    self.cache.hit()
                     body = entry.body if method == "GET" else b""
-                    return http.respond(entry.status, served(entry, age, "hit"), body)
+                    return http.respond(entry.status, served(entry, age, b"hit"), body)
             asked = Asked(request, call, next(self.cache.flights.numbers), fields, keys, key, entries, entry)
             use = rules.usable(entry.policy, asked.age(entry), asked.control, self.config)
             found: Any = None if use is Use.VALIDATE else asked.answer(entry, "hit")
             if found is not None:
-                self.cache.count("hits")
+                self.cache.hit()
                 if use is Use.REFRESH and "only-if-cached" not in asked.control:
                     self._refresh(asked, entry)
                 return found  # type: ignore[no-any-return]
@@ -106,7 +108,7 @@ class CacheLayer:
         return Keys(secret, space, self.config.partition)
 
     async def _prepared(self, call: Call[Any, Any]) -> Keys | None:
-        secret = await self.cache.prepare(call)
+        secret = await self._backend.prepare(call)
         if secret is not None:
             self._keys = self._made(secret)
         return self._keys
@@ -155,7 +157,7 @@ class CacheLayer:
                     varied = found.vary
                     continue
                 if asked.age(found) < found.policy.lifetime:
-                    self.cache.count("hits")
+                    self.cache.hit()
                     return asked.answer(found, f"fwd={asked.forward}; collapsed")
             if found is not Outcome.FAILED:
                 break
@@ -167,14 +169,14 @@ class CacheLayer:
         if self._memory is not None:
             entries = self._memory.find(asked.key)
         elif self.cache.flights.landed.known_since(flight.key, asked.began - LATE):
-            entries = await self.cache.load(asked.key, asked.call)
+            entries = await self._backend.load(asked.key, asked.call)
         else:
             return None
         entry = asked.keys.selected(entries, asked.fields, "GET") if entries is not asked.entries else None
         if entry is None or entry.policy.no_cache or asked.age(entry) >= entry.policy.lifetime:
             return None
         self.cache.flights.land(flight, entry, asked.call.clock.monotonic())
-        self.cache.count("hits")
+        self.cache.hit()
         return asked.answer(entry, "hit")
 
     def _refresh(self, asked: Asked, stale: Entry) -> None:

@@ -75,15 +75,6 @@ class InMemoryCache(Cache):
     def size(self) -> int:
         return len(self._entries)
 
-    async def prepare(self, call: Call[Any, Any]) -> bytes | None:
-        return self.secret
-
-    async def load(self, key: bytes, call: Call[Any, Any]) -> Entries:
-        return self.find(key)
-
-    async def save(self, key: bytes, entries: Entries, ttl: float, call: Call[Any, Any]) -> bool:
-        return self.put(key, entries)
-
     async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
         with self._lock:
             self._forget(key)

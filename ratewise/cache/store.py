@@ -9,7 +9,9 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from itertools import count
+from typing import Any, Callable
 
 from ..layer import Call
 from ..validation import refusal, seconds
@@ -79,7 +81,10 @@ class Cache(ABC):
         self.secret = None if secret is None else _checked_secret(secret)
         self._make_anew()
         _caches.add(self)
-        self._counts: dict[str, int] = dict.fromkeys(("hits", "misses", "revalidated", "stores", "evictions", "errors"), 0)
+        self.hit: Callable[[], int] = count().__next__
+        """Count a hit: as quickly as threads can. It gives how often it was called before."""
+        self._looks = 0
+        self._counts: dict[str, int] = dict.fromkeys(("misses", "revalidated", "stores", "evictions", "errors"), 0)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -90,7 +95,7 @@ class Cache(ABC):
         self._lock = threading.Lock()
 
     def count(self, name: str, times: int = 1) -> None:
-        """Count one of `CacheStats`."""
+        """Count one of `CacheStats`, but for hits."""
         with self._lock:
             self._counts[name] += times
 
@@ -98,19 +103,9 @@ class Cache(ABC):
         """The counts since it was made."""
         size = self.size()
         with self._lock:
-            return CacheStats(**self._counts, size=size)
-
-    @abstractmethod
-    async def prepare(self, call: Call[Any, Any]) -> bytes | None:
-        """The secret; None if the store cannot be reached."""
-
-    @abstractmethod
-    async def load(self, key: bytes, call: Call[Any, Any]) -> Entries:
-        """What is stored under a key."""
-
-    @abstractmethod
-    async def save(self, key: bytes, entries: Entries, ttl: float, call: Call[Any, Any]) -> bool:
-        """Store in place of what was there; whether it was done. It is of no use after `ttl` seconds."""
+            hits = self.hit() - self._looks
+            self._looks += 1  # that was none
+            return CacheStats(hits, **self._counts, size=size)
 
     @abstractmethod
     async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
@@ -170,6 +165,7 @@ class CacheBackend(Cache):
         await _in_thread(self.clear)
 
     async def prepare(self, call: Call[Any, Any]) -> bytes | None:
+        """The secret; None if the store cannot be reached."""
         if self.secret is None and self._reads.over(call):
             try:
                 self.secret = await self._shared_secret(call)
@@ -179,6 +175,7 @@ class CacheBackend(Cache):
         return self.secret
 
     async def load(self, key: bytes, call: Call[Any, Any]) -> Entries:
+        """What is stored under a key."""
         assert self.secret is not None
         if not self._reads.over(call):
             return ()
@@ -192,9 +189,12 @@ class CacheBackend(Cache):
         if entries is None:
             self.count("errors")
             return ()
-        return tuple(entry for entry in entries if not self._dropped.since(key, entry.received))
+        if self._dropped:
+            return tuple(entry for entry in entries if not self._dropped.since(key, entry.received))
+        return entries
 
     async def save(self, key: bytes, entries: Entries, ttl: float, call: Call[Any, Any]) -> bool:
+        """Store in place of what was there; whether it was done. It is of no use after `ttl` seconds."""
         assert self.secret is not None
         if not (self._reads.over(call) and self._writes.over(call)):
             return False
@@ -260,22 +260,29 @@ def _forked() -> None:
         cache._make_anew()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_forked)
+register: Callable[..., object] = getattr(os, "register_at_fork", lambda **_: None)  # there is none in Windows
+register(after_in_child=_forked)
 
 
 async def _in_thread(function: Any, *args: Any) -> Any:
     from anyio import CapacityLimiter, fail_after
-    from anyio.lowlevel import RunVar
     from anyio.to_thread import run_sync
 
-    threads: RunVar[CapacityLimiter] = RunVar("ratewise_cache_threads")  # one of each event loop; its user may fill anyio's own
+    threads = _threads()
     limiter = threads.get(None)
     if limiter is None:
         limiter = CapacityLimiter(THREADS)
         threads.set(limiter)
     with fail_after(PATIENCE):
         return await run_sync(function, *args, limiter=limiter, abandon_on_cancel=True)
+
+
+@lru_cache(None)
+def _threads() -> Any:
+    """The threads of each event loop: not those of anyio's own, which its user may fill."""
+    from anyio.lowlevel import RunVar
+
+    return RunVar("ratewise_cache_threads")
 
 
 def _checked_secret(secret: object) -> bytes:
