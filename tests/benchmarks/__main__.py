@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 
 from . import goodput
-from .method import imports, instructions, table
+from .method import imports, instructions, memory, table
 from .subjects import WORLDS
 
 _EPILOG = "`goodput` as the first argument: how much of a rate limit is used, and how much is refused."
@@ -21,10 +21,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few and short rounds: to see that it runs")
     parser.add_argument("--no-callgrind", action="store_true", help="leave out the slow counting of instructions")
     given = parser.parse_args()
-    rounds, calls, processes = (5, 50, 3) if given.quick else (80, 200, 11)
+    rounds, calls, processes, entries = (5, 50, 3, 2000) if given.quick else (80, 200, 11, 100_000)
     for world in WORLDS:
         _show(table(world, rounds, calls))
     _show(imports(processes))
+    _show(memory(entries))
     if not given.no_callgrind:
         _show(instructions())
 

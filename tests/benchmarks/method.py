@@ -27,11 +27,16 @@ MOST_INSTRUCTIONS = {
 MOST_IMPORT = 15.0
 """Milliseconds that importing the client may add to importing httpx."""
 
+MOST_MEMORY = 2048
+"""Bytes that a response of 1 KB may take."""
+
 COUNTED = (
     ("NullTransport", "LayerTransport", "RetryTransport"),
     ("LayerTransport", "CircuitBreakerTransport"),
     ("LayerTransport", "CircuitBreakerTransport, a window"),
     ("LayerTransport", "BulkheadTransport"),
+    ("httpx.Response of 1 KB", "CacheTransport, miss, 1 KB"),
+    ("httpx.Response of 1 KB", "CacheTransport, hit in memory, 1 KB"),
     ("httpx.Client.get", "RateWiseClient.get"),
     ("AsyncNullTransport", "AsyncLayerTransport", "AsyncRetryTransport"),
     ("httpx.AsyncClient.get", "AsyncRateWiseClient.get"),
@@ -89,7 +94,7 @@ def _installed(groups: tuple[Group, ...]) -> dict[str, Call]:
 
 def instructions() -> Iterator[str]:
     """Count the instructions of a request: these do not depend on what else the machine does."""
-    yield f"{'instructions, a request (callgrind)':<40}{'':>10}{'':>10}{'added':>10}"
+    yield f"{'instructions, a request (callgrind)':<42}{'':>10}{'':>10}{'added':>10}"
     if shutil.which("valgrind") is None:
         yield "valgrind not installed"
         return
@@ -97,10 +102,10 @@ def instructions() -> Iterator[str]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         counts = dict(zip(names, pool.map(_instructions, names)))
     for bare, *around in COUNTED:
-        yield f"{bare:<40}{counts[bare]:>10,.0f}"
+        yield f"{bare:<42}{counts[bare]:>10,.0f}"
         for inner, outer in zip([bare, *around], around):
             target = f"   target: at most {MOST_INSTRUCTIONS[outer]:,}" if outer in MOST_INSTRUCTIONS else ""
-            yield f"{outer:<40}{counts[outer]:>10,.0f}{'':>10}{counts[outer] - counts[inner]:>+10,.0f}{target}"
+            yield f"{outer:<42}{counts[outer]:>10,.0f}{'':>10}{counts[outer] - counts[inner]:>+10,.0f}{target}"
 
 
 def _instructions(name: str) -> float:
@@ -117,6 +122,17 @@ def _collected(name: str, times: int) -> int:
             [*valgrind, *child], env={**os.environ, "PYTHONHASHSEED": "0"}, check=True, capture_output=True, text=True
         ).stderr
     return int(re.findall(r"Collected : (\d+)", told)[-1])
+
+
+def memory(entries: int) -> Iterator[str]:
+    """What a response of 1 KB takes in memory, where the system tells what a process takes."""
+    yield f"{'memory':<42}{'bytes':>10}"
+    if not os.path.exists("/proc/self/statm"):
+        yield "not told by this system"
+        return
+    child = [sys.executable, "-m", "tests.benchmarks.memory", str(entries)]
+    told = subprocess.run(child, check=True, capture_output=True, text=True).stdout
+    yield f"{'InMemoryCache, a response of 1 KB':<42}{int(told):>10}{'':>20}   target: at most {MOST_MEMORY}"
 
 
 IMPORTS = """
@@ -139,6 +155,6 @@ def imports(times: int) -> Iterator[str]:
             for _ in range(1 + times)
         ]
     package, client = (median(map(int, column)) / 1e6 for column in zip(*map(str.split, runs[1:])))
-    yield f"{'import, on top of httpx':<40}{'ms':>10}"
-    yield f"{'import ratewise':<40}{package:>10.2f}"
-    yield f"{'from ratewise import RateWiseClient':<40}{client:>10.2f}{'':>20}   target: at most {MOST_IMPORT:g}"
+    yield f"{'import, on top of httpx':<42}{'ms':>10}"
+    yield f"{'import ratewise':<42}{package:>10.2f}"
+    yield f"{'from ratewise import RateWiseClient':<42}{client:>10.2f}{'':>20}   target: at most {MOST_IMPORT:g}"
