@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         AsyncCacheTransport,
         AsyncCircuitBreakerTransport,
         AsyncLayerTransport,
+        AsyncLoggingTransport,
         AsyncRateLimitTransport,
         AsyncRateWiseClient,
         AsyncRateWiseTransport,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         CircuitBreakerTransport,
         DeadlineExceeded,
         LayerTransport,
+        LoggingTransport,
         RateLimitExceeded,
         RateLimitTransport,
         RateWiseClient,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from .exchange import Attempt, Exchange, exchange_of, options
     from .failure import Failure
     from .layer import Call, Layer, Watcher
+    from .logging import LogConfig, LoggingLayer, RedactionFilter, RedactionProcessor, install_redaction, setup_logging
     from .rate_limit import RateLimiter, RateLimitLayer
     from .redact import Redactor
     from .retry import ExponentialBackoff, RetryBudget, RetryConfig, RetryDecision, RetryLayer
@@ -51,6 +54,7 @@ _HOME = {
         "AsyncCacheTransport",
         "AsyncCircuitBreakerTransport",
         "AsyncLayerTransport",
+        "AsyncLoggingTransport",
         "AsyncRateLimitTransport",
         "AsyncRateWiseClient",
         "AsyncRateWiseTransport",
@@ -62,6 +66,7 @@ _HOME = {
         "CircuitBreakerTransport",
         "DeadlineExceeded",
         "LayerTransport",
+        "LoggingTransport",
         "RateLimitExceeded",
         "RateLimitTransport",
         "RateWiseClient",
@@ -78,6 +83,14 @@ _HOME = {
     "exchange": ("Attempt", "Exchange", "exchange_of", "options"),
     "failure": ("Failure",),
     "layer": ("Call", "Layer", "Watcher"),
+    "logging": (
+        "LogConfig",
+        "LoggingLayer",
+        "RedactionFilter",
+        "RedactionProcessor",
+        "install_redaction",
+        "setup_logging",
+    ),
     "rate_limit": ("RateLimitLayer", "RateLimiter"),
     "redact": ("Redactor",),
     "retry": ("ExponentialBackoff", "RetryBudget", "RetryConfig", "RetryDecision", "RetryLayer"),
@@ -90,6 +103,7 @@ __all__ = [
     "AsyncCacheTransport",
     "AsyncCircuitBreakerTransport",
     "AsyncLayerTransport",
+    "AsyncLoggingTransport",
     "AsyncRateLimitTransport",
     "AsyncRateWiseClient",
     "AsyncRateWiseTransport",
@@ -118,6 +132,9 @@ __all__ = [
     "InMemoryCache",
     "Layer",
     "LayerTransport",
+    "LogConfig",
+    "LoggingLayer",
+    "LoggingTransport",
     "RateLimitExceeded",
     "RateLimitLayer",
     "RateLimitTransport",
@@ -125,6 +142,8 @@ __all__ = [
     "RateWiseClient",
     "RateWiseError",
     "RateWiseTransport",
+    "RedactionFilter",
+    "RedactionProcessor",
     "Redactor",
     "RedisCache",
     "RetryBudget",
@@ -138,7 +157,9 @@ __all__ = [
     "Waiter",
     "Watcher",
     "exchange_of",
+    "install_redaction",
     "options",
+    "setup_logging",
 ]
 
 

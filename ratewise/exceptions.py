@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .exchange import Exchange
 from .redact import DEFAULT as REDACTOR
+from .redact import escaped
 
 if TYPE_CHECKING:
     from .circuit_breaker.breaker import Refusal
@@ -127,7 +128,7 @@ class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
 
 
 def _shown(request: Any) -> str:
-    return f"{request.method} {REDACTOR.url(request.url)}"
+    return f"{escaped(request.method)} {Exchange.of(request.extensions).redactor.url(request.url)}"
 
 
 def _unsent(request: Any) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .redact import DEFAULT, Redactor
 from .validation import flag, refusal, seconds, whole
 
 KEY = "ratewise"
@@ -98,6 +100,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_id",
         "attempts",
         "deadline",
         "history",
@@ -105,6 +108,7 @@ class Exchange:
         "options",
         "permit",
         "queued_until",
+        "redactor",
         "retry_after",
         "sent_at",
         "streamed",
@@ -132,6 +136,21 @@ class Exchange:
         """When it last left a queue of ours, by the same clock: what came before says nothing about the server."""
         self.turn: Turn | None = None
         """Set when a rate limiter has seen the attempt refused."""
+        self.redactor: Redactor = DEFAULT
+        """What masks the URLs in the exceptions and log lines of this call."""
+        self._id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The same in all log lines of this call, and in those of no other."""
+        if self._id is None:
+            self._id = os.urandom(6).hex()
+        return self._id
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What a log record of this call says beside its text."""
+        return {"call_id": self.id, "attempt": self.attempts}
 
     @property
     def waits(self) -> list[float]:

@@ -158,8 +158,12 @@ class Flavour(Protocol[Q, R]):
         """The same of a URL that a response to the request refers to; None if it is of another origin, or none."""
         ...
 
-    def held(self, response: R) -> bytes | None:
-        """Its body as it came over the wire, if it is in memory."""
+    def held(self, message: Q | R, /) -> bytes | None:
+        """The body of a request or response as it goes over the wire, if it is in memory."""
+        ...
+
+    def decoded(self, response: R, data: bytes, most: int, /) -> bytes:
+        """What these bytes, with which its body begins, say without their Content-Encoding; `most` bytes of it."""
         ...
 
     def respond(self, status: int, fields: list[tuple[bytes, bytes, bytes]], body: bytes) -> R:

@@ -59,10 +59,16 @@ PARAMETERS = frozenset(
 PARAMETER_PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
 """A parameter is a secret too if its name has one of these in it."""
 
+KEYS_OF_MANY_MEANINGS = frozenset("auth code key pin session sid sig".split())
+"""Parameters that, as keys of JSON and the like, say something else as often."""
+
 MaskStyle = Literal["full", "partial", "hash"]
 
 LONGEST_TEXT = 16 * 1024
 """Characters of one value that are looked through; what comes after them is not shown."""
+
+MOST_KNOWN, LONGEST_KNOWN = 1000, 100
+"""How many names of parameters are remembered, and of how many characters."""
 
 DEEPEST = 2
 """A URL or form within a URL is looked into, and one within that; what holds a third one is masked."""
@@ -118,6 +124,7 @@ _NAME_PARTS = re.compile(r"[^\w.\- ]+")
 # What is too long is cut after one of these: half a secret may look like none.
 _WORD_ENDS = ' \t\r\n<>"'
 _PIECE_ENDS = "&;/?#"
+_NOT_SHOWN = re.compile(r"[^ -~]+")
 _HASH_KEY = os.urandom(16)
 _SEPARATORS = str.maketrans("", "", "-_. ")
 
@@ -146,13 +153,17 @@ class Redactor:
             raise ValueError(refusal("mask_style", mask_style, '"full", "partial" or "hash"'))
         self.mask_style = mask_style
         flag("defaults", defaults)
-        self._headers = frozenset(map(_dashed, _names("headers", headers))) | (HEADERS if defaults else set())
+        self._headers = frozenset(map(_dashed, names_of("headers", headers))) | (HEADERS if defaults else set())
         self._endings = HEADER_ENDINGS if defaults else ()
-        self._parameters = frozenset(map(_plain, _names("query_params", query_params))) - {""}
-        self._parameters |= PARAMETERS if defaults else set()
+        own = frozenset(map(_plain, names_of("query_params", query_params))) - {""}
+        self._parameters = own | (PARAMETERS if defaults else set())
+        self._vague = KEYS_OF_MANY_MEANINGS - own
         self._parts = PARAMETER_PARTS if defaults else ()
         self._tokens = _TOKENS if defaults else ()
-        self._patterns = tuple(_compiled(pattern) for pattern in _names("patterns", patterns))
+        self._gates = tuple(gate for gates, _ in self._tokens for gate in gates)
+        self._patterns = compiled("patterns", patterns)
+        self._known: dict[str, bool] = {}
+        """Of names that were asked for: whether they are secret parameters."""
 
     def header(self, name: str, value: str) -> str:
         """The value of a header field as it may be shown."""
@@ -171,7 +182,10 @@ class Redactor:
 
     def url(self, url: object) -> str:
         """A URL, a string or a library's own, as it may be shown: no userinfo, no secret in path, query or fragment."""
-        head, cut = _shortened(str(url), _PIECE_ENDS)
+        given = str(url)
+        if self._is_plain(given):
+            return given
+        head, cut = _shortened(given, _PIECE_ENDS)
         return self._url(_BARE_USERINFO.sub("REDACTED@", head)) + cut
 
     def text(self, text: str) -> str:
@@ -189,6 +203,10 @@ class Redactor:
             key = f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
         return self.text(str(key))
 
+    def mask(self, secret: str) -> str:
+        """What is shown instead of a secret."""
+        return self._mask(secret)
+
     def is_secret_header(self, name: str) -> bool:
         """The whole value of a header field of this name is a secret."""
         name = _dashed(name)
@@ -196,11 +214,41 @@ class Redactor:
 
     def is_secret_parameter(self, name: str) -> bool:
         """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""
-        plains = [_plain(part) for part in (name, *_NAME_PARTS.split(name))]
-        return any(plain in self._parameters or any(part in plain for part in self._parts) for plain in plains)
+        known = self._known.get(name)
+        if known is None:
+            plains = [_plain(part) for part in (name, *_NAME_PARTS.split(name))]
+            known = any(plain in self._parameters or any(part in plain for part in self._parts) for plain in plains)
+            if len(self._known) < MOST_KNOWN and len(name) <= LONGEST_KNOWN:
+                self._known[name] = known
+        return known
+
+    def is_secret_key(self, name: str) -> bool:
+        """The value of a key of this name, in JSON or the like, is a secret: as that of a parameter or of a header field."""
+        if _plain(name) in self._vague:
+            return False
+        return self.is_secret_parameter(name) or self.is_secret_header(name)
 
     def __repr__(self) -> str:
         return f"Redactor(mask_style={self.mask_style!r})"
+
+    def _is_plain(self, url: str) -> bool:
+        """There can be no secret in it: most URLs are told so in a fraction of the time that looking for one takes."""
+        if "@" in url or "%" in url or "+" in url or "#" in url or ";" in url or len(url) > LONGEST_TEXT:
+            return False
+        path, _, query = url.partition("?")
+        if "=" in path or "?" in query:
+            return False
+        for piece in query.split("&"):
+            name, _, value = piece.partition("=")
+            if "=" in value or self.is_secret_parameter(name):
+                return False
+        for pattern in self._patterns:
+            if pattern.search(url):
+                return False
+        return self._is_free_of_tokens(url)
+
+    def _is_free_of_tokens(self, text: str) -> bool:
+        return not any(map(text.__contains__, self._gates))
 
     def _url(self, url: str, depth: int = 0) -> str:
         def masked(match: re.Match[str]) -> str:
@@ -238,9 +286,10 @@ class Redactor:
         def found(match: re.Match[str]) -> str:
             return match[0] and self._mask(match[0], in_url)
 
-        for gates, pattern in self._tokens:
-            if any(gate in text for gate in gates):
-                text = pattern.sub(token, text)
+        if not self._is_free_of_tokens(text):
+            for gates, pattern in self._tokens:
+                if any(gate in text for gate in gates):
+                    text = pattern.sub(token, text)
         if "@" in text:
             text = _USERINFO.sub(r"\1REDACTED@", text)
         for pattern in self._patterns:
@@ -271,7 +320,17 @@ def _shortened(text: str, ends: str) -> tuple[str, str]:
     return head, f"... ({len(text) - len(head)} more characters)"
 
 
-def _names(setting: str, names: Iterable[str]) -> Collection[str]:
+def escaped(text: str) -> str:
+    """The text on one line, without characters that a terminal or a viewer acts on: these are written as in Python."""
+    return text if text.isprintable() else _NOT_SHOWN.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in match[0])
+
+
+def names_of(setting: str, names: Iterable[str]) -> Collection[str]:
+    """`names`, if that is a list of strings."""
     allowed = "a list of strings that are not empty"
     if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
         raise TypeError(refusal(setting, names, allowed))
@@ -284,11 +343,15 @@ def _names(setting: str, names: Iterable[str]) -> Collection[str]:
     return found
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(refusal("patterns", pattern, f"regular expressions ({error})")) from None
+def compiled(setting: str, patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+    """`patterns`, if they are regular expressions."""
+    found = []
+    for pattern in names_of(setting, patterns):
+        try:
+            found.append(re.compile(pattern))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(refusal(setting, pattern, f"regular expressions ({error})")) from None
+    return tuple(found)
 
 
 DEFAULT = Redactor()

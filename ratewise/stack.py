@@ -18,6 +18,7 @@ from .validation import flag, refusal, whole
 
 if TYPE_CHECKING:
     from .cache import Cache, CacheConfig
+    from .logging import LogConfig
 
 
 class RaiseOnRateLimit:
@@ -41,14 +42,19 @@ def assemble(
     circuit_breaker: CircuitBreaker | None,
     rate_limiter: RateLimiter | bool | None,
     bulkhead: Bulkhead | None,
+    log_config: LogConfig | None,
     raise_on_rate_limit: bool,
 ) -> tuple[Any, ...]:
     """The layers of the whole stack, outermost first."""
     layers: list[Any] = [RaiseOnRateLimit()] if flag("raise_on_rate_limit", raise_on_rate_limit) else []
+    if log_config is not None:
+        from .logging import LoggingLayer  # who has a configuration has loaded it, and the others need not
+
+        layers.append(LoggingLayer(log_config))
     if total_timeout is not None:
         layers.append(DeadlineLayer(total_timeout))
     if cache is not None:
-        from .cache import CacheLayer  # who has a cache has loaded it, and the others need not
+        from .cache import CacheLayer  # as above
 
         layers.append(CacheLayer(cache, cache_config))
     elif cache_config is not None:

@@ -23,6 +23,8 @@ RULES = [
     "redact.py",
     "structured.py",
     "validation.py",
+    "logging/config.py",
+    "logging/masking.py",
     "cache/conditions.py",
     "cache/config.py",
     "cache/entry.py",
@@ -50,7 +52,7 @@ PURE = set(
     "__future__ calendar collections copy dataclasses datetime enum functools hashlib hmac inspect itertools json math".split()
     + "operator os re ssl struct threading time typing urllib".split()
 )
-FEATURES = {"bulkhead", "cache", "circuit_breaker", "rate_limit", "retry"}
+FEATURES = {"bulkhead", "cache", "circuit_breaker", "logging", "rate_limit", "retry"}
 
 
 def imports(path: Path, *, types_too: bool = False) -> set[str]:

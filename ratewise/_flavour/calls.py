@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from ..validation import flag
 
 if TYPE_CHECKING:
     from ..cache import Cache
+    from ..logging import LogConfig
 
 _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
 """The counts of the client that this thread or task called last, to know it by, and that call."""
@@ -43,6 +45,8 @@ class ClientCalls:
         cache: Cache | None,
         circuit_breaker: CircuitBreaker | None,
         rate_limiter: RateLimiter | bool | None,
+        log_config: LogConfig | None,
+        redact_httpx_logs: bool,
         **settings: Any,
     ) -> tuple[Layer[Any, Any], ...]:
         """The layers. They leave a last 429 to `send`, so that hooks and cookies see it as on a plain client."""
@@ -51,8 +55,15 @@ class ClientCalls:
         self._last_exchange = Exchange()
         self.rate_limiter = rate_limiter = given_limiter(rate_limiter)
         layers = assemble(
-            raise_on_rate_limit=False, cache=cache, circuit_breaker=circuit_breaker, rate_limiter=rate_limiter, **settings
+            raise_on_rate_limit=False,
+            cache=cache,
+            circuit_breaker=circuit_breaker,
+            rate_limiter=rate_limiter,
+            log_config=log_config,
+            **settings,
         )
+        self._redacts = flag("redact_httpx_logs", redact_httpx_logs)
+        self._redactor = None if log_config is None else log_config.redactor
         self.cache = cache
         self.circuit_breaker = circuit_breaker
         self._trips_before = 0 if circuit_breaker is None else circuit_breaker.trips
@@ -63,6 +74,16 @@ class ClientCalls:
         self._transport = kind(self._transport, *layers)
         self._http = self._transport._http
         self._mounts = {key: None if mounted is None else kind(mounted, *layers) for key, mounted in self._mounts.items()}
+        if self._redacts:
+            from ..logging import install_redaction  # only who makes a client loads it
+
+            self._unredact = weakref.finalize(self, install_redaction(self._redactor).undo)
+            self._unredact.atexit = False
+
+    def _unwrap(self) -> None:
+        """The client is closed."""
+        if self._redacts:
+            self._unredact()
 
     def _begin(self, request: Any, streamed: bool) -> tuple[Exchange, Token[Exchange | None]]:
         exchange = self._last_exchange = Exchange.begin(request.extensions, streamed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..cache import Cache, CacheConfig
+    from ..logging import LogConfig
 
     class _ClientOptions(TypedDict, total=False):
         auth: AuthTypes | None
@@ -77,6 +79,8 @@ class RateWiseClient(ClientCalls, httpx.Client):
       `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
       `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each may be shared
       between clients, and but for the last is `client.cache`, `client.rate_limiter`, ... later. None for none.
+    - `log_config`: logs each request and its response, without their secrets. None: not. `redact_httpx_logs`: until the client is
+      closed, what httpx and its own libraries log is masked too.
     - `verify_ssl`, `default_headers`: other names for httpx's `verify` and `headers`.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
     - All keywords of `httpx.Client`, with its meaning. A `transport` or `mounts` of yours are put below the stack.
@@ -99,6 +103,8 @@ class RateWiseClient(ClientCalls, httpx.Client):
         circuit_breaker: CircuitBreaker | None = None,
         rate_limiter: RateLimiter | bool | None = True,
         bulkhead: Bulkhead | None = None,
+        log_config: LogConfig | None = None,
+        redact_httpx_logs: bool = True,
         verify_ssl: ssl.SSLContext | str | bool = True,
         default_headers: HeaderTypes | None = None,
         raise_on_rate_limit: bool = True,
@@ -110,6 +116,8 @@ class RateWiseClient(ClientCalls, httpx.Client):
             cache,
             circuit_breaker,
             rate_limiter,
+            log_config,
+            redact_httpx_logs,
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
@@ -142,6 +150,24 @@ class RateWiseClient(ClientCalls, httpx.Client):
         finally:
             self._end(exchange, token, request, response)
 
+    def close(self) -> None:
+        """Close the transports: as `httpx.Client.close`."""
+        try:
+            super().close()
+        finally:
+            self._unwrap()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            super().__exit__(exc_type, exc_value, traceback)
+        finally:
+            self._unwrap()
+
     def _send_single_request(self, request: httpx.Request) -> httpx.Response:
         self._adopt(request)
         return super()._send_single_request(request)
@@ -165,6 +191,8 @@ class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
         circuit_breaker: CircuitBreaker | None = None,
         rate_limiter: RateLimiter | bool | None = True,
         bulkhead: Bulkhead | None = None,
+        log_config: LogConfig | None = None,
+        redact_httpx_logs: bool = True,
         verify_ssl: ssl.SSLContext | str | bool = True,
         default_headers: HeaderTypes | None = None,
         raise_on_rate_limit: bool = True,
@@ -176,6 +204,8 @@ class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
             cache,
             circuit_breaker,
             rate_limiter,
+            log_config,
+            redact_httpx_logs,
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
@@ -207,6 +237,24 @@ class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
             raise
         finally:
             self._end(exchange, token, request, response)
+
+    async def aclose(self) -> None:
+        """Close the transports: as `httpx.AsyncClient.aclose`."""
+        try:
+            await super().aclose()
+        finally:
+            self._unwrap()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            await super().__aexit__(exc_type, exc_value, traceback)
+        finally:
+            self._unwrap()
 
     async def _send_single_request(self, request: httpx.Request) -> httpx.Response:
         self._adopt(request)

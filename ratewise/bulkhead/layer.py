@@ -10,7 +10,6 @@ from typing import Any
 from ..exchange import Exchange
 from ..layer import Call, Q, R
 from ..queue import Held, Place, wait_turn
-from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
 from .places import Bulkhead
 
@@ -65,5 +64,5 @@ class BulkheadLayer:
         if not place.inside:
             raise call.http.BulkheadFull(request, key, bulkhead.max_in_flight, now - begun)
         if now - begun >= LONG:
-            shown = REDACTOR.key(key)
-            logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", now - begun, bulkhead.max_in_flight, shown)
+            waited, places, shown = now - begun, bulkhead.max_in_flight, exchange.redactor.key(key)
+            logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", waited, places, shown, extra=exchange.told)

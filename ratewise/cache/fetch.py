@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from ..exceptions import RateWiseError
-from ..redact import DEFAULT as REDACTOR
 from . import rules
 from .asked import Asked, status_field
 from .config import CacheConfig
@@ -74,8 +73,8 @@ class Fetcher:
             return None
         found = asked.answer(entry, f"fwd=stale; {why}")
         if found is not None:
-            url = REDACTOR.url(asked.request.url)
-            logger.warning("Cache: %s is answered from the store, for the server cannot (%s)", url, why)
+            url, told = asked.exchange.redactor.url(asked.request.url), asked.exchange.told
+            logger.warning("Cache: %s is answered from the store, for the server cannot (%s)", url, why, extra=told)
         return found
 
     async def _taken(self, asked: Asked, response: Any, flight: Flight | None) -> Any:

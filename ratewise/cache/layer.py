@@ -9,7 +9,6 @@ from typing import Any, cast
 from ..exceptions import RateWiseError
 from ..exchange import KEY, Exchange
 from ..layer import Call, Q, R
-from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
 from . import rules
 from .asked import Asked, only_if_cached, served, status_field
@@ -185,7 +184,9 @@ class CacheLayer:
         flight_key = (asked.key, asked.keys.selector(stale.vary, asked.fields))
         if flights.under_way(flight_key, call.clock.monotonic(), max_wait):
             return
+        redactor = asked.exchange.redactor
         asked.exchange = Exchange(asked.exchange.options, streamed=False)
+        asked.exchange.redactor = redactor
         asked.request = call.http.apart(asked.request, asked.exchange, rules.OWN)  # the whole, and not what its caller lacks
         asked.fields = {name: value for name, value in asked.fields.items() if name not in rules.OWN}
 
@@ -198,7 +199,8 @@ class CacheLayer:
                 await call.http.buffer(response)
                 await call.close(response)
             except (call.http.TransportError, RateWiseError) as error:
-                url = REDACTOR.url(asked.request.url)
-                logger.warning("Cache: %s is stale, and could not be refreshed (%s)", url, type(error).__name__)
+                exchange = asked.exchange
+                url, why = exchange.redactor.url(asked.request.url), type(error).__name__
+                logger.warning("Cache: %s is stale, and could not be refreshed (%s)", url, why, extra=exchange.told)
 
         call.spawn(refresh)

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from ..clock import running_trio
+from ..redact import DEFAULT
 from ..validation import refusal, seconds
 from .store import KEPT, CacheBackend
 
@@ -68,6 +69,7 @@ class RedisCache(CacheBackend):
             raise TypeError(refusal("prefix", prefix, "a string"))
         self._prefix = f"{prefix}{hashlib.sha256(namespace.encode()).hexdigest()[:16]}:"
         self._own = client is None
+        self._shown = f"{host}:{port}" if url is None else DEFAULT.url(url)
         if client is None:
             if async_client is not None and url is None:
                 raise TypeError("async_client is the twin of a client: give that too, as client or as url")
@@ -83,6 +85,9 @@ class RedisCache(CacheBackend):
         self._make_async = async_client
         self._threads = _Threads(self._make())
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+
+    def __repr__(self) -> str:
+        return f"RedisCache({self._shown if self._own else 'a client'!r})"
 
     def get(self, key: str) -> bytes | None:
         return self._do("get", self._prefix + key)  # type: ignore[no-any-return]

@@ -35,9 +35,9 @@ def in_memory(response: httpx2.Response) -> bool:
     return type(response.stream) in _HELD or response.status_code == 101 or response.is_closed
 
 
-def held(response: httpx2.Response) -> bytes | None:
-    """Its body as it came over the wire, if that is in memory."""
-    stream = response.stream
+def held(message: httpx2.Request | httpx2.Response) -> bytes | None:
+    """Its body as it goes, or came, over the wire, if that is in memory."""
+    stream = message.stream
     if type(stream) is httpx2.ByteStream:
         return b"".join(stream)
     return stream.ready if type(stream) is Buffer else None
@@ -77,11 +77,16 @@ def beginning(response: httpx2.Response) -> bytes:
         ready = b"".join(stream)
     elif isinstance(stream, (Body, Buffer)):
         ready = stream.ready
-    pieces = (ready[start : start + PIECE] for start in range(0, len(ready), PIECE))
-    decoded = b""
+    return decoded(response, ready, LONGEST)
+
+
+def decoded(response: httpx2.Response, data: bytes, most: int) -> bytes:
+    """What the beginning of its body says, as far as it can be told, and `most` bytes of it."""
+    pieces = (data[start : start + PIECE] for start in range(0, len(data), PIECE))
+    plain = b""
     with suppress(httpx2.DecodingError):
-        for data in httpx2.Response(200, headers=response.headers, content=pieces).iter_bytes():
-            decoded += data
-            if len(decoded) >= LONGEST:
+        for piece in httpx2.Response(200, headers=response.headers, content=pieces).iter_bytes():
+            plain += piece
+            if len(plain) >= most:
                 break
-    return decoded[:LONGEST]
+    return plain[:most]

@@ -15,7 +15,7 @@ from .._flavour.worlds import AsyncWorld, SyncWorld
 from ..exchange import KEY, Exchange
 from ..failure import Failure, distrusted, http2_refused
 from ..layer import Pace, Watcher
-from .bodies import Body, Buffer, beginning, held, in_memory, passing, unreadable, unseen
+from .bodies import Body, Buffer, beginning, decoded, held, in_memory, passing, unreadable, unseen
 from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, TooManyRequests, WaitTooLong
 
 _FAILURES = (
@@ -39,6 +39,7 @@ class _Flavour:
     WaitTooLong = WaitTooLong
     in_memory = staticmethod(in_memory)
     held = staticmethod(held)
+    decoded = staticmethod(decoded)
     fields = staticmethod(attrgetter("_list"))  # `raw` builds a list each time
 
     def failure(self, error: Exception) -> Failure:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ..cache import Cache, CacheConfig
+    from ..logging import LogConfig
 
     class TransportOptions(TypedDict, total=False):
         """The keywords of `httpx2.HTTPTransport`."""
@@ -272,6 +273,28 @@ class AsyncBulkheadTransport(AsyncLayerTransport):
         super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, BulkheadLayer(bulkhead), clock=clock)
 
 
+class LoggingTransport(LayerTransport):
+    """A log around a transport (a new `httpx2.HTTPTransport` if none is given), as `config` says."""
+
+    def __init__(
+        self, transport: httpx2.BaseTransport | None = None, config: LogConfig | None = None, *, clock: Clock | None = None
+    ) -> None:
+        from ..logging import LoggingLayer  # as above
+
+        super().__init__(httpx2.HTTPTransport() if transport is None else transport, LoggingLayer(config), clock=clock)
+
+
+class AsyncLoggingTransport(AsyncLayerTransport):
+    """The same for `httpx2.AsyncClient`. See `LoggingTransport`."""
+
+    def __init__(
+        self, transport: httpx2.AsyncBaseTransport | None = None, config: LogConfig | None = None, *, clock: Clock | None = None
+    ) -> None:
+        from ..logging import LoggingLayer  # as above
+
+        super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, LoggingLayer(config), clock=clock)
+
+
 class RateWiseTransport(LayerTransport):
     """The whole stack as one transport, for a client that you have: `httpx2.Client(transport=RateWiseTransport(max_retries=5))`.
 
@@ -284,6 +307,7 @@ class RateWiseTransport(LayerTransport):
       `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
       `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each may be shared
       between transports. None for none.
+    - `log_config`: logs each request and its response, without their secrets. None: not.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
@@ -302,6 +326,7 @@ class RateWiseTransport(LayerTransport):
         circuit_breaker: CircuitBreaker | None = None,
         rate_limiter: RateLimiter | bool | None = None,
         bulkhead: Bulkhead | None = None,
+        log_config: LogConfig | None = None,
         raise_on_rate_limit: bool = False,
         clock: Clock | None = None,
         **options: Unpack[TransportOptions],
@@ -316,6 +341,7 @@ class RateWiseTransport(LayerTransport):
             circuit_breaker=circuit_breaker,
             rate_limiter=rate_limiter,
             bulkhead=bulkhead,
+            log_config=log_config,
             raise_on_rate_limit=raise_on_rate_limit,
         )
         super().__init__(given_or_new(transport, httpx2.HTTPTransport, options), *layers, clock=clock)
@@ -337,6 +363,7 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
         circuit_breaker: CircuitBreaker | None = None,
         rate_limiter: RateLimiter | bool | None = None,
         bulkhead: Bulkhead | None = None,
+        log_config: LogConfig | None = None,
         raise_on_rate_limit: bool = False,
         clock: Clock | None = None,
         **options: Unpack[TransportOptions],
@@ -351,6 +378,7 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
             circuit_breaker=circuit_breaker,
             rate_limiter=rate_limiter,
             bulkhead=bulkhead,
+            log_config=log_config,
             raise_on_rate_limit=raise_on_rate_limit,
         )
         super().__init__(given_or_new(transport, httpx2.AsyncHTTPTransport, options), *layers, clock=clock)

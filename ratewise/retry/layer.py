@@ -12,7 +12,7 @@ from ..exceptions import RateWiseError
 from ..exchange import KEY, Attempt, Exchange, Turn
 from ..headers import retry_advice
 from ..layer import Call, Q, R
-from ..redact import DEFAULT as REDACTOR
+from ..redact import escaped
 from ..validation import refusal
 from .rules import Outcome, RetryConfig, Verdict
 
@@ -162,13 +162,14 @@ class RetryLayer:
         if verdict.wait is not None:
             logger.warning(
                 "Retry: %s %s: attempt %d of %d got %s, the next in %.3g s (%s)",
-                request.method,
-                REDACTOR.url(request.url),
+                escaped(request.method),
+                exchange.redactor.url(request.url),
                 attempt,
                 max_attempts,
                 told,
                 verdict.wait,
                 verdict.reason,
+                extra=exchange.told,
             )
         return verdict
 
@@ -196,4 +197,4 @@ def _annotate(error: Exception, request: Any, exchange: Exchange) -> None:
     add_note = getattr(error, "add_note", None)
     if add_note is not None:  # pragma: no branch
         history = "; ".join(map(str, exchange.history))
-        add_note(f"RateWise: {request.method} {REDACTOR.url(request.url)}: {history}")
+        add_note(f"RateWise: {escaped(request.method)} {exchange.redactor.url(request.url)}: {history}")

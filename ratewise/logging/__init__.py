@@ -1,0 +1,7 @@
+"""Logging without secrets: of requests and responses, and of what other loggers write."""
+
+from .config import LogConfig
+from .layer import LoggingLayer
+from .others import RedactionFilter, RedactionProcessor, install_redaction, setup_logging
+
+__all__ = ["LogConfig", "LoggingLayer", "RedactionFilter", "RedactionProcessor", "install_redaction", "setup_logging"]

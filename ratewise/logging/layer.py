@@ -1,0 +1,125 @@
+"""The log around a transport."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from ..exchange import KEY, Exchange
+from ..layer import Call, Q, R
+from ..redact import LONGEST_TEXT, escaped
+from ..validation import refusal
+from .config import LogConfig
+from .masking import body
+
+logger = logging.getLogger("ratewise")
+
+
+class LoggingLayer:
+    """Outermost: logs each request and its response, or the error that came instead, without their secrets.
+
+    Its `config` also says what is masked in the exceptions and log lines of the layers within.
+    """
+
+    def __init__(self, config: LogConfig | None = None) -> None:
+        if config is not None and not isinstance(config, LogConfig):
+            raise TypeError(refusal("log_config", config, "a LogConfig"))
+        self.config = config or LogConfig()
+        self._redactor = self.config.redactor
+        self._lowest = max(self.config.number, logging.INFO)
+        self._logs = self._lowest == logging.INFO
+
+    def __repr__(self) -> str:
+        return f"LoggingLayer({self.config!r})"
+
+    async def handle(self, request: Q, call: Call[Q, R]) -> R:
+        """Send the request, and tell of it."""
+        exchange = request.extensions.get(KEY)
+        if type(exchange) is not Exchange:
+            exchange = Exchange.of(request.extensions)
+        exchange.redactor = self._redactor
+        if not (self._logs and logger.isEnabledFor(logging.INFO)):
+            return await call.send(request)
+        return await self._logged(request, exchange, call)
+
+    async def _logged(self, request: Q, exchange: Exchange, call: Call[Q, R]) -> R:
+        config, clock = self.config, call.clock
+        verbose = config.number <= logging.DEBUG and logger.isEnabledFor(logging.DEBUG)
+        method, url = request.method, self._redactor.url(request.url)
+        if not (url.isprintable() and method.isprintable()):
+            method, url = escaped(method), escaped(url)
+        told = {"call_id": exchange.id, "attempt": exchange.attempts + 1, "method": method, "url": url}
+        logger.info("Request: %s %s", method, url, extra=told)
+        if verbose:
+            logger.debug("Headers: %s", self._headers(request, call), extra=told)
+            if config.bodies:
+                data = call.http.held(request)
+                if data is None or data:
+                    logger.debug("Request body: %s", self._request_body(request, data), extra=told)
+        began = clock.monotonic()
+        try:
+            response = await call.send(request)
+        except BaseException as error:
+            took, what = clock.monotonic() - began, type(error).__name__
+            told = {**told, "attempt": exchange.attempts, "error": what, "elapsed": took}
+            logger.info("Response: %s (%.2fs)", what, took, extra=told)
+            raise
+        took, status = clock.monotonic() - began, response.status_code
+        told = {**told, "attempt": exchange.attempts, "status": status, "elapsed": took}
+        logger.info("Response: %d (%.2fs)", status, took, extra=told)
+        if not verbose:
+            return response
+        if config.response_headers:
+            logger.debug("Response headers: %s", self._headers(response, call), extra=told)
+        return call.tap(response, _BodyLog(self, response, call, told)) if config.bodies else response
+
+    def _headers(self, message: Any, call: Call[Any, Any]) -> str:
+        """Its header fields as JSON, in order, and no more of them than what any other value may show."""
+        shown: dict[str, list[str]] = {}
+        left = LONGEST_TEXT
+        for raw, _, value in call.http.fields(message.headers):
+            name = raw.decode("latin-1")
+            text = self._redactor.header(name, value.decode("latin-1"))
+            left -= len(name) + len(text)
+            if left < 0:
+                shown["..."] = ["more"]
+                break
+            shown.setdefault(name, []).append(text)
+        return escaped(json.dumps({name: ", ".join(values) for name, values in shown.items()}))
+
+    def _request_body(self, request: Any, data: bytes | None) -> str:
+        if data is None:
+            return "a stream"
+        kind = request.headers.get("content-type") or ""
+        return body(self._redactor, kind, data, None if len(data) <= LONGEST_TEXT else len(data))
+
+
+class _BodyLog:
+    """Logs a body when its reader is done with it: see `Watcher`."""
+
+    def __init__(self, layer: LoggingLayer, response: Any, call: Call[Any, Any], told: dict[str, Any]) -> None:
+        self._layer, self._response, self._call, self._told = layer, response, call, told
+        self._beginning: list[bytes] = []
+        self._left = LONGEST_TEXT
+        self._size = 0
+        self._whole = False
+
+    def chunk(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._left > 0:
+            self._beginning.append(data[: self._left])
+            self._left -= len(data)
+
+    async def complete(self) -> None:
+        self._whole = True
+
+    def failed(self, error: BaseException) -> None: ...
+
+    def closed(self) -> None:
+        if self._size:
+            data = self._call.http.decoded(self._response, b"".join(self._beginning), LONGEST_TEXT + 1)
+            whole = self._whole and self._left >= 0 and len(data) <= LONGEST_TEXT
+            kind = self._response.headers.get("content-type") or ""
+            shown = body(self._layer._redactor, kind, data, None if whole else self._size)
+            logger.debug("Response body: %s", shown, extra=self._told)

@@ -1,0 +1,183 @@
+"""Texts, bodies and values as they may be shown, where names say what is secret. Pure, and linear in what it is given."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..redact import LONGEST_TEXT, URL_HEADERS, Redactor, escaped
+
+DEEPEST = 10
+"""Values within values that are looked into; JSON within strings of JSON less far."""
+
+HIDDEN = '"[REDACTED]"'
+
+_STRING = r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)"""
+_NAMED = re.compile(
+    r"""(?<![\w.-])(?P<name>[\w.-]{1,64})(?P<quote>['"]?)\]?['"]?[ \t]*(?P<sign>[:=]|,(?=[ ]b?['"]))[ \t]*(?:b(?=['"]))?""",
+    re.ASCII,
+)
+"""A name and what stands before its value: in JSON, as Python writes dicts and pairs, in `Name: value` and `name=value`."""
+
+_MASKED = re.compile(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # by another Redactor, before this one
+_QUOTED = re.compile(_STRING, re.DOTALL)
+_TO_LINE_END = re.compile(r"[^\r\n]+")
+_TO_NEXT = re.compile(r"""(?:(?:Basic|Bearer|Digest|Token)[ \t]+)?[^\s&;,"'<>]+""", re.IGNORECASE)
+_TO_COMMA = re.compile(r"[^\s,}\]]+")
+_PROXY_AUTH = re.compile(rf"(\bauth=\()b?(?:{_STRING}), b?(?:{_STRING})", re.DOTALL)  # how httpcore tells of a SOCKS proxy
+_ILLEGAL = re.compile(r"(illegal (?:header|status) (?:line|name|value):? ).+", re.IGNORECASE | re.DOTALL)
+_ELEMENT = re.compile(r"(<([\w.:-]{1,64})(?:\s[^<>]{0,1000})?>(?:<!\[CDATA\[)?)([^<>]+)")
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|\s+|[^\s"{}\[\]:,]+', re.DOTALL)
+
+FORM = "application/x-www-form-urlencoded"
+_JSON_TYPE = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?json|application/(?:x-ndjson|jsonl|json-seq)")
+_XML_TYPE = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?xml")
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "windows-1252")
+
+
+def message(redactor: Redactor, text: str) -> str:
+    """Any text, such as another logger's, without the values of secret names in it, and on one line."""
+    return escaped(redactor.text(named(redactor, text)))
+
+
+def lines(redactor: Redactor, text: str) -> str:
+    """The same for a text of several lines, such as a traceback."""
+    return "\n".join(map(escaped, redactor.text(named(redactor, text)).split("\n")))
+
+
+def named(redactor: Redactor, text: str) -> str:
+    """The text without the values of secret names in it."""
+    if "auth=(" in text:
+        text = _PROXY_AUTH.sub(r"\1[REDACTED]", text)
+    if "llegal " in text:
+        text = _ILLEGAL.sub(r"\1[REDACTED]", text)
+    parts, kept, position = [], 0, 0
+    while (found := _NAMED.search(text, position)) is not None:
+        position = found.end()
+        name = found["name"]
+        is_url = name.lower() in URL_HEADERS
+        if not (is_url or redactor.is_secret_key(name)):
+            continue  # there may be others in its value
+        value = _value(found, text, position)
+        if value is None:
+            continue
+        quote = value[0] if value[0] in "'\"" else ""
+        plain = value.strip(quote) if quote else value
+        shown = redactor.header(name, plain) if is_url else _masked(redactor, plain)
+        parts += [text[kept:position], quote, shown, quote]
+        kept = position = position + len(value)
+    return "".join([*parts, text[kept:]])
+
+
+def _value(found: re.Match[str], text: str, position: int) -> str | None:
+    first = text[position : position + 1]
+    if first in ("'", '"'):
+        kind = _QUOTED
+    elif found["quote"]:
+        kind = _TO_COMMA
+    else:
+        kind = _TO_LINE_END if found["sign"] == ":" else _TO_NEXT
+    value = kind.match(text, position)
+    return value[0] if value else None
+
+
+def _masked(redactor: Redactor, secret: str) -> str:
+    return secret if _MASKED.fullmatch(secret) else redactor.mask(secret)
+
+
+def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = None) -> str:
+    """The beginning of a body, of `size` bytes in all (None if it has no more), as one line; or why it is not shown."""
+    kind = content_type.partition(";")[0].strip().lower()
+    charset = _CHARSET.search(content_type)
+    is_text = _JSON_TYPE.fullmatch(kind) or _XML_TYPE.fullmatch(kind) or kind == FORM or kind.startswith("text/")
+    foreign = charset is not None and charset[1].lower() not in _CHARSETS
+    if not is_text or kind == "text/html" or foreign or b"\0" in data:  # a form in HTML says nowhere near what is secret
+        whole = len(data) if size is None else size
+        return f"{whole} bytes of {escaped(redactor.text(content_type)) or 'no known type'}"
+    text = data[:LONGEST_TEXT].decode("utf-8", "replace")
+    if size is not None:  # half a secret may look like none
+        text = text[: max(text.rfind(end) for end in ' \t\r\n<>",&') + 1]
+    if _JSON_TYPE.fullmatch(kind):
+        shown = redactor.text(json_text(redactor, text))
+    elif kind == FORM:
+        shown = redactor.url(f"?{text}")[1:]
+    else:
+        shown = redactor.text(named(redactor, _ELEMENT.sub(lambda match: _element(redactor, match), text)))
+    return escaped(shown) + ("" if size is None else f"... ({size} bytes)")
+
+
+def _element(redactor: Redactor, match: re.Match[str]) -> str:
+    return match[1] + redactor.mask(match[3]) if redactor.is_secret_key(match[2].rpartition(":")[2]) else match[0]
+
+
+def json_text(redactor: Redactor, text: str, depth: int = 0) -> str:
+    """JSON, maybe cut short or of several lines, without the values of secret keys: they may be whole objects."""
+    shown: list[str] = []
+    last, secret, hidden = "", False, 0
+    for token in _TOKEN.findall(text):
+        if hidden:
+            hidden += (token in ("{", "[")) - (token in ("}", "]"))
+            continue
+        if token == ":":
+            secret = bool(last) and redactor.is_secret_key(_string(last) or "")
+        elif secret and token in ("{", "["):
+            hidden, token, secret = 1, HIDDEN, False
+        elif token in ("{", "[", "}", "]", ","):
+            secret = False
+        elif token[0] == '"':
+            last = token
+            token = _shown_string(redactor, token, secret, depth)
+        elif secret and not token.isspace() and token not in ("null", "true", "false"):
+            token = HIDDEN
+        shown.append(token)
+    return "".join(shown)
+
+
+def _string(token: str) -> str | None:
+    """What a string of JSON says; None if it has no end."""
+    try:
+        found = json.loads(token, strict=False)
+    except ValueError:
+        return None
+    return str(found)
+
+
+def _shown_string(redactor: Redactor, token: str, secret: bool, depth: int) -> str:
+    if secret and len(token) > 2:
+        return json.dumps(redactor.mask(token.strip('"')))
+    plain = token[1:-1] if "\\" not in token and token[-1:] == '"' and len(token) > 1 else _string(token)
+    if plain is None:
+        return '"..."'
+    inner = plain
+    if plain.lstrip()[:1] in ("{", "["):
+        inner = HIDDEN if depth == 2 else json_text(redactor, plain, depth + 1)
+    inner = redactor.text(inner)
+    return token if inner == plain else json.dumps(inner)
+
+
+def value(redactor: Redactor, name: str, thing: Any, depth: int = 0) -> Any:
+    """A value of any kind that goes by this name, without the secrets in it."""
+    if thing is None or isinstance(thing, bool):
+        return thing
+    if redactor.is_secret_key(name):
+        return _masked(redactor, str(thing))
+    if isinstance(thing, (int, float)):
+        return thing
+    if isinstance(thing, str):
+        return redactor.header(name, thing) if name.lower() in URL_HEADERS else message(redactor, thing)
+    if depth == DEEPEST:
+        return "..."
+    if isinstance(thing, Mapping):
+        return {key: value(redactor, str(key), item, depth + 1) for key, item in thing.items()}
+    if isinstance(thing, (list, tuple, set, frozenset)):
+        return [value(redactor, name, item, depth + 1) for item in thing]
+    try:
+        text = str(thing)
+    except Exception:
+        return f"<{type(thing).__name__}>"
+    shown = message(redactor, text)
+    return thing if shown == text else shown
