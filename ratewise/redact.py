@@ -284,6 +284,10 @@ class Redactor:
             return match[0] if _MASKED.fullmatch(secret) else kept + self._mask(secret, in_url)
 
         def found(match: re.Match[str]) -> str:
+            name, equals, _ = match[0].partition("=")
+            masked = _MASKED.match(match.string, match.start() + len(name) + 1) if equals else None
+            if masked and masked.end() >= match.end() and self.is_secret_parameter(name):
+                return match[0]  # its name has shown it before
             return match[0] and self._mask(match[0], in_url)
 
         if not self._is_free_of_tokens(text):
