@@ -12,7 +12,7 @@ from ..redact import LONGEST_TEXT, URL_HEADERS, Redactor, escaped
 DEEPEST = 10
 """Values within values that are looked into; JSON within strings of JSON less far."""
 
-HIDDEN = '"[REDACTED]"'
+HIDDEN = "[REDACTED]"
 
 _STRING = r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)"""
 _NAMED = re.compile(
@@ -52,9 +52,9 @@ def lines(redactor: Redactor, text: str) -> str:
 def named(redactor: Redactor, text: str) -> str:
     """The text without the values of secret names in it."""
     if "auth=(" in text:
-        text = _PROXY_AUTH.sub(r"\1[REDACTED]", text)
+        text = _PROXY_AUTH.sub(rf"\1{HIDDEN}", text)
     if "llegal " in text:
-        text = _ILLEGAL.sub(r"\1[REDACTED]", text)
+        text = _ILLEGAL.sub(rf"\1{HIDDEN}", text)
     parts, kept, position = [], 0, 0
     while (found := _NAMED.search(text, position)) is not None:
         position = found.end()
@@ -125,14 +125,14 @@ def json_text(redactor: Redactor, text: str, depth: int = 0) -> str:
         if token == ":":
             secret = bool(last) and redactor.is_secret_key(_string(last) or "")
         elif secret and token in ("{", "["):
-            hidden, token, secret = 1, HIDDEN, False
+            hidden, token, secret = 1, f'"{HIDDEN}"', False
         elif token in ("{", "[", "}", "]", ","):
             secret = False
         elif token[0] == '"':
             last = token
             token = _shown_string(redactor, token, secret, depth)
         elif secret and not token.isspace() and token not in ("null", "true", "false"):
-            token = HIDDEN
+            token = f'"{HIDDEN}"'
         shown.append(token)
     return "".join(shown)
 

@@ -1,0 +1,311 @@
+"""What is masked in texts, bodies and values by the names in them; all of it in linear time and on one line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_redact import HOSTILE, TOKENS, growth
+
+from ratewise import Redactor
+from ratewise.logging.masking import body, json_text, lines, message, value
+from ratewise.redact import LONGEST_TEXT, escaped
+
+FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
+OWN = Redactor(query_params=["code", "plan"], headers=["X-Plan"], patterns=[r"CUST-\d+"], defaults=False)
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+GITHUB = TOKENS["github"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[(b'Set-Cookie', b'sid=sesame'), (b'Server', b'x')]", "[(b'Set-Cookie', b'[REDACTED]'), (b'Server', b'x')]"),
+        ("""[(b"Set-Cookie", b"it's sesame"), (b'A', b'b')]""", """[(b"Set-Cookie", b"[REDACTED]"), (b'A', b'b')]"""),
+        ("(b'set-cookie', b'a=\"se\\'same\"')", "(b'set-cookie', b'[REDACTED]')"),
+        ("[(b'Location', b'/cb?code=sesame')]", "[(b'Location', b'/cb?code=REDACTED')]"),
+        ("[(b'Link', b'</a?sig=sesame>; rel=x')]", "[(b'Link', b'</a?sig=REDACTED>; rel=x')]"),
+        ("(b':path', b'/a?token=sesame')", "(b':path', b'/a?token=[REDACTED]')"),
+        ("socks auth=(b'user', b'sesame') x", "socks auth=([REDACTED]) x"),
+        ("socks auth=('user', 'ses)ame') x", "socks auth=([REDACTED]) x"),
+        ("auth=None", "auth=None"),
+        ("LocalProtocolError(\"Illegal header value b'sesame\\n'\")", 'LocalProtocolError("Illegal header value [REDACTED]'),
+        ("illegal header line: bytearray(b'Cookie sesame')", "illegal header line: [REDACTED]"),
+        ("illegal move", "illegal move"),
+        ('{"password": "sesame", "n": 1}', '{"password": "[REDACTED]", "n": 1}'),
+        ("{'password': 'sesame', 'n': 1}", "{'password': '[REDACTED]', 'n': 1}"),
+        ("{'otp': 123456, 'n': 1}", "{'otp': [REDACTED], 'n': 1}"),
+        ("{'otp': 123456}", "{'otp': [REDACTED]}"),
+        ("Headers({'x-api-key': 'sesame'})", "Headers({'x-api-key': '[REDACTED]'})"),
+        ("Cookie: a=sesame; b=sesame\r\nHost: h", r"Cookie: [REDACTED]\r\nHost: h"),
+        ("password=sesame user=joe", "password=[REDACTED] user=joe"),
+        ("password = 'ses ame' user=joe", "password = '[REDACTED]' user=joe"),
+        ('password="sesame', 'password="[REDACTED]"'),
+        ("user[password]=sesame&b=2", "user[password]=[REDACTED]&b=2"),
+        ("authorization=Bearer sesame1 x", "authorization=[REDACTED] x"),
+        ("note='password=sesame' x", "note='password=[REDACTED]' x"),
+        ("a=1, password=", "a=1, password="),
+        ("password: \nx", r"password: \nx"),
+        ("DB_PASSWORD=sesame", "DB_PASSWORD=[REDACTED]"),
+        ("password=[REDACTED]", "password=[REDACTED]"),
+        ("{'token': 'abcd...wxyz'}", "{'token': 'abcd...wxyz'}"),
+        (f"a {GITHUB} https://u:p@h/?key=a", "a [REDACTED] https://REDACTED@h/?key=REDACTED"),
+        ("code: 404, key=value, session: 5, sid=3, author: joe, tokens: 7", None),
+        ("GET /users 200 in 12:30:45", None),
+        ("connect_tcp.started host='127.0.0.1' port=1 timeout=5.0 socket_options=None", None),
+        ("send_request_headers.started request=<Request [b'GET']> stream_id=1", None),
+    ],
+)
+def test_texts_of_others(text: str, shown: str | None) -> None:
+    """What any library may write: values of secret names go, however they are written, and the rest stays."""
+    assert message(FULL, text) == (text if shown is None else shown)
+    if text.isprintable():
+        assert message(FULL, message(FULL, text)) == message(FULL, text)
+
+
+def test_texts_by_own_names() -> None:
+    """Without the built-in lists only the user's own names and patterns count, also those that mean many things."""
+    text = "code=a plan: b\nx-plan='c' password=d CUST-4711"
+    assert lines(OWN, text) == "code=[REDACTED] plan: [REDACTED]\nx-plan='[REDACTED]' password=d [REDACTED]"
+
+
+def test_texts_of_several_lines() -> None:
+    """A traceback keeps its lines, and nothing else that a terminal acts on."""
+    assert lines(FULL, "a\n  b\tc \x1b[2J\npassword=x") == "a\n  b\\tc \\x1b[2J\npassword=[REDACTED]"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\r\nb\tc", r"a\r\nb\tc"),
+        ("\x1b[31mred\x07\x00\x7f\x9b1m", r"\x1b[31mred\x07\x00\x7f\x9b1m"),
+        ("a\u2028b\u2029c\u202ed\u2066e\ufeff", r"a\u2028b\u2029c\u202ed\u2066e\ufeff"),
+        ("\ud800", r"\ud800"),
+        ("café 東京 🎉 ñ", "café 東京 🎉 ñ"),
+    ],
+)
+def test_escaped(text: str, shown: str) -> None:
+    """What forges a line, or acts on a terminal, is written as Python writes it; letters of all languages stay."""
+    assert escaped(text) == shown
+
+
+@given(st.text())
+def test_escaped_anything(text: str) -> None:
+    """Whatever comes, one line of printable characters goes, and only once."""
+    shown = escaped(text)
+    assert shown.isprintable()
+    assert escaped(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"password": "sesame"}', '{"password": "[REDACTED]"}'),
+        ('{"user": {"Password" : "sesame", "name": "joe"}}', '{"user": {"Password" : "[REDACTED]", "name": "joe"}}'),
+        (r'{"p\u0061ssword": "sesame"}', r'{"p\u0061ssword": "[REDACTED]"}'),
+        ('{"X-API-Key": "sesame", "authorization": "sesame"}', '{"X-API-Key": "[REDACTED]", "authorization": "[REDACTED]"}'),
+        ('{"password": "ses\\"ame, \\\\", "n": 1}', '{"password": "[REDACTED]", "n": 1}'),
+        ('{"otp": 123456, "pin": 12}', '{"otp": "[REDACTED]", "pin": 12}'),
+        ('{"cvv": -1.5e3}', '{"cvv": "[REDACTED]"}'),
+        ('{"password": null, "secret": true, "token": false}', None),
+        ('{"password": ""}', None),
+        ('{"credentials": {"user": "sesame", "x": [1, {"y": 2}]}, "n": 1}', '{"credentials": "[REDACTED]", "n": 1}'),
+        ('{"token": ["sesame", "sesame"], "n": 1}', '{"token": "[REDACTED]", "n": 1}'),
+        ('[{"token": "sesame"}, {"token": "sesame"}]', '[{"token": "[REDACTED]"}, {"token": "[REDACTED]"}]'),
+        ('{"token":"sesame"}\n{"token":"sesame"}', '{"token":"[REDACTED]"}\\n{"token":"[REDACTED]"}'),
+        ('{"code": 404, "key": "name", "session": {"n": 1}, "auth": "basic", "sid": 3}', None),
+        ('{"a": "https://u:p@h/?key=x"}', '{"a": "https://REDACTED@h/?key=REDACTED"}'),
+        (r'{"a": "https:\/\/u:p@h\/?key=x"}', '{"a": "https://REDACTED@h/?key=REDACTED"}'),
+        (f'{{"a": "{GITHUB}", "{GITHUB}": 1}}', '{"a": "[REDACTED]", "[REDACTED]": 1}'),
+        (json.dumps({"a": json.dumps({"password": "sesame"})}), json.dumps({"a": json.dumps({"password": "[REDACTED]"})})),
+        ('{"a": "b\\ud800"}', None),
+        ('"just text"', None),
+        ("", None),
+        ("[1, 2", None),
+        ('{"a": "cut sho', '{"a": "..."'),
+        ('{"password": "cut sho', '{"password": "[REDACTED]"'),
+        ('{"credentials": {"cut": "sho', '{"credentials": "[REDACTED]"'),
+        ('{"a": "bad \\x escape"}', '{"a": "..."}'),
+        ('{"a": "\\', '{"a": "..."'),
+        ('{: "x", }]', None),
+        (f"not json {GITHUB}", "not json [REDACTED]"),
+    ],
+)
+def test_json(text: str, shown: str | None) -> None:
+    """JSON, whole or cut short or broken, without the values of its secret keys, whatever they are; the rest as it was."""
+    assert body(FULL, JSON, text.encode("utf-8", "surrogatepass")) == (text if shown is None else shown)
+
+
+def test_nested_json() -> None:
+    """JSON in a string, and in a string of that, is looked into; what goes deeper is masked."""
+    text = "{}"
+    for depth in range(6):
+        assert ("[REDACTED]" in body(FULL, JSON, text.encode())) == (depth > 2)
+        text = json.dumps({"a": text})
+
+
+def test_json_styles() -> None:
+    """A secret of JSON is masked in the style that was chosen, by the names that were."""
+    text = b'{"password": "abcd0123456789wxyz", "code": "x"}'
+    assert body(PARTIAL, JSON, text) == '{"password": "abcd...wxyz", "code": "x"}'
+    assert body(HASH, JSON, text) == f'{{"password": "{HASH.mask("abcd0123456789wxyz")}", "code": "x"}}'
+    assert body(OWN, JSON, text) == '{"password": "abcd0123456789wxyz", "code": "[REDACTED]"}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "shown"),
+    [
+        (FORM, b"user=joe&password=ses+ame&x=%0A", "user=joe&password=REDACTED&x=%0A"),
+        (f"{FORM}; charset=utf-8", b"code=sesame&next=%2Fa%3Ftoken%3Dsesame", "code=REDACTED&next=REDACTED"),
+        ("application/problem+json", b'{"token": "sesame"}', '{"token": "[REDACTED]"}'),
+        ("Application/JSON ; charset=UTF-8", b'{"token": "sesame"}', '{"token": "[REDACTED]"}'),
+        ("application/x-ndjson", b'{"token": "sesame"}\n', '{"token": "[REDACTED]"}\\n'),
+        ("text/plain", b"password: sesame\nname: joe", r"password: [REDACTED]\nname: joe"),
+        ("text/plain; charset=latin-1", b"caf\xe9", "caf�"),
+        ("text/event-stream", b'data: {"token": "sesame"}\n\n', r'data: {"token": "[REDACTED]"}\n\n'),
+        ("text/xml", b"<a><b:Password>sesame</b:Password><n>1</n></a>", "<a><b:Password>[REDACTED]</b:Password><n>1</n></a>"),
+        ("application/soap+xml", b'<Password type="x">sesame</Password>', '<Password type="x">[REDACTED]</Password>'),
+        ("text/xml", b"<Password><![CDATA[sesame]]></Password>", "<Password><![CDATA[[REDACTED]></Password>"),
+        ("text/xml", b'<user password="sesame" name="joe"/>', '<user password="[REDACTED]" name="joe"/>'),
+        ("text/html", b"<input name=csrf_token value=sesame>", "36 bytes of text/html"),
+        ("image/png", b"\x89PNG", "4 bytes of image/png"),
+        ("multipart/form-data; boundary=x", b"--x", "3 bytes of multipart/form-data; boundary=x"),
+        ("", b"sesame", "6 bytes of no known type"),
+        (f"image/{GITHUB}\x1b", b"x", "1 bytes of image/[REDACTED]\\x1b"),
+        ("application/json; charset=utf-16", '{"token": "x"}'.encode("utf-16"), "30 bytes of application/json; charset=utf-16"),
+        (JSON, '{"token": "x"}'.encode("utf-16-le"), "28 bytes of application/json"),
+        (JSON, b'{"a": "\xff"}', '{"a": "�"}'),
+        (JSON, b'{"a": 1}\x1b[2J\r\n2025 [INFO] forged', r'{"a": 1}\x1b[2J\r\n2025 [INFO] forged'),
+    ],
+)
+def test_bodies(kind: str, data: bytes, shown: str) -> None:
+    """A body is shown by its type: JSON, forms and XML by key, other text too; of the rest only what and how much it is."""
+    assert body(FULL, kind, data) == shown
+
+
+@pytest.mark.parametrize("kind", [JSON, FORM, "text/plain"])
+def test_long_bodies(kind: str) -> None:
+    """Of a body that is too long the beginning is shown, and never half a token."""
+    for before in range(LONGEST_TEXT - len(GITHUB) - 20, LONGEST_TEXT, 3):
+        data = b'["' + b"x" * (before - 5) + b'", "' + GITHUB.encode() + b'"]' + b"y" * 1000
+        shown = body(FULL, kind, data[: LONGEST_TEXT + 1], len(data))
+        assert GITHUB[:8] not in shown
+        assert shown.endswith(f"... ({len(data)} bytes)")
+
+
+class Odd:
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("name", "thing", "shown"),
+    [
+        ("password", "sesame", "[REDACTED]"),
+        ("password", 12345, "[REDACTED]"),
+        ("password", {"a": "sesame"}, "[REDACTED]"),
+        ("password", None, None),
+        ("password", True, True),
+        ("password", "[REDACTED]", "[REDACTED]"),
+        ("Authorization", b"sesame", "[REDACTED]"),
+        ("n", 1, 1),
+        ("n", 1.5, 1.5),
+        ("code", 404, 404),
+        ("location", "/cb?code=sesame", "/cb?code=REDACTED"),
+        ("note", "a\nhttps://u:p@h", r"a\nhttps://REDACTED@h"),
+        ("user", {"name": "joe", "token": "sesame", 5: ["password=sesame"]}, None),
+        ("users", ({"token": "sesame"}, "x"), [{"token": "[REDACTED]"}, "x"]),
+        ("headers", httpx.Headers({"Cookie": "sesame", "A": "b"}), {"cookie": "[REDACTED]", "a": "b"}),
+        ("url", httpx.URL("https://u:p@h/"), "https://REDACTED@h/"),
+        ("url", httpx.URL("https://h/"), httpx.URL("https://h/")),
+        ("error", ValueError("password=sesame"), "password=[REDACTED]"),
+        ("odd", Odd(), "<Odd>"),
+    ],
+)
+def test_values(name: str, thing: Any, shown: Any) -> None:
+    """A value is masked by its name, or by the names within it, and what holds no secret stays what it is."""
+    if name == "user":
+        shown = {"name": "joe", "token": "[REDACTED]", 5: ["password=[REDACTED]"]}
+    assert value(FULL, name, thing) == shown
+
+
+def test_deep_values() -> None:
+    """What is nested without an end is looked into so far and no further."""
+    ring: dict[str, Any] = {}
+    ring["ring"] = ring
+    assert str(value(FULL, "a", ring)).count("ring") == 10
+
+
+FUNCTIONS: list[Callable[[str], str]] = [
+    lambda text: message(FULL, text),
+    lambda text: json_text(FULL, text),
+    *(
+        lambda text, kind=kind: body(FULL, kind, text.encode("utf-8", "replace"))
+        for kind in (JSON, FORM, "text/xml", "text/plain")
+    ),
+]
+UNITS = [
+    *HOSTILE.values(),
+    '"',
+    "'",
+    '"a":"',
+    "'a':\"",
+    "\\",
+    '\\"',
+    "a" * 64,
+    "a: ",
+    "a=",
+    "password: ",
+    "password='",
+    "<a ",
+    "<a>",
+]
+UNITS += [
+    "{",
+    '{"a":',
+    '{"token":{',
+    "[",
+    '"\\u',
+    ",",
+    "(b'a', b'",
+    "auth=(",
+    "auth=('",
+    "illegal header value ",
+    " ",
+    "a" + " " * 9,
+]
+UNITS += ["\x1b", "password", ".", "-", "\n", "<![CDATA[", "token=Bearer "]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_linear(unit: str) -> None:
+    """Eight times the text takes about eight times the work, whatever it is."""
+    small, large = (unit * (size // len(unit)) for size in (2000, 16_000))
+    for function in FUNCTIONS:
+        assert any(growth(function, small, large) < 25 for _ in range(10))
+
+
+@given(st.text() | st.lists(st.sampled_from([*UNITS, "x", "}", "]", "1"]), max_size=30).map("".join))
+def test_never_raises(text: str) -> None:
+    """Any text at all comes out as one line."""
+    for function in FUNCTIONS[:1] + FUNCTIONS[2:]:
+        assert function(text).isprintable()
+    assert isinstance(json_text(FULL, text), str)
+
+
+secrets = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1).map(lambda text: "S3cr3t" + text)
+
+
+@given(secrets, st.recursive(st.none() | st.text("abc"), lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner)))
+def test_planted_in_json(secret: str, around: Any) -> None:
+    """The value of a secret key does not survive, whatever it is, as text or as values, wherever it stands."""
+    for thing in (secret, [secret], {"a": secret}):
+        data = {"x": around, "y": [around, {"client_secret": thing, "z": around}]}
+        for ascii_only in (True, False):
+            assert "S3cr3t" not in body(FULL, JSON, json.dumps(data, ensure_ascii=ascii_only).encode())
+        assert "S3cr3t" not in body(FULL, JSON, json.dumps({"nested": json.dumps(data)}).encode())
+        assert "S3cr3t" not in str(value(FULL, "x", data))
