@@ -119,7 +119,7 @@ _DECODABLE = re.compile(r"[=%+]")
 _PATH_PIECE = re.compile(r"[^/;&]+")
 _QUERY_PIECE = re.compile(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may separate, or be part of a value
 _NESTED = re.compile(r"[=@?]|%[0-9A-Fa-f]{2}")  # there may be a URL or a form in it
-_MASKED = re.compile(r"REDACTED|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # in a URL, before the text around it is looked through
+_MASKED = re.compile(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # before: as a part of a URL, or by another Redactor
 _NAME_PARTS = re.compile(r"[^\w.\- ]+")
 # What is too long is cut after one of these: half a secret may look like none.
 _WORD_ENDS = ' \t\r\n<>"'
@@ -281,7 +281,7 @@ class Redactor:
         def token(match: re.Match[str]) -> str:
             kept = match[1] if match.re.groups else ""
             secret = match[0][len(kept) :]
-            return match[0] if _MASKED.fullmatch(secret) else kept + self._mask(secret, in_url)
+            return kept + self._mask(secret, in_url)
 
         def found(match: re.Match[str]) -> str:
             name, equals, _ = match[0].partition("=")
@@ -301,6 +301,8 @@ class Redactor:
         return text
 
     def _mask(self, secret: str, in_url: bool = False) -> str:
+        if _MASKED.fullmatch(secret):
+            return secret
         if self.mask_style == "partial" and len(secret) >= 16:
             return f"{secret[:4]}...{secret[-4:]}"
         if self.mask_style == "hash":

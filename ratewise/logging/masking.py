@@ -21,7 +21,6 @@ _NAMED = re.compile(
 )
 """A name and what stands before its value: in JSON, as Python writes dicts and pairs, in `Name: value` and `name=value`."""
 
-_MASKED = re.compile(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # by another Redactor, before this one
 _QUOTED = re.compile(_STRING, re.DOTALL)
 _TO_LINE_END = re.compile(r"[^\r\n]+")
 _TO_NEXT = re.compile(r"""(?:(?:Basic|Bearer|Digest|Token)[ \t]+)?[^\s&;,"'<>]+""", re.IGNORECASE)
@@ -41,12 +40,12 @@ _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "win
 
 def message(redactor: Redactor, text: str) -> str:
     """Any text, such as another logger's, without the values of secret names in it, and on one line."""
-    return escaped(redactor.text(named(redactor, text)))
+    return escaped(named(redactor, redactor.text(text)))
 
 
 def lines(redactor: Redactor, text: str) -> str:
     """The same for a text of several lines, such as a traceback."""
-    return "\n".join(map(escaped, redactor.text(named(redactor, text)).split("\n")))
+    return "\n".join(map(escaped, named(redactor, redactor.text(text)).split("\n")))
 
 
 def named(redactor: Redactor, text: str) -> str:
@@ -67,7 +66,7 @@ def named(redactor: Redactor, text: str) -> str:
             continue
         quote = value[0] if value[0] in "'\"" else ""
         plain = value.strip(quote) if quote else value
-        shown = redactor.header(name, plain) if is_url else _masked(redactor, plain)
+        shown = redactor.header(name, plain) if is_url else redactor.mask(plain)
         parts += [text[kept:position], quote, shown, quote]
         kept = position = position + len(value)
     return "".join([*parts, text[kept:]])
@@ -83,10 +82,6 @@ def _value(found: re.Match[str], text: str, position: int) -> str | None:
         kind = _TO_LINE_END if found["sign"] == ":" else _TO_NEXT
     value = kind.match(text, position)
     return value[0] if value else None
-
-
-def _masked(redactor: Redactor, secret: str) -> str:
-    return secret if _MASKED.fullmatch(secret) else redactor.mask(secret)
 
 
 def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = None) -> str:
@@ -106,7 +101,7 @@ def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = 
     elif kind == FORM:
         shown = redactor.url(f"?{text}")[1:]
     else:
-        shown = redactor.text(named(redactor, _ELEMENT.sub(lambda match: _element(redactor, match), text)))
+        shown = named(redactor, redactor.text(_ELEMENT.sub(lambda match: _element(redactor, match), text)))
     return escaped(shown) + ("" if size is None else f"... ({size} bytes)")
 
 
@@ -164,7 +159,7 @@ def value(redactor: Redactor, name: str, thing: Any, depth: int = 0) -> Any:
     if thing is None or isinstance(thing, bool):
         return thing
     if redactor.is_secret_key(name):
-        return _masked(redactor, str(thing))
+        return redactor.mask(str(thing))
     if isinstance(thing, (int, float)):
         return thing
     if isinstance(thing, str):

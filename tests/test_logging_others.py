@@ -1,0 +1,312 @@
+"""What other loggers write: masked while somebody wants it, whoever asks, and left as it was afterwards."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import Scripted, World
+
+from ratewise import LogConfig, RedactionFilter, RedactionProcessor, Redactor, install_redaction
+from ratewise.logging import others
+
+URL = "https://user:sesame@api.example.com/?token=sesame&page=2"
+SHOWN = "https://REDACTED@api.example.com/?token=REDACTED&page=2"
+LOGGERS = (
+    "httpx httpx2 httpcore httpcore.connection httpcore.http11 httpcore.http2 httpcore.proxy httpcore.socks httpcore2 "
+    "httpcore2.connection httpcore2.http11 httpcore2.http2 httpcore2.proxy httpcore2.socks hpack hpack.hpack hpack.table"
+).split()
+
+
+def filters(name: str = "httpx") -> list[Any]:
+    return [one for one in logging.getLogger(name).filters if isinstance(one, RedactionFilter)]
+
+
+@pytest.fixture(autouse=True)
+def balanced() -> Iterator[None]:
+    """Whatever a test installs, it undoes."""
+    gc.collect()
+    assert others._installed == {}
+    yield
+    assert others._installed == {}
+    assert not any(filters(name) for name in LOGGERS)
+
+
+def record(text: object = "x", *args: Any, name: str = "a", **extra: Any) -> logging.LogRecord:
+    made = logging.getLogger(name).makeRecord(name, logging.INFO, "f.py", 1, text, args, None, "f", extra or None)
+    assert RedactionFilter().filter(made) is True
+    return made
+
+
+# -- install_redaction
+
+
+@pytest.mark.parametrize("name", LOGGERS)
+def test_each_logger(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Each logger of the libraries, children that do not exist yet too, is masked; hpack's dumps are dropped."""
+    caplog.set_level(logging.DEBUG)
+    with install_redaction():
+        logging.getLogger(name).debug("GET %s", URL)
+        logging.getLogger(name).debug(
+            "complete return_value=(200, [(b'set-cookie', b'sesame'), (b'location', b'/?code=sesame')])"
+        )
+    logging.getLogger(name).debug("GET %s", URL)
+    masked = [f"GET {SHOWN}", "complete return_value=(200, [(b'set-cookie', b'[REDACTED]'), (b'location', b'/?code=REDACTED')])"]
+    assert caplog.messages == [*([] if name.startswith("hpack") else masked), f"GET {URL}"]
+
+
+def test_children_of_others() -> None:
+    """A child logger that exists when it is installed is masked; other packages' loggers are left alone."""
+    child, other = logging.getLogger("httpcore.something.new"), logging.getLogger("httpxsomething")
+    with install_redaction():
+        assert filters(child.name)
+        assert not filters(other.name)
+        later = logging.getLogger("httpcore.later")
+        assert not filters(later.name)
+        with install_redaction():
+            assert filters(later.name)
+    assert not filters(child.name) + filters(later.name)
+
+
+def test_idempotent() -> None:
+    """Installed several times it is there once, until the last is undone, in any order and however often each is."""
+    first, second = install_redaction(), install_redaction()
+    third = install_redaction(Redactor(mask_style="hash"))
+    assert len(filters()) == 2
+    third()
+    assert len(filters()) == 1
+    first.undo()
+    first.undo()
+    first()
+    assert len(filters()) == 1
+    assert repr(first) == "<install_redaction of Redactor(mask_style='full'), undone>"
+    with second as entered:
+        assert repr(entered) == "<install_redaction of Redactor(mask_style='full')>"
+    second()
+
+
+def test_undone_by_an_error() -> None:
+    """As a context manager it is undone by whatever ends its block."""
+    with pytest.raises(KeyError), install_redaction():
+        raise KeyError
+
+
+def test_threads() -> None:
+    """Many threads at once neither lose it nor leave it behind."""
+
+    def work() -> None:
+        for _ in range(50):
+            with install_redaction():
+                assert len(filters()) == 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_other_filters_stay() -> None:
+    """A filter of the user's own is left where it is."""
+    own = logging.Filter()
+    logger = logging.getLogger("httpcore.http11")
+    logger.addFilter(own)
+    with install_redaction():
+        assert len(logger.filters) == 2
+    assert logger.filters == [own]
+    logger.removeFilter(own)
+
+
+# -- the clients
+
+
+async def test_clients(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """While a client is open what its library logs is masked, with its own lists; the last one closed undoes it."""
+    caplog.set_level(logging.INFO)
+    own = LogConfig(redact_patterns=[r"CUST-\d+"], level="WARNING")
+    first = world.RateWiseClient("https://h", transport=Scripted(200))
+    async with world.within(world.RateWiseClient("https://h", transport=Scripted(200), log_config=own)) as second:
+        assert len(filters(world.httpx.__name__)) == 2
+        await world(first.get, URL)
+        await world(second.get, "https://h/CUST-4711")
+        assert caplog.messages[0].startswith(f"HTTP Request: GET {SHOWN} ")
+        assert caplog.messages[1].startswith("HTTP Request: GET https://h/REDACTED ")
+        await world.close(first)
+        await world.close(first)
+        assert len(filters()) == 1
+    assert not filters()
+
+
+async def test_clients_that_are_forgotten(world: World) -> None:
+    """A client that nobody closes holds it no longer than it lives."""
+    client = world.RateWiseClient("https://h", transport=Scripted(200))
+    assert filters()
+    del client
+    gc.collect()
+    assert not filters()
+
+
+async def test_clients_that_fail_to_close(world: World) -> None:
+    """A transport that cannot be closed does not keep it either."""
+
+    class Failing(Scripted):
+        def close(self) -> None:
+            raise OSError
+
+        async def aclose(self) -> None:
+            raise OSError
+
+        def __exit__(self, *_: object) -> None:
+            raise OSError
+
+        async def __aexit__(self, *_: object) -> None:
+            raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011
+        await world.close(world.RateWiseClient("https://h", transport=Failing()))
+    with pytest.raises(OSError):  # noqa: PT011
+        async with world.within(world.RateWiseClient("https://h", transport=Failing())):
+            pass
+    assert not filters()
+
+
+async def test_clients_that_want_none(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """`redact_httpx_logs=False` leaves the library's loggers alone."""
+    caplog.set_level(logging.INFO)
+    async with world.within(world.RateWiseClient("https://h", transport=Scripted(200), redact_httpx_logs=False)) as client:
+        assert not filters()
+        await world(client.get, URL)
+    await world.close(client)
+    assert "token=sesame" in caplog.text
+    with pytest.raises(TypeError, match="redact_httpx_logs must be True or False, not 1"):
+        world.RateWiseClient("https://h", redact_httpx_logs=1)
+    with pytest.raises(TypeError, match="log_config must be a LogConfig, not True"):
+        world.RateWiseClient("https://h", log_config=True)
+
+
+# -- the filter for handlers
+
+
+def test_texts() -> None:
+    """The text of a record is masked as a whole; one without a secret keeps its arguments."""
+    shown = record("GET %s in %d", URL, 5)
+    assert (shown.getMessage(), shown.args) == (f"GET {SHOWN} in 5", ())
+    same = record("GET %s in %d", "https://h/", 5)
+    assert (same.msg, same.args) == ("GET %s in %d", ("https://h/", 5))
+    assert record("100 %").getMessage() == "100 %"
+    assert record(ValueError("password=sesame")).getMessage() == "password=[REDACTED]"
+    assert record("a\r\nb %s", "\x1b").getMessage() == r"a\r\nb \x1b"
+
+
+def test_arguments_that_do_not_fit() -> None:
+    """A record that cannot be put together loses its arguments, which nobody has seen, and raises nothing."""
+    assert record("GET %d", URL).getMessage() == "GET %d (with arguments that do not fit)"
+
+
+def test_tracebacks() -> None:
+    """A traceback is masked, line by line, for formatters of any kind: they do not find the exception any more."""
+    logger, stream = logging.getLogger("filtered"), io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(RedactionFilter())
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        raise ValueError(URL)
+    except ValueError:
+        logger.exception("failed", stack_info=True)
+        made = logging.getLogger("a").makeRecord("a", 10, "f", 1, "x", (), sys.exc_info(), "f")
+        made.exc_text = "cached sesame password=sesame"
+    logger.removeHandler(handler)
+    shown = stream.getvalue()
+    assert f"ValueError: {SHOWN}\n" in shown
+    assert "sesame" not in shown
+    assert "\nStack (most recent call last):\n" in shown
+    assert len(shown.splitlines()) > 5
+    RedactionFilter().filter(made)
+    assert (made.exc_info, made.exc_text) == (None, "cached sesame password=[REDACTED]")
+
+
+def test_extra_fields() -> None:
+    """Extra fields are masked by their names, and by what is in them; the record's own are left alone."""
+    shown = record("x", url=URL, token="sesame", n=5, request={"headers": {"Cookie": "sesame"}})
+    told = {name: vars(shown)[name] for name in ("url", "token", "n", "request", "lineno")}
+    assert told == {
+        "url": SHOWN,
+        "token": "[REDACTED]",
+        "n": 5,
+        "request": {"headers": {"Cookie": "[REDACTED]"}},
+        "lineno": 1,
+    }
+
+
+async def test_our_own_lines_pass_unchanged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """What is masked already is not masked anew by a handler's filter, whatever its style."""
+    caplog.set_level(logging.DEBUG, "ratewise")
+    kind = world.ratewise.LoggingTransport if world.is_sync else world.ratewise.AsyncLoggingTransport
+    for style in ("full", "partial", "hash"):
+        caplog.clear()
+        headers = {"Authorization": "Bearer 0123456789abcdef", "Cookie": "a=b"}
+        config = LogConfig("DEBUG", mask_style=style, bodies=True)
+        await world.send(kind(Scripted(200), config), "POST", url=URL, headers=headers, json={"password": "sesame"})
+        for each in caplog.records:
+            before = each.getMessage(), vars(each)["url"]
+            RedactionFilter().filter(each)
+            assert (each.getMessage(), vars(each)["url"]) == before
+
+
+# -- structlog
+
+
+def test_processor() -> None:
+    """A processor masks an event by its keys and values, and keeps the lines of a traceback."""
+    processor = RedactionProcessor(Redactor(query_params=["plan"]))
+    event = {
+        "event": f"GET {URL}",
+        "password": "sesame",
+        "plan": "gold",
+        "n": 5,
+        "user": {"token": "sesame", "name": "joe"},
+        "exception": "Traceback\n  line\nValueError: password=sesame",
+        "exc_info": True,
+    }
+    assert processor(None, "info", event) == {
+        "event": f"GET {SHOWN}",
+        "password": "[REDACTED]",
+        "plan": "[REDACTED]",
+        "n": 5,
+        "user": {"token": "[REDACTED]", "name": "joe"},
+        "exception": "Traceback\n  line\nValueError: password=[REDACTED]",
+        "exc_info": True,
+    }
+
+
+def test_structlog() -> None:
+    """In structlog's own chain of processors, where that is installed."""
+    structlog = pytest.importorskip("structlog")
+    stream = io.StringIO()
+    chain = [structlog.processors.format_exc_info, RedactionProcessor(), structlog.processors.JSONRenderer()]
+    logger = structlog.wrap_logger(structlog.PrintLogger(stream), processors=chain)
+    try:
+        raise ValueError("password=sesame")
+    except ValueError:
+        logger.exception("failed", token="sesame", url=URL)
+    told = json.loads(stream.getvalue())
+    assert (told["token"], told["url"]) == ("[REDACTED]", SHOWN)
+    assert told["exception"].endswith("ValueError: password=[REDACTED]")
+
+
+def test_settings() -> None:
+    """Each takes a Redactor or nothing, and says so; their reprs show no list."""
+    for kind in (RedactionFilter, RedactionProcessor, install_redaction):
+        with pytest.raises(TypeError, match="redactor must be a Redactor or None, not 'x'"):
+            kind("x")  # type: ignore[arg-type]
+    redactor = Redactor(headers=["sesame"])
+    assert repr(RedactionFilter(redactor)) == "RedactionFilter(Redactor(mask_style='full'))"
+    assert repr(RedactionProcessor(redactor)) == "RedactionProcessor(Redactor(mask_style='full'))"
