@@ -10,6 +10,7 @@ SUBJECTS = [
     *("NullTransport", "LayerTransport", "RetryTransport", "RateWiseTransport"),
     *("AsyncNullTransport", "AsyncLayerTransport", "AsyncRetryTransport", "AsyncRateWiseTransport"),
     *("CircuitBreakerTransport", "CircuitBreakerTransport, a window", "BulkheadTransport"),
+    *("LoggingTransport, off", "LayerTransport, two plain log lines", "LoggingTransport, on", "AsyncLoggingTransport, off"),
     *("AsyncCircuitBreakerTransport", "AsyncBulkheadTransport", "pybreaker", "circuitbreaker", "purgatory"),
     *("HTTPTransport, a socket", "RetryTransport, a socket", "CircuitBreakerTransport, a socket"),
     *("CircuitBreakerTransport, window, socket", "BulkheadTransport, a socket"),

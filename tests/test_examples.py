@@ -57,6 +57,17 @@ EXPECTED = {
         r"^Your own client: 200$",
         r"^ratewise\.exceptions\.RateLimitExceeded: try again in 3600 s\nhttpx2\.HTTPStatusError: 429$",
     ),
+    "secure_logging.py": (
+        r"^\S+ \S+ \[INFO\] ratewise: Request: POST http://127\.0\.0\.1:\d+/login\?token=REDACTED$",
+        r'^\S+ \S+ \[DEBUG\] ratewise: Headers: \{.*"Authorization": "Bear\.\.\.here".*\}$',
+        r'^\S+ \S+ \[DEBUG\] ratewise: Request body: \{"user": ?"joe", ?"password": ?"\[REDACTED\]"\}$',
+        r"^\S+ \S+ \[WARNING\] ratewise: Retry: POST \S+/login\?token=REDACTED: attempt 1 of 4 got 503, ",
+        r"^\S+ \S+ \[INFO\] ratewise: Response: 200 \([0-9.]+s\)$",
+        r'"Set-Cookie": "\[REDACTED\]"',
+        r'Response body: \{"user": "joe", "session_token": "\[REDACTED\]"\}$',
+        r"^Call [0-9a-f]{12}, attempts: 2$",
+        r"^Records of all loggers: [0-9]{2,}\. Secrets in them: 0$",
+    ),
     "shared_redis_cache.py": (
         r"^   0      10                  0$",
         r"^  10       0                  0$",

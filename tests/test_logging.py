@@ -396,6 +396,17 @@ async def test_own_secrets_in_errors(world: World, clock: FakeClock, log: pytest
     assert "CUST" not in str(raised.value)
 
 
+async def test_below_a_layer_of_the_users_own(world: World, log: pytest.LogCaptureFixture) -> None:
+    """A request that a layer made by itself belongs to no call, and is logged as one of its own."""
+
+    class Fresh:
+        async def handle(self, request: Any, call: Any) -> Any:
+            return await call.send(world.httpx.Request("GET", "https://other.example/"))
+
+    await world.send(world.LayerTransport(transport(world, Scripted(200)), Fresh()))
+    assert log.messages == ["Request: GET https://other.example/", "Response: 200 (0.00s)"]
+
+
 # -- settings
 
 

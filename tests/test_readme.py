@@ -13,6 +13,7 @@ import pytest
 from support import library
 
 import ratewise
+from ratewise import redact
 from ratewise.clock import Clock
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -65,6 +66,7 @@ def rows(first_cell: str) -> dict[str, str]:
         ("`CircuitBreaker`", ratewise.CircuitBreaker),
         ("`RateLimiter`", ratewise.RateLimiter),
         ("`Bulkhead`", ratewise.Bulkhead),
+        ("`LogConfig`", ratewise.LogConfig),
         ("`CacheConfig`", ratewise.CacheConfig),
         ("`InMemoryCache`", ratewise.InMemoryCache),
         ("`SQLiteCache`", ratewise.SQLiteCache),
@@ -107,6 +109,15 @@ def test_the_two_commands() -> None:
     pattern = re.search(r"grep -m1 -E '(.*)' README\.md", runner)
     assert pattern
     assert re.findall(pattern[1], README, re.MULTILINE) == [check]
+
+
+def test_what_is_masked() -> None:
+    """The lists of the README are those that are used."""
+    section = README[README.index("**Masked by default**") :].split("\n\nEverywhere")[0]
+    headers, parameters = (set(block.split()) for block in re.findall(r"^```text\n(.*?)^```", section, re.DOTALL | re.MULTILINE))
+    assert (headers, parameters) == (redact.HEADERS, redact.PARAMETERS)
+    told = set(re.findall(r"`([\w-]+)`", section))
+    assert told >= {*redact.HEADER_ENDINGS, *redact.PARAMETER_PARTS, *redact.KEYS_OF_MANY_MEANINGS}
 
 
 def test_the_examples_named_exist() -> None:

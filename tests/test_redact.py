@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import Redactor
-from ratewise.redact import DEFAULT, HEADERS, LONGEST_TEXT, PARAMETERS
+from ratewise.redact import DEFAULT, HEADERS, LONGEST_TEXT, MOST_KNOWN, PARAMETERS
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 BARE = Redactor(defaults=False)
@@ -462,6 +462,32 @@ def test_own_lists() -> None:
     assert own.header("X-Note", "a 123-45-6789") == "a [REDACTED]"
 
 
+def test_own_patterns_of_what_is_masked() -> None:
+    """What a name has masked before, a pattern for the same name leaves as it is; what a pattern finds beside it is masked."""
+    own = Redactor(patterns=[r"token=[\w-]+", r"plan=\w+"], mask_style="partial")
+    assert own.url("?token=abc&x=1") == "?token=REDACTED&x=1"
+    assert own.url("?token=0123456789abcdef&x=1") == "?token=0123...cdef&x=1"
+    assert own.url("?plan=gold&x=1") == "?REDACTED&x=1"
+    assert own.text("token=0123456789abcdef plan=gold") == "toke...cdef [REDACTED]"
+
+
+@pytest.mark.parametrize("redactor", [FULL, PARTIAL, HASH, BARE])
+@pytest.mark.parametrize("masked", ["REDACTED", "[REDACTED]", "abcd...wxyz", "hash-0a1b2c3d4e5f"])
+def test_masked_before(redactor: Redactor, masked: str) -> None:
+    """What another Redactor has masked is not masked anew."""
+    assert redactor.mask(masked) == redactor.header("Cookie", masked) == masked
+    assert redactor.url(f"?token={masked}") == f"?token={masked}"
+
+
+def test_keys() -> None:
+    """Keys of JSON are those of parameters and header fields, but for what means something else as often, unless it is listed."""
+    for name in ("password", "user[password]", "X-API-Key", "Cookie", "access_token", "Authorization"):
+        assert FULL.is_secret_key(name)
+    for name in ("code", "Key", "session", "auth", "sid", "pin", "sig", "name"):
+        assert not FULL.is_secret_key(name)
+    assert Redactor(query_params=["code"]).is_secret_key("Code")
+
+
 def test_only_own_lists() -> None:
     """Without the defaults only the user's own lists count (and userinfo, always)."""
     own = Redactor(headers=["x-plan"], query_params=["--", "plan"], patterns=["gold"], defaults=False)
@@ -672,6 +698,29 @@ def test_linear(unit: str, prefix: str) -> None:
     small, large = (prefix + unit * (size // len(unit)) for size in (2000, 16_000))
     for function in (FULL.url, FULL.text, lambda text: FULL.header("Link", text)):
         assert any(growth(function, small, large) < 25 for _ in range(10))
+
+
+def test_names_are_not_remembered_without_end() -> None:
+    """Neither many names nor long ones are kept, and all are told apart."""
+    own = Redactor()
+    for number in range(2 * MOST_KNOWN):
+        assert own.is_secret_parameter(f"token[{number}]")
+        assert not own.is_secret_parameter(f"{number}")
+    assert len(own._known) == MOST_KNOWN
+    long = Redactor()
+    assert long.is_secret_parameter("password" + "x" * 1000)
+    assert long._known == {}
+
+
+urls = st.lists(st.sampled_from([*PARTS, "/a", "?b=1", "&c=2", "=", "code", "&"]), max_size=12).map("".join)
+
+
+@given(urls | st.text(st.characters(max_codepoint=300)))
+def test_the_short_way(text: str) -> None:
+    """A URL that is told at a glance to have no secret is one that the long way leaves as it is."""
+    for redactor in (FULL, BARE, Redactor(patterns=["c=2"])):
+        if redactor._is_plain(text):
+            assert redactor._url(text) == text
 
 
 def test_what_libraries_hold() -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Callable
+
 import httpx
 import httpx2
 
@@ -9,6 +14,7 @@ import ratewise.httpx2
 from ratewise import (
     AsyncCacheTransport,
     AsyncLayerTransport,
+    AsyncLoggingTransport,
     AsyncRateLimitTransport,
     AsyncRateWiseClient,
     AsyncRateWiseTransport,
@@ -27,11 +33,15 @@ from ratewise import (
     ExponentialBackoff,
     InMemoryCache,
     LayerTransport,
+    LogConfig,
+    LoggingTransport,
     RateLimiter,
     RateLimitExceeded,
     RateLimitTransport,
     RateWiseClient,
     RateWiseTransport,
+    RedactionFilter,
+    RedactionProcessor,
     RedisCache,
     RetryConfig,
     RetryDecision,
@@ -39,7 +49,10 @@ from ratewise import (
     SQLiteCache,
     TooManyRequests,
     WaitTooLong,
+    exchange_of,
+    install_redaction,
     options,
+    setup_logging,
 )
 from ratewise.circuit_breaker import CircuitState
 from ratewise.layer import Q, R
@@ -90,6 +103,21 @@ def guarded() -> None:
         raise SystemExit([after, error.failure_count, error.request.url, breaker.get_state()["state"]]) from error
     except BulkheadFull as error:
         raise SystemExit(error.waited) from error
+
+
+def logged() -> None:
+    config = LogConfig(level="INFO", redact_headers=["Cookie"], redact_patterns=[r"token=[\w-]+"], mask_style="partial")
+    transport: httpx.BaseTransport = LoggingTransport(RetryTransport(), config)
+    asynchronous: httpx.AsyncBaseTransport = AsyncLoggingTransport(config=config)
+    handler: logging.Handler = setup_logging("DEBUG", sys.stderr, ids=True)
+    handler.addFilter(RedactionFilter(config.redactor))
+    undo: Callable[[], None] = install_redaction()
+    undo()
+    with install_redaction(config.redactor):
+        client = RateWiseClient("https://api.example.com", transport=transport, log_config=config, redact_httpx_logs=False)
+        call: str = exchange_of(client.get("/")).id
+    event: MutableMapping[str, object] = RedactionProcessor()(None, "info", {"event": "x"})
+    raise SystemExit([asynchronous, call, event])
 
 
 def limited() -> None:

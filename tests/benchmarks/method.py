@@ -22,6 +22,8 @@ MOST_INSTRUCTIONS = {
     "AsyncRetryTransport": 6_000,
     "CircuitBreakerTransport": 10_000,
     "CircuitBreakerTransport, a window": 10_000,
+    "LoggingTransport, off": 2_500,
+    "AsyncLoggingTransport, off": 2_500,
 }
 """What a layer may cost a request that succeeds."""
 MOST_IMPORT = 15.0
@@ -35,10 +37,14 @@ COUNTED = (
     ("LayerTransport", "CircuitBreakerTransport"),
     ("LayerTransport", "CircuitBreakerTransport, a window"),
     ("LayerTransport", "BulkheadTransport"),
+    ("LayerTransport", "LoggingTransport, off"),
+    ("LayerTransport", "LayerTransport, two plain log lines"),
+    ("LayerTransport", "LoggingTransport, on"),
     ("httpx.Response of 1 KB", "CacheTransport, miss, 1 KB"),
     ("httpx.Response of 1 KB", "CacheTransport, hit in memory, 1 KB"),
     ("httpx.Client.get", "RateWiseClient.get"),
     ("AsyncNullTransport", "AsyncLayerTransport", "AsyncRetryTransport"),
+    ("AsyncLayerTransport", "AsyncLoggingTransport, off"),
     ("httpx.AsyncClient.get", "AsyncRateWiseClient.get"),
 )
 """Whose instructions are counted: the bare one, and what comes around it, each with the one before within."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,7 +19,9 @@ import httpx2
 
 import ratewise
 import ratewise.httpx2
-from ratewise import CircuitBreaker, InMemoryCache, RateLimiter
+from ratewise import CircuitBreaker, InMemoryCache, LogConfig, RateLimiter
+from ratewise.logging import layer
+from ratewise.logging.others import DATE_FORMAT, FORMAT
 
 from . import server
 
@@ -173,6 +177,40 @@ class AsyncContentTransport(ContentTransport, httpx.AsyncBaseTransport):
         return self.handle_request(request)
 
 
+_ON = logging.Logger("ratewise", logging.INFO)
+"""The logger of RateWise as `setup_logging` makes it, writing to nowhere."""
+_NOWHERE = logging.StreamHandler(open(os.devnull, "w"))  # noqa: SIM115
+_NOWHERE.setFormatter(logging.Formatter(FORMAT, DATE_FORMAT))
+_ON.addHandler(_NOWHERE)
+
+
+def _logged(kind: Callable[..., Any]) -> Call:
+    """With the log on, for this subject alone."""
+    handle = _transport(lambda null: kind(null, LogConfig(mask_style="partial", redact_patterns=[r"token=[\w-]+"])))
+    off = layer.logger
+
+    def call() -> Any:
+        layer.logger = _ON
+        try:
+            return handle()
+        finally:
+            layer.logger = off
+
+    return call
+
+
+def _two_lines() -> Call:
+    """What the standard library takes for the same two lines, and the transport without a log."""
+    handle = _transport(ratewise.LayerTransport)
+
+    def call() -> None:
+        _ON.info("Request: %s %s", "GET", BASE_URL + PATH)
+        handle()
+        _ON.info("Response: %d (%.2fs)", 200, 0.001)
+
+    return call
+
+
 def _content(size: int, around: Callable[[Any], Any] = lambda wire: wire, asynchronous: bool = False) -> Call:
     """What comes of a request whose answer has so many bytes; behind a cache all but the first are hits."""
     wire = (AsyncContentTransport if asynchronous else ContentTransport)(size)
@@ -226,11 +264,16 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             "CircuitBreakerTransport": partial(_transport, ratewise.CircuitBreakerTransport),
             "CircuitBreakerTransport, a window": partial(_transport, _rated),
             "BulkheadTransport": partial(_transport, ratewise.BulkheadTransport),
+            "LoggingTransport, off": partial(_transport, ratewise.LoggingTransport),
             "httpx_retries.RetryTransport": partial(_transport, _retries),
             "httpx_tenacity.TenaciousTransport": partial(_transport, partial(_tenacious, "TenaciousTransport")),
             "pybreaker": partial(_guarded, _pybreaker),
             "circuitbreaker": partial(_guarded, _circuitbreaker),
             "purgatory": partial(_guarded, _purgatory),
+        },
+        {
+            "LayerTransport, two plain log lines": _two_lines,
+            "LoggingTransport, on": partial(_logged, ratewise.LoggingTransport),
         },
         {
             "NullTransport, no limits": partial(_transport, headers=SILENT_HEADERS),
@@ -278,6 +321,7 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             "AsyncRateWiseTransport": partial(_transport, ratewise.AsyncRateWiseTransport, True),
             "AsyncCircuitBreakerTransport": partial(_transport, ratewise.AsyncCircuitBreakerTransport, True),
             "AsyncBulkheadTransport": partial(_transport, ratewise.AsyncBulkheadTransport, True),
+            "AsyncLoggingTransport, off": partial(_transport, ratewise.AsyncLoggingTransport, True),
             "httpx_retries.RetryTransport (async)": partial(_transport, _retries, True),
             "httpx_tenacity.AsyncTenaciousTransport": partial(
                 _transport, partial(_tenacious, "AsyncTenaciousTransport"), asynchronous=True

@@ -1,0 +1,77 @@
+"""Logging without secrets: what is sent is full of them, and what is logged has none.
+
+Run it with `python examples/secure_logging.py`. It needs no network: the server is a small local one that fails once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from ratewise import LogConfig, RateWiseClient, RetryConfig, exchange_of, setup_logging
+
+SECRETS = ("hunter2", "Bearer 0123456789 goes here", "0a1b2c3d4e5f", "sesame-open")
+statuses = [503]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"user": "joe", "session_token": "0a1b2c3d4e5f"}).encode()
+        self.send_response(statuses.pop() if statuses else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Set-Cookie", "sid=sesame-open")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+
+
+class Kept(logging.Handler):
+    """Keeps all that is logged, by whichever logger, with its extra fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{self.format(record)} {vars(record)}")
+
+
+kept = Kept()
+logging.basicConfig(level=logging.DEBUG, handlers=[kept])  # httpx's and httpcore's loggers, too
+setup_logging(stream=sys.stdout)
+
+log_config = LogConfig(
+    level="DEBUG",
+    redact_headers=["Authorization", "X-API-Key", "Cookie"],
+    redact_patterns=[r"password=\w+", r"token=[\w-]+"],
+    mask_style="partial",
+    response_headers=True,
+    bodies=True,
+)
+config = RetryConfig(initial_delay=0.05, idempotency_key=True)
+with server() as url, RateWiseClient(url, log_config=log_config, retry_config=config) as client:
+    response = client.post(
+        "/login?token=sesame-open",
+        json={"user": "joe", "password": "hunter2"},
+        headers={"Authorization": "Bearer 0123456789 goes here"},
+    )
+print(f"Call {exchange_of(response).id}, attempts: {exchange_of(response).attempts}")
+print(f"Records of all loggers: {len(kept.lines)}. Secrets in them: {sum(one in line for one in SECRETS for line in kept.lines)}")
