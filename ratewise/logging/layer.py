@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from types import CoroutineType
-from typing import Any, cast
+from typing import Any
 
 from ..exchange import KEY, Exchange
 from ..layer import Call, Q, R
@@ -35,8 +35,7 @@ class LoggingLayer:
             raise TypeError(refusal("log_config", config, "a LogConfig"))
         self.config = config or LogConfig()
         self._redactor = self.config.redactor
-        self._lowest = max(self.config.number, logging.INFO)
-        self._logs = self._lowest == logging.INFO
+        self._logs = self.config.number <= logging.INFO
 
     def __repr__(self) -> str:
         return f"LoggingLayer({self.config!r})"
@@ -47,9 +46,9 @@ class LoggingLayer:
         if type(exchange) is not Exchange:  # asked here first: most requests have one
             exchange = Exchange.of(request.extensions)
         exchange.redactor = self._redactor
-        if self._logs and logger.isEnabledFor(logging.INFO):
-            return self._logged(request, exchange, call)
-        return cast("CoroutineType[Any, Any, R]", call.send(request))  # one coroutine less than to await it here
+        on = self._logs and logger.isEnabledFor(logging.INFO)
+        answer: Any = self._logged(request, exchange, call) if on else call.send(request)
+        return answer  # type: ignore[no-any-return]  # awaited by whoever called: one coroutine less
 
     async def _logged(self, request: Q, exchange: Exchange, call: Call[Q, R]) -> R:
         config, clock = self.config, call.clock
