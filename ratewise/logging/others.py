@@ -6,12 +6,17 @@ import logging
 import threading
 from collections.abc import MutableMapping
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..redact import DEFAULT, Redactor
 from ..validation import flag, refusal
 from .config import level_of
 from .masking import lines, message, value
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[Any]
+else:
+    _StreamHandler = logging.StreamHandler  # generic from Python 3.11 on
 
 LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack")
 """Whose loggers, and their children, are redacted."""
@@ -168,7 +173,7 @@ class _Lines(logging.Formatter):
         return text if call is None or not self._ids else f"{text} [{call} #{attempt}]"
 
 
-class _Handler(logging.StreamHandler[Any]):
+class _Handler(_StreamHandler):
     """Ours, to know it by."""
 
 
