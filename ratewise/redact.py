@@ -51,7 +51,8 @@ PARAMETERS = frozenset(
     assertion code codeverifier password passwd pwd passphrase secret secretkey privatekey session sessionid jsessionid
     phpsessid sid jwt sig signature hmac credential credentials awsaccesskeyid xamzsignature xamzcredential
     xamzsecuritytoken xgoogsignature xgoogcredential securitytoken otp pin cvv cvc cardnumber ssn connectionstring
-    accountkey sas csrftoken csrf xsrftoken apitoken sessiontoken accesskey subscriptionkey
+    accountkey sas csrftoken csrf xsrftoken apitoken sessiontoken accesskey subscriptionkey pass pw mysqlpwd creditcard
+    creditcardnumber otpcode bearer bearertoken csrfmiddlewaretoken authenticitytoken usertoken devicetoken
     """.split()
 )
 """Query parameters whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
@@ -192,7 +193,7 @@ class Redactor:
         """Any text as it may be shown: without what looks like a token or a private key, its URLs as `url` shows them."""
         head, cut = _shortened(text, _WORD_ENDS)
         if "//" in head:
-            head = _URL.sub(lambda match: self._url(match[0]), head)
+            head = _URL.sub(lambda match: match[0] if self._is_plain(match[0]) else self._url(match[0]), head)
         return self._scan(head, in_url=False) + cut
 
     def key(self, key: object) -> str:

@@ -263,6 +263,20 @@ async def test_bodies_through_a_client(world: World, log: pytest.LogCaptureFixtu
     assert bodies(log) == ["Request body: code=REDACTED&x=1", "Response body: user=joe&client_secret=REDACTED"]
 
 
+async def test_bodies_that_cannot_be_unpacked(world: World, log: pytest.LogCaptureFixture) -> None:
+    """What is packed in a way that is not known, or is broken, and what is sent packed, is not shown."""
+    headers = {"Content-Type": "text/plain", "Content-Encoding": "rot13"}
+    wire = Scripted(response(200, headers, b"frfnzr"), response(200, {**headers, "Content-Encoding": "gzip"}, b"broken"))
+    subject = transport(world, wire, LogConfig("DEBUG", bodies=True))
+    for _ in range(2):
+        answer = await world.send(subject, "POST", headers=headers, content=b"frfnzr")
+        chunks = list(answer.stream) if world.is_sync else [chunk async for chunk in answer.stream]
+        assert len(chunks) == 1
+        await world.close(answer)
+    sent = "Request body: 6 bytes of rot13"
+    assert bodies(log) == [sent, "Response body: 6 bytes of rot13", sent, "Response body: ... (6 bytes)"]
+
+
 async def test_a_body_left_half_read(world: World, log: pytest.LogCaptureFixture) -> None:
     """What was read of it is logged, and that it is not all; of one that breaks off too; nothing of one that nobody reads."""
     text = {"Content-Type": "text/plain"}

@@ -47,6 +47,8 @@ GITHUB = TOKENS["github"]
         ('password="sesame', 'password="[REDACTED]"'),
         ("user[password]=sesame&b=2", "user[password]=[REDACTED]&b=2"),
         ("authorization=Bearer sesame1 x", "authorization=[REDACTED] x"),
+        ("f(password=a,sesame, b=2)", "f(password=[REDACTED], b=2)"),
+        ('"password" => "sesame"', '"password" => "[REDACTED]"'),
         ("note='password=sesame' x", "note='password=[REDACTED]' x"),
         ("a=1, password=", "a=1, password="),
         ("password: \nx", r"password: \nx"),

@@ -98,7 +98,7 @@ class LoggingLayer:
     def _request_body(self, request: Any, data: bytes | None) -> str:
         if data is None:
             return "a stream"
-        kind = request.headers.get("content-type") or ""
+        kind = request.headers.get("content-encoding") or request.headers.get("content-type") or ""
         return body(self._redactor, kind, data, None if len(data) <= LONGEST_TEXT else len(data))
 
 
@@ -125,8 +125,10 @@ class _BodyLog:
 
     def closed(self) -> None:
         if self._size:
-            data = self._call.http.decoded(self._response, b"".join(self._beginning), LONGEST_TEXT + 1)
+            headers, packed = self._response.headers, b"".join(self._beginning)
+            data = self._call.http.decoded(self._response, packed, LONGEST_TEXT + 1)
             whole = self._whole and self._left >= 0 and len(data) <= LONGEST_TEXT
-            kind = self._response.headers.get("content-type") or ""
+            unknown = data == packed and headers.get("content-encoding")
+            kind = unknown or headers.get("content-type") or ""
             shown = body(self._layer._redactor, kind, data, None if whole else self._size)
             _write(logging.DEBUG, "Response body: %s", (shown,), self._told)

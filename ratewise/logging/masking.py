@@ -16,14 +16,14 @@ HIDDEN = "[REDACTED]"
 
 _STRING = r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)"""
 _NAMED = re.compile(
-    r"""(?<![\w.-])(?P<name>[\w.-]{1,64})(?P<quote>['"]?)\]?['"]?[ \t]*(?P<sign>[:=]|,(?=[ ]b?['"]))[ \t]*(?:b(?=['"]))?""",
+    r"""(?<![\w.-])(?P<name>[\w.-]{1,64})(?P<quote>['"]?)\]?['"]?[ \t]*(?P<sign>=>?|:|,(?=[ ]b?['"]))[ \t]*(?:b(?=['"]))?""",
     re.ASCII,
 )
 """A name and what stands before its value: in JSON, as Python writes dicts and pairs, in `Name: value` and `name=value`."""
 
 _QUOTED = re.compile(_STRING, re.DOTALL)
 _TO_LINE_END = re.compile(r"[^\r\n]+")
-_TO_NEXT = re.compile(r"""(?:(?:Basic|Bearer|Digest|Token)[ \t]+)?[^\s&;,"'<>]+""", re.IGNORECASE)
+_TO_NEXT = re.compile(r"""(?:(?:Basic|Bearer|Digest|Token)[ \t]+)?(?:[^\s&;,"'<>]|,(?=[^\s]))+""", re.IGNORECASE)
 _TO_COMMA = re.compile(r"[^\s,}\]]+")
 _PROXY_AUTH = re.compile(rf"(\bauth=\()b?(?:{_STRING}), b?(?:{_STRING})", re.DOTALL)  # how httpcore tells of a SOCKS proxy
 _ILLEGAL = re.compile(r"(illegal (?:header|status) (?:line|name|value):? ).+", re.IGNORECASE | re.DOTALL)
