@@ -16,6 +16,9 @@ from .masking import body
 
 logger = logging.getLogger("ratewise")
 
+MOST_HARMLESS, LONGEST_HARMLESS = 500, 200
+"""How many header fields without a secret are remembered, and of how many bytes."""
+
 
 def _write(level: int, text: str, args: tuple[Any, ...], told: dict[str, Any]) -> None:
     """As `logger.log` with `extra=told`, but without looking for the line of code that calls: it would always be one of ours."""
@@ -35,6 +38,7 @@ class LoggingLayer:
             raise TypeError(refusal("log_config", config, "a LogConfig"))
         self.config = config or LogConfig()
         self._redactor = self.config.redactor
+        self._harmless: dict[tuple[bytes, bytes], tuple[str, str]] = {}
         self._logs = self.config.number <= logging.INFO
 
     def __repr__(self) -> str:
@@ -83,17 +87,25 @@ class LoggingLayer:
 
     def _headers(self, message: Any, call: Call[Any, Any]) -> str:
         """Its header fields as JSON, in order, and no more of them than what any other value may show."""
-        shown: dict[str, list[str]] = {}
-        left = LONGEST_TEXT
+        shown: dict[str, str] = {}
+        left, known = LONGEST_TEXT, self._harmless
         for raw, _, value in call.http.fields(message.headers):
-            name = raw.decode("latin-1")
-            text = self._redactor.header(name, value.decode("latin-1"))
+            name, text = known.get((raw, value)) or self._field(raw, value)
             left -= len(name) + len(text)
             if left < 0:
-                shown["..."] = ["more"]
+                shown["..."] = "more"
                 break
-            shown.setdefault(name, []).append(text)
-        return escaped(json.dumps({name: ", ".join(values) for name, values in shown.items()}))
+            shown[name] = f"{shown[name]}, {text}" if name in shown else text
+        return "{" + ", ".join([f'"{name}": "{text}"' for name, text in shown.items()]) + "}"
+
+    def _field(self, raw: bytes, value: bytes) -> tuple[str, str]:
+        """Name and value as JSON has them between quotes. What holds no secret is remembered: most fields come again."""
+        name, plain = raw.decode("latin-1"), value.decode("latin-1")
+        text = self._redactor.header(name, plain)
+        field = (escaped(json.dumps(name)[1:-1]), escaped(json.dumps(text)[1:-1]))
+        if text == plain and len(value) <= LONGEST_HARMLESS and len(self._harmless) < MOST_HARMLESS:
+            self._harmless[raw, value] = field
+        return field
 
     def _request_body(self, request: Any, data: bytes | None) -> str:
         if data is None:
@@ -127,8 +139,8 @@ class _BodyLog:
         if self._size:
             headers, packed = self._response.headers, b"".join(self._beginning)
             data = self._call.http.decoded(self._response, packed, LONGEST_TEXT + 1)
-            whole = self._whole and self._left >= 0 and len(data) <= LONGEST_TEXT
-            unknown = data == packed and headers.get("content-encoding")
+            whole = self._whole and self._left >= 0 and 0 < len(data) <= LONGEST_TEXT
+            unknown = data in (packed, b"") and headers.get("content-encoding")
             kind = unknown or headers.get("content-type") or ""
             shown = body(self._layer._redactor, kind, data, None if whole else self._size)
             _write(logging.DEBUG, "Response body: %s", (shown,), self._told)
