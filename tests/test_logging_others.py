@@ -205,6 +205,15 @@ def test_texts() -> None:
     assert record("a\r\nb %s", "\x1b").getMessage() == r"a\r\nb \x1b"
 
 
+def test_records_of_nobody() -> None:
+    """A record that came from another process may have no name, and more of a text than anyone reads."""
+    made = logging.makeLogRecord({"msg": "password=sesame " * 20_000})
+    assert RedactionFilter().filter(made)
+    assert made.getMessage().startswith("password=[REDACTED] password=[REDACTED] ")
+    assert made.getMessage().endswith(" more characters)")
+    assert "sesame" not in made.getMessage()
+
+
 def test_arguments_that_do_not_fit() -> None:
     """A record that cannot be put together loses its arguments, which nobody has seen, and raises nothing."""
     assert record("GET %d", URL).getMessage() == "GET %d (with arguments that do not fit)"

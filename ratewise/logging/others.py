@@ -64,7 +64,7 @@ class RedactionFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask the record. It is shown, unless it is one of hpack's."""
-        if record.name.partition(".")[0] == DUMPS:
+        if str(record.name).partition(".")[0] == DUMPS:
             return False
         redactor = self.redactor
         try:
