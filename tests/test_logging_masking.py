@@ -75,6 +75,17 @@ def test_texts_by_own_names() -> None:
     assert lines(OWN, text) == "code=[REDACTED] plan: [REDACTED]\nx-plan='[REDACTED]' password=d [REDACTED]"
 
 
+def test_long_texts_of_several_lines() -> None:
+    """All lines of a long traceback are looked through, and shown but for one that is too long by itself."""
+    many = "  File x, password=sesame\n" * 2000
+    shown = "  File x, password=[REDACTED]\n" * 2000
+    assert lines(FULL, many + "ValueError: password=sesame") == shown + "ValueError: password=[REDACTED]"
+    long = "x" * (LONGEST_TEXT + 1)
+    assert lines(FULL, f"a\n{long}\nb") == f"a\n... ({LONGEST_TEXT + 2} more characters)b"
+    assert lines(FULL, long) == f"... ({LONGEST_TEXT + 1} more characters)"
+    assert lines(FULL, "") == ""
+
+
 def test_texts_of_several_lines() -> None:
     """A traceback keeps its lines, and nothing else that a terminal acts on."""
     assert lines(FULL, "a\n  b\tc \x1b[2J\npassword=x") == "a\n  b\\tc \\x1b[2J\npassword=[REDACTED]"

@@ -45,7 +45,14 @@ def message(redactor: Redactor, text: str) -> str:
 
 def lines(redactor: Redactor, text: str) -> str:
     """The same for a text of several lines, such as a traceback."""
-    return "\n".join(map(escaped, named(redactor, redactor.text(text)).split("\n")))
+    shown = []
+    while text:  # in pieces that are looked through whole: it is the end of a traceback that tells most
+        cut = len(text)
+        if cut > LONGEST_TEXT:
+            cut = text.rfind("\n", 0, LONGEST_TEXT) + 1 or text.find("\n") + 1 or cut
+        shown.append(named(redactor, redactor.text(text[:cut])))
+        text = text[cut:]
+    return "\n".join(map(escaped, "".join(shown).split("\n")))
 
 
 def named(redactor: Redactor, text: str) -> str:
