@@ -1133,3 +1133,13 @@ def test_nothing_that_is_said_breaks_a_request(exchanges: Any, mode: Any, shared
         clock.now += wait
     assert [one.closed for one in wire.bodies] == [1] * len(wire.bodies)
     assert not transport._layers[0].cache.flights._flights
+
+
+@only("sync")
+async def test_several_parts_of_a_stale_response_are_no_stand_in(world: World) -> None:
+    """What only the server could give is not given instead of its error."""
+    stage = Stage(world, response(200, {"Cache-Control": "max-age=1"}, b"0123456789"), 503, stale_if_error=600)
+    await stage.text()
+    stage.clock.now += 5
+    assert (await stage("GET", headers={"Range": "bytes=0-1,3-4"})).status_code == 503
+    await stage.end()

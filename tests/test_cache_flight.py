@@ -9,7 +9,7 @@ import pytest
 from server import Received, Reply, Server
 from support import PATIENCE, Body, FakeClock, Scripted, World, only, response
 
-from ratewise import CacheConfig, InMemoryCache
+from ratewise import CacheConfig, Clock, InMemoryCache
 from ratewise.cache.flight import Flights, Outcome, Recent
 
 FRESH = (("Cache-Control", "max-age=60"),)
@@ -215,6 +215,58 @@ async def test_no_waiting(world: World) -> None:
     await ask(world, transport)
     await world.close(leisurely)
     assert len(wire.sent) == 2
+
+
+async def test_an_answer_that_is_stale_when_it_is_shared(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waited for it asks for itself."""
+
+    class Shifted(Clock):
+        shift = 0.0
+
+        def time(self) -> float:
+            return super().time() + self.shift
+
+    clock, cache = Shifted(), InMemoryCache()
+    put = cache.put
+
+    def late(key: bytes, entries: Any) -> bool:
+        clock.shift += 100
+        return put(key, entries)
+
+    monkeypatch.setattr(cache, "put", late)
+    wire = Held(world, cache, 1, *[response(headers=FRESH)] * 2)
+    transport = cached(world, wire, cache, clock=clock)
+    await world.gather(*[lambda: ask(world, transport)] * 2)
+    assert len(wire.scripted.sent) == 2
+
+
+@only("asyncio", "trio")
+async def test_one_refresh_at_a_time(world: World) -> None:
+    """However many are served a stale answer, before the request behind has begun or while it is under way."""
+    import anyio
+
+    gate, clock, cache = anyio.Event(), FakeClock(), InMemoryCache()
+    wire = Scripted(response(headers={"Cache-Control": "max-age=1, stale-while-revalidate=60"}, body=b"old"))
+    transport = cached(world, wire, cache, clock=clock)
+    await ask(world, transport)
+    clock.now += 5
+
+    class Slow(Scripted):
+        async def handle_async_request(self, request: Any) -> Any:
+            await gate.wait()
+            return await super().handle_async_request(request)
+
+    slow = Slow(response(headers=FRESH, body=b"new"))
+    transport = cached(world, slow, cache, clock=clock)
+    for _ in range(3):
+        assert (await ask(world, transport)).content == b"old"
+        assert (await ask(world, transport)).headers["cache-status"] == "RateWise; hit; ttl=-4"
+        await anyio.wait_all_tasks_blocked()
+    gate.set()
+    await wait_for(world, lambda: cache.get_stats().stores == 2)
+    assert (await ask(world, transport)).content == b"new"
+    assert len(slow.sent) == 1
+    await world.close(transport)
 
 
 @only("asyncio", "trio")

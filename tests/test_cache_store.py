@@ -8,10 +8,10 @@ import threading
 from typing import Any
 
 import pytest
-from support import PATIENCE, FakeClock, Scripted, World, only, response
+from support import PATIENCE, Body, FakeClock, Scripted, World, only, response
 from test_cache_flight import ask, cached
 
-from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RateWiseTransport
+from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RateWiseTransport, options
 from ratewise.cache import Cache
 from ratewise.cache.memory import OVERHEAD
 from ratewise.cache.store import _forked
@@ -228,6 +228,63 @@ async def test_the_least_recently_used_goes_first(world: World) -> None:
     small = InMemoryCache(max_bytes=1000)
     await ask(world, cached(world, Scripted(response(headers=FRESH, body=b"x" * 1000)), small))
     assert (small.get_stats().stores, small.get_stats().size) == (0, 0)
+
+
+@only("sync")
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_an_interruption_in_the_store(world: World, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """It goes on, and leaves no connection open."""
+    shelf, body = Shelf(secret=bytes(32)), Body(b"a", b"b")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shelf, "get", interrupted)
+    monkeypatch.setattr(shelf, "delete", interrupted)
+    transport = cached(world, Scripted(response(headers=FRESH, body=body)), shelf)
+    if method == "GET":  # with something stored that its answer makes void
+        stored, values = (
+            Shelf(secret=bytes(32)),
+            Scripted(response(headers={"ETag": "a"}), response(headers={"Cache-Control": "no-store"}, body=body)),
+        )
+        transport = cached(world, values, stored)
+        await ask(world, transport)
+        monkeypatch.setattr(stored, "delete", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        await world.send(transport, method)
+    assert body.closed == 1
+
+
+@only("sync")
+async def test_a_body_that_grows_too_large(world: World) -> None:
+    """It passes, piece by piece, and is not stored; nor is it waited for."""
+    body = Body(b"x" * 60, b"y" * 60, b"z" * 60)
+    cache = InMemoryCache()
+    transport = cached(world, Scripted(response(headers=FRESH, body=body)), cache, CacheConfig(max_body_size=100))
+    assert len((await ask(world, transport)).content) == 180
+    assert (cache.get_stats().stores, cache.get_stats().size) == (0, 0)
+
+
+async def test_a_location_that_is_none(world: World) -> None:
+    """What a POST answers with may be any nonsense: the target is invalidated all the same."""
+    wire = Scripted(response(headers=FRESH), response(201, headers={"Location": "/" + "x" * 70_000, "Content-Location": "//b/"}), 200)
+    transport = cached(world, wire)
+    for method in ("GET", "POST"):
+        await ask(world, transport, method=method)
+    assert "uri-miss" in (await ask(world, transport)).headers["cache-status"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"cache": "never"}, ValueError, 'cache must be "bypass", "refresh" or None, not \'never\''),
+        ({"cache_ttl": -1}, ValueError, "cache_ttl must be a finite number of seconds of at least 0, not -1"),
+    ],
+)
+def test_options_are_checked(settings: Any, error: type[Exception], words: str) -> None:
+    """By name, with the value and what is allowed."""
+    with pytest.raises(error, match=words):
+        options(**settings)
 
 
 @only("asyncio", "trio")
