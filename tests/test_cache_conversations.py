@@ -1143,3 +1143,18 @@ async def test_several_parts_of_a_stale_response_are_no_stand_in(world: World) -
     stage.clock.now += 5
     assert (await stage("GET", headers={"Range": "bytes=0-1,3-4"})).status_code == 503
     await stage.end()
+
+
+async def test_an_answer_to_head_is_none_to_get(world: World) -> None:
+    """A 304 about it would have no body: a GET is not asked with its tag, and both answers are kept apart."""
+    fields = {"ETag": '"a"', "Cache-Control": "max-age=0"}
+    stage = Stage(
+        world, response(200, fields, b""), response(200, fields, b"whole"), response(304, fields), response(304, fields)
+    )
+    assert await stage.text("HEAD") == ""
+    assert await stage.text() == "whole"
+    assert await stage.text() == "whole"
+    assert (await stage("HEAD")).status_code == 200
+    tags = [sent.request.headers.get("if-none-match") for sent in stage.origin.sent]
+    assert tags == [None, None, '"a"', '"a"']
+    await stage.end()

@@ -267,7 +267,9 @@ async def test_a_body_that_grows_too_large(world: World) -> None:
 
 async def test_a_location_that_is_none(world: World) -> None:
     """What a POST answers with may be any nonsense: the target is invalidated all the same."""
-    wire = Scripted(response(headers=FRESH), response(201, headers={"Location": "/" + "x" * 70_000, "Content-Location": "//b/"}), 200)
+    wire = Scripted(
+        response(headers=FRESH), response(201, headers={"Location": "/" + "x" * 70_000, "Content-Location": "//b/"}), 200
+    )
     transport = cached(world, wire)
     for method in ("GET", "POST"):
         await ask(world, transport, method=method)

@@ -40,8 +40,10 @@ class Asked:
         self.fields = fields
         self.keys = keys
         self.key = key
-        self.entries = entries
+        self.stored = entries
         """What is stored under its key."""
+        self.entries = entries if request.method == "HEAD" else tuple(entry for entry in entries if not entry.head_only)
+        """What of it may answer its method: of an answer to HEAD nobody knows the body."""
         self.entry = entry
         """Which of these matches it."""
         self.exchange = Exchange.of(request.extensions)

@@ -212,7 +212,7 @@ class Fetcher:
             if isinstance(cache, InMemoryCache):
                 kept = cache.put(asked.key, _merged(new, cache.find(asked.key)))
             else:
-                entries = _merged(new, asked.entries)
+                entries = _merged(new, asked.stored)
                 kept = await cast(CacheBackend, cache).save(
                     asked.key, entries, max(self._use(entry, asked) for entry in entries), call
                 )

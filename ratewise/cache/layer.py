@@ -172,7 +172,7 @@ class CacheLayer:
             entries = await self._backend.load(asked.key, asked.call)
         else:
             return None
-        entry = asked.keys.selected(entries, asked.fields, "GET") if entries is not asked.entries else None
+        entry = asked.keys.selected(entries, asked.fields, "GET") if entries is not asked.stored else None
         if entry is None or entry.policy.no_cache or asked.age(entry) >= entry.policy.lifetime:
             return None
         self.cache.flights.land(flight, entry, asked.call.clock.monotonic())
