@@ -42,7 +42,8 @@ class Asked:
         self.key = key
         self.stored = entries
         """What is stored under its key."""
-        self.entries = entries if request.method == "HEAD" else tuple(entry for entry in entries if not entry.head_only)
+        head = request.method == "HEAD"
+        self.entries = entries if head or not entries else tuple(entry for entry in entries if not entry.head_only)
         """What of it may answer its method: of an answer to HEAD nobody knows the body."""
         self.entry = entry
         """Which of these matches it."""

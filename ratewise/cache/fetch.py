@@ -64,7 +64,7 @@ class Fetcher:
                 await call.close(response, sent)
                 raise
         finally:
-            if flight is not None and not flight.reading:
+            if flight is not None and flight.outcome is None and not flight.reading:
                 self._land(asked, flight, Outcome.FAILED)
 
     def _stale(self, asked: Asked, why: str) -> Any:
