@@ -1036,8 +1036,9 @@ async def test_many_urls_take_bounded_room(world: World) -> None:
         await world.read(await world.send(transport, url=url, headers={"Accept-Language": f"x-{number}"}))
         await world.read(await world.send(transport, "POST", url=url))
     assert cache.size() <= 10
-    flights = cache.flights
-    for table in (flights._flights, *(recent._times for recent in (flights._unshared, flights.landed, flights.invalidated))):
+    flights, order = cache.flights, cache.order
+    kept = (flights._unshared, flights.landed, order._latest, order._invalidated, order._changed)
+    for table in (flights._flights, *(recent._times for recent in kept)):
         assert len(table) <= 1000
     (layer,) = transport._layers
     assert len(layer._keys._selectors) <= 1000

@@ -10,7 +10,8 @@ from server import Received, Reply, Server
 from support import PATIENCE, Body, FakeClock, Scripted, World, only, response
 
 from ratewise import CacheConfig, Clock, InMemoryCache
-from ratewise.cache.flight import Flights, Outcome, Recent
+from ratewise.cache.flight import Flights, Outcome
+from ratewise.cache.order import Order, Recent
 
 FRESH = (("Cache-Control", "max-age=60"),)
 
@@ -227,13 +228,13 @@ async def test_an_answer_that_is_stale_when_it_is_shared(world: World, monkeypat
             return super().time() + self.shift
 
     clock, cache = Shifted(), InMemoryCache()
-    put = cache.put
+    change = cache.change
 
-    def late(key: bytes, entries: Any) -> bool:
+    def late(key: bytes, new: Any) -> bool:
         clock.shift += 100
-        return put(key, entries)
+        return change(key, new)
 
-    monkeypatch.setattr(cache, "put", late)
+    monkeypatch.setattr(cache, "change", late)
     wire = Held(world, cache, 1, *[response(headers=FRESH)] * 2)
     transport = cached(world, wire, cache, clock=clock)
     await world.gather(*[lambda: ask(world, transport)] * 2)
@@ -335,3 +336,28 @@ def test_what_is_remembered_is_bounded() -> None:
     assert not recent.since("never seen", 1.5)
     assert not recent.known_since("never seen", 0.0)
     assert recent.known_since(1001, 1001.0)
+    recent.note_all(5000.0)
+    assert recent
+    assert recent.since(1001, 5000.0)
+    assert not recent.known_since(1001, 0.0)
+    recent.note(1, 6000.0)
+    recent.forget(1)
+    assert recent.since(1, 5000.0)
+    assert not Recent()
+
+
+def test_order() -> None:
+    """What was begun later and tells what there is counts, in whatever order that becomes known."""
+    order = Order()
+    first, second, third = (order.begin() for _ in range(3))
+    order.tell("key", second)
+    order.tell("key", first)
+    assert [order.later("key", number) for number in (first, second, third)] == [True, False, False]
+    order.invalidate("key")
+    assert order.later("key", third)
+    assert not order.later("other", first)
+    looked = order.begin()
+    assert not order.changed("key", looked)
+    now = order.change("key")
+    assert order.changed("key", looked)
+    assert not order.changed("key", now)

@@ -326,7 +326,7 @@ async def test_of_another_layers_making(world: World) -> None:
 def test_what_is_forgotten_meanwhile() -> None:
     """A response that goes while it is looked up is found or not, and nothing breaks."""
     cache = InMemoryCache()
-    cache.put(b"key", ())
+    cache._entries[b"key"] = ()
 
     class Gone(dict):  # type: ignore[type-arg]
         def move_to_end(self, key: object) -> None:

@@ -36,7 +36,9 @@ class Asked:
         self.request = request
         self.call = call
         self.number = number
-        """Its place among the requests and invalidations that this process knows."""
+        """See `Order`."""
+        self.looked = number
+        """As of when `stored` is known, by the same numbers."""
         self.fields = fields
         self.keys = keys
         self.key = key
