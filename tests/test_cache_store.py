@@ -11,6 +11,7 @@ import pytest
 from support import PATIENCE, Body, FakeClock, Scripted, World, only, response
 from test_cache_flight import ask, cached
 
+import ratewise.cache
 from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RateWiseTransport, options
 from ratewise.cache import Cache
 from ratewise.cache.memory import OVERHEAD
@@ -255,6 +256,29 @@ async def test_an_interruption_in_the_store(world: World, monkeypatch: pytest.Mo
     assert body.closed == 1
 
 
+async def test_what_changes_while_it_is_stored(world: World) -> None:
+    """Nobody knows which came to the store first: it is forgotten."""
+
+    class Slow(Shelf):
+        def set(self, key: str, value: bytes, ttl: float) -> None:
+            self.order.invalidate(bytes.fromhex(key))  # a POST succeeds in another thread
+            super().set(key, value, ttl)
+
+    shelf = Slow(secret=bytes(32))
+    transport = cached(world, Scripted(response(headers=FRESH)), shelf)
+    await ask(world, transport)
+    assert shelf.values == {}
+    assert shelf.get_stats().stores == 0
+
+
+async def test_only_what_is_stored_while_the_store_fails(world: World) -> None:
+    """There is nothing, and the server is not asked."""
+    shelf = Shelf()
+    shelf.broken = OSError()
+    answer = await ask(world, cached(world, Scripted(), shelf), headers={"Cache-Control": "only-if-cached"})
+    assert answer.status_code == 504
+
+
 @only("sync")
 async def test_a_body_that_grows_too_large(world: World) -> None:
     """It passes, piece by piece, and is not stored; nor is it waited for."""
@@ -359,6 +383,12 @@ def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None
     assert not {cache.flights, cache._lock} & {*before}
 
 
+def test_unknown_names() -> None:
+    """A typing error is told as ever."""
+    with pytest.raises(AttributeError, match="module 'ratewise.cache' has no attribute 'RediCache'"):
+        _ = ratewise.cache.RediCache  # type: ignore[attr-defined]
+
+
 def test_stats() -> None:
     """The hit rate is of what could have been a hit; 0 while there was nothing."""
     assert InMemoryCache().get_stats() == CacheStats(0, 0, 0, 0, 0, 0, 0)
@@ -424,8 +454,6 @@ def test_loaded_on_demand() -> None:
 def test_the_order_of_a_stack() -> None:
     """A cache inside of what it should spare is told of; around it, it is not."""
     import httpx
-
-    import ratewise
 
     inner = ratewise.CacheTransport(httpx.MockTransport(lambda request: httpx.Response(200)))
     with pytest.warns(UserWarning, match="this stack has its cache inside"):

@@ -300,6 +300,6 @@ def _merged(new: Sequence[Entry], stored: Entries, gone: Sequence[Entry]) -> Ent
     superseding = {(entry.vary, entry.selector) for entry in (*new, *gone)}
     whole = any(not entry.head_only for entry in (*new, *gone))
     others = [entry for entry in stored if (entry.vary, entry.selector) not in superseding or not (whole or entry.head_only)]
-    if any(other.vary != entry.vary and other.received > entry.received for other in others for entry in new):
+    if any(other.vary != entry.vary and other.received >= entry.received for other in others for entry in new):
         return stored  # it varies by something else now
     return (*new, *others)[:VARIANTS]

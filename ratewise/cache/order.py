@@ -34,9 +34,9 @@ class Recent:
         self._forgotten = now
         self._times.clear()
 
-    def forget(self, key: Hashable) -> None:
-        """It counts no longer."""
-        self._times.pop(key, None)
+    def forget(self, key: Hashable) -> float | None:
+        """It counts no longer. When it last happened; None if that is not known."""
+        return self._times.pop(key, None)
 
     def since(self, key: Hashable, then: float) -> bool:
         """It has happened since then, or may have: of what is forgotten only the latest is known."""

@@ -200,18 +200,20 @@ class CacheBackend(Cache):
         assert self.secret is not None
         if not (self._reads.over(call) and self._writes.over(call)):
             return False
-        began = call.clock.time()
+        dropped, done = self._dropped.forget(key), False  # beforehand: what is dropped meanwhile stays dropped
         try:
             await call.via(self.set, self.aset, key.hex(), encode(entries, key, self.secret), ttl)
+            done = True
             if not self._given and call.clock.monotonic() >= self._settled_until:
                 self._settled_until = call.clock.monotonic() + SETTLED
                 self.secret = await self._shared_secret(call)
         except Exception as error:
             self._failed(self._writes, error, call)
             return False
+        finally:
+            if dropped is not None and not (done or self._dropped.known_since(key, dropped)):
+                self._dropped.note(key, dropped)
         self._writes.reset()
-        if not self._dropped.known_since(key, began):
-            self._dropped.forget(key)
         return True
 
     async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
