@@ -385,7 +385,7 @@ def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_unknown_names() -> None:
     """A typing error is told as ever."""
-    with pytest.raises(AttributeError, match="module 'ratewise.cache' has no attribute 'RediCache'"):
+    with pytest.raises(AttributeError, match=r"module 'ratewise\.cache' has no attribute 'RediCache'"):
         _ = ratewise.cache.RediCache  # type: ignore[attr-defined]
 
 
