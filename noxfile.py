@@ -35,15 +35,14 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The whole suite."""
     session.install("-e", ".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Every branch of the package is run by some test."""
     session.install("-e", ".[test]")
-    session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
-    session.run("coverage", "report")
+    session.run("pytest", "-q", "-n", "auto", "--cov", "--cov-report=term", *session.posargs)
 
 
 @nox.session

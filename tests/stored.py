@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 from ratewise.cache import CacheConfig
@@ -62,17 +60,3 @@ def stored(text: str = "", body: bytes = b"0123456789", *, status: int = 200, he
     """A stored response with these fields."""
     settings = {"born": NOW, "received": NOW, "policy": Policy(60.0), **more}
     return Entry(status, pack(raw(text)), body, head_only=head_only, **settings)
-
-
-def growth(function: Callable[[bytes], object], small: bytes, large: bytes) -> float:
-    """How much longer the large value takes than the small one."""
-
-    def least(value: bytes) -> float:
-        times = []
-        for _ in range(3):
-            start = time.thread_time()
-            function(value)
-            times.append(time.thread_time() - start)
-        return min(times)
-
-    return least(large) / max(least(small), time.get_clock_info("thread_time").resolution)

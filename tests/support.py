@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
 from typing import Any, Callable, NamedTuple
 
@@ -292,3 +293,17 @@ def limited(world: World, wire: Any, limiter: ratewise.RateLimiter | None, clock
     """A transport with a rate limiter, of this world."""
     kind = world.ratewise.RateLimitTransport if world.is_sync else world.ratewise.AsyncRateLimitTransport
     return kind(wire, limiter, clock=clock)
+
+
+def growth(function: Callable[[Any], object], small: Any, large: Any) -> float:
+    """How much longer the large value takes than the small one."""
+
+    def least(value: Any) -> float:
+        times = []
+        for _ in range(3):
+            start = time.thread_time()
+            function(value)
+            times.append(time.thread_time() - start)
+        return min(times)
+
+    return least(large) / max(least(small), time.get_clock_info("thread_time").resolution)

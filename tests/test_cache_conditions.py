@@ -7,7 +7,8 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stored import NOW, at, growth, raw, said, stored
+from stored import NOW, at, raw, said, stored
+from support import growth
 
 from ratewise.cache.conditions import ORIGINS, Part, brief, not_modified, part, partial, unsatisfiable
 from ratewise.cache.fields import weak

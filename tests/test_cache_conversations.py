@@ -1036,8 +1036,9 @@ async def test_many_urls_take_bounded_room(world: World) -> None:
         await world.read(await world.send(transport, url=url, headers={"Accept-Language": f"x-{number}"}))
         await world.read(await world.send(transport, "POST", url=url))
     assert cache.size() <= 10
-    flights = cache.flights
-    for table in (flights._flights, *(recent._times for recent in (flights._unshared, flights.landed, flights.invalidated))):
+    flights, order = cache.flights, cache.order
+    kept = (flights._unshared, flights.landed, order._latest, order._invalidated, order._changed)
+    for table in (flights._flights, *(recent._times for recent in kept)):
         assert len(table) <= 1000
     (layer,) = transport._layers
     assert len(layer._keys._selectors) <= 1000
@@ -1133,3 +1134,28 @@ def test_nothing_that_is_said_breaks_a_request(exchanges: Any, mode: Any, shared
         clock.now += wait
     assert [one.closed for one in wire.bodies] == [1] * len(wire.bodies)
     assert not transport._layers[0].cache.flights._flights
+
+
+@only("sync")
+async def test_several_parts_of_a_stale_response_are_no_stand_in(world: World) -> None:
+    """What only the server could give is not given instead of its error."""
+    stage = Stage(world, response(200, {"Cache-Control": "max-age=1"}, b"0123456789"), 503, stale_if_error=600)
+    await stage.text()
+    stage.clock.now += 5
+    assert (await stage("GET", headers={"Range": "bytes=0-1,3-4"})).status_code == 503
+    await stage.end()
+
+
+async def test_an_answer_to_head_is_none_to_get(world: World) -> None:
+    """A 304 about it would have no body: a GET is not asked with its tag, and both answers are kept apart."""
+    fields = {"ETag": '"a"', "Cache-Control": "max-age=0"}
+    stage = Stage(
+        world, response(200, fields, b""), response(200, fields, b"whole"), response(304, fields), response(304, fields)
+    )
+    assert await stage.text("HEAD") == ""
+    assert await stage.text() == "whole"
+    assert await stage.text() == "whole"
+    assert (await stage("HEAD")).status_code == 200
+    tags = [sent.request.headers.get("if-none-match") for sent in stage.origin.sent]
+    assert tags == [None, None, '"a"', '"a"']
+    await stage.end()

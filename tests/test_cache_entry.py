@@ -8,7 +8,8 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import NOW, growth, raw, said, stored
+from stored import NOW, raw, said, stored
+from support import growth
 
 from ratewise._httpx.flavour import _target
 from ratewise.cache import CacheConfig, entry, key

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from stored import NOW, at, growth, judged, policy, raw, said
+from stored import NOW, at, judged, policy, raw, said
+from support import growth
 
 from ratewise.cache import CacheConfig, fields
 from ratewise.cache.entry import Policy

@@ -9,8 +9,9 @@ import pytest
 from server import Received, Reply, Server
 from support import PATIENCE, Body, FakeClock, Scripted, World, only, response
 
-from ratewise import CacheConfig, InMemoryCache
-from ratewise.cache.flight import Flights, Outcome, Recent
+from ratewise import CacheConfig, Clock, InMemoryCache
+from ratewise.cache.flight import Flights, Outcome
+from ratewise.cache.order import Order, Recent
 
 FRESH = (("Cache-Control", "max-age=60"),)
 
@@ -217,6 +218,58 @@ async def test_no_waiting(world: World) -> None:
     assert len(wire.sent) == 2
 
 
+async def test_an_answer_that_is_stale_when_it_is_shared(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waited for it asks for itself."""
+
+    class Shifted(Clock):
+        shift = 0.0
+
+        def time(self) -> float:
+            return super().time() + self.shift
+
+    clock, cache = Shifted(), InMemoryCache()
+    change = cache.change
+
+    def late(key: bytes, new: Any) -> bool:
+        clock.shift += 100
+        return change(key, new)
+
+    monkeypatch.setattr(cache, "change", late)
+    wire = Held(world, cache, 1, *[response(headers=FRESH)] * 2)
+    transport = cached(world, wire, cache, clock=clock)
+    await world.gather(*[lambda: ask(world, transport)] * 2)
+    assert len(wire.scripted.sent) == 2
+
+
+@only("asyncio", "trio")
+async def test_one_refresh_at_a_time(world: World) -> None:
+    """However many are served a stale answer, before the request behind has begun or while it is under way."""
+    import anyio
+
+    gate, clock, cache = anyio.Event(), FakeClock(), InMemoryCache()
+    wire = Scripted(response(headers={"Cache-Control": "max-age=1, stale-while-revalidate=60"}, body=b"old"))
+    transport = cached(world, wire, cache, clock=clock)
+    await ask(world, transport)
+    clock.now += 5
+
+    class Slow(Scripted):
+        async def handle_async_request(self, request: Any) -> Any:
+            await gate.wait()
+            return await super().handle_async_request(request)
+
+    slow = Slow(response(headers=FRESH, body=b"new"))
+    transport = cached(world, slow, cache, clock=clock)
+    for _ in range(3):
+        assert (await ask(world, transport)).content == b"old"
+        assert (await ask(world, transport)).headers["cache-status"] == "RateWise; hit; ttl=-4"
+        await anyio.wait_all_tasks_blocked()
+    gate.set()
+    await wait_for(world, lambda: cache.get_stats().stores == 2)
+    assert (await ask(world, transport)).content == b"new"
+    assert len(slow.sent) == 1
+    await world.close(transport)
+
+
 @only("asyncio", "trio")
 async def test_a_lead_that_is_cancelled(world: World) -> None:
     """At whatever step it is: those who wait have their answer all the same, and no flight stays behind."""
@@ -283,3 +336,28 @@ def test_what_is_remembered_is_bounded() -> None:
     assert not recent.since("never seen", 1.5)
     assert not recent.known_since("never seen", 0.0)
     assert recent.known_since(1001, 1001.0)
+    recent.note_all(5000.0)
+    assert recent
+    assert recent.since(1001, 5000.0)
+    assert not recent.known_since(1001, 0.0)
+    recent.note(1, 6000.0)
+    recent.forget(1)
+    assert recent.since(1, 5000.0)
+    assert not Recent()
+
+
+def test_order() -> None:
+    """What was begun later and tells what there is counts, in whatever order that becomes known."""
+    order = Order()
+    first, second, third = (order.begin() for _ in range(3))
+    order.tell("key", second)
+    order.tell("key", first)
+    assert [order.later("key", number) for number in (first, second, third)] == [True, False, False]
+    order.invalidate("key")
+    assert order.later("key", third)
+    assert not order.later("other", first)
+    looked = order.begin()
+    assert not order.changed("key", looked)
+    now = order.change("key")
+    assert order.changed("key", looked)
+    assert not order.changed("key", now)

@@ -27,7 +27,7 @@ from support import PATIENCE, FakeClock, World, only
 
 from ratewise._httpx.flavour import AsyncFlavour, SyncFlavour
 from ratewise.cache.entry import Entry, Policy, encode
-from ratewise.cache.redis import MOST, RedisCache, _Punctual
+from ratewise.cache.redis import MOST, RedisCache, _Punctual, _punctual
 from ratewise.cache.store import REST
 from ratewise.clock import Clock
 from ratewise.layer import Call
@@ -860,3 +860,12 @@ def test_cluster(make: Any) -> None:
         assert [cache.get(name) for name in names] == [None] * len(names)
         asyncio.run(scenario())
         client.close()
+
+
+def test_connections_that_are_made_otherwise() -> None:
+    """Of a redis-py to come, whose sockets cannot be reached: they are used as they are."""
+
+    class Other:
+        pass
+
+    assert _punctual(Other) is Other

@@ -8,10 +8,11 @@ import threading
 from typing import Any
 
 import pytest
-from support import PATIENCE, FakeClock, Scripted, World, only, response
+from support import PATIENCE, Body, FakeClock, Scripted, World, only, response
 from test_cache_flight import ask, cached
 
-from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RateWiseTransport
+import ratewise.cache
+from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RateWiseTransport, options
 from ratewise.cache import Cache
 from ratewise.cache.memory import OVERHEAD
 from ratewise.cache.store import _forked
@@ -230,6 +231,88 @@ async def test_the_least_recently_used_goes_first(world: World) -> None:
     assert (small.get_stats().stores, small.get_stats().size) == (0, 0)
 
 
+@only("sync")
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_an_interruption_in_the_store(world: World, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """It goes on, and leaves no connection open."""
+    shelf, body = Shelf(secret=bytes(32)), Body(b"a", b"b")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shelf, "get", interrupted)
+    monkeypatch.setattr(shelf, "delete", interrupted)
+    transport = cached(world, Scripted(response(headers=FRESH, body=body)), shelf)
+    if method == "GET":  # with something stored that its answer makes void
+        stored, values = (
+            Shelf(secret=bytes(32)),
+            Scripted(response(headers={"ETag": "a"}), response(headers={"Cache-Control": "no-store"}, body=body)),
+        )
+        transport = cached(world, values, stored)
+        await ask(world, transport)
+        monkeypatch.setattr(stored, "delete", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        await world.send(transport, method)
+    assert body.closed == 1
+
+
+async def test_what_changes_while_it_is_stored(world: World) -> None:
+    """Nobody knows which came to the store first: it is forgotten."""
+
+    class Slow(Shelf):
+        def set(self, key: str, value: bytes, ttl: float) -> None:
+            self.order.invalidate(bytes.fromhex(key))  # a POST succeeds in another thread
+            super().set(key, value, ttl)
+
+    shelf = Slow(secret=bytes(32))
+    transport = cached(world, Scripted(response(headers=FRESH)), shelf)
+    await ask(world, transport)
+    assert shelf.values == {}
+    assert shelf.get_stats().stores == 0
+
+
+async def test_only_what_is_stored_while_the_store_fails(world: World) -> None:
+    """There is nothing, and the server is not asked."""
+    shelf = Shelf()
+    shelf.broken = OSError()
+    answer = await ask(world, cached(world, Scripted(), shelf), headers={"Cache-Control": "only-if-cached"})
+    assert answer.status_code == 504
+
+
+@only("sync")
+async def test_a_body_that_grows_too_large(world: World) -> None:
+    """It passes, piece by piece, and is not stored; nor is it waited for."""
+    body = Body(b"x" * 60, b"y" * 60, b"z" * 60)
+    cache = InMemoryCache()
+    transport = cached(world, Scripted(response(headers=FRESH, body=body)), cache, CacheConfig(max_body_size=100))
+    assert len((await ask(world, transport)).content) == 180
+    assert (cache.get_stats().stores, cache.get_stats().size) == (0, 0)
+
+
+async def test_a_location_that_is_none(world: World) -> None:
+    """What a POST answers with may be any nonsense: the target is invalidated all the same."""
+    wire = Scripted(
+        response(headers=FRESH), response(201, headers={"Location": "/" + "x" * 70_000, "Content-Location": "//b/"}), 200
+    )
+    transport = cached(world, wire)
+    for method in ("GET", "POST"):
+        await ask(world, transport, method=method)
+    assert "uri-miss" in (await ask(world, transport)).headers["cache-status"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"cache": "never"}, ValueError, 'cache must be "bypass", "refresh" or None, not \'never\''),
+        ({"cache_ttl": -1}, ValueError, "cache_ttl must be a finite number of seconds of at least 0, not -1"),
+    ],
+)
+def test_options_are_checked(settings: Any, error: type[Exception], words: str) -> None:
+    """By name, with the value and what is allowed."""
+    with pytest.raises(error, match=words):
+        options(**settings)
+
+
 @only("asyncio", "trio")
 async def test_worker_threads_are_few(world: World) -> None:
     """However many ask at once, and whatever else the event loop's threads have to do."""
@@ -267,7 +350,7 @@ async def test_of_another_layers_making(world: World) -> None:
 def test_what_is_forgotten_meanwhile() -> None:
     """A response that goes while it is looked up is found or not, and nothing breaks."""
     cache = InMemoryCache()
-    cache.put(b"key", ())
+    cache._entries[b"key"] = ()
 
     class Gone(dict):  # type: ignore[type-arg]
         def move_to_end(self, key: object) -> None:
@@ -298,6 +381,12 @@ def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None
     before = cache.flights, cache._lock
     _forked()
     assert not {cache.flights, cache._lock} & {*before}
+
+
+def test_unknown_names() -> None:
+    """A typing error is told as ever."""
+    with pytest.raises(AttributeError, match=r"module 'ratewise\.cache' has no attribute 'RediCache'"):
+        _ = ratewise.cache.RediCache  # type: ignore[attr-defined]
 
 
 def test_stats() -> None:
@@ -365,8 +454,6 @@ def test_loaded_on_demand() -> None:
 def test_the_order_of_a_stack() -> None:
     """A cache inside of what it should spare is told of; around it, it is not."""
     import httpx
-
-    import ratewise
 
     inner = ratewise.CacheTransport(httpx.MockTransport(lambda request: httpx.Response(200)))
     with pytest.warns(UserWarning, match="this stack has its cache inside"):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import calendar
-import time
 from datetime import datetime, timezone
-from typing import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import growth
 
 from ratewise.headers import RETRY_AFTER, RetryAdvice, delay_seconds, http_date, retry_advice
 
@@ -440,20 +439,6 @@ def test_no_numbers(bad: str) -> None:
 
 
 # Work: see test_redact.py; a pattern that reads again does 64 times as much for eight times the bytes.
-
-
-def growth(function: Callable[[bytes], object], small: bytes, large: bytes) -> float:
-    """How much longer the large value takes than the small one."""
-
-    def least(value: bytes) -> float:
-        times = []
-        for _ in range(3):
-            start = time.thread_time()
-            function(value)
-            times.append(time.thread_time() - start)
-        return min(times)
-
-    return least(large) / max(least(small), time.get_clock_info("thread_time").resolution)
 
 
 @pytest.mark.parametrize(

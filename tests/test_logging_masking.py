@@ -9,7 +9,8 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_redact import HOSTILE, TOKENS, growth
+from support import growth
+from test_redact import HOSTILE, TOKENS
 
 from ratewise import Redactor
 from ratewise.logging.masking import body, json_text, lines, message, value

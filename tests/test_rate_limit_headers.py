@@ -7,13 +7,13 @@ import itertools
 import math
 import re
 import string
-import time
 from decimal import Decimal
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from support import growth
 
 from ratewise.rate_limit.told import NOTHING, Quota, Told, told
 
@@ -1269,20 +1269,6 @@ def partition(name: str, want: tuple[Any, ...]) -> tuple[str, bytes]:
 
 
 # Work
-
-
-def growth(function: Callable[[bytes], object], small: bytes, large: bytes) -> float:
-    """How much longer the large value takes than the small one."""
-
-    def least(value: bytes) -> float:
-        times = []
-        for _ in range(3):
-            start = time.thread_time()
-            function(value)
-            times.append(time.thread_time() - start)
-        return min(times)
-
-    return least(large) / max(least(small), time.get_clock_info("thread_time").resolution)
 
 
 UNITS = [

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any, Callable
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import growth
 
 from ratewise import Redactor
 from ratewise.redact import DEFAULT, HEADERS, LONGEST_TEXT, MOST_KNOWN, PARAMETERS
@@ -630,20 +630,6 @@ def test_ordinary_urls_stay(path: list[str], query: list[tuple[str, str]]) -> No
 
 # Work: a regular expression that reads a run of characters again for each of them does 64 times as much for eight times as
 # many. Counted is the time of this thread alone, and the best of some measurements, and the bound is far from both.
-
-
-def growth(function: Callable[[str], str], small: str, large: str) -> float:
-    """How much longer the large text takes than the small one."""
-
-    def least(text: str) -> float:
-        times = []
-        for _ in range(3):
-            start = time.thread_time()
-            function(text)
-            times.append(time.thread_time() - start)
-        return min(times)
-
-    return least(large) / max(least(small), time.get_clock_info("thread_time").resolution)
 
 
 HOSTILE = {

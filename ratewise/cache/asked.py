@@ -36,12 +36,17 @@ class Asked:
         self.request = request
         self.call = call
         self.number = number
-        """Its place among the requests and invalidations that this process knows."""
+        """See `Order`."""
+        self.looked = number
+        """As of when `stored` is known, by the same numbers."""
         self.fields = fields
         self.keys = keys
         self.key = key
-        self.entries = entries
+        self.stored = entries
         """What is stored under its key."""
+        head = request.method == "HEAD"
+        self.entries = entries if head or not entries else tuple(entry for entry in entries if not entry.head_only)
+        """What of it may answer its method: of an answer to HEAD nobody knows the body."""
         self.entry = entry
         """Which of these matches it."""
         self.exchange = Exchange.of(request.extensions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Callable, cast
 
 from ..exceptions import RateWiseError
 from . import rules
@@ -63,7 +63,7 @@ class Fetcher:
                 await call.close(response, sent)
                 raise
         finally:
-            if flight is not None and not flight.reading:
+            if flight is not None and flight.outcome is None and not flight.reading:
                 self._land(asked, flight, Outcome.FAILED)
 
     def _stale(self, asked: Asked, why: str) -> Any:
@@ -82,9 +82,9 @@ class Fetcher:
         call, http, method, status = asked.call, asked.call.http, asked.request.method, response.status_code
         received, raw = call.clock.time(), http.fields(response.headers)
         fields = joined(raw)
-        if method == "HEAD" and status == 200 and asked.entry is not None and not asked.entry.head_only:
-            await self._freshened(asked, asked.entry, raw, fields, received)
-        date = rules.dated(fields, received)
+        vary, date = rules.varies(fields), rules.dated(fields, received)
+        if method == "HEAD" and rules.replaces(status):
+            await self._headed(asked, status, raw, fields, received)
         policy = self._policy(asked, method, status, fields, date)
         length = length_of(fields)
         body = b"" if method == "HEAD" else http.held(response)
@@ -94,19 +94,12 @@ class Fetcher:
         elif body is None and EVENTS in fields.get(b"content-type", b""):
             policy = "event stream"
         if isinstance(policy, str):
-            return await self._passed(asked, response, policy, flight)
-        head, vary, born = (
-            pack(rules.kept(raw, fields, received), rules.UNSTORED),
-            rules.varies(fields),
-            rules.born(fields, date, asked.sent_at, received),
-        )
+            return await self._passed(asked, response, fields, policy, flight)
+        head, born = pack(rules.kept(raw, fields, received), rules.UNSTORED), rules.born(fields, date, asked.sent_at, received)
         selector, head_only = asked.keys.selector(vary, asked.fields), method == "HEAD"
+        self._cache.order.tell((asked.key, vary, selector), asked.number)
 
-        async def keep(body: bytes | None) -> bool:
-            if body is None:  # larger than it said
-                if rules.replaces(status, asked.fields) and asked.entry is not None:
-                    await self._cache.drop(asked.key, call)
-                return False
+        async def keep(body: bytes) -> bool:
             if length is not None and length != len(body) and not head_only:  # 3.3: an incomplete one is not stored
                 return False
             entry = Entry(
@@ -125,18 +118,24 @@ class Fetcher:
         if body is not None:
             note = "; stored" if await keep(body) else ""
             return http.with_field(response, status_field(f"fwd={asked.forward}{note}"))
+        note = f"fwd={asked.forward}; stored"
+        await self._outdated(asked, vary)  # now, and not when its reader is done with it, if ever
         if flight is not None:
             flight.reading = True
-        response = http.with_field(response, status_field(f"fwd={asked.forward}; stored"))
+        response = http.with_field(response, status_field(note))
         return http.tap(response, Recorder(keep, self._config.max_body_size, self._cache.flights, flight, call.clock))
 
-    async def _passed(self, asked: Asked, response: Any, why: str, flight: Flight | None) -> Any:
+    async def _passed(self, asked: Asked, response: Any, fields: Fields, why: str, flight: Flight | None) -> Any:
         """Hand on a response that is not stored."""
-        if asked.entry is not None and rules.replaces(response.status_code, asked.fields):
-            await self._cache.drop(asked.key, asked.call)
+        note = f'fwd={asked.forward}; detail="{why}"'
+        if rules.replaces(response.status_code):
+            self._cache.order.tell(asked.key, asked.number)
+            await self._outdated(asked, rules.varies(fields))
+        elif rules.contradicts(asked.entry, fields):
+            await self._outdated(asked)
         if response.status_code < 500 and response.status_code != 429:  # after a failure another one may try
             self._land(asked, flight, Outcome.UNSHARED)
-        return asked.call.http.with_field(response, status_field(f'fwd={asked.forward}; detail="{why}"'))
+        return asked.call.http.with_field(response, status_field(note))
 
     async def _revalidated(self, asked: Asked, response: Any, sent: Any, flight: Flight | None) -> Any:
         """4.3.4: freshen what a 304 is about, and answer with it; None if it is about nothing that is stored."""
@@ -146,7 +145,9 @@ class Fetcher:
         said = joined(raw)
         # One without a validator may be about a tag of the caller's own: then that is to be asked by itself.
         unsure = b"if-none-match" in asked.fields and b"etag" not in said and b"last-modified" not in said
-        about = () if unsure else rules.identified(asked.entries, said)
+        about = () if unsure else rules.identified(asked.entries, asked.entry, said)
+        if rules.contradicts(asked.keys.selected(asked.stored, asked.fields, "GET"), said):
+            await self._outdated(asked)
         if not (about or unsure or rules.OWN.isdisjoint(asked.fields)):  # its caller has what it is about
             return call.http.with_field(response, status_field(note))
         await call.close(response, sent)
@@ -154,25 +155,29 @@ class Fetcher:
             return None
         self._cache.count("revalidated")
         selected = asked.entry if asked.entry in about else about[0]
-        found, news = selected, []
+        found, news, gone = selected, [], []
         for old in about:
             new = self._updated(asked, old, raw, received, selected is old)
             if selected is old:
                 found = new
+                self._cache.order.tell(_part(asked, new), asked.number)
             if new.policy is GONE:
-                await self._cache.drop(asked.key, call)
+                gone.append(old)
             elif _news(old, new, asked):
                 news.append(new)
-        await self._keep(asked, news, found, flight)
+        await self._keep(asked, news, found, flight, gone)
         return asked.answer(found, note)
 
-    async def _freshened(self, asked: Asked, stored: Entry, raw: Sequence[Field], fields: Fields, received: float) -> None:
+    async def _headed(self, asked: Asked, status: int, raw: Sequence[Field], fields: Fields, received: float) -> None:
         """4.3.5: what a HEAD says of a stored response to GET."""
+        stored = asked.keys.selected(asked.stored, asked.fields, "GET")
+        if stored is None:
+            return
         new = self._updated(asked, stored, raw, received, selected=True)
-        if rules.freshens(stored, fields) and new.policy is not GONE:
+        if status == stored.status and rules.freshens(stored, fields) and new.policy is not GONE:
             await self._keep(asked, [new], new, None)
         else:
-            await self._cache.drop(asked.key, asked.call)
+            await self._outdated(asked, rules.varies(fields))
 
     def _updated(self, asked: Asked, old: Entry, raw: Sequence[Field], received: float, selected: bool) -> Entry:
         """A stored response with the fields of a 304 or a HEAD. `selected`: it is what this very request is about."""
@@ -199,27 +204,65 @@ class Fetcher:
         ttl = self._cache.ttl if ttl is None else ttl
         return rules.storable(method, asked.fields, status, fields, self._config, ttl, date)
 
-    async def _keep(self, asked: Asked, new: Sequence[Entry], shared: Entry, flight: Flight | None) -> bool:
+    async def _keep(
+        self, asked: Asked, new: Sequence[Entry], shared: Entry, flight: Flight | None, gone: Sequence[Entry] = ()
+    ) -> bool:
         """Store entries in place of those that they supersede, and let those go who wait for one of them."""
-        cache, call = self._cache, asked.call
         usable = shared.policy.lifetime > asked.age(shared) and not shared.policy.no_cache
+        order = self._cache.order
+
+        def merged(stored: Entries) -> Entries:
+            # An answer that was asked for before a later one, or before something changed, may be older than that.
+            if any(order.later(part, asked.number) for part in (asked.key, *(_part(asked, entry) for entry in new))):
+                return stored
+            return _merged(new, stored, gone)
+
+        kept = False
         try:
-            # An answer that was asked for before something changed may be older than the change.
-            if not new or cache.flights.invalidated.since(asked.key, asked.number):
-                usable = False
-                return False
-            if isinstance(cache, InMemoryCache):
-                kept = cache.put(asked.key, _merged(new, cache.find(asked.key)))
-            else:
-                entries = _merged(new, asked.entries)
-                kept = await cast(CacheBackend, cache).save(
-                    asked.key, entries, max(self._use(entry, asked) for entry in entries), call
-                )
+            kept = bool(new or gone) and await self._change(asked, merged)
             if kept:
-                cache.count("stores", len(new))
+                self._cache.count("stores", len(new))
             return kept
         finally:
-            self._land(asked, flight, shared if usable else Outcome.UNSHARED)
+            later = order.later(asked.key, asked.number)
+            self._land(asked, flight, shared if usable and not later else Outcome.UNSHARED)
+
+    async def _outdated(self, asked: Asked, vary: tuple[bytes, ...] | None = None) -> None:
+        """What is stored for a request is so no longer; nor is what varies by something else, where the newer answer says so."""
+        keys, fields = asked.keys, asked.fields
+
+        def rest(stored: Entries) -> Entries:
+            others = tuple(
+                entry
+                for entry in stored
+                if entry.vary and entry.selector != keys.selector(entry.vary, fields) and (vary is None or entry.vary == vary)
+            )
+            return others if len(others) < len(stored) else stored
+
+        if asked.stored:
+            await self._change(asked, rest)
+
+    async def _change(self, asked: Asked, change: Callable[[Entries], Entries]) -> bool:
+        """Store what `change` makes of what is stored for a request; False if that is nothing, or cannot be."""
+        cache, order, key, call = self._cache, self._cache.order, asked.key, asked.call
+        if isinstance(cache, InMemoryCache):
+            return cache.change(key, change)
+        backend = cast(CacheBackend, cache)
+        if order.changed(key, asked.looked):
+            asked.stored = await backend.load(key, call)
+        entries = change(asked.stored)
+        if entries is asked.stored:
+            return False
+        asked.stored = entries
+        asked.looked = order.change(key)
+        if not entries:
+            await backend.drop(key, call)
+            return False
+        kept = await backend.save(key, entries, max(self._use(entry, asked) for entry in entries), call)
+        if order.changed(key, asked.looked):  # meanwhile, and who knows which came to the store first
+            await backend.drop(key, call)
+            return False
+        return kept
 
     def _use(self, entry: Entry, asked: Asked) -> float:
         """Seconds for which it may be of use yet."""
@@ -244,11 +287,18 @@ def _news(old: Entry, new: Entry, asked: Asked) -> bool:
     return before != after or (old.vary, old.selector) != (new.vary, new.selector)
 
 
-def _merged(new: Sequence[Entry], stored: Entries) -> Entries:
-    """The new entries and, of the stored ones, those that they do not supersede."""
+def _part(asked: Asked, entry: Entry) -> tuple[object, ...]:
+    """Which of the responses under a key it is."""
+    return asked.key, entry.vary, entry.selector
+
+
+def _merged(new: Sequence[Entry], stored: Entries, gone: Sequence[Entry]) -> Entries:
+    """The new entries and, of the stored ones, those that they do not supersede, the latest first."""
     if not stored:
         return tuple(new)
-    superseding = {(entry.vary, entry.selector) for entry in new}
-    whole = any(not entry.head_only for entry in new)
+    superseding = {(entry.vary, entry.selector) for entry in (*new, *gone)}
+    whole = any(not entry.head_only for entry in (*new, *gone))
     others = [entry for entry in stored if (entry.vary, entry.selector) not in superseding or not (whole or entry.head_only)]
+    if any(other.vary != entry.vary and other.received >= entry.received for other in others for entry in new):
+        return stored  # it varies by something else now
     return (*new, *others)[:VARIANTS]

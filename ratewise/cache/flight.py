@@ -6,19 +6,14 @@ Nobody but those who wait keeps it going: no thread and no task of its own. It s
 from __future__ import annotations
 
 import enum
-import math
 import threading
-from collections import OrderedDict
 from collections.abc import Hashable
-from itertools import count
 from typing import Any
 
 from ..clock import Waiter
 from ..layer import Call
 from .entry import Entry
-
-MOST = 1000
-"""Keys that are remembered at most."""
+from .order import Recent
 
 UNSHARED = 10.0
 """Seconds for which nobody waits for an answer that was of no use to others the last time."""
@@ -64,9 +59,6 @@ class Flights:
         self._unshared = Recent()
         self.landed = Recent()
         """When an answer for others was last stored."""
-        self.numbers = count()
-        self.invalidated = Recent()
-        """By these numbers, when what is stored under a key was last invalidated: an answer asked for before is not stored."""
 
     def join(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> tuple[Flight, Waiter | None] | None:
         """A flight to lead or, with a waiter, to follow; None if each is to ask for itself."""
@@ -122,33 +114,3 @@ async def follow(flight: Flight, waiter: Waiter, until: float, call: Call[Any, A
                 return
             pieces = flight.pieces
         await call.park(waiter, min(left, STALLED))
-
-
-class Recent:
-    """When something last happened to a key, of the keys that it happened to last. For threads: each step is one operation."""
-
-    def __init__(self) -> None:
-        self._times: OrderedDict[Hashable, float] = OrderedDict()
-        self._forgotten = -math.inf
-
-    def __bool__(self) -> bool:
-        return bool(self._times)
-
-    def note(self, key: Hashable, now: float) -> None:
-        """It happens now."""
-        self.forget(key)
-        self._times[key] = now
-        if len(self._times) > MOST:
-            _, self._forgotten = self._times.popitem(last=False)
-
-    def forget(self, key: Hashable) -> None:
-        """It counts no longer."""
-        self._times.pop(key, None)
-
-    def since(self, key: Hashable, then: float) -> bool:
-        """It has happened since then, or may have: of what is forgotten only the latest is known."""
-        return self._times.get(key, self._forgotten) >= then
-
-    def known_since(self, key: Hashable, then: float) -> bool:
-        """It is known to have happened since then."""
-        return self._times.get(key, -math.inf) >= then

@@ -76,19 +76,22 @@ class CacheLayer:
         if wish == "bypass" or not (plain or PASSED.isdisjoint(fields)) or EVENTS in fields.get(b"accept", b""):
             return http.with_field(await call.send(request), status_field("fwd=bypass"))
         if keys is None:
+            if "only-if-cached" in rules.asks(fields):
+                return only_if_cached(call)  # type: ignore[no-any-return]
             self.cache.count("misses")
             return http.with_field(await call.send(request), status_field('fwd=miss; detail="the store fails"'))
         key = keys.key(http.target(request), fields)
+        number = 0 if self._memory is not None else self.cache.order.begin()  # before the look, which takes time
         entries = await self._backend.load(key, call) if self._memory is None else self._memory.find(key)
         entry = keys.selected(entries, fields, method) if entries else None
+        if plain and entry is not None and wish is None:  # the short way
+            age, policy = call.clock.time() - entry.born, entry.policy
+            if 0 <= age < policy.lifetime and not policy.no_cache:
+                self.cache.hit()
+                body = entry.body if method == "GET" else b""
+                return http.respond(entry.status, served(entry, age, b"hit"), body)
+        asked = Asked(request, call, number or self.cache.order.begin(), fields, keys, key, entries, entry)
         if entry is not None and wish is None:
-            if plain:  # the short way
-                age, policy = call.clock.time() - entry.born, entry.policy
-                if 0 <= age < policy.lifetime and not policy.no_cache:
-                    self.cache.hit()
-                    body = entry.body if method == "GET" else b""
-                    return http.respond(entry.status, served(entry, age, b"hit"), body)
-            asked = Asked(request, call, next(self.cache.flights.numbers), fields, keys, key, entries, entry)
             use = rules.usable(entry.policy, asked.age(entry), asked.control, self.config)
             found: Any = None if use is Use.VALIDATE else asked.answer(entry, "hit")
             if found is not None:
@@ -96,15 +99,15 @@ class CacheLayer:
                 if use is Use.REFRESH and "only-if-cached" not in asked.control:
                     self._refresh(asked, entry)
                 return found  # type: ignore[no-any-return]
-        else:
-            asked = Asked(request, call, next(self.cache.flights.numbers), fields, keys, key, entries, entry)
         if "only-if-cached" in asked.control:
             return only_if_cached(call)  # type: ignore[no-any-return]
         return await self._ask(asked)  # type: ignore[no-any-return]
 
     def _made(self, secret: bytes) -> Keys:
-        space = f"{self.cache.namespace}\n{self.config.mode}\n{'shared' if self.config.shared else 'private'}"
-        return Keys(secret, space, self.config.partition)
+        config = self.config  # what is stored under other rules is none of ours
+        partition = None if config.partition is None else sorted(config.partition)
+        space = repr((self.cache.namespace, config.mode, config.shared, partition, config.targeted))
+        return Keys(secret, space, config.partition)
 
     async def _prepared(self, call: Call[Any, Any]) -> Keys | None:
         secret = await self._backend.prepare(call)
@@ -116,16 +119,18 @@ class CacheLayer:
         """A request that no stored response answers. 4.4: what it has changed is no longer as it is stored."""
         http = call.http
         response = await call.send(request)
+        invalidates = rules.invalidates(request.method, response.status_code)
+        if invalidates and keys is None:
+            self._backend.distrust(call)
         try:
-            if keys is not None and rules.invalidates(request.method, response.status_code):
+            if keys is not None and invalidates:
                 said = joined(http.fields(response.headers))
                 references = [said[name].decode("latin-1") for name in (b"location", b"content-location") if name in said]
                 targets = {http.target(request), *(http.resolve(request, reference) for reference in references)}
                 for target in targets:
                     if target is not None:
                         key = keys.key(target, fields)
-                        flights = self.cache.flights
-                        flights.invalidated.note(key, next(flights.numbers))
+                        self.cache.order.invalidate(key)
                         await self.cache.drop(key, call)
         except BaseException:  # cancelled while a store took its time
             await call.close(response, request)
@@ -171,7 +176,7 @@ class CacheLayer:
             entries = await self._backend.load(asked.key, asked.call)
         else:
             return None
-        entry = asked.keys.selected(entries, asked.fields, "GET") if entries is not asked.entries else None
+        entry = asked.keys.selected(entries, asked.fields, "GET") if entries is not asked.stored else None
         if entry is None or entry.policy.no_cache or asked.age(entry) >= entry.policy.lifetime:
             return None
         self.cache.flights.land(flight, entry, asked.call.clock.monotonic())

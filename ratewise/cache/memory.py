@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Callable
 
 from ..layer import Call
 from ..validation import whole
@@ -51,12 +51,16 @@ class InMemoryCache(Cache):
             return found
         return found
 
-    def put(self, key: bytes, entries: Entries) -> bool:
-        """Store in place of what was there; False if it is too large for that."""
-        needed = _cost(entries)
+    def change(self, key: bytes, change: Callable[[Entries], Entries]) -> bool:
+        """Store what `change` makes of what is stored; False if that is nothing, or too large."""
         with self._lock:
+            stored = self._entries.get(key, ())
+            entries = change(stored)
+            if entries is stored:
+                return False
             self._forget(key)
-            if needed > self.max_bytes:
+            needed = _cost(entries)
+            if not entries or needed > self.max_bytes:
                 return False
             self._entries[key] = entries
             self._bytes += needed

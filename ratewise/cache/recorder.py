@@ -10,13 +10,10 @@ from .flight import Flight, Flights, Outcome
 
 
 class Recorder:
-    """Collects a body as its caller reads it: see `Watcher`. `keep` gets it or, if it has more than `most` bytes, None.
-
-    Of one that is cut short, or left half read, it does not hear.
-    """
+    """Collects a body as its caller reads it: see `Watcher`. What is cut short, left, or larger than `most` bytes is not kept."""
 
     def __init__(
-        self, keep: Callable[[bytes | None], Awaitable[object]], most: int, flights: Flights, flight: Flight | None, clock: Clock
+        self, keep: Callable[[bytes], Awaitable[object]], most: int, flights: Flights, flight: Flight | None, clock: Clock
     ) -> None:
         self._keep, self._most = keep, most
         self._flights, self._flight, self._clock = flights, flight, clock
@@ -35,7 +32,8 @@ class Recorder:
 
     async def complete(self) -> None:
         chunks, self._chunks = self._chunks, None
-        await self._keep(None if chunks is None else b"".join(chunks))
+        if chunks is not None:
+            await self._keep(b"".join(chunks))
 
     def failed(self, error: BaseException) -> None:
         self.closed()

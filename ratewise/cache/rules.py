@@ -269,7 +269,8 @@ OWN = frozenset({b"if-match", b"if-unmodified-since", b"if-none-match", b"if-mod
 def conditions(entries: Entries, matching: Entry | None, asked: Fields) -> dict[bytes, bytes]:
     """4.3.1: the fields to ask the server with whether what is stored is still good; none if there is nothing to ask with."""
     own = etags(asked.get(b"if-none-match", b""))
-    ours = [tag for entry in entries if (tag := entry.get(b"etag"))]
+    # A weak tag may be that of another variant as well: only the one that matches may be asked with it.
+    ours = [tag for entry in entries if (tag := entry.get(b"etag")) and (entry is matching or not tag.startswith(b"W/"))]
     found: dict[bytes, bytes] = {}
     if ours and own != [b"*"]:
         # All of them, for the server to select one; 4.3.2: "the cache MAY combine" the caller's own with them.
@@ -280,18 +281,20 @@ def conditions(entries: Entries, matching: Entry | None, asked: Fields) -> dict[
     return found
 
 
-def identified(entries: Entries, fields: Fields) -> Entries:
-    """4.3.4: the stored responses that a 304 is about."""
+def identified(entries: Entries, matching: Entry | None, fields: Fields) -> Entries:
+    """4.3.4: the stored responses that a 304 is about; `matching`: the one that the request selects."""
     tag = fields.get(b"etag")
     if tag:
-        alike = [entry for entry in entries if weak(entry.get(b"etag") or b"") == weak(tag)]
-        # "All the stored responses [...] with one of those same strong validators"; with a weak one "the most recent". Some
-        # servers leave the `W/` out of a 304: that is taken for weak.
-        strong = [entry for entry in alike if entry.get(b"etag") == tag and not tag.startswith(b"W/")]
-        return tuple(strong or alike[:1])
-    modified = fields.get(b"last-modified")
-    if modified is not None:
-        return tuple([entry for entry in entries if entry.get(b"last-modified") == modified][:1])
+        strong = [entry for entry in entries if entry.get(b"etag") == tag and not tag.startswith(b"W/")]
+        # "All the stored responses [...] with one of those same strong validators"; of weak ones that which matches. Some servers
+        # leave the `W/` out of a 304, or put it in.
+        alike = matching is not None and weak(matching.get(b"etag") or b"") == weak(tag)
+        marked = [entry for entry in entries if entry.get(b"etag") == weak(tag)]
+        return tuple(strong) or ((matching,) if alike and matching is not None else tuple(marked[:1]))
+    if b"last-modified" in fields:
+        # Only of the one that matches it was asked with: others may have been modified at the same time.
+        alike = matching is not None and matching.get(b"last-modified") == fields[b"last-modified"]
+        return (matching,) if alike and matching is not None else ()
     # "does not include any form of validator": then it can only be about one.
     return entries if len(entries) == 1 else ()
 
@@ -313,9 +316,15 @@ def freshens(entry: Entry, fields: Fields) -> bool:
 NO_ANSWER = frozenset({206, 304, 408, 412, 416, 425, 429})
 
 
-def replaces(status: int, asked: Fields) -> bool:
-    """A response that is not stored, after which what is stored is so no longer: it tells of the whole, and is no failure."""
-    return status not in NO_ANSWER and 200 <= status < 500 and OWN.isdisjoint(asked)
+def replaces(status: int) -> bool:
+    """A response after which what is stored is so no longer: it tells of the whole, and is no failure."""
+    return status not in NO_ANSWER and 200 <= status < 500
+
+
+def contradicts(entry: Entry | None, fields: Fields) -> bool:
+    """A response, such as a 206 or 304, that has another tag than a stored one: that is so no longer."""
+    own = None if entry is None else entry.get(b"etag")
+    return own is not None and b"etag" in fields and weak(own) != weak(fields[b"etag"])
 
 
 def invalidates(method: str, status: int) -> bool:

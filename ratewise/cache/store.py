@@ -16,7 +16,8 @@ from typing import Any, Callable
 from ..layer import Call
 from ..validation import refusal, seconds
 from .entry import Entries, decode, encode
-from .flight import Flights, Recent
+from .flight import Flights
+from .order import Order, Recent
 
 logger = logging.getLogger("ratewise")
 
@@ -92,6 +93,7 @@ class Cache(ABC):
     def _make_anew(self) -> None:
         """What a forked process has anew: a thread that it does not have may hold the locks, or lead."""
         self.flights = Flights()
+        self.order = Order()
         self._lock = threading.Lock()
 
     def count(self, name: str, times: int = 1) -> None:
@@ -198,16 +200,20 @@ class CacheBackend(Cache):
         assert self.secret is not None
         if not (self._reads.over(call) and self._writes.over(call)):
             return False
+        dropped, done = self._dropped.forget(key), False  # beforehand: what is dropped meanwhile stays dropped
         try:
             await call.via(self.set, self.aset, key.hex(), encode(entries, key, self.secret), ttl)
+            done = True
             if not self._given and call.clock.monotonic() >= self._settled_until:
                 self._settled_until = call.clock.monotonic() + SETTLED
                 self.secret = await self._shared_secret(call)
         except Exception as error:
             self._failed(self._writes, error, call)
             return False
+        finally:
+            if dropped is not None and not (done or self._dropped.known_since(key, dropped)):
+                self._dropped.note(key, dropped)
         self._writes.reset()
-        self._dropped.forget(key)
         return True
 
     async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
@@ -217,6 +223,10 @@ class CacheBackend(Cache):
                 await call.via(self.delete, self.adelete, key.hex())
             except Exception as error:
                 self._failed(self._writes, error, call)
+
+    def distrust(self, call: Call[Any, Any]) -> None:
+        """Use nothing that is stored by now: something of it has changed, and without the secret nobody knows what."""
+        self._dropped.note_all(call.clock.time())
 
     async def _shared_secret(self, call: Call[Any, Any]) -> bytes:
         """The one that is kept in the store: made by whoever comes first. If it is gone, ours takes its place."""
