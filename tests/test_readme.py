@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,12 @@ def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: None)
     monkeypatch.setattr(Clock, "asleep", asleep)
     monkeypatch.chdir(tmp_path)
+    logger = logging.getLogger("ratewise")
+    monkeypatch.setattr(logger, "handlers", logger.handlers.copy())
+    monkeypatch.setattr(logger, "level", logger.level)
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    monkeypatch.undo()
+    logger.setLevel(logger.level)  # what it remembers of other levels is forgotten
     for transport in opened:
         transport.close()
 
