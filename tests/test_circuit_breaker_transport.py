@@ -527,7 +527,7 @@ async def test_a_server_that_hangs_until_the_deadline_has_failed(world: World, h
 
     guard = brittle()
     with Server(lambda received: hang) as server:
-        client = world.RateWiseClient(server.url, circuit_breaker=guard, total_timeout=0.05, trust_env=False, max_retries=0)
+        client = world.RateWiseClient(server.url, circuit_breaker=guard, total_timeout=0.2, trust_env=False, max_retries=0)
         async with world.within(client):
             with pytest.raises(world.ratewise.DeadlineExceeded):
                 await world(client.get, "/")

@@ -288,7 +288,7 @@ async def test_http2(world: World, tls: dict[str, ssl.SSLContext]) -> None:
 
 async def test_a_deadline_ends_what_hangs(world: World) -> None:
     """Without any other limit than total_timeout: before the headers, in the body, in a stream; the pool of one is whole."""
-    more = settings(world, timeout=world.httpx.Timeout(None, pool=1.0), total_timeout=0.1)
+    more = settings(world, timeout=world.httpx.Timeout(None, pool=2.0), total_timeout=0.25)
     del more["clock"]
     with Server(Script(hung, Reply(), hung_in_body, Reply(), hung_in_body, Reply())) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
@@ -316,7 +316,7 @@ async def test_a_deadline_ends_what_drips(world: World) -> None:
             connection.sendall(b"1\r\nx\r\n")
             threading.Event().wait(0.01)
 
-    more = settings(world, total_timeout=0.1)
+    more = settings(world, total_timeout=0.25)
     del more["clock"]
     with Server(Script(dripping, dripping)) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
@@ -362,7 +362,7 @@ async def test_a_deadline_ends_what_drips_below_httpx(world: World, authority: t
     authority.issue_cert("localhost").configure_cert(serving)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    more = settings(world, total_timeout=0.15, read=0.1, verify=trusting)  # no single read comes near its own time-out
+    more = settings(world, total_timeout=0.3, read=0.2, verify=trusting)  # no single read comes near its own time-out
     del more["clock"]
     with Server(Script(dripping_headers, dripping_progress, dripping_in_a_chunk), tls=serving if secure else None) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
