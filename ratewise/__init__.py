@@ -1,4 +1,4 @@
-"""Retries, deadlines and redaction as transports around httpx."""
+"""Retries, rate limits, caching, circuit breaking and redacted logging, as transports around httpx."""
 
 from __future__ import annotations
 
