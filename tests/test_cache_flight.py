@@ -36,7 +36,7 @@ class Gate:
 @pytest.mark.parametrize("client", [True, False], ids=["bundled", "plain"])
 async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> None:
     """1,000 callers of one URL at the same time: one request at the server, and all have its answer."""
-    number = 100 if world.is_sync else 1000
+    number = 1000
     gate = Gate(lambda received: Reply(200, FRESH, b"x" * 50_000))
     cache = InMemoryCache()
     with Server(gate) as server:
