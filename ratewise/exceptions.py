@@ -10,7 +10,6 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, cast
 
 from .exchange import Exchange
-from .redact import DEFAULT as REDACTOR
 from .redact import escaped
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class BulkheadFull(RateWiseError):  # noqa: N818  (named by what happened, as ht
 
     def __init__(self, request: Any, key: Hashable, max_in_flight: int, waited: float) -> None:
         why = f"it waited {waited:.3g} s for one of them" if waited else "the queue for them is full"
-        shown = f"{_unsent(request)}: {max_in_flight} requests at a time may be in flight to {REDACTOR.key(key)}"
+        shown = f"{_unsent(request)}: {max_in_flight} requests at a time may be in flight to {_key(request, key)}"
         super().__init__(f"{shown}, and {why}", request)
         self.attempts = Exchange.of(request.extensions).attempts
         self.key = key
@@ -69,7 +68,10 @@ class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
             failures = f"{refusal.failure_count} failure{'s' * (refusal.failure_count != 1)}"
             why = f"is open after {failures}" if refusal.state == "open" else f"is being probed after {failures}"
             then = f"A request is let through in {after:.3g} s"
-        super().__init__(f"{_unsent(request)}: the circuit of {REDACTOR.key(refusal.key)} {why}. {then}", request)
+        super().__init__(
+            f"{_unsent(request)}: the circuit of {_key(request, refusal.key)} {why}. {then}",
+            request,
+        )
         self.attempts = Exchange.of(request.extensions).attempts
         self.key = refusal.key
         self.failure_count = refusal.failure_count
@@ -92,7 +94,7 @@ class WaitTooLong(RateLimitExceeded):
 
     def __init__(self, request: Any, key: Hashable, waited: float, left: float, reason: str, setting: str) -> None:
         waiting = f" It has waited {waited:.3g} s." if waited else ""
-        then = f"its turn at {REDACTOR.key(key)} would come in {round(left, 2):g} s: {reason}.{waiting}"
+        then = f"its turn at {_key(request, key)} would come in {round(left, 2):g} s: {reason}.{waiting}"
         super().__init__(f"{_unsent(request)}: {then} A higher {setting} would let it wait", request)
         self.attempts = Exchange.of(request.extensions).attempts
         self.retry_after = left
@@ -129,6 +131,10 @@ class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
 
 def _shown(request: Any) -> str:
     return f"{escaped(request.method)} {Exchange.of(request.extensions).redactor.url(request.url)}"
+
+
+def _key(request: Any, key: Hashable) -> str:
+    return Exchange.of(request.extensions).redactor.key(key)
 
 
 def _unsent(request: Any) -> str:

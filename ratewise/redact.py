@@ -20,7 +20,8 @@ HEADERS = frozenset(
     x-hub-signature x-hub-signature-256 stripe-signature x-slack-signature x-shopify-access-token x-shopify-hmac-sha256
     x-csrf-token x-csrftoken x-xsrf-token dd-api-key dd-application-key x-honeycomb-team x-figma-token x-plex-token
     x-registry-auth cf-access-client-secret cf-access-jwt-assertion authentication dpop session x-session x-session-id
-    x-access-key x-jwt x-jwt-assertion x-amzn-oidc-data x-amzn-oidc-accesstoken x-goog-iap-jwt-assertion x-ms-client-principal
+    x-access-key x-auth x-jwt x-jwt-assertion x-amzn-oidc-data x-amzn-oidc-accesstoken x-goog-iap-jwt-assertion
+    x-ms-client-principal
     """.split()
 )
 """Header fields whose whole value is a secret, in lower case."""
@@ -35,6 +36,9 @@ HEADER_ENDINGS = (
     "-credential",
     "-credentials",
     "-authorization",
+    "-passphrase",
+    "-customer-key",
+    "-signing-key",
 )
 """A header field is a secret too if its name ends so, or is one of these without the dash."""
 
@@ -52,13 +56,20 @@ PARAMETERS = frozenset(
     phpsessid sid jwt sig signature hmac credential credentials awsaccesskeyid xamzsignature xamzcredential
     xamzsecuritytoken xgoogsignature xgoogcredential securitytoken otp pin cvv cvc cardnumber ssn connectionstring
     accountkey sas csrftoken csrf xsrftoken apitoken sessiontoken accesskey subscriptionkey pass pw mysqlpwd creditcard
-    creditcardnumber otpcode bearer bearertoken csrfmiddlewaretoken authenticitytoken usertoken devicetoken
+    creditcardnumber otpcode bearer bearertoken csrfmiddlewaretoken authenticitytoken usertoken devicetoken idtokenhint
+    authkey devicecode samlresponse
     """.split()
 )
 """Query parameters whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
 
 PARAMETER_PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
 """A parameter is a secret too if its name has one of these in it."""
+
+PARAMETER_ENDINGS = ("token", "signature", "passphrase")
+"""And if it ends so."""
+
+PAGING = frozenset("pagetoken nextpagetoken prevpagetoken previouspagetoken nexttoken continuationtoken synctoken".split())
+"""But these are no secrets."""
 
 KEYS_OF_MANY_MEANINGS = frozenset("auth code key pin session sid sig".split())
 """Parameters that, as keys of JSON and the like, say something else as often."""
@@ -163,8 +174,18 @@ class Redactor:
         self._tokens = _TOKENS if defaults else ()
         self._gates = tuple(gate for gates, _ in self._tokens for gate in gates)
         self._patterns = compiled("patterns", patterns)
+        self._names = PARAMETERS - KEYS_OF_MANY_MEANINGS if defaults else frozenset[str]()
+        """Parameters that as header fields are secrets, too."""
         self._known: dict[str, bool] = {}
         """Of names that were asked for: whether they are secret parameters."""
+        self._known_headers: dict[str, bool] = {}
+        self._settings = (mask_style, defaults, self._headers, own, tuple(pattern.pattern for pattern in self._patterns))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Redactor) and self._settings == other._settings
+
+    def __hash__(self) -> int:
+        return hash(self._settings)
 
     def header(self, name: str, value: str) -> str:
         """The value of a header field as it may be shown."""
@@ -210,18 +231,29 @@ class Redactor:
 
     def is_secret_header(self, name: str) -> bool:
         """The whole value of a header field of this name is a secret."""
-        name = _dashed(name)
-        return name in self._headers or f"-{name}".endswith(self._endings)
+        known = self._known_headers.get(name)
+        if known is None:
+            dashed = _dashed(name)
+            plain = _plain(dashed[2:] if dashed.startswith("x-") else dashed)
+            known = dashed in self._headers or f"-{dashed}".endswith(self._endings)
+            known = known or plain in self._names or any(part in plain for part in self._parts)
+            if len(self._known_headers) < MOST_KNOWN and len(name) <= LONGEST_KNOWN:
+                self._known_headers[name] = known
+        return known
 
     def is_secret_parameter(self, name: str) -> bool:
         """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""
         known = self._known.get(name)
         if known is None:
-            plains = [_plain(part) for part in (name, *_NAME_PARTS.split(name))]
-            known = any(plain in self._parameters or any(part in plain for part in self._parts) for plain in plains)
+            known = any(self._is_secret_name(_plain(part)) for part in (name, *_NAME_PARTS.split(name)))
             if len(self._known) < MOST_KNOWN and len(name) <= LONGEST_KNOWN:
                 self._known[name] = known
         return known
+
+    def _is_secret_name(self, plain: str) -> bool:
+        if plain in self._parameters or any(part in plain for part in self._parts):
+            return True
+        return bool(self._parts) and plain.endswith(PARAMETER_ENDINGS) and plain not in PAGING
 
     def is_secret_key(self, name: str) -> bool:
         """The value of a key of this name, in JSON or the like, is a secret: as that of a parameter or of a header field."""

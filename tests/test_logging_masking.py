@@ -323,3 +323,56 @@ def test_planted_in_json(secret: str, around: Any) -> None:
             assert "S3cr3t" not in body(FULL, JSON, json.dumps(data, ensure_ascii=ascii_only).encode())
         assert "S3cr3t" not in body(FULL, JSON, json.dumps({"nested": json.dumps(data)}).encode())
         assert "S3cr3t" not in str(value(FULL, "x", data))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{'credentials': {'user': 'bob', 'value': 'hunter2'}, 'x': 1}", "{'credentials': [REDACTED], 'x': 1}"),
+        ('{"password": ["a", "hunter2"], "b": 2}', '{"password": [REDACTED], "b": 2}'),
+        ("password=('a', 'hunter2)', [1]) and", "password=[REDACTED] and"),
+        ('{"secret": {"a": "hunter2"', '{"secret": [REDACTED]'),
+    ],
+)
+def test_what_is_in_brackets_is_one_value(text: str, shown: str) -> None:
+    """A list or an object under a secret name is masked whole, to the end of the text if it has none."""
+    assert message(Redactor(), text) == shown
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b'{"errors": ["bad login: password=hunter2"]}', '{"errors": ["bad login: password=[REDACTED]"]}'),
+        (b'{"query": "login(password: \\"hunter2\\")"}', '{"query": "login(password: \\"[REDACTED]\\")"}'),
+        (b"password=hunter2", "password=[REDACTED]"),
+    ],
+)
+def test_strings_within_json_are_texts(data: bytes, shown: str) -> None:
+    """Names count in them too, and in what only says that it is JSON."""
+    assert body(Redactor(), "application/json", data) == shown
+
+
+class Odd:
+    """Whatever is asked of it fails."""
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_values_that_fail() -> None:
+    """They are told by their type, and a log line fails for none of them."""
+    for name in ("user", "password"):
+        assert value(Redactor(), name, Odd()) == "<Odd>"
+    assert [value(Redactor(), "a", thing) for thing in ({"a": Odd()}, [Odd()], {Odd(): 1})] == ["<dict>", "<list>", "<dict>"]
+
+
+def test_values_that_hold_themselves() -> None:
+    """They have an end."""
+    thing: dict[str, Any] = {}
+    for number in range(9):
+        thing[f"k{number}"] = thing
+    assert len(str(value(Redactor(), "thing", thing))) < 30_000

@@ -194,6 +194,21 @@ async def test_clients_that_want_none(world: World, caplog: pytest.LogCaptureFix
 # -- the filter for handlers
 
 
+def test_arguments_that_say_more_than_the_text() -> None:
+    """They are not kept for a handler to find."""
+    for text, args in (("hi %(a)s", ({"a": 1, "password": "hunter2"},)), ("hi %.2s", ("hunter2",))):
+        seen = record(text, *args)
+        assert (seen.args, "hunter2" in seen.getMessage()) == ((), False)
+
+
+def test_one_redaction_for_the_same_settings() -> None:
+    """However many clients with settings of the same kind there are."""
+    assert Redactor(headers=["X-A"]) == Redactor(headers=["x-a"])
+    assert len({Redactor(), Redactor(), Redactor(mask_style="hash"), Redactor(patterns=["a"])}) == 3
+    with install_redaction(Redactor(headers=["X-A"])), install_redaction(Redactor(headers=["X-A"])):
+        assert len([one for one in logging.getLogger("httpx").filters if isinstance(one, RedactionFilter)]) == 1
+
+
 def test_texts() -> None:
     """The text of a record is masked as a whole; one without a secret keeps its arguments."""
     shown = record("GET %s in %d", URL, 5)

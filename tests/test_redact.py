@@ -718,3 +718,28 @@ def test_what_libraries_hold() -> None:
         ("authorization", "[REDACTED]"),
         ("x-a", "1"),
     ]
+
+
+SECRET_HEADERS = """
+X-RapidAPI-Key X-Secret-Key Access-Key AuthToken X-AccessToken Private-Key Passwd Session-Id JWT X-Api-Key-2 X-Auth X-AuthToken
+CB-ACCESS-PASSPHRASE X-Signing-Key X-Amz-Server-Side-Encryption-Customer-Key
+""".split()
+
+
+@pytest.mark.parametrize("name", SECRET_HEADERS)
+def test_header_fields_that_are_called_like_parameters(name: str) -> None:
+    """What is a secret in a query is one in the head, too."""
+    assert FULL.header(name, "hunter2") == "[REDACTED]"
+
+
+@pytest.mark.parametrize("name", ["X-Page", "ETag", "X-Request-Id", "Code", "Key", "X-Session-Count", "Content-Type"])
+def test_header_fields_that_are_not(name: str) -> None:
+    """Names of many meanings are not taken for secrets."""
+    assert FULL.header(name, "hunter2") == "hunter2"
+
+
+def test_parameters_that_end_like_secrets() -> None:
+    """Tokens and signatures are, those for the next page are not."""
+    url = "https://h/?private_token=a&oauth_signature=b&botToken=c&next_page_token=d&continuation-token=e&max_tokens=5"
+    masked = "private_token=REDACTED&oauth_signature=REDACTED&botToken=REDACTED"
+    assert FULL.url(url) == f"https://h/?{masked}&next_page_token=d&continuation-token=e&max_tokens=5"

@@ -12,6 +12,9 @@ from ..redact import LONGEST_TEXT, URL_HEADERS, Redactor, escaped
 DEEPEST = 10
 """Values within values that are looked into; JSON within strings of JSON less far."""
 
+MOST_ITEMS = 1000
+"""Values within a value that are looked at."""
+
 HIDDEN = "[REDACTED]"
 
 _STRING = r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)"""
@@ -22,6 +25,7 @@ _NAMED = re.compile(
 """A name and what stands before its value: in JSON, as Python writes dicts and pairs, in `Name: value` and `name=value`."""
 
 _QUOTED = re.compile(_STRING, re.DOTALL)
+_BRACKETS = re.compile(rf"{_STRING}|[{{}}\[\]()]", re.DOTALL)
 _TO_LINE_END = re.compile(r"[^\r\n]+")
 _TO_NEXT = re.compile(r"""(?:(?:Basic|Bearer|Digest|Token)[ \t]+)?(?:[^\s&;,"'<>]|,(?=[^\s]))+""", re.IGNORECASE)
 _TO_COMMA = re.compile(r"[^\s,}\]]+")
@@ -73,7 +77,9 @@ def named(redactor: Redactor, text: str) -> str:
             continue
         quote = value[0] if value[0] in "'\"" else ""
         plain = value.strip(quote) if quote else value
-        shown = redactor.header(name, plain) if is_url else redactor.mask(plain)
+        shown = HIDDEN if value[0] in "{[(" else redactor.mask(plain)
+        if is_url:
+            shown = redactor.header(name, plain)
         parts += [text[kept:position], quote, shown, quote]
         kept = position = position + len(value)
     return "".join([*parts, text[kept:]])
@@ -81,6 +87,8 @@ def named(redactor: Redactor, text: str) -> str:
 
 def _value(found: re.Match[str], text: str, position: int) -> str | None:
     first = text[position : position + 1]
+    if first in ("{", "[", "("):
+        return _bracketed(text, position)
     if first in ("'", '"'):
         kind = _QUOTED
     elif found["quote"]:
@@ -89,6 +97,16 @@ def _value(found: re.Match[str], text: str, position: int) -> str | None:
         kind = _TO_LINE_END if found["sign"] == ":" else _TO_NEXT
     value = kind.match(text, position)
     return value[0] if value else None
+
+
+def _bracketed(text: str, position: int) -> str:
+    """What stands in the brackets that begin here, with them; the rest of the text if they do not end."""
+    depth = 0
+    for found in _BRACKETS.finditer(text, position):
+        depth += (found[0] in "{[(") - (found[0] in "}])")
+        if depth == 0:
+            return text[position : found.end()]
+    return text[position:]
 
 
 def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = None) -> str:
@@ -104,7 +122,8 @@ def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = 
     if size is not None:  # half a secret may look like none
         text = text[: max(text.rfind(end) for end in ' \t\r\n<>",&') + 1]
     if _JSON_TYPE.fullmatch(kind):
-        shown = redactor.text(json_text(redactor, text))
+        looks = text.lstrip()[:1] in ("{", "[", '"')  # else it only says that it is
+        shown = redactor.text(json_text(redactor, text) if looks else named(redactor, text))
     elif kind == FORM:
         shown = redactor.url(f"?{text}")[1:]
     else:
@@ -157,29 +176,34 @@ def _shown_string(redactor: Redactor, token: str, secret: bool, depth: int) -> s
     inner = plain
     if plain.lstrip()[:1] in ("{", "["):
         inner = HIDDEN if depth == 2 else json_text(redactor, plain, depth + 1)
-    inner = redactor.text(inner)
+    inner = named(redactor, redactor.text(inner))
     return token if inner == plain else json.dumps(inner)
 
 
-def value(redactor: Redactor, name: str, thing: Any, depth: int = 0) -> Any:
-    """A value of any kind that goes by this name, without the secrets in it."""
+def value(redactor: Redactor, name: str, thing: Any) -> Any:
+    """A value of any kind that goes by this name, without the secrets in it. Never raises, whatever the value does."""
+    try:
+        return _value_of(redactor, name, thing, 0, [MOST_ITEMS])
+    except Exception:
+        return f"<{type(thing).__name__}>"
+
+
+def _value_of(redactor: Redactor, name: str, thing: Any, depth: int, left: list[int]) -> Any:
+    left[0] -= 1
     if thing is None or isinstance(thing, bool):
         return thing
     if redactor.is_secret_key(name):
         return redactor.mask(str(thing))
     if isinstance(thing, (int, float)):
         return thing
+    if depth == DEEPEST or left[0] < 0:  # it may hold itself
+        return "..."
     if isinstance(thing, str):
         return redactor.header(name, thing) if name.lower() in URL_HEADERS else message(redactor, thing)
-    if depth == DEEPEST:
-        return "..."
     if isinstance(thing, Mapping):
-        return {key: value(redactor, str(key), item, depth + 1) for key, item in thing.items()}
+        return {key: _value_of(redactor, str(key), item, depth + 1, left) for key, item in thing.items()}
     if isinstance(thing, (list, tuple, set, frozenset)):
-        return [value(redactor, name, item, depth + 1) for item in thing]
-    try:
-        text = str(thing)
-    except Exception:
-        return f"<{type(thing).__name__}>"
+        return [_value_of(redactor, name, item, depth + 1, left) for item in thing]
+    text = str(thing)
     shown = message(redactor, text)
     return thing if shown == text else shown

@@ -48,6 +48,13 @@ def _redactor(redactor: Redactor | None) -> Redactor:
     return redactor or DEFAULT
 
 
+def _told(args: object, text: str) -> bool:
+    """The arguments say nothing that the text does not."""
+    if not isinstance(args, tuple) or not args:
+        return False
+    return all(type(arg) in (int, float) or (type(arg) is str and arg in text) for arg in args)
+
+
 class RedactionFilter(logging.Filter):
     """Masks what log records say: their text, traceback and extra fields. For a handler: `handler.addFilter(RedactionFilter())`.
 
@@ -70,10 +77,10 @@ class RedactionFilter(logging.Filter):
         try:
             text = record.getMessage()
         except Exception:  # arguments that do not fit: the logging module would show them all
-            text = f"{record.msg} (with arguments that do not fit)"
-            record.args = ()
+            said = record.msg if isinstance(record.msg, str) else f"<{type(record.msg).__name__}>"
+            text = f"{said} (with arguments that do not fit)"
         shown = message(redactor, text)
-        if shown != text or not record.args:
+        if shown != text or not _told(record.args, text):
             record.msg, record.args = shown, ()
         if record.exc_info and not record.exc_text:
             record.exc_text = _PLAIN_FORMATTER.formatException(record.exc_info)

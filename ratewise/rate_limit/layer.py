@@ -12,7 +12,6 @@ from ..exchange import Exchange, Turn
 from ..failure import Failure
 from ..layer import Call, Q, R
 from ..queue import Held, Place, wait_turn
-from ..redact import DEFAULT as REDACTOR
 from ..validation import refusal
 from .credential import credential
 from .governor import UNCOUNTED, Came, Verdict
@@ -99,7 +98,7 @@ class RateLimitLayer:
             room = place.room
             if left > LONG and now >= room.logged_until:
                 room.logged_until = now + left  # one line for all who wait
-                logger.warning("Rate limit: requests to %s wait %g s: %s", REDACTOR.key(key), round(left, 2), reason)
+                logger.warning("Rate limit: requests to %s wait %g s: %s", exchange.redactor.key(key), round(left, 2), reason)
 
         try:
             now = await wait_turn(limiter.queue, place, until, call, check)
