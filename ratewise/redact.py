@@ -225,9 +225,9 @@ class Redactor:
             key = f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
         return self.text(str(key))
 
-    def mask(self, secret: str) -> str:
-        """What is shown instead of a secret."""
-        return self._mask(secret)
+    def mask(self, secret: str, *, in_url: bool = False) -> str:
+        """What is shown instead of a secret; in a URL, or a form, it needs no escapes."""
+        return self._mask(secret, in_url)
 
     def is_secret_header(self, name: str) -> bool:
         """The whole value of a header field of this name is a secret."""

@@ -207,7 +207,7 @@ async def test_they_would_be_found(
     """The same with the redaction off: every single secret is shown somewhere, so that the test above means something."""
     monkeypatch.setattr(Redactor, "header", lambda self, name, value: value)
     for name in ("url", "text", "mask"):
-        monkeypatch.setattr(Redactor, name, lambda self, text: str(text))
+        monkeypatch.setattr(Redactor, name, lambda self, text, **_: str(text))
     monkeypatch.setattr(RedactionFilter, "filter", lambda self, record: True)
     said = await through_everything(world, version, tls, FakeClock(), redacts=False)
     everything = "\n".join((*shown, *said))

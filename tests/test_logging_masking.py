@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 import httpx
 import pytest
@@ -376,3 +376,55 @@ def test_values_that_hold_themselves() -> None:
     for number in range(9):
         thing[f"k{number}"] = thing
     assert len(str(value(Redactor(), "thing", thing))) < 30_000
+
+
+def test_forms_are_parted_by_ampersands_alone() -> None:
+    """A `;`, `#` or `?` is part of a value."""
+    form = b"password=hun;t=er2&a=b#c?d;e=f&pa%73sword=x#y"
+    assert body(Redactor(), FORM, form) == "password=REDACTED&a=b#c?d;e=f&pa%73sword=REDACTED"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see https://user:sesame,opens", "see https:... (99 bytes)"),
+        ("see https://user:sesame@h/, more", "see https://REDACTED@h/, ... (99 bytes)"),
+        ("see https://h:80/x, more", "see https://h:80/x, ... (99 bytes)"),
+        ("see https://h, more", "see https://h, ... (99 bytes)"),
+    ],
+)
+def test_half_a_url(text: str, shown: str) -> None:
+    """Where a body is cut, what may be the beginning of a password goes."""
+    assert body(Redactor(), "text/plain", text.encode(), 99) == shown
+
+
+def test_a_private_key_across_pieces() -> None:
+    """It is masked whole, wherever it stands in a long traceback."""
+    key = "-----BEGIN PRIVATE KEY-----\n" + "MII\n" * 400 + "-----END PRIVATE KEY-----\n"
+    for before in range(LONGEST_TEXT - 2000, LONGEST_TEXT + 100, 100):
+        assert "MII" not in lines(Redactor(), "x\n" * (before // 2) + key + "y\n" * 5000)
+
+
+def test_keys_that_cannot_be_read() -> None:
+    """Their values may be anything."""
+    assert json.loads(body(Redactor(), "application/json", b'{"pass\\word": "sesame", "a": 1}')) == {"...": "[REDACTED]", "a": 1}
+
+
+class Pair(NamedTuple):
+    password: str
+    a: int
+
+
+@pytest.mark.parametrize(
+    ("thing", "shown"),
+    [
+        ([("Authorization", "sesame")], [["Authorization", "[REDACTED]"]]),
+        ([(b"X-Api-Key", b"sesame")], [[b"X-Api-Key", "[REDACTED]"]]),
+        (("x", "y"), ["x", "y"]),
+        (Pair("sesame", 1), {"password": "[REDACTED]", "a": 1}),
+        ({"https://u:sesame@h": 1, 5: "x"}, {"https://REDACTED@h": 1, 5: "x"}),
+    ],
+)
+def test_values_with_names(thing: Any, shown: Any) -> None:
+    """Pairs and named tuples have names, and keys may be secrets."""
+    assert value(Redactor(), "thing", thing) == shown

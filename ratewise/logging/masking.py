@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote_plus
 
 from ..redact import LONGEST_TEXT, URL_HEADERS, Redactor, escaped
 
@@ -26,6 +27,7 @@ _NAMED = re.compile(
 
 _QUOTED = re.compile(_STRING, re.DOTALL)
 _BRACKETS = re.compile(rf"{_STRING}|[{{}}\[\]()]", re.DOTALL)
+_HEAD = re.compile(r"[^\s/@]*:[^\s/@]*[\s,&<>\"]?")
 _TO_LINE_END = re.compile(r"[^\r\n]+")
 _TO_NEXT = re.compile(r"""(?:(?:Basic|Bearer|Digest|Token)[ \t]+)?(?:[^\s&;,"'<>]|,(?=[^\s]))+""", re.IGNORECASE)
 _TO_COMMA = re.compile(r"[^\s,}\]]+")
@@ -54,6 +56,9 @@ def lines(redactor: Redactor, text: str) -> str:
         cut = len(text)
         if cut > LONGEST_TEXT:
             cut = text.rfind("\n", 0, LONGEST_TEXT) + 1 or text.find("\n") + 1 or cut
+            key = text.rfind("-----BEGIN ", 1, cut)
+            if key > 0 and "-----END " not in text[key:cut]:  # a private key is masked whole, or not at all
+                cut = key
         shown.append(named(redactor, redactor.text(text[:cut])))
         text = text[cut:]
     return "\n".join(map(escaped, "".join(shown).split("\n")))
@@ -121,14 +126,25 @@ def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = 
     text = data[:LONGEST_TEXT].decode("utf-8", "replace")
     if size is not None:  # half a secret may look like none
         text = text[: max(text.rfind(end) for end in ' \t\r\n<>",&') + 1]
+        host = text.rfind("//")
+        if host >= 0 and _HEAD.fullmatch(text, host + 2):  # it may be the half of a password
+            text = text[:host]
     if _JSON_TYPE.fullmatch(kind):
         looks = text.lstrip()[:1] in ("{", "[", '"')  # else it only says that it is
         shown = redactor.text(json_text(redactor, text) if looks else named(redactor, text))
     elif kind == FORM:
-        shown = redactor.url(f"?{text}")[1:]
+        shown = "&".join(_field(redactor, field) for field in text.split("&"))
     else:
         shown = named(redactor, redactor.text(_ELEMENT.sub(lambda match: _element(redactor, match), text)))
     return escaped(shown) + ("" if size is None else f"... ({size} bytes)")
+
+
+def _field(redactor: Redactor, field: str) -> str:
+    """One of a form. Nothing but `&` parts them, unlike those of a query."""
+    name, equals, given = field.partition("=")
+    if given and redactor.is_secret_parameter(unquote_plus(name)):
+        return name + equals + redactor.mask(given, in_url=True)
+    return redactor.url(f"?{field}")[1:]
 
 
 def _element(redactor: Redactor, match: re.Match[str]) -> str:
@@ -144,7 +160,8 @@ def json_text(redactor: Redactor, text: str, depth: int = 0) -> str:
             hidden += (token in ("{", "[")) - (token in ("}", "]"))
             continue
         if token == ":":
-            secret = bool(last) and redactor.is_secret_key(_string(last) or "")
+            name = _string(last) if last else ""
+            secret = name is None or redactor.is_secret_key(name)  # one that cannot be read may be anything
         elif secret and token in ("{", "["):
             hidden, token, secret = 1, f'"{HIDDEN}"', False
         elif token in ("{", "[", "}", "]", ","):
@@ -200,10 +217,22 @@ def _value_of(redactor: Redactor, name: str, thing: Any, depth: int, left: list[
         return "..."
     if isinstance(thing, str):
         return redactor.header(name, thing) if name.lower() in URL_HEADERS else message(redactor, thing)
+    if hasattr(thing, "_asdict"):  # a named tuple
+        thing = thing._asdict()
     if isinstance(thing, Mapping):
-        return {key: _value_of(redactor, str(key), item, depth + 1, left) for key, item in thing.items()}
+        return {_shown_key(redactor, key): _value_of(redactor, _name(key), item, depth + 1, left) for key, item in thing.items()}
+    if isinstance(thing, (list, tuple)) and len(thing) == 2 and isinstance(thing[0], (str, bytes)):  # a header field, say
+        return [thing[0], _value_of(redactor, _name(thing[0]), thing[1], depth + 1, left)]
     if isinstance(thing, (list, tuple, set, frozenset)):
         return [_value_of(redactor, name, item, depth + 1, left) for item in thing]
     text = str(thing)
     shown = message(redactor, text)
     return thing if shown == text else shown
+
+
+def _name(key: object) -> str:
+    return key.decode("latin-1") if isinstance(key, bytes) else str(key)
+
+
+def _shown_key(redactor: Redactor, key: Any) -> Any:
+    return message(redactor, key) if isinstance(key, str) else key

@@ -19,7 +19,7 @@ else:
     _StreamHandler = logging.StreamHandler  # generic from Python 3.11 on
 
 LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack")
-"""Whose loggers, and their children, are redacted."""
+"""Whose loggers are redacted, with those of their children that are known here or exist when it begins."""
 
 CHILDREN = tuple(
     f"{library}.{child}"
@@ -59,7 +59,7 @@ class RedactionFilter(logging.Filter):
     """Masks what log records say: their text, traceback and extra fields. For a handler: `handler.addFilter(RedactionFilter())`.
 
     A text comes out on one line, with its control characters escaped. It is a logger's own filter too, but not that of the
-    logger's children.
+    logger's children. It changes the record itself: handlers after it see it masked, with its traceback as text alone.
     """
 
     def __init__(self, redactor: Redactor | None = None) -> None:
