@@ -286,6 +286,11 @@ async def test_http2(world: World, tls: dict[str, ssl.SSLContext]) -> None:
 # -- deadline
 
 
+HALF_READ = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""Under trio, the library's own generators complain when they are broken off: with a plain client too."""
+
+
+@HALF_READ
 async def test_a_deadline_ends_what_hangs(world: World) -> None:
     """Without any other limit than total_timeout: before the headers, in the body, in a stream; the pool of one is whole."""
     more = settings(world, timeout=world.httpx.Timeout(None, pool=2.0), total_timeout=0.25)
@@ -307,6 +312,7 @@ async def test_a_deadline_ends_what_hangs(world: World) -> None:
             assert (await world(client.get, "/")).content == b"ok"
 
 
+@HALF_READ
 async def test_a_deadline_ends_what_drips(world: World) -> None:
     """A body that comes on and on, a byte at a time."""
 
@@ -393,8 +399,7 @@ def test_a_deadline_over_a_unix_socket(world: World, tmp_path: Any) -> None:
             client.get("http://localhost/")
 
 
-# Under trio, httpx's own generators complain when a request is broken off: with a plain client too.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@HALF_READ
 async def test_a_deadline_ends_a_slow_upload(world: World) -> None:
     """A server that takes the request a little at a time."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

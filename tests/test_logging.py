@@ -111,7 +111,7 @@ async def test_through_a_client(world: World, clock: FakeClock, screen: io.Strin
 async def test_stack_of_a_transport(world: World, log: pytest.LogCaptureFixture) -> None:
     """`log_config=` of the whole stack: the log stands outside of all but the error that a last 429 becomes."""
     subject = world.RateWiseTransport(
-        Scripted(429), log_config=LogConfig(), max_retries=0, raise_on_rate_limit=True, total_timeout=9
+        Scripted(429), log_config=LogConfig(), max_retries=0, raise_on_rate_limit=True, total_timeout=9, clock=FakeClock()
     )
     with pytest.raises(world.ratewise.RateLimitExceeded):
         await world.send(subject)
@@ -142,7 +142,7 @@ async def test_cancelled(world: World, log: pytest.LogCaptureFixture) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await world.send(transport(world, Scripted(interrupted)))
+        await world.send(transport(world, Scripted(interrupted), clock=FakeClock()))
     assert log.messages[-1] == "Response: KeyboardInterrupt (0.00s)"
 
 
@@ -426,7 +426,7 @@ async def test_below_a_layer_of_the_users_own(world: World, log: pytest.LogCaptu
         async def handle(self, request: Any, call: Any) -> Any:
             return await call.send(world.httpx.Request("GET", "https://other.example/"))
 
-    await world.send(world.LayerTransport(transport(world, Scripted(200)), Fresh()))
+    await world.send(world.LayerTransport(transport(world, Scripted(200), clock=FakeClock()), Fresh()))
     assert log.messages == ["Request: GET https://other.example/", "Response: 200 (0.00s)"]
 
 
