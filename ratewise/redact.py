@@ -191,7 +191,7 @@ class Redactor:
         """The value of a header field as it may be shown."""
         name = _dashed(name)
         if self.is_secret_header(name):
-            return self._mask(value)
+            return self.mask(value)
         if name == "link":
             head, cut = _shortened(value, _PIECE_ENDS)
             return re.sub(r"[^<>]+", lambda match: self._url(match[0]), head) + cut
@@ -227,7 +227,13 @@ class Redactor:
 
     def mask(self, secret: str, *, in_url: bool = False) -> str:
         """What is shown instead of a secret; in a URL, or a form, it needs no escapes."""
-        return self._mask(secret, in_url)
+        if _MASKED.fullmatch(secret):
+            return secret
+        if self.mask_style == "partial" and len(secret) >= 16:
+            return f"{secret[:4]}...{secret[-4:]}"
+        if self.mask_style == "hash":
+            return "hash-" + hashlib.blake2b(secret.encode("utf-8", "replace"), key=_HASH_KEY, digest_size=6).hexdigest()
+        return "REDACTED" if in_url else "[REDACTED]"
 
     def is_secret_header(self, name: str) -> bool:
         """The whole value of a header field of this name is a secret."""
@@ -299,7 +305,7 @@ class Redactor:
         """One `name=value`, or a part of a path. What only holds a secret is masked whole, whatever the style."""
         name, equals, value = piece.partition("=")
         if value and self.is_secret_parameter(unquote_plus(name)):
-            return f"{name}={self._mask(value, in_url=True)}"
+            return f"{name}={self.mask(value, in_url=True)}"
         return equals.join("REDACTED" if self._hides(part, piece, depth) else part for part in (name, value))
 
     def _hides(self, part: str, piece: str, depth: int) -> bool:
@@ -314,14 +320,14 @@ class Redactor:
         def token(match: re.Match[str]) -> str:
             kept = match[1] if match.re.groups else ""
             secret = match[0][len(kept) :]
-            return kept + self._mask(secret, in_url)
+            return kept + self.mask(secret, in_url=in_url)
 
         def found(match: re.Match[str]) -> str:
             name, equals, _ = match[0].partition("=")
             masked = _MASKED.match(match.string, match.start() + len(name) + 1) if equals else None
             if masked and masked.end() >= match.end() and self.is_secret_parameter(name):
                 return match[0]  # its name has shown it before
-            return match[0] and self._mask(match[0], in_url)
+            return match[0] and self.mask(match[0], in_url=in_url)
 
         if not self._is_free_of_tokens(text):
             for gates, pattern in self._tokens:
@@ -332,15 +338,6 @@ class Redactor:
         for pattern in self._patterns:
             text = pattern.sub(found, text)
         return text
-
-    def _mask(self, secret: str, in_url: bool = False) -> str:
-        if _MASKED.fullmatch(secret):
-            return secret
-        if self.mask_style == "partial" and len(secret) >= 16:
-            return f"{secret[:4]}...{secret[-4:]}"
-        if self.mask_style == "hash":
-            return "hash-" + hashlib.blake2b(secret.encode("utf-8", "replace"), key=_HASH_KEY, digest_size=6).hexdigest()
-        return "REDACTED" if in_url else "[REDACTED]"
 
 
 def _plain(name: str) -> str:

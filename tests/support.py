@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
@@ -184,6 +185,9 @@ def failing(name: str, message: str = "no") -> Callable[[Any], Any]:
     """A step: an error of the request's library, by its name."""
     return lambda request: getattr(library(request), name)(message)
 
+
+# What is tested is how a child goes on with what its parent had open: where nothing forks there is no such child.
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 
 WORLDS = [f"{style}-{library}" for library in ("httpx", "httpx2") for style in ("sync", "asyncio", "trio")]
 

@@ -23,7 +23,7 @@ import redis.asyncio
 import trio
 import trustme
 from redis_server import Server
-from support import PATIENCE, FakeClock, World, only
+from support import FORKS, PATIENCE, FakeClock, World, only
 
 from ratewise._httpx.flavour import AsyncFlavour, SyncFlavour
 from ratewise.cache.entry import Entry, Policy, encode
@@ -685,7 +685,7 @@ def test_closing_that_hangs(make: Any, monkeypatch: Any) -> None:
         assert time.monotonic() - began < TIMEOUT + SLACK
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@FORKS
 def test_fork(make: Any) -> None:
     """A child has connections and places of its own, whatever its parent's threads were doing."""
     cache = make(max_connections=1)

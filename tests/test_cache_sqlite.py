@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from support import PATIENCE, FakeClock, World, only
+from support import FORKS, PATIENCE, FakeClock, World, only
 
 from ratewise.cache import sqlite, sqlite_file
 from ratewise.cache.entry import Entry, Policy
@@ -29,8 +29,8 @@ from ratewise.cache.sqlite import SQLiteCache
 from ratewise.layer import Call
 
 KEY, OTHER = "a" * 32, "b" * 32
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-unix = pytest.mark.skipif(os.name != "posix", reason="these are not the permissions here")
+# Windows has no owner, group and others whose rights could be looked at: a file's come from its folder.
+unix = pytest.mark.skipif(os.name != "posix", reason="Windows has no permissions such as 0600")
 
 
 @pytest.fixture
@@ -822,7 +822,7 @@ def test_files_are_made_private(make: Callable[..., SQLiteCache], path: Path) ->
 # Forks.
 
 
-forking = [forks, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
+forking = [FORKS, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
 
 
 class TestForks:

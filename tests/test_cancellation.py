@@ -89,6 +89,7 @@ def test_with_nothing_more_to_wait_for() -> None:
     assert log == [5, "cancelled"]
 
 
+# There is nothing to look at before: older Pythons have no such time-outs, and tasks do not count cancellations.
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="its subject, asyncio.timeout, came with 3.11")
 def test_time_outs_still_know_their_own_cancellation() -> None:
     """asyncio.timeout() counts cancellations: one that was put off counts once."""

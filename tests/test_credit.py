@@ -372,6 +372,7 @@ async def test_cancelled_in_a_look(world: World, behaviour: Any) -> None:
             assert await world.read(last) == b"ok"
 
 
+# An interruption has to come from outside, at a moment that the test sets: a timer's signal is the one way to have that.
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer signals (SIGALRM), which stand for Ctrl-C here")
 @only("sync")
 def test_control_c_in_a_look(world: World) -> None:

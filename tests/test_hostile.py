@@ -378,6 +378,7 @@ async def test_a_deadline_ends_what_drips_below_httpx(world: World, authority: t
             assert (await world(client.get, "/")).content == b"ok"
 
 
+# Its subject is this kind of connection: Python has it on Unix alone.
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this platform has no Unix sockets")
 @only("sync")
 def test_a_deadline_over_a_unix_socket(world: World, tmp_path: Any) -> None:
@@ -523,6 +524,7 @@ async def test_cancelled_while_a_stream_is_closed(world: World, more: Any) -> No
                 assert (await client.get("/")).status_code == 200
 
 
+# An interruption has to come from outside, at a moment that the test sets: a timer's signal is the one way to have that.
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer signals (SIGALRM), which stand for Ctrl-C here")
 @pytest.mark.parametrize("behaviour", [hung, hung_in_body, Reply(429, (("Retry-After", "30"),))], ids=["head", "body", "wait"])
 @pytest.mark.parametrize("total_timeout", [None, 60.0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 
+from ..redact import names_of
 from ..validation import flag, refusal, seconds, whole
 
 Mode = Literal["rfc9111", "force"]
@@ -59,13 +60,7 @@ class CacheConfig:
 
 
 def _names(setting: str, names: Iterable[str]) -> Collection[bytes]:
-    allowed = "names of header fields"
-    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
-        raise TypeError(refusal(setting, names, f"a list of {allowed}"))
-    found = list(names)
-    for name in found:
-        if not isinstance(name, str):
-            raise TypeError(refusal(setting, found, allowed))
-        if not (name and name.isascii() and name.isprintable() and " " not in name):
-            raise ValueError(refusal(setting, found, allowed))
+    found = names_of(setting, names)
+    if not all(name.isascii() and name.isprintable() and " " not in name for name in found):
+        raise ValueError(refusal(setting, found, "names of header fields"))
     return [name.lower().encode() for name in found]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Callable, cast
 
 from ..exceptions import RateWiseError
+from ..layer import Call
 from . import rules
 from .asked import Asked, status_field
 from .config import CacheConfig
@@ -41,7 +42,7 @@ class Fetcher:
             try:
                 response = await call.send(sent)
                 if response.status_code == 304 and conditions:
-                    found = await self._revalidated(asked, response, sent, flight)
+                    found = await or_close(self._revalidated(asked, response, sent, flight), response, sent, call)
                     if found is not None:
                         return found
                     sent = asked.request
@@ -57,11 +58,7 @@ class Fetcher:
                 if stale is not None:
                     await call.close(response, sent)
                     return stale
-            try:
-                return await self._taken(asked, response, flight)
-            except BaseException:  # cancelled while a store took its time
-                await call.close(response, sent)
-                raise
+            return await or_close(self._taken(asked, response, flight), response, sent, call)
         finally:
             if flight is not None and flight.outcome is None and not flight.reading:
                 self._land(asked, flight, Outcome.FAILED)
@@ -118,16 +115,14 @@ class Fetcher:
         if body is not None:
             note = "; stored" if await keep(body) else ""
             return http.with_field(response, status_field(f"fwd={asked.forward}{note}"))
-        note = f"fwd={asked.forward}; stored"
         await self._outdated(asked, vary)  # now, and not when its reader is done with it, if ever
         if flight is not None:
             flight.reading = True
-        response = http.with_field(response, status_field(note))
+        response = http.with_field(response, status_field(f"fwd={asked.forward}; stored"))
         return http.tap(response, Recorder(keep, self._config.max_body_size, self._cache.flights, flight, call.clock))
 
     async def _passed(self, asked: Asked, response: Any, fields: Fields, why: str, flight: Flight | None) -> Any:
         """Hand on a response that is not stored."""
-        note = f'fwd={asked.forward}; detail="{why}"'
         if rules.replaces(response.status_code):
             self._cache.order.tell(asked.key, asked.number)
             await self._outdated(asked, rules.varies(fields))
@@ -135,7 +130,7 @@ class Fetcher:
             await self._outdated(asked)
         if response.status_code < 500 and response.status_code != 429:  # after a failure another one may try
             self._land(asked, flight, Outcome.UNSHARED)
-        return asked.call.http.with_field(response, status_field(note))
+        return asked.call.http.with_field(response, status_field(f'fwd={asked.forward}; detail="{why}"'))
 
     async def _revalidated(self, asked: Asked, response: Any, sent: Any, flight: Flight | None) -> Any:
         """4.3.4: freshen what a 304 is about, and answer with it; None if it is about nothing that is stored."""
@@ -273,6 +268,15 @@ class Fetcher:
     def _land(self, asked: Asked, flight: Flight | None, outcome: Entry | Outcome) -> None:
         if flight is not None:
             self._cache.flights.land(flight, outcome, asked.call.clock.monotonic())
+
+
+async def or_close(work: Awaitable[Any], response: Any, request: Any, call: Call[Any, Any]) -> Any:
+    """What is done with a response. If that is cancelled while a store takes its time, its connection is given back."""
+    try:
+        return await work
+    except BaseException:
+        await call.close(response, request)
+        raise
 
 
 GONE = Policy(-1.0, no_cache=True)

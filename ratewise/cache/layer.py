@@ -15,7 +15,7 @@ from .asked import Asked, only_if_cached, served, status_field
 from .conditions import ORIGINS
 from .config import CacheConfig
 from .entry import Entry
-from .fetch import EVENTS, Fetcher
+from .fetch import EVENTS, Fetcher, or_close
 from .fields import Fields, joined
 from .flight import Flight, Outcome, follow
 from .key import Keys
@@ -117,25 +117,24 @@ class CacheLayer:
 
     async def _pass(self, request: Any, fields: Fields, keys: Keys | None, call: Call[Any, Any]) -> Any:
         """A request that no stored response answers. 4.4: what it has changed is no longer as it is stored."""
-        http = call.http
         response = await call.send(request)
-        invalidates = rules.invalidates(request.method, response.status_code)
-        if invalidates and keys is None:
-            self._backend.distrust(call)
-        try:
-            if keys is not None and invalidates:
-                said = joined(http.fields(response.headers))
-                references = [said[name].decode("latin-1") for name in (b"location", b"content-location") if name in said]
-                targets = {http.target(request), *(http.resolve(request, reference) for reference in references)}
-                for target in targets:
-                    if target is not None:
-                        key = keys.key(target, fields)
-                        self.cache.order.invalidate(key)
-                        await self.cache.drop(key, call)
-        except BaseException:  # cancelled while a store took its time
-            await call.close(response, request)
-            raise
-        return http.with_field(response, status_field("fwd=method"))
+        if rules.invalidates(request.method, response.status_code):
+            if keys is None:
+                self._backend.distrust(call)
+            else:
+                await or_close(self._invalidate(request, response, fields, keys, call), response, request, call)
+        return call.http.with_field(response, status_field("fwd=method"))
+
+    async def _invalidate(self, request: Any, response: Any, fields: Fields, keys: Keys, call: Call[Any, Any]) -> None:
+        """4.4: the target URI, and those that the response names."""
+        http, said = call.http, joined(call.http.fields(response.headers))
+        references = [said[name].decode("latin-1") for name in (b"location", b"content-location") if name in said]
+        targets = {http.target(request), *(http.resolve(request, reference) for reference in references)}
+        for target in targets:
+            if target is not None:
+                key = keys.key(target, fields)
+                self.cache.order.invalidate(key)
+                await self.cache.drop(key, call)
 
     async def _ask(self, asked: Asked) -> Any:
         """Send the request, unless one is under way whose answer is good for both."""

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import Any, Callable
 
+from .store import at_fork
+
 logger = logging.getLogger("ratewise")
 fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
@@ -273,8 +275,7 @@ class Forks:
 
 
 _forks = Forks()
-register: Callable[..., object] = getattr(os, "register_at_fork", lambda **_: None)  # there is none in Windows
-register(before=_forks.before, after_in_parent=_forks.after_in_parent, after_in_child=_forks.after_in_child)
+at_fork(before=_forks.before, after_in_parent=_forks.after_in_parent, after_in_child=_forks.after_in_child)
 
 
 @contextmanager

@@ -270,8 +270,8 @@ def _forked() -> None:
         cache._make_anew()
 
 
-register: Callable[..., object] = getattr(os, "register_at_fork", lambda **_: None)  # there is none in Windows
-register(after_in_child=_forked)
+at_fork: Callable[..., object] = getattr(os, "register_at_fork", lambda **_: None)  # there is none in Windows
+at_fork(after_in_child=_forked)
 
 
 async def _in_thread(function: Any, *args: Any) -> Any:
