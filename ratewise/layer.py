@@ -309,6 +309,7 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Co
             response: Any = await handle(request, call)
         except Exception as error:
             cast(Any, error).ratewise = exchange
+            exchange.redactor.clean(error)
             raise
         finally:
             if begins:  # a redirect copies them: it would go on with this call's state

@@ -9,75 +9,28 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, cast, get_args
 from urllib.parse import unquote_plus
 
+from .known_secrets import (
+    HEADER_ENDINGS,
+    HEADERS,
+    KEYS_OF_MANY_MEANINGS,
+    PAGING,
+    PARAMETER_ENDINGS,
+    PARAMETER_PARTS,
+    PARAMETERS,
+    TOKENS,
+    URL_HEADERS,
+)
 from .validation import flag, refusal
-
-HEADERS = frozenset(
-    """
-    authorization proxy-authorization authentication-info proxy-authentication-info cookie cookie2 set-cookie set-cookie2
-    x-api-key api-key apikey x-apikey x-auth-token x-access-token x-auth-key x-amz-security-token x-aws-ec2-metadata-token
-    x-goog-api-key x-goog-iam-authorization-token x-functions-key ocp-apim-subscription-key aeg-sas-key
-    x-ms-authorization-auxiliary x-vault-token x-consul-token private-token job-token deploy-token x-gitlab-token
-    x-hub-signature x-hub-signature-256 stripe-signature x-slack-signature x-shopify-access-token x-shopify-hmac-sha256
-    x-csrf-token x-csrftoken x-xsrf-token dd-api-key dd-application-key x-honeycomb-team x-figma-token x-plex-token
-    x-registry-auth cf-access-client-secret cf-access-jwt-assertion authentication dpop session x-session x-session-id
-    x-access-key x-auth x-jwt x-jwt-assertion x-amzn-oidc-data x-amzn-oidc-accesstoken x-goog-iap-jwt-assertion
-    x-ms-client-principal
-    """.split()
-)
-"""Header fields whose whole value is a secret, in lower case."""
-
-HEADER_ENDINGS = (
-    "-token",
-    "-secret",
-    "-api-key",
-    "-apikey",
-    "-password",
-    "-signature",
-    "-credential",
-    "-credentials",
-    "-authorization",
-    "-passphrase",
-    "-customer-key",
-    "-signing-key",
-)
-"""A header field is a secret too if its name ends so, or is one of these without the dash."""
-
-URL_HEADERS = frozenset(
-    """
-    location content-location operation-location referer refresh link :path x-original-url x-rewrite-url x-forwarded-uri
-    """.split()
-)
-"""Header fields that hold URLs: these are masked as URLs."""
-
-PARAMETERS = frozenset(
-    """
-    accesstoken refreshtoken idtoken token auth authtoken authorization apikey key appkey clientsecret clientassertion
-    assertion code codeverifier password passwd pwd passphrase secret secretkey privatekey session sessionid jsessionid
-    phpsessid sid jwt sig signature hmac credential credentials awsaccesskeyid xamzsignature xamzcredential
-    xamzsecuritytoken xgoogsignature xgoogcredential securitytoken otp pin cvv cvc cardnumber ssn connectionstring
-    accountkey sas csrftoken csrf xsrftoken apitoken sessiontoken accesskey subscriptionkey pass pw mysqlpwd creditcard
-    creditcardnumber otpcode bearer bearertoken csrfmiddlewaretoken authenticitytoken usertoken devicetoken idtokenhint
-    authkey devicecode samlresponse
-    """.split()
-)
-"""Query parameters whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
-
-PARAMETER_PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
-"""A parameter is a secret too if its name has one of these in it."""
-
-PARAMETER_ENDINGS = ("token", "signature", "passphrase")
-"""And if it ends so."""
-
-PAGING = frozenset("pagetoken nextpagetoken prevpagetoken previouspagetoken nexttoken continuationtoken synctoken".split())
-"""But these are no secrets."""
-
-KEYS_OF_MANY_MEANINGS = frozenset("auth code key pin session sid sig".split())
-"""Parameters that, as keys of JSON and the like, say something else as often."""
 
 MaskStyle = Literal["full", "partial", "hash"]
 
+HIDDEN = "[REDACTED]"
+
 LONGEST_TEXT = 16 * 1024
 """Characters of one value that are looked through; what comes after them is not shown."""
+
+MARGIN = 1024
+"""Characters of what comes after them that are looked at, for patterns of the user's that begin before."""
 
 MOST_KNOWN, LONGEST_KNOWN = 1000, 100
 """How many names of parameters are remembered, and of how many characters."""
@@ -85,53 +38,34 @@ MOST_KNOWN, LONGEST_KNOWN = 1000, 100
 DEEPEST = 2
 """A URL or form within a URL is looked into, and one within that; what holds a third one is masked."""
 
-# Known formats of tokens. Each has strings one of which must be in the text for the pattern to be tried at all, and begins
-# where no word goes on (an escape such as `\n` or `%3D` before it is no part of a word), so that a run of characters is
-# read once: every pattern is linear. The group, if any, stays.
-_ESCAPED = r"(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})"
-_WORD = rf"(?:(?<!\w)|{_ESCAPED})"
-_NAME = rf"(?:(?<![\w-])|{_ESCAPED})"
-_TOKENS = tuple(
-    (gates.split(" | "), re.compile(pattern, re.ASCII | re.DOTALL))
-    for gates, pattern in (
-        ("eyJ", _NAME + r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"),  # a JWT, signed or encrypted, or what else is signed like one
-        ("ghp_ | gho_ | ghu_ | ghs_ | ghr_ | github_pat_", _WORD + r"(?:gh[pousr]_|github_pat_)\w{16,}"),
-        (
-            "glpat- | gldt- | glft- | glsoat- | glrt- | glcbt- | glimt- | glptt- | glagent- | gloas-",
-            _WORD + r"gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-[\w.-]{16,}",
-        ),
-        ("AKIA | ASIA | ABIA | ACCA", _WORD + r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?!\w)"),
-        ("xox | xapp-", _WORD + r"(?:(?:xox[a-ceoprs]|xapp)-[\w-]{8,}|xoxd-[\w%+/=-]{8,})"),
-        ("hooks.slack.com", r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s?#<>\"']+"),
-        ("/api/", r"(discord(?:app)?\.com/api/(?:v\d{1,3}/)?webhooks/\d{1,20}/)[^\s/?#<>\"']+"),
-        ("sk-", _NAME + r"sk-[\w-]{16,}"),
-        ("_live_ | _test_", _WORD + r"(?:sk|rk|pk)_(?:live|test)_\w{8,}"),
-        ("whsec_", _WORD + r"whsec_\w[\w+/=]{7,}"),
-        ("AIza", _NAME + r"AIza[\w-]{35,}"),
-        ("ya29. | GOCSPX-", _NAME + r"(?:ya29\.[\w.-]{8,}|GOCSPX-[\w-]{8,})"),
-        ("npm_ | hf_", _WORD + r"(?:npm|hf)_[A-Za-z0-9]{30,}"),
-        ("pypi-", _NAME + r"pypi-AgE[\w-]{16,}"),
-        ("SG.", _NAME + r"SG\.[\w-]{8,}\.[\w-]{8,}"),
-        ("AC | SK", _WORD + r"(?:AC|SK)[0-9a-f]{32}(?!\w)"),
-        (":AA", r"(?<!\d)\d{8,10}:AA[\w-]{33,}"),
-        ("earer | EARER", r"(?<!\w)((?:[Bb]earer|BEARER)[ \t]+)(?!authenti|authori[sz])[\w.~+/=-]{8,}"),
-        ("asic | ASIC", r"(?<!\w)((?:[Bb]asic|BASIC)[ \t]+)(?![a-z]+(?![\w.~+/=-]))[\w.~+/=-]{8,}"),  # "basic knowledge"
-        # To its end or, without one, to that of the text; read once either way.
-        ("-----BEGIN ", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)"),
-    )
-)
+MAY_BE_ADDRESSES = ("mailto", "acct", "sip", "sips", "xmpp")
+"""Schemes of URLs that have a user and a host, but no password."""
+
 _USERINFO = re.compile(r"(://)[^\s/?#<>\"]+@")
 # At the head of a URL. What follows a colon and is no port is a password, even with a `/`, `?` or `#` that should be encoded.
 _HEAD_USERINFO = re.compile(
-    r"((?:[a-z][a-z0-9+.-]*:)?//)(?:[^/?#]+|[^/?#:@\[]*:(?!\d*(?:[/?#]|$)).*)@", re.ASCII | re.IGNORECASE | re.DOTALL
+    r"((?:[a-z][a-z0-9+.-]*:)?//|[a-z][a-z0-9+.-]*:/)(?:[^/?#]+|[^/?#:@\[]*:(?!\d*(?:[/?#]|$)).*)@",
+    re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 _BARE_USERINFO = re.compile(r"\A(?!mailto:)[^\s/?#:@]+:[^\s/?#@]*@", re.IGNORECASE)  # user:password@host, without a scheme
-_URL = re.compile(r"//[^\s<>\"]*[^\s<>\"'`.,:;!)\]}]")  # in a text, without the punctuation after it
+_WORD_TO_AT = re.compile(r"[^\s/?#<>\"'@]+@?(?!sha\d+:)")  # the digest of an image comes after an @, too
+# In a text, with a scheme or not, without the punctuation after it. The second kind begins where no other could have begun.
+_URL = re.compile(r"""(?://|(?<![^\s"'(=,<\[])[^\s"'(=,<\[>?]*\?)[^\s<>"]*[^\s<>"'`.,:;!)\]}]""")
 _DECODABLE = re.compile(r"[=%+]")
 _PATH_PIECE = re.compile(r"[^/;&]+")
 _QUERY_PIECE = re.compile(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may separate, or be part of a value
 _NESTED = re.compile(r"[=@?]|%[0-9A-Fa-f]{2}")  # there may be a URL or a form in it
 _MASKED = re.compile(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # before: as a part of a URL, or by another Redactor
+# A name in JSON, in a dict of Python, or in GraphQL.
+_KEY = re.compile(r"""(?<![\w.-])((?:[\w.-]|\\u[0-9A-Fa-f]{4}){1,256})(?:\\?["']\s*:|\s*:\s*\\?["'])""", re.ASCII)
+_ESCAPE = re.compile(r"\\{1,8}u([0-9A-Fa-f]{4})")
+_PAIR = re.compile(
+    r"""(?<![\w.-])([\w.-]{1,256}[ \t]*=[ \t]*)("(?:[^"\\]|\\.)*(?:"|\\?\Z)|'[^']*(?:'|\Z)|[^\s;,&<>"']+)""", re.ASCII | re.DOTALL
+)
+# What libraries say of a field that they cannot send or read: all of it.
+_ILLEGAL = re.compile(
+    r"(illegal (?:header|status) (?:line|name|value):? |surrounded by whitespace ).+", re.IGNORECASE | re.DOTALL
+)
 _NAME_PARTS = re.compile(r"[^\w.\- ]+")
 # What is too long is cut after one of these: half a secret may look like none.
 _WORD_ENDS = ' \t\r\n<>"'
@@ -171,7 +105,7 @@ class Redactor:
         self._parameters = own | (PARAMETERS if defaults else set())
         self._vague = KEYS_OF_MANY_MEANINGS - own
         self._parts = PARAMETER_PARTS if defaults else ()
-        self._tokens = _TOKENS if defaults else ()
+        self._tokens = TOKENS if defaults else ()
         self._gates = tuple(gate for gates, _ in self._tokens for gate in gates)
         self._patterns = compiled("patterns", patterns)
         self._names = PARAMETERS - KEYS_OF_MANY_MEANINGS if defaults else frozenset[str]()
@@ -192,10 +126,16 @@ class Redactor:
         name = _dashed(name)
         if self.is_secret_header(name):
             return self.mask(value)
+        if self._has_secret_key(value):
+            return HIDDEN
         if name == "link":
-            head, cut = _shortened(value, _PIECE_ENDS)
-            return re.sub(r"[^<>]+", lambda match: self._url(match[0]), head) + cut
-        return self.url(value) if name in URL_HEADERS else self.text(value)
+            head = self.shortened(value, _PIECE_ENDS)
+            shown = re.sub(r"[^<>]+", lambda match: self._url(match[0]), head) + _rest(value, head)
+        elif name in URL_HEADERS or value.startswith(("/", "?")):
+            return self.url(value)
+        else:
+            shown = self.text(value)
+        return _PAIR.sub(self._pair, shown) if "=" in shown else shown
 
     def headers(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """All header fields, of a mapping or in pairs, as they may be shown."""
@@ -207,15 +147,39 @@ class Redactor:
         given = str(url)
         if self._is_plain(given):
             return given
-        head, cut = _shortened(given, _PIECE_ENDS)
-        return self._url(_BARE_USERINFO.sub("REDACTED@", head)) + cut
+        head = self.shortened(given, _PIECE_ENDS)
+        return self._url(_BARE_USERINFO.sub("REDACTED@", head)) + _rest(given, head)
 
     def text(self, text: str) -> str:
         """Any text as it may be shown: without what looks like a token or a private key, its URLs as `url` shows them."""
-        head, cut = _shortened(text, _WORD_ENDS)
-        if "//" in head:
-            head = _URL.sub(lambda match: match[0] if self._is_plain(match[0]) else self._url(match[0]), head)
-        return self._scan(head, in_url=False) + cut
+        shown = head = self.shortened(text, _WORD_ENDS)
+        if "//" in head or "?" in head:
+            shown = _URL.sub(lambda match: match[0] if self._is_plain(match[0]) else self._url(match[0]), head)
+        if "@" in shown:
+            shown = _WORD_TO_AT.sub(_without_userinfo, shown)
+        if "llegal " in shown or "whitespace " in shown:
+            shown = _ILLEGAL.sub(rf"\1{HIDDEN}", shown)
+        return self._scan(shown, in_url=False) + _rest(text, head)
+
+    def clean(self, error: BaseException | None) -> None:
+        """Mask the header field that an error of an HTTP library shows, in it and in the errors that led to it."""
+        seen: list[BaseException] = []
+        while error is not None and error not in seen:
+            seen.append(error)
+            error.args = tuple(_ILLEGAL.sub(rf"\1{HIDDEN}", arg) if isinstance(arg, str) else arg for arg in error.args)
+            error = error.__cause__ or error.__context__
+
+    def shortened(self, text: str, ends: str, *, whole: bool = True) -> str:
+        """What is looked through of a text: up to one of `ends`, if it is too long, or not the whole."""
+        longest = min(len(text), LONGEST_TEXT)
+        if whole and longest == len(text):
+            return text
+        cut = max(text.rfind(end, 0, longest) for end in ends) + 1
+        for pattern in self._patterns:
+            for found in pattern.finditer(text, 0, cut + MARGIN):
+                if found.start() < cut < found.end():
+                    cut = found.start()
+        return text[:cut]
 
     def key(self, key: object) -> str:
         """What a breaker or a limiter tells servers or routes apart by: an origin as people write it, else its text masked."""
@@ -233,7 +197,7 @@ class Redactor:
             return f"{secret[:4]}...{secret[-4:]}"
         if self.mask_style == "hash":
             return "hash-" + hashlib.blake2b(secret.encode("utf-8", "replace"), key=_HASH_KEY, digest_size=6).hexdigest()
-        return "REDACTED" if in_url else "[REDACTED]"
+        return "REDACTED" if in_url else HIDDEN
 
     def is_secret_header(self, name: str) -> bool:
         """The whole value of a header field of this name is a secret."""
@@ -272,7 +236,7 @@ class Redactor:
 
     def _is_plain(self, url: str) -> bool:
         """There can be no secret in it: most URLs are told so in a fraction of the time that looking for one takes."""
-        if "@" in url or "%" in url or "+" in url or "#" in url or ";" in url or len(url) > LONGEST_TEXT:
+        if any(map(url.__contains__, "@%+#;\"'")) or len(url) > LONGEST_TEXT:
             return False
         path, _, query = url.partition("?")
         if "=" in path or "?" in query:
@@ -304,17 +268,33 @@ class Redactor:
     def _piece(self, piece: str, depth: int) -> str:
         """One `name=value`, or a part of a path. What only holds a secret is masked whole, whatever the style."""
         name, equals, value = piece.partition("=")
-        if value and self.is_secret_parameter(unquote_plus(name)):
+        if value and self.is_secret_parameter(decoded(name)):
             return f"{name}={self.mask(value, in_url=True)}"
         return equals.join("REDACTED" if self._hides(part, piece, depth) else part for part in (name, value))
 
     def _hides(self, part: str, piece: str, depth: int) -> bool:
         """There is a secret in this part of a piece that shows only when it is decoded, or read as a URL or form."""
         plain = unquote_plus(part)
+        if self._has_secret_key(plain):
+            return True
         nested = _NESTED.search(plain) is not None
         if plain == piece or (plain == part and not nested):
             return False
         return (nested and depth == DEEPEST) or self._url(plain, depth + 1) != plain
+
+    def _has_secret_key(self, text: str) -> bool:
+        """It is JSON or the like, as a value of something else, and has a key that is secret."""
+        if '"' not in text and "'" not in text:
+            return False
+        return any(self.is_secret_key(unescaped(name)) for name in _KEY.findall(text))
+
+    def _pair(self, match: re.Match[str]) -> str:
+        """A parameter of a header field."""
+        before, value = match.groups()
+        if not self.is_secret_key(before.rstrip("= \t")):
+            return match[0]
+        quote = value[0] if value[0] in "\"'" else ""
+        return f"{before}{quote}{self.mask(value.strip(quote) if quote else value)}{quote}"
 
     def _scan(self, text: str, in_url: bool) -> str:
         def token(match: re.Match[str]) -> str:
@@ -348,12 +328,32 @@ def _dashed(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
-def _shortened(text: str, ends: str) -> tuple[str, str]:
-    """What is looked through of a text, and what is said of the rest."""
-    if len(text) <= LONGEST_TEXT:
-        return text, ""
-    head = text[: max(text.rfind(end, 0, LONGEST_TEXT) for end in ends) + 1]
-    return head, f"... ({len(text) - len(head)} more characters)"
+def _rest(text: str, head: str) -> str:
+    """What is said of the rest of a text."""
+    left = len(text) - len(head)
+    return f"... ({left} more characters)" if left else ""
+
+
+def _without_userinfo(match: re.Match[str]) -> str:
+    """A word up to an @, if there is one: not what looks like `user:password`."""
+    word = match[0]
+    user, _, password = word.rpartition("://")[2].partition(":")
+    is_one = word[-1] == "@" and len(password) > 1 and not user.lower().endswith(MAY_BE_ADDRESSES)
+    return "REDACTED@" if is_one else word
+
+
+def decoded(name: str) -> str:
+    """The name of a parameter, percent-encoded once or more often."""
+    for _ in range(3):
+        name = unquote_plus(name)
+        if "%" not in name:
+            break
+    return name
+
+
+def unescaped(name: str) -> str:
+    """A name of JSON that may have escapes."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name) if "\\" in name else name
 
 
 def escaped(text: str) -> str:

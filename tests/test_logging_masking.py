@@ -13,7 +13,9 @@ from support import growth
 from test_redact import HOSTILE, TOKENS
 
 from ratewise import Redactor
-from ratewise.logging.masking import body, json_text, lines, message, value
+from ratewise.logging.bodies import body, json_text
+from ratewise.logging.masking import lines, message
+from ratewise.logging.values import value
 from ratewise.redact import LONGEST_TEXT, escaped
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
@@ -30,7 +32,7 @@ GITHUB = TOKENS["github"]
         ("(b'set-cookie', b'a=\"se\\'same\"')", "(b'set-cookie', b'[REDACTED]')"),
         ("[(b'Location', b'/cb?code=sesame')]", "[(b'Location', b'/cb?code=REDACTED')]"),
         ("[(b'Link', b'</a?sig=sesame>; rel=x')]", "[(b'Link', b'</a?sig=REDACTED>; rel=x')]"),
-        ("(b':path', b'/a?token=sesame')", "(b':path', b'/a?token=[REDACTED]')"),
+        ("(b':path', b'/a?token=sesame')", "(b':path', b'/a?token=REDACTED')"),
         ("socks auth=(b'user', b'sesame') x", "socks auth=([REDACTED]) x"),
         ("socks auth=('user', 'ses)ame') x", "socks auth=([REDACTED]) x"),
         ("auth=None", "auth=None"),
@@ -45,7 +47,7 @@ GITHUB = TOKENS["github"]
         ("Cookie: a=sesame; b=sesame\r\nHost: h", r"Cookie: [REDACTED]\r\nHost: h"),
         ("password=sesame user=joe", "password=[REDACTED] user=joe"),
         ("password = 'ses ame' user=joe", "password = '[REDACTED]' user=joe"),
-        ('password="sesame', 'password="[REDACTED]"'),
+        ('password="sesame', 'password="[REDACTED]'),
         ("user[password]=sesame&b=2", "user[password]=[REDACTED]&b=2"),
         ("authorization=Bearer sesame1 x", "authorization=[REDACTED] x"),
         ("f(password=a,sesame, b=2)", "f(password=[REDACTED], b=2)"),
@@ -183,8 +185,10 @@ def test_json_styles() -> None:
         ("text/event-stream", b'data: {"token": "sesame"}\n\n', r'data: {"token": "[REDACTED]"}\n\n'),
         ("text/xml", b"<a><b:Password>sesame</b:Password><n>1</n></a>", "<a><b:Password>[REDACTED]</b:Password><n>1</n></a>"),
         ("application/soap+xml", b'<Password type="x">sesame</Password>', '<Password type="x">[REDACTED]</Password>'),
-        ("text/xml", b"<Password><![CDATA[sesame]]></Password>", "<Password><![CDATA[[REDACTED]></Password>"),
+        ("text/xml", b"<Password><![CDATA[sesame]]></Password>", "<Password>[REDACTED]</Password>"),
         ("text/xml", b'<user password="sesame" name="joe"/>', '<user password="[REDACTED]" name="joe"/>'),
+        ("text/csv", b"token\nsesame", "12 bytes of text/csv"),
+        (FORM, b"a=%7B%22password%22%3A%22sesame%22%7D&b=2&api%255Fkey=sesame", "a=REDACTED&b=2&api%255Fkey=REDACTED"),
         ("text/html", b"<input name=csrf_token value=sesame>", "36 bytes of text/html"),
         ("image/png", b"\x89PNG", "4 bytes of image/png"),
         ("multipart/form-data; boundary=x", b"--x", "3 bytes of multipart/form-data; boundary=x"),
@@ -232,7 +236,7 @@ class Odd:
         ("location", "/cb?code=sesame", "/cb?code=REDACTED"),
         ("note", "a\nhttps://u:p@h", r"a\nhttps://REDACTED@h"),
         ("user", {"name": "joe", "token": "sesame", 5: ["password=sesame"]}, None),
-        ("users", ({"token": "sesame"}, "x"), [{"token": "[REDACTED]"}, "x"]),
+        ("users", ({"token": "sesame"}, "x"), ({"token": "[REDACTED]"}, "x")),
         ("headers", httpx.Headers({"Cookie": "sesame", "A": "b"}), {"cookie": "[REDACTED]", "a": "b"}),
         ("url", httpx.URL("https://u:p@h/"), "https://REDACTED@h/"),
         ("url", httpx.URL("https://h/"), httpx.URL("https://h/")),
@@ -291,6 +295,32 @@ UNITS += [
     "illegal header value ",
     " ",
     "a" + " " * 9,
+]
+UNITS += [
+    "value='",
+    "value=[",
+    'value="\\"',
+    "password=(",
+    "password=<",
+    "<token>",
+    "</",
+    "<a b='",
+    '="',
+    "<![CDATA[<",
+    "name='token' ",
+]
+UNITS += [
+    "\\u0070",
+    "&quot;",
+    "value=&quot;",
+    "token=&quot;'",
+    "%22",
+    "<Cookie a=",
+    "Cookie(version=0'",
+    "password: |\n ",
+    "\r\n ",
+    "a@:",
+    "=?",
 ]
 UNITS += ["\x1b", "password", ".", "-", "\n", "<![CDATA[", "token=Bearer "]
 
@@ -418,9 +448,16 @@ class Pair(NamedTuple):
 @pytest.mark.parametrize(
     ("thing", "shown"),
     [
-        ([("Authorization", "sesame")], [["Authorization", "[REDACTED]"]]),
-        ([(b"X-Api-Key", b"sesame")], [[b"X-Api-Key", "[REDACTED]"]]),
-        (("x", "y"), ["x", "y"]),
+        ([("Authorization", "sesame")], [("Authorization", "[REDACTED]")]),
+        ([(b"X-Api-Key", b"sesame")], [(b"X-Api-Key", "[REDACTED]")]),
+        (["Cookie", "sesame"], ["Cookie", "[REDACTED]"]),
+        (("x", "y"), ("x", "y")),
+        ({"x", "y"}, {"x", "y"}),
+        ({GITHUB}, ["[REDACTED]"]),
+        ((GITHUB, "x"), ("[REDACTED]", "x")),
+        ({"name": "Authorization", "value": "sesame"}, {"name": "Authorization", "value": "[REDACTED]"}),
+        ({"Value": b"sesame", "Key": "password"}, {"Value": "[REDACTED]", "Key": "password"}),
+        ({"name": "a", "value": "b"}, {"name": "a", "value": "b"}),
         (Pair("sesame", 1), {"password": "[REDACTED]", "a": 1}),
         ({"https://u:sesame@h": 1, 5: "x"}, {"https://REDACTED@h": 1, 5: "x"}),
     ],

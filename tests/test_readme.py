@@ -14,7 +14,7 @@ import pytest
 from support import library
 
 import ratewise
-from ratewise import redact
+from ratewise import known_secrets
 from ratewise.clock import Clock
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -121,9 +121,9 @@ def test_what_is_masked() -> None:
     """The lists of the README are those that are used."""
     section = README[README.index("**Masked by default**") :].split("\n\nEverywhere")[0]
     headers, parameters = (set(block.split()) for block in re.findall(r"^```text\n(.*?)^```", section, re.DOTALL | re.MULTILINE))
-    assert (headers, parameters) == (redact.HEADERS, redact.PARAMETERS)
+    assert (headers, parameters) == (known_secrets.HEADERS, known_secrets.PARAMETERS)
     told = set(re.findall(r"`([\w-]+)`", section))
-    assert told >= {*redact.HEADER_ENDINGS, *redact.PARAMETER_PARTS, *redact.KEYS_OF_MANY_MEANINGS}
+    assert told >= {*known_secrets.HEADER_ENDINGS, *known_secrets.PARAMETER_PARTS, *known_secrets.KEYS_OF_MANY_MEANINGS}
 
 
 def test_the_examples_named_exist() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from support import growth
 
 from ratewise import Redactor
-from ratewise.redact import DEFAULT, HEADERS, LONGEST_TEXT, MOST_KNOWN, PARAMETERS
+from ratewise.known_secrets import HEADERS, PARAMETERS
+from ratewise.redact import DEFAULT, LONGEST_TEXT, MOST_KNOWN
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 BARE = Redactor(defaults=False)
@@ -148,11 +149,31 @@ def test_ordinary_headers(name: str, value: str) -> None:
         ("Link", '</a?q=x y&key=a>;rel="a",</b?key=b>', '</a?q=x y&key=REDACTED>;rel="a",</b?key=REDACTED>'),
         ("Link", "</a?" + "x" * 5 + "&sig=a;b>; rel=x", "</a?xxxxx&sig=REDACTED>; rel=x"),
         ("X-Callback", "see https://u:p@h/?key=abc", "see https://REDACTED@h/?key=REDACTED"),
+        ("HX-Redirect", "cb?code=abc", "cb?code=REDACTED"),
+        ("X-Whatever", "/cb?code=abc", "/cb?code=REDACTED"),
         ("X-Debug", "auth was Bearer aB3dEfGhIj", "auth was Bearer [REDACTED]"),
     ],
 )
 def test_headers_that_hold_urls(name: str, value: str, shown: str) -> None:
     """The URLs in a header field lose their secrets and nothing else."""
+    assert FULL.header(name, value) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("Forwarded", 'for=192.0.2.1;proto=https;secret="a\\"b, c"', 'for=192.0.2.1;proto=https;secret="[REDACTED]"'),
+        ("X-Login", "user=joe, password='a b'; x=1", "user=joe, password='[REDACTED]'; x=1"),
+        ("X-Form", "access_token=abc&x=1", "access_token=[REDACTED]&x=1"),
+        ("Link", "</a>; rel=x; token=abc", "</a>; rel=x; token=REDACTED"),
+        ("HX-Trigger", '{"login": {"to\\u006ben": "abc"}}', "[REDACTED]"),
+        ("HX-Trigger", '{"login": {"code": "abc"}}', '{"login": {"code": "abc"}}'),
+        ("Cache-Status", 'x; hit; key="abc"', 'x; hit; key="abc"'),
+        ("Content-Disposition", 'attachment; filename="a=b.txt"', 'attachment; filename="a=b.txt"'),
+    ],
+)
+def test_headers_that_hold_parameters(name: str, value: str, shown: str) -> None:
+    """Parameters of a field that are called like secrets are masked; JSON with such a key is masked whole."""
     assert FULL.header(name, value) == shown
 
 
@@ -176,6 +197,7 @@ def test_all_headers_at_once() -> None:
         ("https://user:p%40ss@[::1]:8080/", "https://REDACTED@[::1]:8080/"),
         ("socks5://user:pass@proxy:1080", "socks5://REDACTED@proxy:1080"),
         ("//user:pass@h/x", "//REDACTED@h/x"),
+        ("https:/user:pass@h/x", "https:/REDACTED@h/x"),
         ("user:pass@proxy:3128", "REDACTED@proxy:3128"),
         ("https://user:pa/ss@h/x", "https://REDACTED@h/x"),
         ("https://user:pa?ss@h/x", "https://REDACTED@h/x"),
@@ -218,6 +240,12 @@ def test_userinfo(url: str, shown: str) -> None:
         ("x=1#/cb?token=abc", "x=1#/cb?token=REDACTED"),
         ("x=1#a#token=abc", "x=1#a#token=REDACTED"),
         ("token=abc#top", "token=REDACTED#top"),
+        ("api%255Fkey=abc&%2574oken=abc", "api%255Fkey=REDACTED&%2574oken=REDACTED"),
+        ('f={"password":"abc"}&b=1', "f=REDACTED&b=1"),
+        ("f=%7B%22a%22%3A%7B%22api_key%22%3A1%7D%7D&b=1", "f=REDACTED&b=1"),
+        ("f={'token':1}&b=1", "f=REDACTED&b=1"),
+        ("query=login(password:%22abc%22)", "query=REDACTED"),
+        ("q=token:abc&f=%7B%22a%22:1%7D", "q=token:abc&f=%7B%22a%22:1%7D"),
         ("ghp%5F" + "aB3d" * 9, "REDACTED"),
         ("ghp%5F" + "aB3d" * 9 + "=1", "REDACTED=1"),
         ("q=Bearer+aB3dEfGhIj", "q=REDACTED"),
@@ -408,7 +436,7 @@ def test_private_keys(text: str, shown: str | None) -> None:
         "123e4567-e89b-12d3-a456-426614174000 0123456789abcdef0123456789abcdef",
         "Basic authentication required, Bearer authentication and bearer authorization too; basic information, basic.",
         "npm_config_registry_url hf_transformers_cache_dir pypi-warehouse-something-long risk-management-something",
-        "code=404 key=value token=5 tokens: 12:AA",
+        "code=404 key=value tokens: 12:AA",
         "12:30:45 2025-09-06T10:15:30Z 192.168.0.1:8080 a@b.c",
         "SG.1 SG.too.short eyJ eyJhbGc ghp_short AKIA AKIAX xoxb- sk- AIza ya29. hooks.slack.com/services/ ://@ ://a",
         '{"error": {"message": "Rate limit reached", "code": 429}}',
@@ -559,6 +587,33 @@ def test_secrets_at_the_cut(secret: str) -> None:
     for kept in range(1, len(secret), 3):
         assert secret[:16] not in FULL.text("x" * (LONGEST_TEXT - kept - 1) + f" {secret} end")
         assert secret[:16] not in FULL.url("https://h/" + "x" * (LONGEST_TEXT - kept - 13) + f"?q={secret}&a=b")
+
+
+def test_own_patterns_at_the_cut() -> None:
+    """What a pattern of the user's finds is not shown in part either, though it has blanks in it."""
+    own = Redactor(patterns=[r"card \d{4} \d{4}"])
+    for kept in range(16):
+        assert "card" not in own.text("x" * (LONGEST_TEXT - kept - 1) + " card 1234 5678 end")
+        assert "1234" not in own.url("/" * (LONGEST_TEXT - kept - 1) + "card 1234 5678/end")
+
+
+# Errors
+
+
+def test_errors_are_cleaned() -> None:
+    """What HTTP libraries say of a field that they cannot send goes, in an error and in those that led to it."""
+    try:
+        try:
+            raise ValueError("Illegal header value b'sesame\n'", 5)
+        except ValueError as error:
+            raise KeyError("illegal status line: sesame") from error
+    except KeyError as error:
+        found = error
+    found.__cause__.__context__ = found  # type: ignore[union-attr]  # such things happen
+    FULL.clean(found)
+    assert found.args == ("illegal status line: [REDACTED]",)
+    assert found.__cause__ is not None
+    assert found.__cause__.args == ("Illegal header value [REDACTED]", 5)
 
 
 # Anything

@@ -9,8 +9,8 @@ from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple, Optional
 from urllib.parse import urlsplit
 
+from ..exchange import Exchange
 from ..failure import Failure
-from ..redact import DEFAULT as REDACTOR
 from ..table import Table
 from ..validation import factor, flag, function, rate, refusal, seconds, whole
 from .circuit import Circuit, CircuitState, Permit, Rules
@@ -135,8 +135,11 @@ class CircuitBreaker:
 
     # -- what a layer asks and tells
 
-    def admit(self, key: Hashable, now: float) -> Permit | Refusal:
-        """Leave to send a request of this key, to be reported or withdrawn, or why not. `now`: seconds, monotonic."""
+    def admit(self, key: Hashable, now: float, exchange: Exchange | None = None) -> Permit | Refusal:
+        """Leave to send a request of this key, to be reported or withdrawn, or why not.
+
+        `now`: seconds, monotonic. `exchange`: of which call it is, for the log.
+        """
         circuit = self.circuits[key]
         circuit.used = True
         if circuit.state == "closed":
@@ -147,11 +150,11 @@ class CircuitBreaker:
             new = circuit.state
             refused = Refusal(key, new, circuit.opened_by, circuit.retry_after(now))
         if old != new:
-            self._tell(key, old, new)
+            self._tell(key, old, new, exchange)
         if permit is not None:
             return permit
         if self.dry_run:
-            logger.info("Circuit breaker: a request to %s would have been refused (dry run)", REDACTOR.key(key))
+            _log(logging.INFO, "a request to %s would have been refused (dry run)", key, exchange)
             return Permit(circuit)  # a void one
         return refused
 
@@ -165,7 +168,15 @@ class CircuitBreaker:
             return Refusal(key, circuit.state, circuit.opened_by, circuit.retry_after(now))
 
     def report(
-        self, key: Hashable, permit: Permit, failed: bool, now: float, slow: bool = False, *, asked: float | None = None
+        self,
+        key: Hashable,
+        permit: Permit,
+        failed: bool,
+        now: float,
+        slow: bool = False,
+        *,
+        asked: float | None = None,
+        exchange: Exchange | None = None,
     ) -> None:
         """Count what came of a request. `asked`: the Retry-After of a 503, in seconds."""
         circuit = permit.circuit
@@ -177,7 +188,7 @@ class CircuitBreaker:
             new = circuit.state
             self.trips += old != new == "open"
         if old != new:
-            self._tell(key, old, new)
+            self._tell(key, old, new, exchange)
 
     def withdraw(self, permit: Permit) -> None:
         """Take back a permit with which nothing was learnt: the request was cancelled, or not sent."""
@@ -251,7 +262,7 @@ class CircuitBreaker:
                 changes.append((each, old, circuit.state))
         for each, old, new in changes:
             if old != new:
-                self._tell(each, old, new)
+                self._tell(each, old, new, None)
 
     def _new_circuit(self) -> Circuit:
         circuit = Circuit(self.rules)
@@ -259,12 +270,19 @@ class CircuitBreaker:
             circuit.force(*self._forced)
         return circuit
 
-    def _tell(self, key: Hashable, old: CircuitState, new: CircuitState) -> None:
+    def _tell(self, key: Hashable, old: CircuitState, new: CircuitState, exchange: Exchange | None) -> None:
         """Of a change, outside the lock."""
         level = logging.WARNING if new == "open" else logging.INFO
-        logger.log(level, "Circuit breaker: the circuit of %s is %s, was %s", REDACTOR.key(key), new, old)
+        _log(level, f"the circuit of %s is {new}, was {old}", key, exchange)
         if self.on_state_change is not None:
             try:
                 self.on_state_change(key, old, new)
             except Exception as error:  # its text may tell the key, and the key a secret
                 logger.error("Circuit breaker: on_state_change failed with %s", type(error).__name__)
+
+
+def _log(level: int, text: str, key: Hashable, exchange: Exchange | None) -> None:
+    """A line of the call that it happened in; of none if the user's own hand did it."""
+    if logger.isEnabledFor(level):
+        exchange, told = (Exchange(), None) if exchange is None else (exchange, exchange.told)
+        logger.log(level, f"Circuit breaker: {text}", exchange.redactor.key(key), extra=told)

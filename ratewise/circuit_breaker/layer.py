@@ -42,7 +42,7 @@ class CircuitBreakerLayer:
         if circuit.state == "closed":
             permit = circuit.permit
         else:
-            admitted = breaker.admit(key, clock.monotonic())
+            admitted = breaker.admit(key, clock.monotonic(), Exchange.of(request.extensions))
             if isinstance(admitted, Refusal):
                 raise http.CircuitBreakerOpen(request, admitted)
             permit = admitted
@@ -61,7 +61,7 @@ class CircuitBreakerLayer:
         slow = patience is not None and _in_flight(request, started, now) >= patience
         if good and http.in_memory(response):
             if slow or not circuit.noted(permit, now):
-                breaker.report(key, permit, False, now, slow)
+                breaker.report(key, permit, False, now, slow, exchange=Exchange.of(request.extensions))
             return response
         attempt = _Attempt(breaker, key, permit, slow, request, call)
         try:
@@ -107,10 +107,11 @@ class CircuitRecheckLayer:
 class _Attempt:
     """One request that a circuit let through, until the verdict. Watches the body that the caller reads: see `Watcher`."""
 
-    __slots__ = ("_breaker", "_call", "_key", "_permit", "_request", "_slow")
+    __slots__ = ("_breaker", "_call", "_exchange", "_key", "_permit", "_slow")
 
     def __init__(self, breaker: CircuitBreaker, key: Hashable, permit: Permit, slow: bool, request: Any, call: Any) -> None:
-        self._breaker, self._key, self._slow, self._request, self._call = breaker, key, slow, request, call
+        self._breaker, self._key, self._slow, self._call = breaker, key, slow, call
+        self._exchange = Exchange.of(request.extensions)
         self._permit: Permit | None = permit
 
     def _report(self, failed: bool | None, asked: float | None = None) -> None:
@@ -122,7 +123,7 @@ class _Attempt:
             self._breaker.withdraw(permit)
         else:
             now = self._call.clock.monotonic()
-            self._breaker.report(self._key, permit, failed, now, self._slow, asked=asked)
+            self._breaker.report(self._key, permit, failed, now, self._slow, asked=asked, exchange=self._exchange)
 
     def is_bad(self, response: Any) -> bool:
         """Whether the head of a response is a failure already; if so, it is reported."""
@@ -157,7 +158,7 @@ class _Attempt:
             if failed is None:
                 failed = None if http.failure(error) in SILENT else True
         elif not isinstance(error, Exception):  # cancelled: by the call's own deadline, or by the caller
-            exchange, now = Exchange.of(self._request.extensions), self._call.clock.monotonic()
+            exchange, now = self._exchange, self._call.clock.monotonic()
             late = exchange.deadline is not None and now >= exchange.deadline
             failed = True if late and now - exchange.queued_until > INSTANT else None
         self._report(failed)

@@ -11,8 +11,8 @@ from ..exchange import KEY, Exchange
 from ..layer import Call, Q, R
 from ..redact import LONGEST_TEXT, escaped
 from ..validation import refusal
+from .bodies import body
 from .config import LogConfig
-from .masking import body
 
 logger = logging.getLogger("ratewise")
 

@@ -1,47 +1,51 @@
-"""Texts, bodies and values as they may be shown, where names say what is secret. Pure, and linear in what it is given."""
+"""Texts as they may be shown, where names say what is secret. Pure, and linear in what it is given."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import unquote_plus
+from typing import NamedTuple
 
-from ..redact import LONGEST_TEXT, URL_HEADERS, Redactor, escaped
+from ..known_secrets import URL_HEADERS
+from ..redact import HIDDEN, LONGEST_TEXT, Redactor, escaped, unescaped
+from .elements import LABELS, elements
 
-DEEPEST = 10
-"""Values within values that are looked into; JSON within strings of JSON less far."""
+VALUES = frozenset("value values val content".split())
 
-MOST_ITEMS = 1000
-"""Values within a value that are looked at."""
+NOTHING = frozenset(("", *"None null True true False false".split()))
+"""What is no secret, whatever its name."""
 
-HIDDEN = "[REDACTED]"
+_QUOTE = r"""(?:\\{0,8}["'`]|\\{1,8}u002[27]|&(?:quot|apos|\#34|\#39|\#x22|\#x27);|%2[27])"""
+"""A quotation mark, also within the strings of JSON, HTML, and URLs."""
 
-_STRING = r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)"""
 _NAMED = re.compile(
-    r"""(?<![\w.-])(?P<name>[\w.-]{1,64})(?P<quote>['"]?)\]?['"]?[ \t]*(?P<sign>=>?|:|,(?=[ ]b?['"]))[ \t]*(?:b(?=['"]))?""",
-    re.ASCII,
+    rf"""
+    (?<![\w.-])(?P<name>(?:[\w.-]|\\{{1,8}}u(?!002[27])[0-9A-Fa-f]{{4}}){{1,256}})
+    (?P<quote>{_QUOTE}?)\]?{_QUOTE}?[ \t]*(?P<sign>=>?|:|%3[ADad]|,(?=[ ]?b?\\{{0,8}}["']))[ \t]*(?:b(?=["']))?
+    """,
+    re.ASCII | re.VERBOSE,
 )
 """A name and what stands before its value: in JSON, as Python writes dicts and pairs, in `Name: value` and `name=value`."""
 
-_QUOTED = re.compile(_STRING, re.DOTALL)
-_BRACKETS = re.compile(rf"{_STRING}|[{{}}\[\]()]", re.DOTALL)
-_HEAD = re.compile(r"[^\s/@]*:[^\s/@]*[\s,&<>\"]?")
-_TO_LINE_END = re.compile(r"[^\r\n]+")
+_PAIR_BEGINS = re.compile(r"""[(\[]b?\\{0,8}["']\Z""")
+_OPENING = re.compile(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}""")
+_CLOSING = {mark: re.compile(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
+_LABEL = re.compile(rf"{_QUOTE}([\w.-]{{1,128}}){_QUOTE}", re.ASCII)
+_AFTER_ESCAPE = {"\\": re.compile(r"[nrt]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}"), "%": re.compile(r"[0-9A-Fa-f]{2}")}
+_BRACKETED = re.compile(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
+_BRACKETS = re.compile(r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]()]""", re.DOTALL)
+_OBJECT_END = re.compile(r"[}>]")
+_IN_ANGLES = re.compile(r"<[^<>]*>?")
+_TO_LINE_END = re.compile(r"[|>][-+\d]{0,2}[ \t]*(?:\r?\n[ \t]+[^\r\n]*)+|[^\r\n]+(?:\r\n[ \t]+[^\r\n]+)*")  # of YAML, of HTTP
 _TO_NEXT = re.compile(r"""(?:(?:Basic|Bearer|Digest|Token)[ \t]+)?(?:[^\s&;,"'<>]|,(?=[^\s]))+""", re.IGNORECASE)
 _TO_COMMA = re.compile(r"[^\s,}\]]+")
-_PROXY_AUTH = re.compile(rf"(\bauth=\()b?(?:{_STRING}), b?(?:{_STRING})", re.DOTALL)  # how httpcore tells of a SOCKS proxy
-_ILLEGAL = re.compile(r"(illegal (?:header|status) (?:line|name|value):? ).+", re.IGNORECASE | re.DOTALL)
-_ELEMENT = re.compile(r"(<([\w.:-]{1,64})(?:\s[^<>]{0,1000})?>(?:<!\[CDATA\[)?)([^<>]+)")
+_PROXY_AUTH = re.compile(
+    r"""(\bauth=\()b?(?:'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?), b?(?:'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?)"""
+)
+"""How httpcore tells of a SOCKS proxy."""
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|\s+|[^\s"{}\[\]:,]+', re.DOTALL)
-
-FORM = "application/x-www-form-urlencoded"
-_JSON_TYPE = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?json|application/(?:x-ndjson|jsonl|json-seq)")
-_XML_TYPE = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?xml")
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
-_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "windows-1252")
+_COOKIE = re.compile(r"(<SimpleCookie: |<Cookie [^\s=>]{1,256}=)[^>]*?(?= for [^\s>]* ?/?>|>|\Z)")
+_JAR = re.compile(r"(\bCookie\(version=[^()']{0,100}'[^']{0,256}', value=)'[^']*'?")
+"""How Python and httpx show the cookies of a jar."""
 
 
 def message(redactor: Redactor, text: str) -> str:
@@ -68,171 +72,98 @@ def named(redactor: Redactor, text: str) -> str:
     """The text without the values of secret names in it."""
     if "auth=(" in text:
         text = _PROXY_AUTH.sub(rf"\1{HIDDEN}", text)
-    if "llegal " in text:
-        text = _ILLEGAL.sub(rf"\1{HIDDEN}", text)
-    parts, kept, position = [], 0, 0
+    if "Cookie" in text:
+        text = _COOKIE.sub(rf"\1{HIDDEN}", _JAR.sub(rf"\1{HIDDEN}", text))
+    if "</" in text:
+        text = elements(redactor, text)
+    shown: list[tuple[int, int, str]] = []
+    position, labelled = 0, False
+    unlabelled: _Value | None = None  # the value of an object whose label has not come yet
     while (found := _NAMED.search(text, position)) is not None:
         position = found.end()
-        name = found["name"]
-        is_url = name.lower() in URL_HEADERS
-        if not (is_url or redactor.is_secret_key(name)):
+        name = _name(redactor, found)
+        plain = name.lower()
+        is_url = plain in URL_HEADERS
+        if not (is_url or redactor.is_secret_key(name) or (labelled and plain in VALUES)):
+            if plain in VALUES and (opening := _OPENING.match(text, position)):
+                unlabelled = _quoted(opening, text)
+            elif plain in LABELS and (label := _LABEL.match(text, position)):
+                labelled = redactor.is_secret_key(label[1])
+                if labelled and unlabelled and not _OBJECT_END.search(text, unlabelled.end, position):
+                    shown.append((unlabelled.start, unlabelled.stop, redactor.mask(text[unlabelled.start : unlabelled.stop])))
+                    labelled = False
+                unlabelled = None
             continue  # there may be others in its value
+        labelled = labelled and plain not in VALUES
+        if found["sign"] == "," and not _PAIR_BEGINS.search(text, max(0, found.start() - 12), found.start()):
+            continue  # one of several, such as the value before another key
         value = _value(found, text, position)
-        if value is None:
+        if value is None or text[value.start : value.stop] in NOTHING:
             continue
-        quote = value[0] if value[0] in "'\"" else ""
-        plain = value.strip(quote) if quote else value
-        shown = HIDDEN if value[0] in "{[(" else redactor.mask(plain)
-        if is_url:
-            shown = redactor.header(name, plain)
-        parts += [text[kept:position], quote, shown, quote]
-        kept = position = position + len(value)
+        inner = text[value.start : value.stop]
+        masked = redactor.header(name, inner) if is_url else HIDDEN if value.is_compound else redactor.mask(inner)
+        shown.append((value.start, value.stop, masked))
+        position = value.end
+    parts, kept = [], 0
+    for start, stop, masked in sorted(shown):
+        if start >= kept:
+            parts += [text[kept:start], masked]
+            kept = stop
     return "".join([*parts, text[kept:]])
 
 
-def _value(found: re.Match[str], text: str, position: int) -> str | None:
-    first = text[position : position + 1]
-    if first in ("{", "[", "("):
-        return _bracketed(text, position)
-    if first in ("'", '"'):
-        kind = _QUOTED
+class _Value(NamedTuple):
+    """Where in a text a value stands: without its quotation marks, and with them."""
+
+    start: int
+    stop: int
+    end: int
+    is_compound: bool = False
+
+
+def _name(redactor: Redactor, found: re.Match[str]) -> str:
+    name, before = unescaped(found["name"]), found.string[found.start() - 1 : found.start()]
+    escape = before in _AFTER_ESCAPE and _AFTER_ESCAPE[before].match(name)
+    return name[escape.end() :] if escape and not redactor.is_secret_key(name) else name
+
+
+def _value(found: re.Match[str], text: str, position: int) -> _Value | None:
+    opening = _OPENING.match(text, position)
+    if opening:
+        return _quoted(opening, text)
+    bracketed = _BRACKETED.match(text, position)
+    if bracketed:
+        end = _bracketed(text, bracketed.end())
+        return _Value(position, end, end, is_compound=True)
+    if text[position : position + 1] == "<":
+        kind = _IN_ANGLES
     elif found["quote"]:
         kind = _TO_COMMA
     else:
         kind = _TO_LINE_END if found["sign"] == ":" else _TO_NEXT
     value = kind.match(text, position)
-    return value[0] if value else None
+    return value and _Value(position, value.end(), value.end())
 
 
-def _bracketed(text: str, position: int) -> str:
-    """What stands in the brackets that begin here, with them; the rest of the text if they do not end."""
+def _quoted(opening: re.Match[str], text: str) -> _Value:
+    """A string, to its end or that of the text. One within a string has a backslash before its marks, or three, or seven."""
+    start, mark = opening.end(), opening["mark"]
+    if mark is None or len(mark) == 3:
+        stop = text.find(opening[0], start)
+        return _Value(start, stop, stop + len(opening[0])) if stop >= 0 else _Value(start, len(text), len(text))
+    level = len(opening["slashes"])
+    for closing in _CLOSING[mark].finditer(text, start):
+        slashes = len(closing[1])
+        if slashes % (2 * level + 2) <= level:
+            return _Value(start, closing.end() - 1 - min(slashes, level), closing.end())
+    return _Value(start, len(text), len(text))
+
+
+def _bracketed(text: str, position: int) -> int:
+    """The end of what stands in the brackets that begin here; that of the text if they do not end."""
     depth = 0
     for found in _BRACKETS.finditer(text, position):
         depth += (found[0] in "{[(") - (found[0] in "}])")
         if depth == 0:
-            return text[position : found.end()]
-    return text[position:]
-
-
-def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = None) -> str:
-    """The beginning of a body, of `size` bytes in all (None if it has no more), as one line; or why it is not shown."""
-    kind = content_type.partition(";")[0].strip().lower()
-    charset = _CHARSET.search(content_type)
-    is_text = _JSON_TYPE.fullmatch(kind) or _XML_TYPE.fullmatch(kind) or kind == FORM or kind.startswith("text/")
-    foreign = charset is not None and charset[1].lower() not in _CHARSETS
-    if not is_text or kind == "text/html" or foreign or b"\0" in data:  # a form in HTML says nowhere near what is secret
-        whole = len(data) if size is None else size
-        return f"{whole} bytes of {escaped(redactor.text(content_type)) or 'no known type'}"
-    text = data[:LONGEST_TEXT].decode("utf-8", "replace")
-    if size is not None:  # half a secret may look like none
-        text = text[: max(text.rfind(end) for end in ' \t\r\n<>",&') + 1]
-        host = text.rfind("//")
-        if host >= 0 and _HEAD.fullmatch(text, host + 2):  # it may be the half of a password
-            text = text[:host]
-    if _JSON_TYPE.fullmatch(kind):
-        looks = text.lstrip()[:1] in ("{", "[", '"')  # else it only says that it is
-        shown = redactor.text(json_text(redactor, text) if looks else named(redactor, text))
-    elif kind == FORM:
-        shown = "&".join(_field(redactor, field) for field in text.split("&"))
-    else:
-        shown = named(redactor, redactor.text(_ELEMENT.sub(lambda match: _element(redactor, match), text)))
-    return escaped(shown) + ("" if size is None else f"... ({size} bytes)")
-
-
-def _field(redactor: Redactor, field: str) -> str:
-    """One of a form. Nothing but `&` parts them, unlike those of a query."""
-    name, equals, given = field.partition("=")
-    if given and redactor.is_secret_parameter(unquote_plus(name)):
-        return name + equals + redactor.mask(given, in_url=True)
-    return redactor.url(f"?{field}")[1:]
-
-
-def _element(redactor: Redactor, match: re.Match[str]) -> str:
-    return match[1] + redactor.mask(match[3]) if redactor.is_secret_key(match[2].rpartition(":")[2]) else match[0]
-
-
-def json_text(redactor: Redactor, text: str, depth: int = 0) -> str:
-    """JSON, maybe cut short or of several lines, without the values of secret keys: they may be whole objects."""
-    shown: list[str] = []
-    last, secret, hidden = "", False, 0
-    for token in _TOKEN.findall(text):
-        if hidden:
-            hidden += (token in ("{", "[")) - (token in ("}", "]"))
-            continue
-        if token == ":":
-            name = _string(last) if last else ""
-            secret = name is None or redactor.is_secret_key(name)  # one that cannot be read may be anything
-        elif secret and token in ("{", "["):
-            hidden, token, secret = 1, f'"{HIDDEN}"', False
-        elif token in ("{", "[", "}", "]", ","):
-            secret = False
-        elif token[0] == '"':
-            last = token
-            token = _shown_string(redactor, token, secret, depth)
-        elif secret and not token.isspace() and token not in ("null", "true", "false"):
-            token = f'"{HIDDEN}"'
-        shown.append(token)
-    return "".join(shown)
-
-
-def _string(token: str) -> str | None:
-    """What a string of JSON says; None if it has no end."""
-    try:
-        found = json.loads(token, strict=False)
-    except ValueError:
-        return None
-    return str(found)
-
-
-def _shown_string(redactor: Redactor, token: str, secret: bool, depth: int) -> str:
-    if secret and len(token) > 2:
-        return json.dumps(redactor.mask(token.strip('"')))
-    plain = token[1:-1] if "\\" not in token and token[-1:] == '"' and len(token) > 1 else _string(token)
-    if plain is None:
-        return '"..."'
-    inner = plain
-    if plain.lstrip()[:1] in ("{", "["):
-        inner = HIDDEN if depth == 2 else json_text(redactor, plain, depth + 1)
-    inner = named(redactor, redactor.text(inner))
-    return token if inner == plain else json.dumps(inner)
-
-
-def value(redactor: Redactor, name: str, thing: Any) -> Any:
-    """A value of any kind that goes by this name, without the secrets in it. Never raises, whatever the value does."""
-    try:
-        return _value_of(redactor, name, thing, 0, [MOST_ITEMS])
-    except Exception:
-        return f"<{type(thing).__name__}>"
-
-
-def _value_of(redactor: Redactor, name: str, thing: Any, depth: int, left: list[int]) -> Any:
-    left[0] -= 1
-    if thing is None or isinstance(thing, bool):
-        return thing
-    if redactor.is_secret_key(name):
-        return redactor.mask(str(thing))
-    if isinstance(thing, (int, float)):
-        return thing
-    if depth == DEEPEST or left[0] < 0:  # it may hold itself
-        return "..."
-    if isinstance(thing, str):
-        return redactor.header(name, thing) if name.lower() in URL_HEADERS else message(redactor, thing)
-    if hasattr(thing, "_asdict"):  # a named tuple
-        thing = thing._asdict()
-    if isinstance(thing, Mapping):
-        return {_shown_key(redactor, key): _value_of(redactor, _name(key), item, depth + 1, left) for key, item in thing.items()}
-    if isinstance(thing, (list, tuple)) and len(thing) == 2 and isinstance(thing[0], (str, bytes)):  # a header field, say
-        return [thing[0], _value_of(redactor, _name(thing[0]), thing[1], depth + 1, left)]
-    if isinstance(thing, (list, tuple, set, frozenset)):
-        return [_value_of(redactor, name, item, depth + 1, left) for item in thing]
-    text = str(thing)
-    shown = message(redactor, text)
-    return thing if shown == text else shown
-
-
-def _name(key: object) -> str:
-    return key.decode("latin-1") if isinstance(key, bytes) else str(key)
-
-
-def _shown_key(redactor: Redactor, key: Any) -> Any:
-    return message(redactor, key) if isinstance(key, str) else key
+            return found.end()
+    return len(text)

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 from ..redact import DEFAULT, Redactor
 from ..validation import flag, refusal
 from .config import level_of
-from .masking import lines, message, value
+from .masking import lines, message
+from .values import value
 
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[Any]

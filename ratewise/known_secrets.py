@@ -1,0 +1,106 @@
+"""What is a secret unless the user says otherwise: names of header fields and parameters, and formats of tokens."""
+
+from __future__ import annotations
+
+import re
+
+HEADERS = frozenset(
+    """
+    authorization proxy-authorization authentication-info proxy-authentication-info cookie cookie2 set-cookie set-cookie2
+    x-api-key api-key apikey x-apikey x-auth-token x-access-token x-auth-key x-amz-security-token x-aws-ec2-metadata-token
+    x-goog-api-key x-goog-iam-authorization-token x-functions-key ocp-apim-subscription-key aeg-sas-key
+    x-ms-authorization-auxiliary x-vault-token x-consul-token private-token job-token deploy-token x-gitlab-token
+    x-hub-signature x-hub-signature-256 stripe-signature x-slack-signature x-shopify-access-token x-shopify-hmac-sha256
+    x-csrf-token x-csrftoken x-xsrf-token dd-api-key dd-application-key x-honeycomb-team x-figma-token x-plex-token
+    x-registry-auth cf-access-client-secret cf-access-jwt-assertion authentication dpop session x-session x-session-id
+    x-access-key x-auth x-jwt x-jwt-assertion x-amzn-oidc-data x-amzn-oidc-accesstoken x-goog-iap-jwt-assertion
+    x-ms-client-principal
+    """.split()
+)
+"""Header fields whose whole value is a secret, in lower case."""
+
+HEADER_ENDINGS = (
+    "-token",
+    "-secret",
+    "-api-key",
+    "-apikey",
+    "-password",
+    "-signature",
+    "-credential",
+    "-credentials",
+    "-authorization",
+    "-passphrase",
+    "-customer-key",
+    "-signing-key",
+)
+"""A header field is a secret too if its name ends so, or is one of these without the dash."""
+
+URL_HEADERS = frozenset(
+    """
+    location content-location operation-location azure-asyncoperation referer refresh link :path x-original-url x-original-uri
+    x-rewrite-url x-forwarded-uri x-forwarded-url x-request-uri x-request-url x-accel-redirect x-redirect redirect destination
+    hx-redirect hx-location hx-current-url hx-push-url hx-replace-url x-amz-website-redirect-location sourcemap x-sourcemap
+    """.split()
+)
+"""Header fields that hold URLs: these are masked as URLs."""
+
+PARAMETERS = frozenset(
+    """
+    accesstoken refreshtoken idtoken token auth authtoken authorization apikey key appkey clientsecret clientassertion
+    assertion code codeverifier password passwd pwd passphrase secret secretkey privatekey session sessionid jsessionid
+    phpsessid sid jwt sig signature hmac credential credentials awsaccesskeyid xamzsignature xamzcredential
+    xamzsecuritytoken xgoogsignature xgoogcredential securitytoken otp pin cvv cvc cardnumber ssn connectionstring
+    accountkey sas csrftoken csrf xsrftoken apitoken sessiontoken accesskey subscriptionkey pass pw mysqlpwd creditcard
+    creditcardnumber otpcode bearer bearertoken csrfmiddlewaretoken authenticitytoken usertoken devicetoken idtokenhint
+    authkey devicecode samlresponse
+    """.split()
+)
+"""Query parameters whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
+
+PARAMETER_PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
+"""A parameter is a secret too if its name has one of these in it."""
+
+PARAMETER_ENDINGS = ("token", "signature", "passphrase")
+"""And if it ends so."""
+
+PAGING = frozenset("pagetoken nextpagetoken prevpagetoken previouspagetoken nexttoken continuationtoken synctoken".split())
+"""But these are no secrets."""
+
+KEYS_OF_MANY_MEANINGS = frozenset("auth code key pin session sid sig".split())
+"""Parameters that, as keys of JSON and the like, say something else as often."""
+
+# Known formats of tokens. Each has strings one of which must be in the text for the pattern to be tried at all, and begins
+# where no word goes on (an escape such as `\n` or `%3D` before it is no part of a word), so that a run of characters is
+# read once: every pattern is linear. The group, if any, stays.
+_ESCAPED = r"(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})"
+_WORD = rf"(?:(?<!\w)|{_ESCAPED})"
+_NAME = rf"(?:(?<![\w-])|{_ESCAPED})"
+TOKENS = tuple(
+    (gates.split(" | "), re.compile(pattern, re.ASCII | re.DOTALL))
+    for gates, pattern in (
+        ("eyJ", _NAME + r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"),  # a JWT, signed or encrypted, or what else is signed like one
+        ("ghp_ | gho_ | ghu_ | ghs_ | ghr_ | github_pat_", _WORD + r"(?:gh[pousr]_|github_pat_)\w{16,}"),
+        (
+            "glpat- | gldt- | glft- | glsoat- | glrt- | glcbt- | glimt- | glptt- | glagent- | gloas-",
+            _WORD + r"gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-[\w.-]{16,}",
+        ),
+        ("AKIA | ASIA | ABIA | ACCA", _WORD + r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?!\w)"),
+        ("xox | xapp-", _WORD + r"(?:(?:xox[a-ceoprs]|xapp)-[\w-]{8,}|xoxd-[\w%+/=-]{8,})"),
+        ("hooks.slack.com", r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s?#<>\"']+"),
+        ("/api/", r"(discord(?:app)?\.com/api/(?:v\d{1,3}/)?webhooks/\d{1,20}/)[^\s/?#<>\"']+"),
+        ("sk-", _NAME + r"sk-[\w-]{16,}"),
+        ("_live_ | _test_", _WORD + r"(?:sk|rk|pk)_(?:live|test)_\w{8,}"),
+        ("whsec_", _WORD + r"whsec_\w[\w+/=]{7,}"),
+        ("AIza", _NAME + r"AIza[\w-]{35,}"),
+        ("ya29. | GOCSPX-", _NAME + r"(?:ya29\.[\w.-]{8,}|GOCSPX-[\w-]{8,})"),
+        ("npm_ | hf_", _WORD + r"(?:npm|hf)_[A-Za-z0-9]{30,}"),
+        ("pypi-", _NAME + r"pypi-AgE[\w-]{16,}"),
+        ("SG.", _NAME + r"SG\.[\w-]{8,}\.[\w-]{8,}"),
+        ("AC | SK", _WORD + r"(?:AC|SK)[0-9a-f]{32}(?!\w)"),
+        (":AA", r"(?<!\d)\d{8,10}:AA[\w-]{33,}"),
+        ("earer | EARER", r"(?<!\w)((?:[Bb]earer|BEARER)[ \t]+)(?!authenti|authori[sz])[\w.~+/=-]{8,}"),
+        ("asic | ASIC", r"(?<!\w)((?:[Bb]asic|BASIC)[ \t]+)(?![a-z]+(?![\w.~+/=-]))[\w.~+/=-]{8,}"),  # "basic knowledge"
+        # To its end or, without one, to that of the text; read once either way.
+        ("-----BEGIN ", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)"),
+    )
+)

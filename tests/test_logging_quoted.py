@@ -1,0 +1,159 @@
+"""Secrets in texts within texts: quoted and quoted again, in what Python shows of objects, in lists of names and values."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratewise import Redactor
+from ratewise.logging.bodies import body
+from ratewise.logging.masking import lines, message
+from ratewise.redact import escaped
+
+FULL = Redactor()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"{\"password\": \"ses\\\"ame\", \"n\": 1}", r"{\"password\": \"[REDACTED]\", \"n\": 1}"),
+        (r'"{\"a\": \"{\\\"token\\\": \\\"sesame\\\"}\"}" x', r'"{\"a\": \"{\\\"token\\\": \\\"[REDACTED]\\\"}\"}" x'),
+        (r'{"password": "sesame\\"} x', r'{"password": "[REDACTED]"} x'),
+        (r"{\"password\": \"cut", r"{\"password\": \"[REDACTED]"),
+        (r'{"pa\u0073sword": "sesame"}', r'{"pa\u0073sword": "[REDACTED]"}'),
+        (r"{\u0022token\u0022: \u0022sesame\u0022}", r"{\u0022token\u0022: \u0022[REDACTED]\u0022}"),
+        ("{&quot;token&quot;:&quot;sesame&quot;}", "{&quot;token&quot;:&quot;[REDACTED]&quot;}"),
+        ("%7B%22token%22%3A%22sesame%22%7D", "%7B%22token%22%3A%22[REDACTED]%22%7D"),
+        (r"login(password: \"sesame\")", r"login(password: \"[REDACTED]\")"),
+        (r"b'GET / HTTP/1.1\r\nCookie: sesame'", r"b'GET / HTTP/1.1\r\nCookie: [REDACTED]"),
+        (r"b'\x0acookie=sesame'", r"b'\x0acookie=[REDACTED]'"),
+        (r"C:\token=sesame", r"C:\token=[REDACTED]"),
+    ],
+)
+def test_escaped_texts(text: str, shown: str) -> None:
+    """JSON within JSON, within HTML, within URLs, and what a repr makes of a text."""
+    assert message(FULL, text) == message(FULL, shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("password='''sesa'me''' x", "password='''[REDACTED]''' x"),
+        ('password="""sesame', 'password="""[REDACTED]'),
+        ("password='' x", "password='' x"),
+        ("password=SecretStr('sesame') x", "password=[REDACTED] x"),
+        ("password=<sesame> x", "password=[REDACTED] x"),
+        ("password=None, secret=false, token=null", "password=None, secret=false, token=null"),
+        ("<Cookies[<Cookie a=sesame for h />]>", "<Cookies[<Cookie a=[REDACTED] for h />]>"),
+        ("<CookieJar[Cookie(version=0, name='a', value='sesame', port=None)]>", None),
+        ("<SimpleCookie: a='sesame'>", "<SimpleCookie: [REDACTED]>"),
+        ("for h in {'authorization': 'sesame'}", "for h in {'authorization': '[REDACTED]'}"),
+    ],
+)
+def test_what_python_shows(text: str, shown: str | None) -> None:
+    """Strings of any kind, objects, cookies of jars; and what is nothing is no secret."""
+    shown = text.replace("'sesame'", "[REDACTED]") if shown is None else shown
+    assert message(FULL, text) == message(FULL, shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'name': 'Cookie', 'value': 'sesame'}, {'name': 'a', 'value': 'b'}",
+        "{'value': 'sesame', 'key': 'Cookie'}, {'value': 'b', 'key': 'a'}",
+        "{'value': 'b'}, {'key': 'Cookie', 'value': 'sesame'}",
+        "{'password': 'sesame', 'value': 'b', 'key': 'n'}",
+        '{"name":"X-Api-Key","value":"sesame"}',
+        r"{\"name\":\"X-Api-Key\",\"value\":\"sesame\"}",
+        '<param name="password" value="sesame"/><param name="n" value="1"/>',
+        '["Cookie","sesame"] ["a","b"]',
+        "{'grant_type': 'password', 'user': 'joe'}",
+        '{"type":"password","label":"Your password"}',
+    ],
+)
+def test_labels(text: str) -> None:
+    """The value of what is called like a secret goes, whichever stands first; others stay, and so do other keys."""
+    shown = text.replace("sesame", "[REDACTED]")
+    assert message(FULL, text) == message(FULL, shown) == shown
+    if text[0] == '[{"'[0]:
+        assert body(FULL, "application/json", text.encode()) == shown
+
+
+def test_labels_after_what_holds_secrets() -> None:
+    """A value is masked whole, whatever was found within it before its label came."""
+    text = "{'value': 'a token=sesame b', 'password': 'sesame', 'key': 'Cookie'}"
+    assert message(FULL, text) == "{'value': '[REDACTED]', 'password': '[REDACTED]', 'key': 'Cookie'}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<p:Password a='x>y'>sesame</p:Password> x", "<p:Password a='x>y'>[REDACTED]</p:Password> x"),
+        ("<Password><![CDATA[ a<b sesame ]]></Password>", "<Password>[REDACTED]</Password>"),
+        ("<Password>ses</other>ame", "<Password>[REDACTED]"),
+        ("<Password>  </Password><token/>", "<Password>  </Password><token/>"),
+        ("<token><token>a</token><token/>sesame</token><n>1</n>", "<token>[REDACTED]</token><n>1</n>"),
+        ("<!-- <token> --><a><![CDATA[<token>]]></a>", "<!-- <token> --><a><![CDATA[<token>]]></a>"),
+        (
+            "<key>password</key> <string>sesame</string><string>a</string>",
+            "<key>password</key> <string>[REDACTED]</string><string>a</string>",
+        ),
+        ('<string name="password">sesame</string><s>a</s>', '<string name="password">[REDACTED]</string><s>a</s>'),
+        ("<token <n>1 < 2</n>", "<token [REDACTED]"),
+        ("it's <Foo don't> <Password>sesame</Password>", "it's <Foo don't> <Password>[REDACTED]</Password>"),
+    ],
+)
+def test_elements(text: str, shown: str) -> None:
+    """What stands in elements that are called like a secret, or labelled so, goes: to their end, or that of the text."""
+    assert message(FULL, text) == message(FULL, shown) == shown
+    assert body(FULL, "text/xml", text.encode()) == shown
+
+
+def test_elements_that_are_cut_short() -> None:
+    """In a body whose rest is not known, as well."""
+    assert body(FULL, "application/soap+xml", b"<a><Password>sesame") == "<a><Password>[REDACTED]"
+    assert body(FULL, "text/xml", b"<a><Password>sesame</Pass", 99) == "<a><Password>[REDACTED]... (99 bytes)"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('"GET /cb?code=sesame HTTP/1.1" 302', '"GET /cb?code=REDACTED HTTP/1.1" 302'),
+        ("target=cb?code=sesame, x", "target=cb?code=REDACTED, x"),
+        ("/token?n=1 what? yes = no", "/token?n=1 what? yes = no"),
+        ("to joe:sesame@h:1 and https:/u:sesame@h", "to REDACTED@h:1 and https:/REDACTED@h"),
+        ("mailto:joe@h, joe@h, a:@h, nginx:1.2@sha256:0a", "mailto:joe@h, joe@h, a:@h, nginx:1.2@sha256:0a"),
+        (
+            "Received header value surrounded by whitespace b' sesame '",
+            "Received header value surrounded by whitespace [REDACTED]",
+        ),
+    ],
+)
+def test_urls_without_schemes(text: str, shown: str) -> None:
+    """Targets of requests, and passwords before hosts; not addresses of mail, nor digests of images."""
+    assert message(FULL, text) == message(FULL, shown) == shown
+
+
+def test_blocks_of_several_lines() -> None:
+    """What YAML or HTTP continue on the next lines goes, too."""
+    assert lines(FULL, "password: |\n  sesame\n  sesame\nnext: 1") == "password: [REDACTED]\nnext: 1"
+    assert message(FULL, "Cookie: a\r\n  sesame\r\nHost: h") == r"Cookie: [REDACTED]\r\nHost: h"
+
+
+def quoted(text: str, times: int) -> str:
+    for _ in range(times):
+        text = '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+    return text
+
+
+@given(st.text(st.characters(blacklist_categories=("Cs",)), max_size=20), st.integers(0, 3), st.booleans())
+def test_planted(secret: str, times: int, labelled: bool) -> None:
+    """A secret does not survive, whatever it is and however often it is quoted, and what comes behind it stays."""
+    one = quoted("S3" + secret, 1)
+    pair = f'"name": "Cookie", "value": {one}' if labelled else f'"password": {one}'
+    shown = message(FULL, quoted(f"{{{pair}}}", times) + " end")
+    assert "S3" not in shown
+    assert escaped(shown).endswith(" end")
