@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Literal, cast, get_args
+from typing import Callable, Literal, cast, get_args
 from urllib.parse import unquote_plus
 
 from .known_secrets import (
@@ -33,7 +33,7 @@ MARGIN = 1024
 """Characters of what comes after them that are looked at, for patterns of the user's that begin before."""
 
 MOST_KNOWN, LONGEST_KNOWN = 1000, 100
-"""How many names of parameters are remembered, and of how many characters."""
+"""How many names are remembered, and of how many characters."""
 
 DEEPEST = 2
 """A URL or form within a URL is looked into, and one within that; what holds a third one is masked."""
@@ -110,9 +110,9 @@ class Redactor:
         self._patterns = compiled("patterns", patterns)
         self._names = PARAMETERS - KEYS_OF_MANY_MEANINGS if defaults else frozenset[str]()
         """Parameters that as header fields are secrets, too."""
-        self._known: dict[str, bool] = {}
-        """Of names that were asked for: whether they are secret parameters."""
-        self._known_headers: dict[str, bool] = {}
+        self._secret_headers = _Known(self._is_secret_header)
+        self._secret_parameters = _Known(self._is_secret_parameter)
+        self._secret_keys = _Known(self._is_secret_key)
         self._settings = (mask_style, defaults, self._headers, own, tuple(pattern.pattern for pattern in self._patterns))
 
     def __eq__(self, other: object) -> bool:
@@ -201,35 +201,32 @@ class Redactor:
 
     def is_secret_header(self, name: str) -> bool:
         """The whole value of a header field of this name is a secret."""
-        known = self._known_headers.get(name)
-        if known is None:
-            dashed = _dashed(name)
-            plain = _plain(dashed[2:] if dashed.startswith("x-") else dashed)
-            known = dashed in self._headers or f"-{dashed}".endswith(self._endings)
-            known = known or plain in self._names or any(part in plain for part in self._parts)
-            if len(self._known_headers) < MOST_KNOWN and len(name) <= LONGEST_KNOWN:
-                self._known_headers[name] = known
-        return known
+        return self._secret_headers[name]
 
     def is_secret_parameter(self, name: str) -> bool:
         """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""
-        known = self._known.get(name)
-        if known is None:
-            known = any(self._is_secret_name(_plain(part)) for part in (name, *_NAME_PARTS.split(name)))
-            if len(self._known) < MOST_KNOWN and len(name) <= LONGEST_KNOWN:
-                self._known[name] = known
-        return known
+        return self._secret_parameters[name]
+
+    def is_secret_key(self, name: str) -> bool:
+        """The value of a key of this name, in JSON or the like, is a secret: as that of a parameter or of a header field."""
+        return self._secret_keys[name]
+
+    def _is_secret_header(self, name: str) -> bool:
+        dashed = _dashed(name)
+        plain = _plain(dashed[2:] if dashed.startswith("x-") else dashed)
+        known = dashed in self._headers or f"-{dashed}".endswith(self._endings)
+        return known or plain in self._names or any(part in plain for part in self._parts)
+
+    def _is_secret_parameter(self, name: str) -> bool:
+        return any(self._is_secret_name(_plain(part)) for part in (name, *_NAME_PARTS.split(name)))
 
     def _is_secret_name(self, plain: str) -> bool:
         if plain in self._parameters or any(part in plain for part in self._parts):
             return True
         return bool(self._parts) and plain.endswith(PARAMETER_ENDINGS) and plain not in PAGING
 
-    def is_secret_key(self, name: str) -> bool:
-        """The value of a key of this name, in JSON or the like, is a secret: as that of a parameter or of a header field."""
-        if _plain(name) in self._vague:
-            return False
-        return self.is_secret_parameter(name) or self.is_secret_header(name)
+    def _is_secret_key(self, name: str) -> bool:
+        return _plain(name) not in self._vague and (self.is_secret_parameter(name) or self.is_secret_header(name))
 
     def __repr__(self) -> str:
         return f"Redactor(mask_style={self.mask_style!r})"
@@ -318,6 +315,19 @@ class Redactor:
         for pattern in self._patterns:
             text = pattern.sub(found, text)
         return text
+
+
+class _Known(dict[str, bool]):
+    """Answers about names, those that were given before from memory."""
+
+    def __init__(self, answer: Callable[[str], bool]) -> None:
+        self._answer = answer
+
+    def __missing__(self, name: str) -> bool:
+        known = self._answer(name)
+        if len(self) < MOST_KNOWN and len(name) <= LONGEST_KNOWN:
+            self[name] = known
+        return known
 
 
 def _plain(name: str) -> str:

@@ -747,10 +747,10 @@ def test_names_are_not_remembered_without_end() -> None:
     for number in range(2 * MOST_KNOWN):
         assert own.is_secret_parameter(f"token[{number}]")
         assert not own.is_secret_parameter(f"{number}")
-    assert len(own._known) == MOST_KNOWN
+    assert len(own._secret_parameters) == MOST_KNOWN
     long = Redactor()
     assert long.is_secret_parameter("password" + "x" * 1000)
-    assert long._known == {}
+    assert long._secret_parameters == {}
 
 
 urls = st.lists(st.sampled_from([*PARTS, "/a", "?b=1", "&c=2", "=", "code", "&"]), max_size=12).map("".join)

@@ -19,7 +19,7 @@ _QUOTE = r"""(?:\\{0,8}["'`]|\\{1,8}u002[27]|&(?:quot|apos|\#34|\#39|\#x22|\#x27
 
 _NAMED = re.compile(
     rf"""
-    (?<![\w.-])(?P<name>(?:[\w.-]|\\{{1,8}}u(?!002[27])[0-9A-Fa-f]{{4}}){{1,256}})
+    (?<![\w.-])(?P<name>[\w.-]{{1,256}}(?:\\{{1,8}}u(?!002[27])[0-9A-Fa-f]{{4}}[\w.-]{{0,64}}){{0,64}})(?=["'`\\&%\]\t :=,])
     (?P<quote>{_QUOTE}?)\]?{_QUOTE}?[ \t]*(?P<sign>=>?|:|%3[ADad]|,(?=[ ]?b?\\{{0,8}}["']))[ \t]*(?:b(?=["']))?
     """,
     re.ASCII | re.VERBOSE,
@@ -30,7 +30,7 @@ _PAIR_BEGINS = re.compile(r"""[(\[]b?\\{0,8}["']\Z""")
 _OPENING = re.compile(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}""")
 _CLOSING = {mark: re.compile(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
 _LABEL = re.compile(rf"{_QUOTE}([\w.-]{{1,128}}){_QUOTE}", re.ASCII)
-_AFTER_ESCAPE = {"\\": re.compile(r"[nrt]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}"), "%": re.compile(r"[0-9A-Fa-f]{2}")}
+_AFTER_ESCAPE = {"\\": re.compile(r"\A(?:[nrt]|x[0-9A-Fa-f]{2})"), "%": re.compile(r"\A[0-9A-Fa-f]{2}")}
 _BRACKETED = re.compile(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
 _BRACKETS = re.compile(r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]()]""", re.DOTALL)
 _OBJECT_END = re.compile(r"[}>]")
@@ -123,8 +123,9 @@ class _Value(NamedTuple):
 
 def _name(redactor: Redactor, found: re.Match[str]) -> str:
     name, before = unescaped(found["name"]), found.string[found.start() - 1 : found.start()]
-    escape = before in _AFTER_ESCAPE and _AFTER_ESCAPE[before].match(name)
-    return name[escape.end() :] if escape and not redactor.is_secret_key(name) else name
+    if before in _AFTER_ESCAPE and not redactor.is_secret_key(name):  # `\ntoken`: it is another one
+        name = _AFTER_ESCAPE[before].sub("", unescaped(before + name).lstrip(before + "\"'"))
+    return name
 
 
 def _value(found: re.Match[str], text: str, position: int) -> _Value | None:
