@@ -62,6 +62,7 @@ class _Limit:
 
     def __init__(self, deadline: float, request: Any, call: Call[Any, Any]) -> None:
         self._deadline, self._request, self._call = deadline, request, call
+        self._exchange = Exchange.of(request.extensions)  # which it is no more when its body is read
 
     def left(self) -> float:
         """Seconds, above 0."""
@@ -93,7 +94,7 @@ class _Limit:
         return isinstance(error, Expired) or self._call.clock.monotonic() >= self._deadline
 
     def exceeded(self) -> Exception:
-        return self._call.http.DeadlineExceeded(self._request, Exchange.of(self._request.extensions))
+        return self._call.http.DeadlineExceeded(self._request, self._exchange)
 
 
 def _unbounded(seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:

@@ -14,26 +14,11 @@ HEADERS = frozenset(
     x-csrf-token x-csrftoken x-xsrf-token dd-api-key dd-application-key x-honeycomb-team x-figma-token x-plex-token
     x-registry-auth cf-access-client-secret cf-access-jwt-assertion authentication dpop session x-session x-session-id
     x-access-key x-auth x-jwt x-jwt-assertion x-amzn-oidc-data x-amzn-oidc-accesstoken x-goog-iap-jwt-assertion
-    x-ms-client-principal
+    x-ms-client-principal auth x-authentication x-zumo-auth x-firebase-appcheck cb-access-sign x-pin
+    proxy-auth cb-access-key ok-access-key x-auth-pass fastly-key x-insert-key x-appwrite-key api-sign x-cookie
     """.split()
 )
 """Header fields whose whole value is a secret, in lower case."""
-
-HEADER_ENDINGS = (
-    "-token",
-    "-secret",
-    "-api-key",
-    "-apikey",
-    "-password",
-    "-signature",
-    "-credential",
-    "-credentials",
-    "-authorization",
-    "-passphrase",
-    "-customer-key",
-    "-signing-key",
-)
-"""A header field is a secret too if its name ends so, or is one of these without the dash."""
 
 URL_HEADERS = frozenset(
     """
@@ -52,27 +37,45 @@ PARAMETERS = frozenset(
     xamzsecuritytoken xgoogsignature xgoogcredential securitytoken otp pin cvv cvc cardnumber ssn connectionstring
     accountkey sas csrftoken csrf xsrftoken apitoken sessiontoken accesskey subscriptionkey pass pw mysqlpwd creditcard
     creditcardnumber otpcode bearer bearertoken csrfmiddlewaretoken authenticitytoken usertoken devicetoken idtokenhint
-    authkey devicecode samlresponse
+    authkey devicecode samlresponse cookies totp totpcode mfacode verificationcode recoverycode recoverycodes backupcodes
+    authorizationcode authcode oauthverifier samlrequest sharedaccesskey sign dbpass
     """.split()
 )
 """Query parameters whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
 
-PARAMETER_PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
-"""A parameter is a secret too if its name has one of these in it."""
+PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
+"""A name is secret too if it has one of these in it, written as those of parameters are."""
 
-PARAMETER_ENDINGS = ("token", "signature", "passphrase")
+ENDINGS = (
+    *("token", "signature", "passphrase", "passcode", "authorization", "jwt", "signingkey", "encryptionkey", "masterkey"),
+    *("sessionkey", "licensekey", "customerkey", "consumerkey", "accesskey", "pwd", "cookie"),
+)
 """And if it ends so."""
 
-PAGING = frozenset("pagetoken nextpagetoken prevpagetoken previouspagetoken nexttoken continuationtoken synctoken".split())
-"""But these are no secrets."""
+HARMLESS = frozenset(
+    """
+    pagetoken nextpagetoken prevpagetoken previouspagetoken nexttoken continuationtoken nextcontinuationtoken synctoken
+    cursortoken secretsmanager secretary
+    """.split()
+)
+"""But these are no secrets, such as tokens for the next page."""
 
-KEYS_OF_MANY_MEANINGS = frozenset("auth code key pin session sid sig".split())
-"""Parameters that, as keys of JSON and the like, say something else as often."""
+KEYS_OF_MANY_MEANINGS = frozenset("auth code key pin session sid sig sign".split())
+"""Parameters that, as keys of JSON and the like and as header fields, say something else as often."""
+
+LABELS = frozenset("name key header field param parameter attribute property variable id label path".split())
+"""What the key is called that has a name as its value, such as that of a header field in a list of them."""
+
+VALUES = frozenset("value values val".split())
+"""And what the key beside it, whose value is secret if that name is."""
 
 # Known formats of tokens. Each has strings one of which must be in the text for the pattern to be tried at all, and begins
 # where no word goes on (an escape such as `\n` or `%3D` before it is no part of a word), so that a run of characters is
 # read once: every pattern is linear. The group, if any, stays.
-_ESCAPED = r"(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})"
+_ESCAPED = (
+    r"(?<=\\[abfnrtv0])|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
+    r"|(?<=\[\dm)|(?<=\[\d\dm)"  # colours of a terminal
+)
 _WORD = rf"(?:(?<!\w)|{_ESCAPED})"
 _NAME = rf"(?:(?<![\w-])|{_ESCAPED})"
 TOKENS = tuple(
@@ -88,7 +91,7 @@ TOKENS = tuple(
         ("xox | xapp-", _WORD + r"(?:(?:xox[a-ceoprs]|xapp)-[\w-]{8,}|xoxd-[\w%+/=-]{8,})"),
         ("hooks.slack.com", r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s?#<>\"']+"),
         ("/api/", r"(discord(?:app)?\.com/api/(?:v\d{1,3}/)?webhooks/\d{1,20}/)[^\s/?#<>\"']+"),
-        ("sk-", _NAME + r"sk-[\w-]{16,}"),
+        ("sk-", _NAME + r"sk-(?=[\w-]*[\dA-Z])[\w-]{16,}"),
         ("_live_ | _test_", _WORD + r"(?:sk|rk|pk)_(?:live|test)_\w{8,}"),
         ("whsec_", _WORD + r"whsec_\w[\w+/=]{7,}"),
         ("AIza", _NAME + r"AIza[\w-]{35,}"),
@@ -98,8 +101,12 @@ TOKENS = tuple(
         ("SG.", _NAME + r"SG\.[\w-]{8,}\.[\w-]{8,}"),
         ("AC | SK", _WORD + r"(?:AC|SK)[0-9a-f]{32}(?!\w)"),
         (":AA", r"(?<!\d)\d{8,10}:AA[\w-]{33,}"),
-        ("earer | EARER", r"(?<!\w)((?:[Bb]earer|BEARER)[ \t]+)(?!authenti|authori[sz])[\w.~+/=-]{8,}"),
-        ("asic | ASIC", r"(?<!\w)((?:[Bb]asic|BASIC)[ \t]+)(?![a-z]+(?![\w.~+/=-]))[\w.~+/=-]{8,}"),  # "basic knowledge"
+        (
+            "earer | EARER",
+            r"(?<!\w)((?:[Bb]earer|BEARER)(?:[ \t]+|%20)[\"']?)(?!authenti|authori[sz])(?:[\w.~+/=-]|[^\x00-\x7f]){8,}",
+        ),
+        ("asic | ASIC", r"(?<!\w)((?:[Bb]asic|BASIC)[ \t]+)(?!HTTP/|[a-z-]+(?![\w.~+/=-]))[\w.~+/=-]{8,}"),  # "basic knowledge"
+        ("k8s.io.", r"(base64url\.bearer\.authorization\.k8s\.io\.)[\w-]+"),
         # To its end or, without one, to that of the text; read once either way.
         ("-----BEGIN ", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)"),
     )

@@ -5,22 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Callable, Literal, cast, get_args
 from urllib.parse import unquote_plus
 
 from .known_secrets import (
-    HEADER_ENDINGS,
+    ENDINGS,
+    HARMLESS,
     HEADERS,
     KEYS_OF_MANY_MEANINGS,
-    PAGING,
-    PARAMETER_ENDINGS,
-    PARAMETER_PARTS,
     PARAMETERS,
+    PARTS,
     TOKENS,
     URL_HEADERS,
 )
-from .validation import flag, refusal
+from .validation import compiled, flag, names_of, refusal
 
 MaskStyle = Literal["full", "partial", "hash"]
 
@@ -38,17 +37,17 @@ MOST_KNOWN, LONGEST_KNOWN = 1000, 100
 DEEPEST = 2
 """A URL or form within a URL is looked into, and one within that; what holds a third one is masked."""
 
-MAY_BE_ADDRESSES = ("mailto", "acct", "sip", "sips", "xmpp")
-"""Schemes of URLs that have a user and a host, but no password."""
-
-_USERINFO = re.compile(r"(://)[^\s/?#<>\"]+@")
+_USERINFO = re.compile(r"(:\\?/(?:\\?/)?)[^\s/?#<>\"\\]+@")
 # At the head of a URL. What follows a colon and is no port is a password, even with a `/`, `?` or `#` that should be encoded.
 _HEAD_USERINFO = re.compile(
     r"((?:[a-z][a-z0-9+.-]*:)?//|[a-z][a-z0-9+.-]*:/)(?:[^/?#]+|[^/?#:@\[]*:(?!\d*(?:[/?#]|$)).*)@",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 _BARE_USERINFO = re.compile(r"\A(?!mailto:)[^\s/?#:@]+:[^\s/?#@]*@", re.IGNORECASE)  # user:password@host, without a scheme
-_WORD_TO_AT = re.compile(r"[^\s/?#<>\"'@]+@?(?!sha\d+:)")  # the digest of an image comes after an @, too
+# The same within a text, where a port or a path tells it from an address of mail and the like. Read to each @ once.
+_BARE_USERINFO_IN_TEXT = re.compile(r"[^\s/?#<>\"'@]+(?:@(?!sha\d+:)(?=[\w.-]{1,253}(?::\d|/)))?")
+_FORM = re.compile(r"""(?<![^\s"'(>])[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*(?:&[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*)+""", re.ASCII)
+_ENCODED_URL = re.compile(r"(?<!\w)\w{1,32}%3A%2F%2F[^\s<>\"']*", re.ASCII)
 # In a text, with a scheme or not, without the punctuation after it. The second kind begins where no other could have begun.
 _URL = re.compile(r"""(?://|(?<![^\s"'(=,<\[])[^\s"'(=,<\[>?]*\?)[^\s<>"]*[^\s<>"'`.,:;!)\]}]""")
 _DECODABLE = re.compile(r"[=%+]")
@@ -56,16 +55,24 @@ _PATH_PIECE = re.compile(r"[^/;&]+")
 _QUERY_PIECE = re.compile(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may separate, or be part of a value
 _NESTED = re.compile(r"[=@?]|%[0-9A-Fa-f]{2}")  # there may be a URL or a form in it
 _MASKED = re.compile(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # before: as a part of a URL, or by another Redactor
-# A name in JSON, in a dict of Python, or in GraphQL.
-_KEY = re.compile(r"""(?<![\w.-])((?:[\w.-]|\\u[0-9A-Fa-f]{4}){1,256})(?:\\?["']\s*:|\s*:\s*\\?["'])""", re.ASCII)
+# A name in JSON, in what Python shows of a dict or a pair, or in GraphQL.
+_KEY = re.compile(r"""(?<![\w.-])((?:[\w.-]|\\u[0-9A-Fa-f]{4}){1,256})(?:\\?["']\s*[:,]|\s*:\s*\\?["'])""", re.ASCII)
 _ESCAPE = re.compile(r"\\{1,8}u([0-9A-Fa-f]{4})")
-_PAIR = re.compile(
-    r"""(?<![\w.-])([\w.-]{1,256}[ \t]*=[ \t]*)("(?:[^"\\]|\\.)*(?:"|\\?\Z)|'[^']*(?:'|\Z)|[^\s;,&<>"']+)""", re.ASCII | re.DOTALL
+_PAIR = re.compile(  # a parameter of a header field, or the name of one with its value
+    r"""
+    (?<![\w.-])([\w.-]{1,256}[ \t]*[=:][ \t]*)
+    ("(?:[^"\\]|\\.)*(?:"|\\?\Z)|'[^']*(?:'|\Z)|(?<=[ \t:])[^;,<>"']+|[^\s;,&<>"']+)
+    """,
+    re.ASCII | re.DOTALL | re.VERBOSE,
 )
-# What libraries say of a field that they cannot send or read: all of it.
+# What libraries say of a field that they cannot send or read, and of a line that they cannot read: all of it.
 _ILLEGAL = re.compile(
-    r"(illegal (?:header|status) (?:line|name|value):? |surrounded by whitespace ).+", re.IGNORECASE | re.DOTALL
+    r"((?:(?:illegal|malformed) (?:header|status|chunk) (?:line|name|value|header|footer)|"
+    r"header (?:name|value) surrounded by whitespace):? ).+",
+    re.IGNORECASE | re.DOTALL,
 )
+# Secrets whose ends would tell too much: several in one, and what says a password in another alphabet.
+_TELLING_ENDS = re.compile(r";|\Abasic ", re.IGNORECASE)
 _NAME_PARTS = re.compile(r"[^\w.\- ]+")
 # What is too long is cut after one of these: half a secret may look like none.
 _WORD_ENDS = ' \t\r\n<>"'
@@ -100,16 +107,14 @@ class Redactor:
         self.mask_style = mask_style
         flag("defaults", defaults)
         self._headers = frozenset(map(_dashed, names_of("headers", headers))) | (HEADERS if defaults else set())
-        self._endings = HEADER_ENDINGS if defaults else ()
         own = frozenset(map(_plain, names_of("query_params", query_params))) - {""}
         self._parameters = own | (PARAMETERS if defaults else set())
         self._vague = KEYS_OF_MANY_MEANINGS - own
-        self._parts = PARAMETER_PARTS if defaults else ()
+        self._parts: tuple[str, ...] = PARTS if defaults else ()
+        self._endings: tuple[str, ...] = ENDINGS if defaults else ()
         self._tokens = TOKENS if defaults else ()
         self._gates = tuple(gate for gates, _ in self._tokens for gate in gates)
         self._patterns = compiled("patterns", patterns)
-        self._names = PARAMETERS - KEYS_OF_MANY_MEANINGS if defaults else frozenset[str]()
-        """Parameters that as header fields are secrets, too."""
         self._secret_headers = _Known(self._is_secret_header)
         self._secret_parameters = _Known(self._is_secret_parameter)
         self._secret_keys = _Known(self._is_secret_key)
@@ -135,7 +140,7 @@ class Redactor:
             return self.url(value)
         else:
             shown = self.text(value)
-        return _PAIR.sub(self._pair, shown) if "=" in shown else shown
+        return _PAIR.sub(self._pair, shown) if "=" in shown or ":" in shown else shown
 
     def headers(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """All header fields, of a mapping or in pairs, as they may be shown."""
@@ -150,14 +155,21 @@ class Redactor:
         head = self.shortened(given, _PIECE_ENDS)
         return self._url(_BARE_USERINFO.sub("REDACTED@", head)) + _rest(given, head)
 
-    def text(self, text: str) -> str:
-        """Any text as it may be shown: without what looks like a token or a private key, its URLs as `url` shows them."""
-        shown = head = self.shortened(text, _WORD_ENDS)
+    def text(self, text: str, *, longest: int | None = LONGEST_TEXT) -> str:
+        """Any text as it may be shown: without what looks like a token or a private key, its URLs as `url` shows them.
+
+        `longest`: characters that are looked through, and shown; all if None.
+        """
+        shown = head = self.shortened(text, _WORD_ENDS, longest)
         if "//" in head or "?" in head:
             shown = _URL.sub(lambda match: match[0] if self._is_plain(match[0]) else self._url(match[0]), head)
+        if "&" in shown:
+            shown = _FORM.sub(lambda match: self._url("?" + match[0])[1:], shown)
+        if "%3A%2F%2F" in shown:
+            shown = _ENCODED_URL.sub(lambda match: "REDACTED" if self._hides(match[0], "", 0) else match[0], shown)
         if "@" in shown:
-            shown = _WORD_TO_AT.sub(_without_userinfo, shown)
-        if "llegal " in shown or "whitespace " in shown:
+            shown = _BARE_USERINFO_IN_TEXT.sub(_without_userinfo, shown)
+        if "llegal " in shown or "alformed " in shown or "whitespace " in shown:
             shown = _ILLEGAL.sub(rf"\1{HIDDEN}", shown)
         return self._scan(shown, in_url=False) + _rest(text, head)
 
@@ -169,9 +181,9 @@ class Redactor:
             error.args = tuple(_ILLEGAL.sub(rf"\1{HIDDEN}", arg) if isinstance(arg, str) else arg for arg in error.args)
             error = error.__cause__ or error.__context__
 
-    def shortened(self, text: str, ends: str, *, whole: bool = True) -> str:
+    def shortened(self, text: str, ends: str, longest: int | None = LONGEST_TEXT, *, whole: bool = True) -> str:
         """What is looked through of a text: up to one of `ends`, if it is too long, or not the whole."""
-        longest = min(len(text), LONGEST_TEXT)
+        longest = len(text) if longest is None else min(len(text), longest)
         if whole and longest == len(text):
             return text
         cut = max(text.rfind(end, 0, longest) for end in ends) + 1
@@ -183,17 +195,18 @@ class Redactor:
 
     def key(self, key: object) -> str:
         """What a breaker or a limiter tells servers or routes apart by: an origin as people write it, else its text masked."""
-        if isinstance(key, tuple) and len(key) == 3:
+        if isinstance(key, tuple) and len(key) == 3 and isinstance(key[1], str) and isinstance(key[2], (int, type(None))):
             scheme, host, port = key
-            host = f"[{host}]" if ":" in str(host) else host
+            host = f"[{host}]" if ":" in host else host
             key = f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
-        return self.text(str(key))
+        text = str(key)
+        return HIDDEN if self._has_secret_key(text) else escaped(_PAIR.sub(self._pair, self.text(text)))
 
     def mask(self, secret: str, *, in_url: bool = False) -> str:
         """What is shown instead of a secret; in a URL, or a form, it needs no escapes."""
         if _MASKED.fullmatch(secret):
             return secret
-        if self.mask_style == "partial" and len(secret) >= 16:
+        if self.mask_style == "partial" and len(secret) >= 16 and not _TELLING_ENDS.search(secret):
             return f"{secret[:4]}...{secret[-4:]}"
         if self.mask_style == "hash":
             return "hash-" + hashlib.blake2b(secret.encode("utf-8", "replace"), key=_HASH_KEY, digest_size=6).hexdigest()
@@ -212,21 +225,22 @@ class Redactor:
         return self._secret_keys[name]
 
     def _is_secret_header(self, name: str) -> bool:
-        dashed = _dashed(name)
-        plain = _plain(dashed[2:] if dashed.startswith("x-") else dashed)
-        known = dashed in self._headers or f"-{dashed}".endswith(self._endings)
-        return known or plain in self._names or any(part in plain for part in self._parts)
+        dashed = _dashed(name).removeprefix("http-")  # as WSGI has it
+        plain = _plain(dashed.removeprefix("x-"))
+        return dashed in self._headers or (plain not in self._vague and self._is_secret_name(plain))
 
     def _is_secret_parameter(self, name: str) -> bool:
-        return any(self._is_secret_name(_plain(part)) for part in (name, *_NAME_PARTS.split(name)))
-
-    def _is_secret_name(self, plain: str) -> bool:
-        if plain in self._parameters or any(part in plain for part in self._parts):
-            return True
-        return bool(self._parts) and plain.endswith(PARAMETER_ENDINGS) and plain not in PAGING
+        parts = (name, *_NAME_PARTS.split(name))
+        return any(self._is_secret_name(_plain(part)) or self._is_secret_header(part) for part in parts)
 
     def _is_secret_key(self, name: str) -> bool:
-        return _plain(name) not in self._vague and (self.is_secret_parameter(name) or self.is_secret_header(name))
+        last = name.rpartition(".")[2]  # `http.request.header.cookie`
+        return any(_plain(one) not in self._vague and self.is_secret_parameter(one) for one in (name, last))
+
+    def _is_secret_name(self, plain: str) -> bool:
+        if plain in self._parameters:
+            return True
+        return plain not in HARMLESS and (plain.endswith(self._endings) or any(part in plain for part in self._parts))
 
     def __repr__(self) -> str:
         return f"Redactor(mask_style={self.mask_style!r})"
@@ -288,7 +302,7 @@ class Redactor:
     def _pair(self, match: re.Match[str]) -> str:
         """A parameter of a header field."""
         before, value = match.groups()
-        if not self.is_secret_key(before.rstrip("= \t")):
+        if not self.is_secret_key(before.rstrip("=: \t")):
             return match[0]
         quote = value[0] if value[0] in "\"'" else ""
         return f"{before}{quote}{self.mask(value.strip(quote) if quote else value)}{quote}"
@@ -347,9 +361,7 @@ def _rest(text: str, head: str) -> str:
 def _without_userinfo(match: re.Match[str]) -> str:
     """A word up to an @, if there is one: not what looks like `user:password`."""
     word = match[0]
-    user, _, password = word.rpartition("://")[2].partition(":")
-    is_one = word[-1] == "@" and len(password) > 1 and not user.lower().endswith(MAY_BE_ADDRESSES)
-    return "REDACTED@" if is_one else word
+    return "REDACTED@" if word[-1] == "@" and ":" in word[:-2] else word
 
 
 def decoded(name: str) -> str:
@@ -373,31 +385,6 @@ def escaped(text: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in match[0])
-
-
-def names_of(setting: str, names: Iterable[str]) -> Collection[str]:
-    """`names`, if that is a list of strings."""
-    allowed = "a list of strings that are not empty"
-    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
-        raise TypeError(refusal(setting, names, allowed))
-    found = list(names)
-    for name in found:
-        if not isinstance(name, str):
-            raise TypeError(refusal(setting, found, allowed))
-        if not name:
-            raise ValueError(refusal(setting, found, allowed))
-    return found
-
-
-def compiled(setting: str, patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
-    """`patterns`, if they are regular expressions."""
-    found = []
-    for pattern in names_of(setting, patterns):
-        try:
-            found.append(re.compile(pattern))
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(refusal(setting, pattern, f"regular expressions ({error})")) from None
-    return tuple(found)
 
 
 DEFAULT = Redactor()

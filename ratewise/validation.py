@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
+from collections.abc import Collection, Iterable
 from typing import Any
 
 
@@ -53,9 +55,36 @@ def function(setting: str, value: Any, of: str) -> Any:
     return value
 
 
+def names_of(setting: str, names: Iterable[str]) -> Collection[str]:
+    """`names`, if that is a list of strings."""
+    allowed = "a list of strings that are not empty"
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+        raise TypeError(refusal(setting, names, allowed))
+    found = list(names)
+    for name in found:
+        if not isinstance(name, str):
+            raise TypeError(refusal(setting, found, allowed))
+        if not name:
+            raise ValueError(refusal(setting, found, allowed))
+    return found
+
+
+def compiled(setting: str, patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+    """`patterns`, if they are regular expressions."""
+    found = []
+    for pattern in names_of(setting, patterns):
+        try:
+            found.append(re.compile(pattern))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(refusal(setting, pattern, f"regular expressions ({error})")) from None
+    return tuple(found)
+
+
 def refusal(setting: str, value: object, allowed: str) -> str:
     """The sentence that every refused setting gets."""
-    return f"{setting} must be {allowed}, not {value!r}"
+    from .redact import DEFAULT  # which has settings to check itself
+
+    return f"{setting} must be {allowed}, not {DEFAULT.text(repr(value))}"
 
 
 def _number(setting: str, value: Any, allowed: str, fits: Any) -> float:

@@ -57,7 +57,7 @@ def test_escaped_texts(text: str, shown: str) -> None:
 )
 def test_what_python_shows(text: str, shown: str | None) -> None:
     """Strings of any kind, objects, cookies of jars; and what is nothing is no secret."""
-    shown = text.replace("'sesame'", "[REDACTED]") if shown is None else shown
+    shown = text.replace("sesame", "[REDACTED]") if shown is None else shown
     assert message(FULL, text) == message(FULL, shown) == shown
 
 
@@ -95,23 +95,28 @@ def test_labels_after_what_holds_secrets() -> None:
     [
         ("<p:Password a='x>y'>sesame</p:Password> x", "<p:Password a='x>y'>[REDACTED]</p:Password> x"),
         ("<Password><![CDATA[ a<b sesame ]]></Password>", "<Password>[REDACTED]</Password>"),
-        ("<Password>ses</other>ame", "<Password>[REDACTED]"),
+        ("<Password>sesame</other> x", "<Password>[REDACTED]</other> x"),
+        ("List<Token> and Map<str, Token> </a> x", "List<Token> and Map<str, Token> </a> x"),
+        ("<a><![CDATA[<token>sesame</token>]]></a><!-- <token>sesame</token> -->", None),
+        ("&lt;token&gt;sesame&lt;/token&gt; &lt;n&gt;1&lt;/n&gt;", None),
+        (r"<token>sesame<\/token> x<\/n>", None),
+        ("<value>1</value><name>token</name><type>string</type><value>sesame</value>", None),
+        ("<string name = 'token'>sesame</string>", None),
         ("<Password>  </Password><token/>", "<Password>  </Password><token/>"),
         ("<token><token>a</token><token/>sesame</token><n>1</n>", "<token>[REDACTED]</token><n>1</n>"),
-        ("<!-- <token> --><a><![CDATA[<token>]]></a>", "<!-- <token> --><a><![CDATA[<token>]]></a>"),
         (
             "<key>password</key> <string>sesame</string><string>a</string>",
             "<key>password</key> <string>[REDACTED]</string><string>a</string>",
         ),
         ('<string name="password">sesame</string><s>a</s>', '<string name="password">[REDACTED]</string><s>a</s>'),
-        ("<token <n>1 < 2</n>", "<token [REDACTED]"),
+        ("<token <n>1 < 2</n>", "<token <n>1 < 2</n>"),
         ("it's <Foo don't> <Password>sesame</Password>", "it's <Foo don't> <Password>[REDACTED]</Password>"),
     ],
 )
-def test_elements(text: str, shown: str) -> None:
-    """What stands in elements that are called like a secret, or labelled so, goes: to their end, or that of the text."""
+def test_elements(text: str, shown: str | None) -> None:
+    """What stands in elements that are called like a secret, or labelled so, goes, to their end."""
+    shown = text.replace("sesame", "[REDACTED]") if shown is None else shown
     assert message(FULL, text) == message(FULL, shown) == shown
-    assert body(FULL, "text/xml", text.encode()) == shown
 
 
 def test_elements_that_are_cut_short() -> None:
@@ -126,8 +131,11 @@ def test_elements_that_are_cut_short() -> None:
         ('"GET /cb?code=sesame HTTP/1.1" 302', '"GET /cb?code=REDACTED HTTP/1.1" 302'),
         ("target=cb?code=sesame, x", "target=cb?code=REDACTED, x"),
         ("/token?n=1 what? yes = no", "/token?n=1 what? yes = no"),
-        ("to joe:sesame@h:1 and https:/u:sesame@h", "to REDACTED@h:1 and https:/REDACTED@h"),
-        ("mailto:joe@h, joe@h, a:@h, nginx:1.2@sha256:0a", "mailto:joe@h, joe@h, a:@h, nginx:1.2@sha256:0a"),
+        ("to joe:sesame@h:1, b:c@h/d and https:/u:sesame@h", "to REDACTED@h:1, REDACTED@h/d and https:/REDACTED@h"),
+        ("mailto:joe@h, user:joe@h, a:@h, nginx:1.2@sha256:0a", "mailto:joe@h, user:joe@h, a:@h, nginx:1.2@sha256:0a"),
+        ("https%3A%2F%2Fu%3Asesame%40h and https%3A%2F%2Fh%2Fa", "REDACTED and https%3A%2F%2Fh%2Fa"),
+        ("body a=1&code=sesame&b=2 (code=1)", "body a=1&code=REDACTED&b=2 (code=1)"),
+        (r"https:\/\/u:sesame@h\/ https:\/\/h\/", r"https:\/\/REDACTED@h\/ https:\/\/h\/"),
         (
             "Received header value surrounded by whitespace b' sesame '",
             "Received header value surrounded by whitespace [REDACTED]",

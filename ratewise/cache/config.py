@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 
-from ..redact import names_of
-from ..validation import flag, refusal, seconds, whole
+from ..validation import flag, names_of, refusal, seconds, whole
 
 Mode = Literal["rfc9111", "force"]
 

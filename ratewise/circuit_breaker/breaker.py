@@ -278,7 +278,8 @@ class CircuitBreaker:
             try:
                 self.on_state_change(key, old, new)
             except Exception as error:  # its text may tell the key, and the key a secret
-                logger.error("Circuit breaker: on_state_change failed with %s", type(error).__name__)
+                told = None if exchange is None else exchange.told
+                logger.error("Circuit breaker: on_state_change failed with %s", type(error).__name__, extra=told)
 
 
 def _log(level: int, text: str, key: Hashable, exchange: Exchange | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 
+from ..known_secrets import LABELS, VALUES
 from ..redact import HIDDEN, Redactor, decoded, escaped
 from .elements import elements
-from .masking import named
+from .masking import masked
 
 FORM = "application/x-www-form-urlencoded"
 DEEPEST = 2
@@ -32,21 +33,21 @@ def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = 
     is_text = is_json or is_xml or kind == FORM or kind in _TEXT_TYPES
     foreign = charset is not None and charset[1].lower() not in _CHARSETS
     if not is_text or foreign or b"\0" in data:
-        whole = len(data) if size is None else size
-        return f"{whole} bytes of {escaped(redactor.text(content_type)) or 'no known type'}"
-    text = redactor.shortened(data.decode("utf-8", "replace"), ' \t\r\n<>",&', whole=size is None)
-    if size is not None:  # half a secret may look like none
+        return f"{len(data) if size is None else size} bytes of {escaped(redactor.text(content_type)) or 'no known type'}"
+    whole = size is None
+    text = redactor.shortened(data.decode("utf-8-sig", "replace"), ' \t\r\n<>",&', whole=whole)
+    if not whole:  # half a secret may look like none
         host = text.rfind("//")
         if host >= 0 and _HEAD.fullmatch(text, host + 2):  # it may be the half of a password
             text = text[:host]
-    if is_json:
-        looks = text.lstrip()[:1] in ("{", "[", '"')  # else it only says that it is
-        shown = named(redactor, redactor.text(json_text(redactor, text) if looks else text))
+    looks = text.lstrip()[:1]
+    if looks in ("{", "[", '"') and (is_json or kind == FORM):
+        shown = json_text(redactor, text, whole=whole)
     elif kind == FORM:
         shown = "&".join(_field(redactor, field) for field in text.split("&"))
     else:
-        shown = named(redactor, redactor.text(elements(redactor, text) if is_xml else text))
-    return escaped(shown) + ("" if size is None else f"... ({size} bytes)")
+        shown = masked(redactor, elements(redactor, text, whole=False) if is_xml else text, whole=whole)
+    return escaped(shown) + ("" if whole else f"... ({size} bytes)")
 
 
 def _field(redactor: Redactor, field: str) -> str:
@@ -57,28 +58,73 @@ def _field(redactor: Redactor, field: str) -> str:
     return redactor.url(f"?{field}")[1:]
 
 
-def json_text(redactor: Redactor, text: str, depth: int = 0) -> str:
+class _Container:
+    """An object or array of JSON that is being read."""
+
+    __slots__ = ("first", "is_labelled", "key", "unlabelled")
+
+    def __init__(self, first: str | None) -> None:
+        self.first = first
+        """Of an array, as long as there is no other: its first item, if that is a string. It may be a name."""
+        self.key = ""
+        """Of an object: the last one. It may have a label, that is the name of a secret, for its value."""
+        self.is_labelled = False
+        self.unlabelled: int | None = None
+        """Where its value is shown, as long as there was no label."""
+
+
+def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = True) -> str:
     """JSON, maybe cut short or of several lines, without the values of secret keys: they may be whole objects."""
     shown: list[str] = []
+    within = [_Container(None)]
     last, secret, hidden = "", False, 0
     for token in _TOKEN.findall(text):
         if hidden:
             hidden += (token in ("{", "[")) - (token in ("}", "]"))
             continue
+        inner = within[-1]
         if token == ":":
-            name = _string(last) if last else ""
-            secret = name is None or redactor.is_secret_key(name)  # one that cannot be read may be anything
-        elif secret and token in ("{", "["):
+            key = _string(last) if last else ""
+            inner.key = (key or "").lower()
+            secret = key is None or redactor.is_secret_key(key)  # one that cannot be read may be anything
+            secret = secret or (inner.is_labelled and inner.key in VALUES)
+        elif token in ("{", "[") and (secret or (token == "[" and inner.key.endswith("auth"))):
             hidden, token, secret = 1, f'"{HIDDEN}"', False
-        elif token in ("{", "[", "}", "]", ","):
+        elif token in ("{", "["):
+            within.append(_Container("" if token == "[" else None))
+        elif token in ("}", "]"):
             secret = False
+            within = within[:-1] if len(within) > 1 else within
+        elif token == ",":
+            secret = bool(inner.first) and redactor.is_secret_key(inner.first or "")
+            inner.first, inner.key = None, ""
         elif token[0] == '"':
             last = token
+            _label(redactor, inner, token, shown)
             token = _shown_string(redactor, token, secret, depth)
         elif secret and not token.isspace() and token not in ("null", "true", "false"):
             token = f'"{HIDDEN}"'
+        elif not token.isspace():
+            token = redactor.text(token)
         shown.append(token)
+    if not whole:  # their labels may have come later
+        for inner in within:
+            if inner.unlabelled is not None:
+                shown[inner.unlabelled] = f'"{HIDDEN}"'
     return "".join(shown)
+
+
+def _label(redactor: Redactor, inner: _Container, token: str, shown: list[str]) -> None:
+    """What a string in a container says of what stands beside it."""
+    if inner.first == "":
+        inner.first = _string(token)
+    elif inner.key in VALUES and not inner.is_labelled:
+        inner.unlabelled = len(shown)
+    elif inner.key in LABELS:
+        inner.is_labelled = redactor.is_secret_key(_string(token) or "")
+        if inner.is_labelled and inner.unlabelled is not None:
+            shown[inner.unlabelled] = f'"{HIDDEN}"'
+        inner.unlabelled = None
 
 
 def _string(token: str) -> str | None:
@@ -99,5 +145,5 @@ def _shown_string(redactor: Redactor, token: str, secret: bool, depth: int) -> s
     inner = plain
     if plain.lstrip()[:1] in ("{", "["):
         inner = HIDDEN if depth == DEEPEST else json_text(redactor, plain, depth + 1)
-    inner = named(redactor, redactor.text(inner))
+    inner = masked(redactor, inner)
     return token if inner == plain else json.dumps(inner)

@@ -4,55 +4,65 @@ from __future__ import annotations
 
 import re
 
+from ..known_secrets import LABELS, VALUES
 from ..redact import HIDDEN, Redactor
 
-LABELS = frozenset("name key header field param parameter attribute".split())
-"""What keys, attributes and elements are called whose value is the name of something."""
+LONGEST_LABEL = 128
 
-_MARKUP = re.compile(
+# A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).
+_TAG = re.compile(
     r"""
-    <!--.*?(?:-->|\Z) | <!\[CDATA\[.*?(?:\]\]>|\Z)
-    | <(?P<end>/?)(?P<name>[^\s<>/"'=!?]+)(?P<attributes>(?:=\s*(?:"[^"]*"|'[^']*')|[^<>])*)(?:>|\Z|(?=<))
-    | [^<]+ | <
+    (?:<|&lt;)(?P<end>\\?/)?(?P<name>[^\s<>&/"'=!?\\]+)
+    (?P<attributes>(?:=\s*(?:"[^"]*"|'[^']*')|[^<>&]|&(?!lt;|gt;))*)(?:>|&gt;|\Z|(?=<|&lt;))
     """,
-    re.DOTALL | re.VERBOSE,
+    re.VERBOSE,
 )
-_LABEL = re.compile(rf"""\s(?:{"|".join(sorted(LABELS))})=(["'])([^"'<>]{{1,128}})\1""", re.IGNORECASE)
+_CLOSED = re.compile(r"(?:<|&lt;)\\?/([^\s<>&/\"'=!?\\]+)")
+_LABEL = re.compile(rf"""\s(?:{"|".join(sorted(LABELS))})\s*=\s*(["'])([^"'<>]{{1,{LONGEST_LABEL}}})\1""", re.IGNORECASE)
+_WORD = re.compile(r"[^\s<&]*")
+_VALUES = VALUES | {"string", "data"}  # the former in property lists
 
 
-def elements(redactor: Redactor, text: str) -> str:
-    """The text without what stands in secret elements, to their ends or, without one, to that of the text."""
+def elements(redactor: Redactor, text: str, *, whole: bool = True) -> str:
+    """The text without what stands in secret elements.
+
+    One without an end is hidden to the end of the text if that was cut short, and else its first word: it may be no element.
+    """
+    closed = {found[1]: found.start() for found in _CLOSED.finditer(text)}  # where for the last time
     shown: list[str] = []
-    hidden: list[str] = []
-    closes, depth, last, labelled = "", 0, "", False
-    for found in _MARKUP.finditer(text):
-        name, attributes = found["name"], found["attributes"] or ""
+    kept, closes, depth, label, labelled = 0, "", 0, 0, False
+    for found in _TAG.finditer(text):
+        name, attributes = found["name"], found["attributes"]
+        opens = not (found["end"] or attributes.endswith("/"))
         if closes:
-            if name == closes and not attributes.endswith("/"):
-                depth += -1 if found["end"] else 1
+            depth += (name == closes) * (opens - bool(found["end"]))
             if depth:
-                hidden.append(found[0])
                 continue
-            shown.append(_masked(redactor, "".join(hidden)))
-            closes = ""
-        elif name is None:
-            last = found[0]
-        elif found["end"]:
-            labelled = _local(name).lower() in LABELS and redactor.is_secret_key(last.strip())
-        elif not attributes.endswith("/"):
-            label = _LABEL.search(attributes)
-            if labelled or redactor.is_secret_key(_local(name)) or (label and redactor.is_secret_key(label[2])):
-                closes, depth, hidden = name, 1, []
+            shown.append(_masked(redactor, text[kept : found.start()]))
+            kept, closes = found.start(), ""
+        local = name.rpartition(":")[2]
+        plain = local.lower()
+        if not opens:
+            if found["end"] and plain in LABELS and found.start() - label <= LONGEST_LABEL:
+                labelled = redactor.is_secret_key(text[label : found.start()].strip())
+            continue
+        label = found.end()
+        named = _LABEL.search(attributes)
+        if redactor.is_secret_key(local) or (named and redactor.is_secret_key(named[2])) or (labelled and plain in _VALUES):
             labelled = False
-        shown.append(found[0])
-    return "".join(shown) + (_masked(redactor, "".join(hidden)) if closes else "")
-
-
-def _local(name: str) -> str:
-    return name.rpartition(":")[2]
+            shown.append(text[kept : found.end()])
+            kept = found.end()
+            if closed.get(name, 0) > kept or not whole:
+                closes, depth = name, 1
+            else:
+                word = _WORD.match(text, kept)
+                shown.append(_masked(redactor, word[0] if word else ""))
+                kept = word.end() if word else kept
+    rest = text[kept:]
+    return "".join(shown) + (_masked(redactor, rest) if closes else rest)
 
 
 def _masked(redactor: Redactor, content: str) -> str:
     if not content.strip():
         return content
-    return HIDDEN if "<" in content else redactor.mask(content)
+    return HIDDEN if "<" in content or "&" in content else redactor.mask(content)

@@ -5,109 +5,119 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ..known_secrets import URL_HEADERS
+from ..known_secrets import LABELS, URL_HEADERS, VALUES
 from ..redact import HIDDEN, LONGEST_TEXT, Redactor, escaped, unescaped
-from .elements import LABELS, elements
+from .elements import elements
 
-VALUES = frozenset("value values val content".split())
-
-NOTHING = frozenset(("", *"None null True true False false".split()))
-"""What is no secret, whatever its name."""
-
+_STRING = r"""(?:'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))"""
 _QUOTE = r"""(?:\\{0,8}["'`]|\\{1,8}u002[27]|&(?:quot|apos|\#34|\#39|\#x22|\#x27);|%2[27])"""
 """A quotation mark, also within the strings of JSON, HTML, and URLs."""
 
 _NAMED = re.compile(
     rf"""
-    (?<![\w.-])(?P<name>[\w.-]{{1,256}}(?:\\{{1,8}}u(?!002[27])[0-9A-Fa-f]{{4}}[\w.-]{{0,64}}){{0,64}})(?=["'`\\&%\]\t :=,])
-    (?P<quote>{_QUOTE}?)\]?{_QUOTE}?[ \t]*(?P<sign>=>?|:|%3[ADad]|,(?=[ ]?b?\\{{0,8}}["']))[ \t]*(?:b(?=["']))?
+    (?<![\w.-])(?P<name>[\w.-]{{1,256}}(?:\\{{1,8}}u(?!00[23][27dDaA])[0-9A-Fa-f]{{4}}[\w.-]{{0,64}}){{0,64}})(?=["'`\\&%\]\s:!=,])
+    (?P<quote>{_QUOTE}?)\]?{_QUOTE}?[ \t]*(?P<sign>[:!]?={{1,3}}>?|:|%3[ADad]|\\{{1,8}}u003[aAdD]|,(?=\s{{0,64}}b?\\{{0,8}}["']))
+    [ \t]*(?:(?:\s|\\[nr]){{0,64}}(?=[bBrRuUfF]{{0,2}}\\{{0,8}}["']|[{{\[(]))?(?:[bBrRuUfF]{{1,2}}(?=\\{{0,8}}["']))?
     """,
     re.ASCII | re.VERBOSE,
 )
 """A name and what stands before its value: in JSON, as Python writes dicts and pairs, in `Name: value` and `name=value`."""
 
-_PAIR_BEGINS = re.compile(r"""[(\[]b?\\{0,8}["']\Z""")
+_AFTER_ESCAPE = {"\\": re.compile(r"\A(?:[nrt]|x[0-9A-Fa-f]{2})"), "%": re.compile(r"\A[0-9A-Fa-f]{2}")}
+_PAIR_BEGINS = re.compile(r"""[(\[]\s?b?\\{0,8}["']\Z""")
+_PAIR_ENDS = re.compile(r"""\s{0,64},?\s{0,64}[)\]]""")
+_LABEL = re.compile(rf"{_QUOTE}([\w./-]{{1,128}}){_QUOTE}", re.ASCII)
+
+# A value: by how it begins.
+_NOTHING = re.compile(r"(?:None|null|[Tt]rue|[Ff]alse|not set)(?![\w.~+/=-])")
+_DONE = re.compile(r"(?:\[?REDACTED\]?|hash-[0-9a-f]{12}|[^\s;]{4}\.{3}[^\s;]{4})(?![\w.~+/=-])")
 _OPENING = re.compile(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}""")
 _CLOSING = {mark: re.compile(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
-_LABEL = re.compile(rf"{_QUOTE}([\w.-]{{1,128}}){_QUOTE}", re.ASCII)
-_AFTER_ESCAPE = {"\\": re.compile(r"\A(?:[nrt]|x[0-9A-Fa-f]{2})"), "%": re.compile(r"\A[0-9A-Fa-f]{2}")}
+_ANOTHER = re.compile(r"\s{0,64}(?:\+\s{0,64})?[bBrRuUfF]{0,2}([\"'])")  # as long strings are continued
 _BRACKETED = re.compile(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
-_BRACKETS = re.compile(r"""'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]()]""", re.DOTALL)
-_OBJECT_END = re.compile(r"[}>]")
-_IN_ANGLES = re.compile(r"<[^<>]*>?")
-_TO_LINE_END = re.compile(r"[|>][-+\d]{0,2}[ \t]*(?:\r?\n[ \t]+[^\r\n]*)+|[^\r\n]+(?:\r\n[ \t]+[^\r\n]+)*")  # of YAML, of HTTP
-_TO_NEXT = re.compile(r"""(?:(?:Basic|Bearer|Digest|Token)[ \t]+)?(?:[^\s&;,"'<>]|,(?=[^\s]))+""", re.IGNORECASE)
-_TO_COMMA = re.compile(r"[^\s,}\]]+")
-_PROXY_AUTH = re.compile(
-    r"""(\bauth=\()b?(?:'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?), b?(?:'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?)"""
+_OF_OBJECTS = re.compile(r"[{}]")
+_BRACKETS = re.compile(rf"{_STRING}|[{{}}\[\]()]", re.DOTALL)
+_IN_ANGLES = re.compile(rf"<(?:{_STRING}|[^<>'\"])*>?")
+_OVER = re.compile(rf"\s*(?:\Z|[,)}}\]&|]|/?>|{_QUOTE}|\\[nr]|[\w.-]{{1,64}}=)|[ \t]*[\r\n]", re.ASCII)
+_TO_LINE_END = re.compile(
+    r"""
+    [|>][-+\d]{0,2}[ \t]*(?:\r?\n(?:[ \t]+[^\r\n]*|(?=\r?\n)))+   # a block of YAML
+    |[^\r\n]+(?:\r\n[ \t]+[^\r\n]+)*                               # a field of HTTP
+    |(?:\r?\n[ \t]+[^\r\n]+)+                                       # either of them, from the next line on
+    """,
+    re.VERBOSE,
 )
-"""How httpcore tells of a SOCKS proxy."""
+_TO_NEXT = re.compile(r"""(?:[^\s&;,"'<>]|,(?=[^\s"'])|(?<=\w)["'<](?=\w))+""")
+_CREDENTIALS = re.compile(
+    r"""(?:[A-Za-z][A-Za-z-]{1,20}[ \t]+)?(?:[^\s&;,"'<>=]+(?:="[^"]*"?)?(?:,[ \t]?(?=[\w-]+="))?|[^\s&;,"'<>])+"""
+)
+_COOKIES = re.compile(r"""[^\s;,"'<>]+(?:;[ ]?[^\s;,"'<>=]+(?:=[^\s;,"'<>]*)?)*""")
+_TO_COMMA = re.compile(r"[^\s,}\]]+")
 
-_COOKIE = re.compile(r"(<SimpleCookie: |<Cookie [^\s=>]{1,256}=)[^>]*?(?= for [^\s>]* ?/?>|>|\Z)")
-_JAR = re.compile(r"(\bCookie\(version=[^()']{0,100}'[^']{0,256}', value=)'[^']*'?")
+_COOKIE = re.compile(
+    r"(<SimpleCookie: |<(?:Cookie |Morsel: )[^\s=>]{1,256}=|checking cookie [^\s=]{1,256}=)[^>]*?(?= for [^\s>]* ?/?>|>|\Z)"
+)
+_JAR = re.compile(rf"(\bCookie\(version=\w+, name={_STRING}, value=){_STRING}", re.DOTALL)
 """How Python and httpx show the cookies of a jar."""
 
 
 def message(redactor: Redactor, text: str) -> str:
     """Any text, such as another logger's, without the values of secret names in it, and on one line."""
-    return escaped(named(redactor, redactor.text(text)))
+    return escaped(masked(redactor, text))
 
 
 def lines(redactor: Redactor, text: str) -> str:
-    """The same for a text of several lines, such as a traceback."""
-    shown = []
-    while text:  # in pieces that are looked through whole: it is the end of a traceback that tells most
-        cut = len(text)
-        if cut > LONGEST_TEXT:
-            cut = text.rfind("\n", 0, LONGEST_TEXT) + 1 or text.find("\n") + 1 or cut
-            key = text.rfind("-----BEGIN ", 1, cut)
-            if key > 0 and "-----END " not in text[key:cut]:  # a private key is masked whole, or not at all
-                cut = key
-        shown.append(named(redactor, redactor.text(text[:cut])))
-        text = text[cut:]
-    return "\n".join(map(escaped, "".join(shown).split("\n")))
+    """The same for a text of several lines, such as a traceback, however long."""
+    return "\n".join(map(escaped, masked(redactor, text, longest=None).split("\n")))
 
 
-def named(redactor: Redactor, text: str) -> str:
+def masked(redactor: Redactor, text: str, *, longest: int | None = LONGEST_TEXT, whole: bool = True) -> str:
+    """The same on as many lines as it has, with control characters. Not `whole`: its end may be missing."""
+    whole = whole and (longest is None or len(text) <= longest)
+    return named(redactor, redactor.text(text, longest=longest), whole=whole)
+
+
+def named(redactor: Redactor, text: str, *, whole: bool = True) -> str:
     """The text without the values of secret names in it."""
-    if "auth=(" in text:
-        text = _PROXY_AUTH.sub(rf"\1{HIDDEN}", text)
-    if "Cookie" in text:
-        text = _COOKIE.sub(rf"\1{HIDDEN}", _JAR.sub(rf"\1{HIDDEN}", text))
-    if "</" in text:
-        text = elements(redactor, text)
+    if "ookie" in text or "<Morsel" in text:
+        text = _COOKIE.sub(rf"\1{HIDDEN}", _JAR.sub(rf"\1'{HIDDEN}'", text))
+    if "</" in text or "&lt;" in text or r"<\/" in text:
+        text = elements(redactor, text, whole=whole)
     shown: list[tuple[int, int, str]] = []
-    position, labelled = 0, False
-    unlabelled: _Value | None = None  # the value of an object whose label has not come yet
+    labels = _Labels(text)
+    position, previous = 0, ""
     while (found := _NAMED.search(text, position)) is not None:
         position = found.end()
         name = _name(redactor, found)
         plain = name.lower()
-        is_url = plain in URL_HEADERS
-        if not (is_url or redactor.is_secret_key(name) or (labelled and plain in VALUES)):
-            if plain in VALUES and (opening := _OPENING.match(text, position)):
-                unlabelled = _quoted(opening, text)
-            elif plain in LABELS and (label := _LABEL.match(text, position)):
-                labelled = redactor.is_secret_key(label[1])
-                if labelled and unlabelled and not _OBJECT_END.search(text, unlabelled.end, position):
-                    shown.append((unlabelled.start, unlabelled.stop, redactor.mask(text[unlabelled.start : unlabelled.stop])))
-                    labelled = False
-                unlabelled = None
+        is_url, is_secret = plain in URL_HEADERS, redactor.is_secret_key(name) or labels.hide(plain, found)
+        is_auth = not is_secret and plain.endswith("auth")
+        if not (is_url or is_secret or is_auth):
+            if plain in LABELS or plain in VALUES:
+                shown += labels.seen(redactor, plain, found)
             continue  # there may be others in its value
-        labelled = labelled and plain not in VALUES
-        if found["sign"] == "," and not _PAIR_BEGINS.search(text, max(0, found.start() - 12), found.start()):
+        is_pair, first, previous = found["sign"] == ",", previous, plain
+        if is_pair and plain != first and not _PAIR_BEGINS.search(text, max(0, found.start() - 12), found.start()):
             continue  # one of several, such as the value before another key
-        value = _value(found, text, position)
-        if value is None or text[value.start : value.stop] in NOTHING:
+        if is_auth and text.startswith("{", position):
+            continue
+        value = _value(found, name)
+        if value is None or value.start == value.stop:
             continue
         inner = text[value.start : value.stop]
-        masked = redactor.header(name, inner) if is_url else HIDDEN if value.is_compound else redactor.mask(inner)
-        shown.append((value.start, value.stop, masked))
+        if is_pair and (inner.lower() == plain or not _PAIR_ENDS.match(text, value.end)):
+            continue  # as h11 and httpx have it: name, name, value; or a list of names
+        if is_auth and not value.is_compound and not (":" in inner and value.end > value.stop):
+            continue  # no user with a password: `auth=('joe', '...')`, `auth="joe:..."`
+        instead = redactor.header(name, inner) if is_url else HIDDEN if value.is_compound else redactor.mask(inner)
+        shown.append((value.start, value.stop, instead))
         position = value.end
+    if not whole:
+        shown += labels.rest(redactor)
     parts, kept = [], 0
-    for start, stop, masked in sorted(shown):
+    for start, stop, instead in sorted(shown):
         if start >= kept:
-            parts += [text[kept:start], masked]
+            parts += [text[kept:start], instead]
             kept = stop
     return "".join([*parts, text[kept:]])
 
@@ -121,29 +131,100 @@ class _Value(NamedTuple):
     is_compound: bool = False
 
 
+class _Labels:
+    """Of objects that say by a label what their value is, such as `{"name": "Cookie", "value": "..."}`, in any order."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._position = self._depth = 0
+        self._secret: int | None = None
+        """How deep in brackets the last label was, if it is the name of a secret."""
+        self._value: tuple[int, _Value] | None = None
+        """The last value that had no label before it, and how deep it was."""
+
+    def hide(self, plain: str, found: re.Match[str]) -> bool:
+        """It is the value of a secret label."""
+        text, begin, end = self._text, self._position, found.start()
+        for bracket in _OF_OBJECTS.findall(text, begin, end):
+            self._depth += 1 if bracket == "{" else -1
+            if self._secret is not None and self._depth < self._secret:
+                self._secret = None
+            if self._value is not None and self._depth < self._value[0]:
+                self._value = None
+        self._position = end
+        return self._secret is not None and plain in VALUES
+
+    def seen(self, redactor: Redactor, plain: str, found: re.Match[str]) -> list[tuple[int, int, str]]:
+        """A label, or a value that has none yet. What is to be hidden now."""
+        text, position = self._text, found.end()
+        if plain in VALUES:
+            opening = _OPENING.match(text, position)
+            self._value = (self._depth, _quoted(opening, text)) if opening else None
+            return []
+        label = _LABEL.match(text, position)
+        if label is None:
+            return []
+        self._secret = self._depth if redactor.is_secret_key(label[1]) else None
+        if self._secret is None or self._value is None or self._value[0] != self._depth:
+            return []
+        self._secret = None  # it had its value
+        return self.rest(redactor)
+
+    def rest(self, redactor: Redactor) -> list[tuple[int, int, str]]:
+        """The value whose label has not come."""
+        if self._value is None:
+            return []
+        (_, value), self._value = self._value, None
+        return [(value.start, value.stop, redactor.mask(self._text[value.start : value.stop]))]
+
+
 def _name(redactor: Redactor, found: re.Match[str]) -> str:
     name, before = unescaped(found["name"]), found.string[found.start() - 1 : found.start()]
     if before in _AFTER_ESCAPE and not redactor.is_secret_key(name):  # `\ntoken`: it is another one
-        name = _AFTER_ESCAPE[before].sub("", unescaped(before + name).lstrip(before + "\"'"))
+        name = _AFTER_ESCAPE[before].sub("", unescaped(before + name).lstrip(before + "\"'&?;"))
     return name
 
 
-def _value(found: re.Match[str], text: str, position: int) -> _Value | None:
-    opening = _OPENING.match(text, position)
+def _value(found: re.Match[str], name: str) -> _Value | None:
+    text, position, lower = found.string, found.end(), name.lower()
+    nothing = _NOTHING.match(text, position)
+    if _DONE.match(text, position) or (nothing and _OVER.match(text, nothing.end())):
+        return None
+    opening, bracketed = _OPENING.match(text, position), _BRACKETED.match(text, position)
+    value, end = None, position
     if opening:
-        return _quoted(opening, text)
-    bracketed = _BRACKETED.match(text, position)
-    if bracketed:
+        value = _quoted(opening, text)
+        end = value.end
+    elif bracketed:
         end = _bracketed(text, bracketed.end())
-        return _Value(position, end, end, is_compound=True)
-    if text[position : position + 1] == "<":
-        kind = _IN_ANGLES
-    elif found["quote"]:
+        value = _Value(position, end, end, is_compound=True)
+    elif angles := _IN_ANGLES.match(text, position):
+        end = angles.end()
+        value = _Value(position, end, end)
+    if value and (found["quote"] or found["sign"] == "," or _OVER.match(text, end)):
+        return value
+    if found["quote"]:
         kind = _TO_COMMA
+    elif found["sign"] == ":":
+        kind = _TO_LINE_END
+    elif "cookie" in lower:
+        kind = _COOKIES
     else:
-        kind = _TO_LINE_END if found["sign"] == ":" else _TO_NEXT
-    value = kind.match(text, position)
-    return value and _Value(position, value.end(), value.end())
+        kind = _CREDENTIALS if lower.endswith("authorization") else _TO_NEXT
+    rest = kind.match(text, end)
+    if rest is None:
+        return value
+    stop = _balanced(text, position, rest.end())
+    return _Value(position, stop, stop, is_compound=value is not None)
+
+
+def _balanced(text: str, start: int, stop: int) -> int:
+    """The end without the closing brackets of what the value stands in."""
+    for opens, closes in ("()", "[]", "{}"):
+        more = text.count(closes, start, stop) - text.count(opens, start, stop)
+        while more > 0 and stop > start + 1 and text[stop - 1] == closes:
+            stop, more = stop - 1, more - 1
+    return stop
 
 
 def _quoted(opening: re.Match[str], text: str) -> _Value:
@@ -152,11 +233,14 @@ def _quoted(opening: re.Match[str], text: str) -> _Value:
     if mark is None or len(mark) == 3:
         stop = text.find(opening[0], start)
         return _Value(start, stop, stop + len(opening[0])) if stop >= 0 else _Value(start, len(text), len(text))
-    level = len(opening["slashes"])
-    for closing in _CLOSING[mark].finditer(text, start):
-        slashes = len(closing[1])
+    level, at = len(opening["slashes"]), start
+    while closing := _CLOSING[mark].search(text, at):
+        at, slashes = closing.end(), len(closing[1])
         if slashes % (2 * level + 2) <= level:
-            return _Value(start, closing.end() - 1 - min(slashes, level), closing.end())
+            another = None if level else _ANOTHER.match(text, at)
+            if another is None:
+                return _Value(start, at - 1 - min(slashes, level), at)
+            at, mark = another.end(), another[1]
     return _Value(start, len(text), len(text))
 
 

@@ -6,10 +6,9 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from ..known_secrets import URL_HEADERS
+from ..known_secrets import LABELS, URL_HEADERS, VALUES
 from ..redact import Redactor
-from .elements import LABELS
-from .masking import VALUES, message
+from .masking import message
 
 DEEPEST = 10
 """Values within values that are looked into."""
@@ -18,53 +17,87 @@ MOST_ITEMS = 1000
 """Values within a value that are looked at."""
 
 
+MOST_CHARACTERS = 256 * 1024
+"""Of all texts within a value, that are looked through."""
+
+
 def value(redactor: Redactor, name: str, thing: Any) -> Any:
     """A value of any kind that goes by this name, without the secrets in it. Never raises, whatever the value does."""
     try:
-        return _value_of(redactor, name, thing, 0, [MOST_ITEMS])
+        return _Values(redactor).of(name, thing, 0)
     except Exception:
         return f"<{type(thing).__name__}>"
 
 
-def _value_of(redactor: Redactor, name: str, thing: Any, depth: int, left: list[int]) -> Any:
-    left[0] -= 1
-    if thing is None or isinstance(thing, bool):
-        return thing
-    if redactor.is_secret_key(name):
-        return redactor.mask(str(thing))
-    if isinstance(thing, (int, float)):
-        return thing
-    if depth == DEEPEST or left[0] < 0:  # it may hold itself
-        return "..."
-    if isinstance(thing, Mapping) or hasattr(thing, "_asdict"):  # the latter is a named tuple
-        given = thing if isinstance(thing, Mapping) else thing._asdict()
-        shown: Any = {}
-        labelled = any(_name(key).lower() in LABELS and redactor.is_secret_key(_name(item)) for key, item in given.items())
-        for key, item in given.items():
-            hides = labelled and _name(key).lower() in VALUES
-            shown[_text(redactor, key)] = (
-                redactor.mask(str(item)) if hides else _value_of(redactor, _name(key), item, depth + 1, left)
-            )
-        same = all(key in shown and shown[key] is item for key, item in given.items())
-    elif isinstance(thing, (list, tuple, set, frozenset)):
-        if isinstance(thing, (list, tuple)) and len(thing) == 2 and isinstance(thing[0], (str, bytes)):  # a header field, say
-            shown = [_text(redactor, thing[0]), _value_of(redactor, _name(thing[0]), thing[1], depth + 1, left)]
-        else:
-            shown = [_value_of(redactor, name, item, depth + 1, left) for item in thing]
-        same = all(map(operator.is_, shown, thing))
-        shown = tuple(shown) if isinstance(thing, tuple) else shown
-    else:
+class _Values:
+    """The values within one, as far as they are looked at."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._items, self._characters = MOST_ITEMS, MOST_CHARACTERS
+
+    def of(self, name: str, thing: Any, depth: int) -> Any:
+        redactor = self._redactor
+        self._items -= 1
+        if thing is None or isinstance(thing, bool):
+            return thing
+        if redactor.is_secret_key(name) or _is_user_with_password(name, thing):
+            return redactor.mask(str(thing))
+        if isinstance(thing, (int, float)):
+            return thing
+        if depth == DEEPEST or self._items < 0 or self._characters < 0:  # it may hold itself
+            return "..."
+        if isinstance(thing, Mapping) or hasattr(thing, "_asdict"):  # the latter is a named tuple
+            return self._mapping(thing, depth)
+        if isinstance(thing, (list, tuple, set, frozenset)):
+            return self._sequence(name, thing, depth)
         text = str(thing)
-        shown = redactor.header(name, text) if name.lower() in URL_HEADERS else message(redactor, text)
-        same = shown == text
-    return thing if same else shown
+        shown = redactor.header(name, text) if name.lower() in URL_HEADERS else self._text(text)
+        if shown == text and not isinstance(thing, str):  # a formatter may show the other one
+            text = repr(thing)
+            shown = self._text(text)
+        return thing if shown == text and not isinstance(thing, UnicodeError) else shown
+
+    def _mapping(self, thing: Any, depth: int) -> Any:
+        given = thing if isinstance(thing, Mapping) else thing._asdict()
+        labels = [item for key, item in given.items() if isinstance(item, str) and _name(key).lower() in LABELS]
+        labelled = any(map(self._redactor.is_secret_key, labels))
+        shown: dict[Any, Any] = {}
+        for key, item in given.items():
+            if self._items < 0:
+                shown["..."] = "more"
+                break
+            hides = labelled and _name(key).lower() in VALUES
+            shown[self._key(key)] = self._redactor.mask(str(item)) if hides else self.of(_name(key), item, depth + 1)
+        return thing if all(key in shown and shown[key] is item for key, item in given.items()) else shown
+
+    def _sequence(self, name: str, thing: Any, depth: int) -> Any:
+        first = _name(thing[0]) if isinstance(thing, (list, tuple)) and thing and isinstance(thing[0], (str, bytes)) else None
+        if first is not None and (len(thing) == 2 or (len(thing) == 3 and _name(thing[1]).lower() == first.lower())):
+            # a header field, or as httpx has it: name, name, value
+            shown = [*map(self._key, thing[:-1]), self.of(first, thing[-1], depth + 1)]
+        else:
+            shown = [self.of(name, item, depth + 1) for item in thing]
+        if all(map(operator.is_, shown, thing)):
+            return thing
+        return tuple(shown) if isinstance(thing, tuple) else shown
+
+    def _key(self, key: Any) -> Any:
+        """A key, or a name of something, as it may be shown."""
+        text = key if isinstance(key, str) else _name(key)
+        shown = self._text(text)
+        return key if shown == text else shown
+
+    def _text(self, text: str) -> str:
+        self._characters -= len(text)
+        return message(self._redactor, text)
+
+
+def _is_user_with_password(name: str, thing: Any) -> bool:
+    if not name.lower().endswith("auth"):
+        return False
+    return (isinstance(thing, (tuple, list)) and len(thing) == 2) or (isinstance(thing, str) and ":" in thing)
 
 
 def _name(key: object) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else str(key)
-
-
-def _text(redactor: Redactor, key: Any) -> Any:
-    """A key, or a name of something, as it may be shown."""
-    shown = message(redactor, key) if isinstance(key, str) else key
-    return key if shown == key else shown

@@ -98,7 +98,8 @@ class RateLimitLayer:
             room = place.room
             if left > LONG and now >= room.logged_until:
                 room.logged_until = now + left  # one line for all who wait
-                logger.warning("Rate limit: requests to %s wait %g s: %s", exchange.redactor.key(key), round(left, 2), reason)
+                shown, told = exchange.redactor.key(key), exchange.told
+                logger.warning("Rate limit: requests to %s wait %g s: %s", shown, round(left, 2), reason, extra=told)
 
         try:
             now = await wait_turn(limiter.queue, place, until, call, check)
