@@ -107,7 +107,7 @@ class TooManyRequests(RateLimitExceeded):
         asked = exchange.retry_after
         then = "The server does not say how long to wait" if asked is None else f"The server asks to wait {asked:.6g} s"
         why = f"; {exchange.history[-1].reason}" if exchange.history else ""
-        shown = f"429 Too Many Requests for {_shown(request)}"
+        shown = f"429 Too Many Requests for {_shown(request, exchange)}"
         super().__init__(f"{shown} (requests sent: {exchange.attempts}{why}). {then}", request)
         self.response = response
         self.ratewise = exchange
@@ -124,13 +124,15 @@ class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
 
     def __init__(self, request: Any, exchange: Exchange) -> None:
         history = "".join(f"; {attempt}" for attempt in exchange.history)
-        super().__init__(f"total_timeout is over for {_shown(request)} (requests sent: {exchange.attempts}{history})", request)
+        super().__init__(
+            f"total_timeout is over for {_shown(request, exchange)} (requests sent: {exchange.attempts}{history})", request
+        )
         self.ratewise = exchange
         self.attempts = exchange.attempts
 
 
-def _shown(request: Any) -> str:
-    return f"{escaped(request.method)} {Exchange.of(request.extensions).redactor.url(request.url)}"
+def _shown(request: Any, exchange: Exchange) -> str:
+    return f"{escaped(request.method)} {exchange.redactor.url(request.url)}"
 
 
 def _key(request: Any, key: Hashable) -> str:
@@ -141,9 +143,9 @@ def _unsent(request: Any) -> str:
     """That it was not sent or, of a call that has been tried before, not sent again."""
     exchange = Exchange.of(request.extensions)
     if not exchange.attempts:
-        return f"{_shown(request)} was not sent"
+        return f"{_shown(request, exchange)} was not sent"
     history = "".join(f"; {attempt}" for attempt in exchange.history)
-    return f"{_shown(request)} was not sent again (requests sent: {exchange.attempts}{history})"
+    return f"{_shown(request, exchange)} was not sent again (requests sent: {exchange.attempts}{history})"
 
 
 def _restored(kind: type[RateWiseError], args: tuple[Any, ...], state: dict[str, Any]) -> RateWiseError:

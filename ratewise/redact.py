@@ -37,7 +37,7 @@ MOST_KNOWN, LONGEST_KNOWN = 1000, 100
 DEEPEST = 2
 """A URL or form within a URL is looked into, and one within that; what holds a third one is masked."""
 
-_USERINFO = re.compile(r"(:\\?/(?:\\?/)?)[^\s/?#<>\"\\]+@")
+_USERINFO = re.compile(r"(:\\?/(?:\\?/)?)[^\s/?#<>\"]+@")
 # At the head of a URL. What follows a colon and is no port is a password, even with a `/`, `?` or `#` that should be encoded.
 _HEAD_USERINFO = re.compile(
     r"((?:[a-z][a-z0-9+.-]*:)?//|[a-z][a-z0-9+.-]*:/)(?:[^/?#]+|[^/?#:@\[]*:(?!\d*(?:[/?#]|$)).*)@",
@@ -49,7 +49,7 @@ _BARE_USERINFO_IN_TEXT = re.compile(r"[^\s/?#<>\"'@]+(?:@(?!sha\d+:)(?=[\w.-]{1,
 _FORM = re.compile(r"""(?<![^\s"'(>])[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*(?:&[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*)+""", re.ASCII)
 _ENCODED_URL = re.compile(r"(?<!\w)\w{1,32}%3A%2F%2F[^\s<>\"']*", re.ASCII)
 # In a text, with a scheme or not, without the punctuation after it. The second kind begins where no other could have begun.
-_URL = re.compile(r"""(?://|(?<![^\s"'(=,<\[])[^\s"'(=,<\[>?]*\?)[^\s<>"]*[^\s<>"'`.,:;!)\]}]""")
+_URL = re.compile(r"""(?://|(?<![^\s"'(=,<\[])[^\s"'(=,<\[>?]*\?)(?:[^\s<>"\\]|\\/)*[^\s<>"'`.,:;!)\]}\\]""")
 _DECODABLE = re.compile(r"[=%+]")
 _PATH_PIECE = re.compile(r"[^/;&]+")
 _QUERY_PIECE = re.compile(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may separate, or be part of a value
@@ -199,7 +199,10 @@ class Redactor:
             scheme, host, port = key
             host = f"[{host}]" if ":" in host else host
             key = f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
-        text = str(key)
+        return self.line(str(key))
+
+    def line(self, text: str) -> str:
+        """A short text of somebody else's, as a part of one line of ours: also without the values of secret names in it."""
         return HIDDEN if self._has_secret_key(text) else escaped(_PAIR.sub(self._pair, self.text(text)))
 
     def mask(self, secret: str, *, in_url: bool = False) -> str:

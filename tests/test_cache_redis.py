@@ -11,6 +11,7 @@ import ssl
 import sys
 import threading
 import time
+import traceback
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -869,3 +870,22 @@ def test_connections_that_are_made_otherwise() -> None:
         pass
 
     assert _punctual(Other) is Other
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (
+            "redis://:hunter2half/abc@h:6379/0",
+            "what is special in its password must be percent-encoded), not 'redis://REDACTED@h:6379/0'",
+        ),
+        ("http://:hunter2@h", "must specify one of the following schemes"),
+        ("redis://h/0?socket_timeout=x&password=hunter2", "'socket_timeout' in connection URL"),
+    ],
+)
+def test_bad_urls(url: str, said: str) -> None:
+    """They are refused by what is wrong with them, without the password or a half of it."""
+    with pytest.raises(ValueError, match="url must be one that redis-py takes") as raised:
+        RedisCache(url)
+    assert said in str(raised.value)
+    assert "hunter2" not in "".join(traceback.format_exception(raised.type, raised.value, None))

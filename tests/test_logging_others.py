@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import io
 import json
 import logging
+import pkgutil
 import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import h2
+import h11
+import hpack
+import httpcore
+import httpcore2
+import httpx
+import httpx2
 import pytest
 from support import Scripted, World
 
@@ -21,7 +31,8 @@ URL = "https://user:sesame@api.example.com/?token=sesame&page=2"
 SHOWN = "https://REDACTED@api.example.com/?token=REDACTED&page=2"
 LOGGERS = (
     "httpx httpx2 httpcore httpcore.connection httpcore.http11 httpcore.http2 httpcore.proxy httpcore.socks httpcore2 "
-    "httpcore2.connection httpcore2.http11 httpcore2.http2 httpcore2.proxy httpcore2.socks hpack hpack.hpack hpack.table"
+    "httpcore2.connection httpcore2.http11 httpcore2.http2 httpcore2.proxy httpcore2.socks hpack hpack.hpack hpack.table "
+    "http.cookiejar"
 ).split()
 
 
@@ -60,6 +71,18 @@ def test_each_logger(name: str, caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger(name).debug("GET %s", URL)
     masked = [f"GET {SHOWN}", "complete return_value=(200, [(b'set-cookie', b'[REDACTED]'), (b'location', b'/?code=REDACTED')])"]
     assert caplog.messages == [*([] if name.startswith("hpack") else masked), f"GET {URL}"]
+
+
+def test_all_loggers_are_known() -> None:
+    """Those that the libraries make when all their modules are imported are those that are masked."""
+    names = set(LOGGERS)
+    for package in (httpx, httpx2, httpcore, httpcore2, hpack, h2, h11):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            with contextlib.suppress(ImportError):  # of what is not installed
+                importlib.import_module(module.name)
+    ours = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack", "h2", "h11", "socksio", "hyperframe")
+    existing = {name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ours}
+    assert existing - {"httpcore.something.new", "httpcore.later"} <= names
 
 
 def test_children_of_others() -> None:
@@ -285,6 +308,43 @@ async def test_our_own_lines_pass_unchanged(world: World, caplog: pytest.LogCapt
             assert (each.getMessage(), vars(each)["url"]) == before
 
 
+def test_messages_that_are_no_texts() -> None:
+    """A dict as the message, as structlog and JSON formatters have it, stays one."""
+    event = {"event": "login", "password": "sesame", "n": 5}
+    assert record(event).msg == {"event": "login", "password": "[REDACTED]", "n": 5}
+    plain = {"event": "login"}
+    assert record(plain).msg is plain
+    assert event["password"] == "sesame"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"exc_info": True},
+        {"exc_info": ValueError("password=sesame")},
+        {"exc_text": 5},
+        {"stack_info": True},
+        {"name": None},
+        {"args": 5},
+        {"msg": None},
+    ],
+)
+def test_odd_records(fields: dict[str, Any]) -> None:
+    """Whatever a record from elsewhere holds, the filter raises nothing, and a handler can show it."""
+    made = logging.makeLogRecord({"msg": "password=sesame", "name": "a", **fields})
+    assert RedactionFilter().filter(made) is True
+    assert "sesame" not in logging.Formatter().format(made) + str(vars(made))
+
+
+def test_what_another_handler_has_left() -> None:
+    """The text that an earlier handler's formatter keeps in the record goes, too."""
+    made = logging.makeLogRecord({"msg": "password=%s", "args": ("sesame",)})
+    logging.Formatter("%(message)s").format(made)
+    assert "sesame" in vars(made)["message"]
+    RedactionFilter().filter(made)
+    assert "sesame" not in str(vars(made))
+
+
 # -- structlog
 
 
@@ -324,6 +384,37 @@ def test_structlog() -> None:
     told = json.loads(stream.getvalue())
     assert (told["token"], told["url"]) == ("[REDACTED]", SHOWN)
     assert told["exception"].endswith("ValueError: password=[REDACTED]")
+
+
+@pytest.mark.parametrize("where", ["processor", "filter"])
+def test_structlog_through_the_standard_library(where: str) -> None:
+    """Its events and those of other loggers, by the processor or by the filter on the handler, where it is installed."""
+    structlog = pytest.importorskip("structlog")
+    processor = [RedactionProcessor()] if where == "processor" else []
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    if where == "filter":
+        handler.addFilter(RedactionFilter())
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.processors.format_exc_info, *processor, structlog.stdlib.add_logger_name],
+            processors=[
+                *processor,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logger = logging.getLogger("by.structlog")
+    logger.propagate = False
+    logger.addHandler(handler)
+    logger.warning("login api_key=%s", "sesame")
+    chain = [structlog.stdlib.add_log_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+    structlog.wrap_logger(logger, processors=chain).warning("login", password="sesame", url=URL)
+    logger.removeHandler(handler)
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first["event"] == "login api_key=[REDACTED]"
+    assert second == {"event": "login", "password": "[REDACTED]", "url": SHOWN, "level": "warning"}
 
 
 def test_settings() -> None:

@@ -254,7 +254,15 @@ class _Made:
 
     def _build(self, kind: Any, timeout: float | None, retry: Any) -> Any:
         options = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": retry, **self._options}
-        return kind(**self._place, **options) if self._url is None else kind.from_url(self._url, **options)
+        if self._url is None:
+            return kind(**self._place, **options)
+        try:
+            return kind.from_url(self._url, **options)
+        except ValueError as error:
+            said = DEFAULT.line(str(error))
+            if said.startswith("Port "):  # the half of a password
+                said = "what is special in its password must be percent-encoded"
+            raise ValueError(refusal("url", DEFAULT.url(self._url), f"one that redis-py takes ({said})")) from None
 
 
 class _Punctual:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Any, Callable
 
+from ..forks import at_fork
 from ..layer import Call
 from ..validation import refusal, seconds
 from .entry import Entries, decode, encode
@@ -270,7 +271,6 @@ def _forked() -> None:
         cache._make_anew()
 
 
-at_fork: Callable[..., object] = getattr(os, "register_at_fork", lambda **_: None)  # there is none in Windows
 at_fork(after_in_child=_forked)
 
 

@@ -2,6 +2,7 @@
 
 from .config import LogConfig
 from .layer import LoggingLayer
-from .others import RedactionFilter, RedactionProcessor, install_redaction, setup_logging
+from .others import RedactionFilter, RedactionProcessor, install_redaction
+from .screen import setup_logging
 
 __all__ = ["LogConfig", "LoggingLayer", "RedactionFilter", "RedactionProcessor", "install_redaction", "setup_logging"]

@@ -22,6 +22,8 @@ MOST_HARMLESS, LONGEST_HARMLESS = 500, 200
 
 def _write(level: int, text: str, args: tuple[Any, ...], told: dict[str, Any]) -> None:
     """As `logger.log` with `extra=told`, but without looking for the line of code that calls: it would always be one of ours."""
+    if not logger.isEnabledFor(level):  # any more
+        return
     record = logger.makeRecord(logger.name, level, __file__, 0, text, args, None, "handle")
     record.__dict__.update(told)
     logger.handle(record)
@@ -76,14 +78,25 @@ class LoggingLayer:
             told = {**told, "attempt": exchange.attempts, "error": what, "elapsed": took}
             _write(logging.INFO, "Response: %s (%.2fs)", (what, took), told)
             raise
-        took, status = clock.monotonic() - began, response.status_code
-        told = {**told, "attempt": exchange.attempts, "status": status, "elapsed": took}
-        _write(logging.INFO, "Response: %d (%.2fs)", (status, took), told)
-        if not verbose:
+        try:
+            took, status = clock.monotonic() - began, response.status_code
+            told = {**told, "attempt": exchange.attempts, "status": status, "elapsed": took}
+            _write(logging.INFO, "Response: %d (%.2fs)", (status, took), told)
+            if verbose and config.response_headers:
+                _write(logging.DEBUG, "Response headers: %s", (self._headers(response, call),), told)
+            if not (verbose and config.bodies):
+                return response
+            log = _BodyLog(self, response, call, told)
+            held = call.http.held(response)
+            if held is None:
+                return call.tap(response, log)
+            log.chunk(held)
+            log.whole = True
+            log.closed()
             return response
-        if config.response_headers:
-            _write(logging.DEBUG, "Response headers: %s", (self._headers(response, call),), told)
-        return call.tap(response, _BodyLog(self, response, call, told)) if config.bodies else response
+        except BaseException:  # out of a filter of the user's own
+            await call.close(response, request)
+            raise
 
     def _headers(self, message: Any, call: Call[Any, Any]) -> str:
         """Its header fields as JSON, in order, and no more of them than what any other value may show."""
@@ -109,9 +122,16 @@ class LoggingLayer:
 
     def _request_body(self, request: Any, data: bytes | None) -> str:
         if data is None:
-            return "a stream"
-        kind = request.headers.get("content-encoding") or request.headers.get("content-type") or ""
-        return body(self._redactor, kind, data, None if len(data) <= LONGEST_TEXT else len(data))
+            kind = self._redactor.text(request.headers.get("content-type") or "")
+            return f"a stream of {escaped(kind)}" if kind else "a stream"
+        return body(self._redactor, _kind(request), data, None if len(data) <= LONGEST_TEXT else len(data))
+
+
+def _kind(message: Any, *, unpacked: bool = False) -> str:
+    """What its body is: how it is packed, or of which type."""
+    packed: str = message.headers.get("content-encoding", "").strip().lower()
+    kind: str = message.headers.get("content-type", "")
+    return kind if unpacked or packed in ("", "identity") else packed
 
 
 class _BodyLog:
@@ -122,7 +142,8 @@ class _BodyLog:
         self._beginning: list[bytes] = []
         self._left = LONGEST_TEXT
         self._size = 0
-        self._whole = False
+        self.whole = False
+        """It came to its end."""
 
     def chunk(self, data: bytes) -> None:
         self._size += len(data)
@@ -131,16 +152,16 @@ class _BodyLog:
             self._left -= len(data)
 
     async def complete(self) -> None:
-        self._whole = True
+        self.whole = True
 
     def failed(self, error: BaseException) -> None: ...
 
     def closed(self) -> None:
-        if self._size:
-            headers, packed = self._response.headers, b"".join(self._beginning)
-            data = self._call.http.decoded(self._response, packed, LONGEST_TEXT + 1)
-            whole = self._whole and self._left >= 0 and 0 < len(data) <= LONGEST_TEXT
-            unknown = data in (packed, b"") and headers.get("content-encoding")
-            kind = unknown or headers.get("content-type") or ""
-            shown = body(self._layer._redactor, kind, data, None if whole else self._size)
-            _write(logging.DEBUG, "Response body: %s", (shown,), self._told)
+        if not self._size or not logger.isEnabledFor(logging.DEBUG):
+            return
+        packed = b"".join(self._beginning)
+        data = self._call.http.decoded(self._response, packed, LONGEST_TEXT + 1)
+        whole = self.whole and self._left >= 0 and 0 < len(data) <= LONGEST_TEXT
+        kind = _kind(self._response, unpacked=data not in (packed, b""))
+        shown = body(self._layer._redactor, kind, data, None if whole else self._size)
+        _write(logging.DEBUG, "Response body: %s", (shown,), self._told)

@@ -33,7 +33,7 @@ _NOTHING = re.compile(r"(?:None|null|[Tt]rue|[Ff]alse|not set)(?![\w.~+/=-])")
 _DONE = re.compile(r"(?:\[?REDACTED\]?|hash-[0-9a-f]{12}|[^\s;]{4}\.{3}[^\s;]{4})(?![\w.~+/=-])")
 _OPENING = re.compile(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}""")
 _CLOSING = {mark: re.compile(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
-_ANOTHER = re.compile(r"\s{0,64}(?:\+\s{0,64})?[bBrRuUfF]{0,2}([\"'])")  # as long strings are continued
+_ANOTHER = re.compile(r"(?:\s|\\[nr]){0,64}(?:\+\s{0,64})?[bBrRuUfF]{0,2}([\"'])")  # as long strings are continued
 _BRACKETED = re.compile(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
 _OF_OBJECTS = re.compile(r"[{}]")
 _BRACKETS = re.compile(rf"{_STRING}|[{{}}\[\]()]", re.DOTALL)
@@ -57,6 +57,7 @@ _TO_COMMA = re.compile(r"[^\s,}\]]+")
 _COOKIE = re.compile(
     r"(<SimpleCookie: |<(?:Cookie |Morsel: )[^\s=>]{1,256}=|checking cookie [^\s=]{1,256}=)[^>]*?(?= for [^\s>]* ?/?>|>|\Z)"
 )
+_ENCODE_ERROR = re.compile(rf"(Unicode(?:En|De)codeError\('[\w-]{{1,40}}', b?){_STRING}", re.DOTALL)
 _JAR = re.compile(rf"(\bCookie\(version=\w+, name={_STRING}, value=){_STRING}", re.DOTALL)
 """How Python and httpx show the cookies of a jar."""
 
@@ -81,6 +82,8 @@ def named(redactor: Redactor, text: str, *, whole: bool = True) -> str:
     """The text without the values of secret names in it."""
     if "ookie" in text or "<Morsel" in text:
         text = _COOKIE.sub(rf"\1{HIDDEN}", _JAR.sub(rf"\1'{HIDDEN}'", text))
+    if "codeError(" in text:
+        text = _ENCODE_ERROR.sub(rf"\1'{HIDDEN}'", text)
     if "</" in text or "&lt;" in text or r"<\/" in text:
         text = elements(redactor, text, whole=whole)
     shown: list[tuple[int, int, str]] = []

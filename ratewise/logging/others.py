@@ -1,43 +1,30 @@
-"""What other loggers write: filters for them and for handlers, a processor for structlog, and our own lines on the screen."""
+"""What other loggers write: filters for them and for handlers, and a processor for structlog."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
+from ..forks import at_fork
 from ..redact import DEFAULT, Redactor
-from ..validation import flag, refusal
-from .config import level_of
+from ..validation import refusal
 from .masking import lines, message
 from .values import value
 
-if TYPE_CHECKING:
-    _StreamHandler = logging.StreamHandler[Any]
-else:
-    _StreamHandler = logging.StreamHandler  # generic from Python 3.11 on
-
 LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack")
-"""Whose loggers are redacted, with those of their children that are known here or exist when it begins."""
+"""Whose loggers are redacted, with those of their children that exist when it begins, and these, that may come later:"""
 
-CHILDREN = tuple(
-    f"{library}.{child}"
-    for library, children in (
-        ("httpcore", "connection http11 http2 proxy socks"),
-        ("httpcore2", "connection http11 http2 proxy socks"),
-        ("hpack", "hpack table"),
-    )
-    for child in children.split()
+CHILDREN = (
+    *("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks"),
+    *("httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy", "httpcore2.socks"),
+    *("hpack.hpack", "hpack.table", "http.cookiejar"),
 )
-"""Children that write: they may not exist yet."""
 
 DUMPS = "hpack"
 """What this one and its children write is every header field, piece by piece."""
-
-FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
-DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PLAIN_FORMATTER = logging.Formatter()
@@ -60,7 +47,8 @@ class RedactionFilter(logging.Filter):
     """Masks what log records say: their text, traceback and extra fields. For a handler: `handler.addFilter(RedactionFilter())`.
 
     A text comes out on one line, with its control characters escaped. It is a logger's own filter too, but not that of the
-    logger's children. It changes the record itself: handlers after it see it masked, with its traceback as text alone.
+    logger's children. It changes the record itself: handlers after it see it masked, with its traceback as text alone. What hpack
+    writes, header fields piece by piece, it drops.
     """
 
     def __init__(self, redactor: Redactor | None = None) -> None:
@@ -74,26 +62,31 @@ class RedactionFilter(logging.Filter):
         """Mask the record. It is shown, unless it is one of hpack's."""
         if str(record.name).partition(".")[0] == DUMPS:
             return False
-        redactor = self.redactor
+        redactor, fields = self.redactor, record.__dict__
+        fields.pop("message", None)  # what another handler's formatter made of it
+        if isinstance(record.msg, Mapping) and not record.args:  # an event of structlog, or what a JSON formatter takes
+            record.msg = value(redactor, "", record.msg)
+        else:
+            self._mask_text(record)
+        if isinstance(record.exc_info, tuple) and not record.exc_text:
+            record.exc_text = _PLAIN_FORMATTER.formatException(record.exc_info)
+        record.exc_info = None  # some formatters would write it anew
+        for name in ("exc_text", "stack_info"):
+            if fields.get(name):
+                fields[name] = lines(redactor, str(fields[name]))
+        for name in fields.keys() - _OWN_FIELDS:
+            fields[name] = value(redactor, name, fields[name])
+        return True
+
+    def _mask_text(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
         except Exception:  # arguments that do not fit: the logging module would show them all
             said = record.msg if isinstance(record.msg, str) else f"<{type(record.msg).__name__}>"
             text = f"{said} (with arguments that do not fit)"
-        shown = message(redactor, text)
+        shown = message(self.redactor, text)
         if shown != text or not _told(record.args, text):
             record.msg, record.args = shown, ()
-        if record.exc_info and not record.exc_text:
-            record.exc_text = _PLAIN_FORMATTER.formatException(record.exc_info)
-        record.exc_info = None  # some formatters would write it anew
-        if record.exc_text:
-            record.exc_text = lines(redactor, record.exc_text)
-        if record.stack_info:
-            record.stack_info = lines(redactor, record.stack_info)
-        fields = record.__dict__
-        for name in fields.keys() - _OWN_FIELDS:
-            fields[name] = value(redactor, name, fields[name])
-        return True
 
 
 class RedactionProcessor:
@@ -110,19 +103,28 @@ class RedactionProcessor:
         for name, thing in event.items():
             if name in ("exception", "stack") and isinstance(thing, str):
                 event[name] = lines(self.redactor, thing)
-            elif name != "exc_info":
+            elif name not in ("exc_info", "_record", "_from_structlog"):  # what other processors need as it is
                 event[name] = value(self.redactor, name, thing)
         return event
 
 
+class _Installed:
+    """One filter, where it is, and for how many."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.filter = RedactionFilter(redactor)
+        self.loggers: list[logging.Logger] = []
+        self.users = 0
+
+
 # Reentrant: the garbage collector may undo a redaction in the middle of another's beginning.
 _lock = threading.RLock()
-_installed: dict[Redactor, tuple[RedactionFilter, list[logging.Logger], list[None]]] = {}
-"""By its redactor: the filter, where it is, and one item for each time that it was installed."""
+at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+_installed: dict[Redactor, _Installed] = {}
 
 
 class install_redaction:  # noqa: N801  (called like a function)
-    """Mask what httpx, httpx2, httpcore and hpack write to their loggers: httpx's whole URL, httpcore's header fields, and so on.
+    """Mask what httpx, httpcore and their twins write to their loggers: whole URLs, header fields and so on. hpack's is dropped.
 
     Gives the `undo`: call it, or use it with `with`. Installed several times, it does its work once, and until each is undone.
     `redactor`: what masks; the built-in lists if None.
@@ -134,14 +136,14 @@ class install_redaction:  # noqa: N801  (called like a function)
         existing = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in LIBRARIES]
         loggers = [logging.getLogger(name) for name in {*LIBRARIES, *CHILDREN, *existing}]
         with _lock:
-            found = _installed.get(redactor)
-            if found is None:
-                found = _installed[redactor] = (RedactionFilter(redactor), [], [])
-            found[2].append(None)
+            installed = _installed.get(redactor)
+            if installed is None:
+                installed = _installed[redactor] = _Installed(redactor)
+            installed.users += 1
             for logger in loggers:
-                if found[0] not in logger.filters:
-                    logger.addFilter(found[0])
-                    found[1].append(logger)
+                if installed.filter not in logger.filters:
+                    logger.addFilter(installed.filter)
+                    installed.loggers.append(logger)
 
     def undo(self) -> None:
         """Leave the loggers as they were, unless others have installed it too. To do it again changes nothing."""
@@ -149,12 +151,12 @@ class install_redaction:  # noqa: N801  (called like a function)
             if self._undone:
                 return
             self._undone = True
-            redaction, loggers, users = _installed[self._redactor]
-            users.pop()
-            if not users:
+            installed = _installed[self._redactor]
+            installed.users -= 1
+            if not installed.users:
                 del _installed[self._redactor]
-                for logger in loggers:
-                    logger.removeFilter(redaction)
+                for logger in installed.loggers:
+                    logger.removeFilter(installed.filter)
 
     __call__ = undo
 
@@ -166,36 +168,3 @@ class install_redaction:  # noqa: N801  (called like a function)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.undo()
-
-
-class _Lines(logging.Formatter):
-    """The lines of `setup_logging`."""
-
-    def __init__(self, ids: bool) -> None:
-        super().__init__(FORMAT, DATE_FORMAT)
-        self._ids = ids
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        text = super().formatMessage(record)
-        call, attempt = getattr(record, "call_id", None), getattr(record, "attempt", None)
-        return text if call is None or not self._ids else f"{text} [{call} #{attempt}]"
-
-
-class _Handler(_StreamHandler):
-    """Ours, to know it by."""
-
-
-def setup_logging(level: str | int = "DEBUG", stream: IO[str] | None = None, *, ids: bool = False) -> logging.Handler:
-    """Show what the logger `ratewise` writes, on stderr or another stream, a line each. Called again, it begins anew.
-
-    `level`: of the logger; what a `LogConfig` says counts beside it. `ids`: each line tells of which call and attempt it is.
-    """
-    logger = logging.getLogger("ratewise")
-    number = level_of(level)
-    handler = _Handler(stream)
-    handler.setFormatter(_Lines(flag("ids", ids)))
-    for other in [other for other in logger.handlers if isinstance(other, _Handler)]:
-        logger.removeHandler(other)
-    logger.addHandler(handler)
-    logger.setLevel(number)
-    return handler

@@ -53,10 +53,7 @@ class _Values:
             return self._sequence(name, thing, depth)
         text = str(thing)
         shown = redactor.header(name, text) if name.lower() in URL_HEADERS else self._text(text)
-        if shown == text and not isinstance(thing, str):  # a formatter may show the other one
-            text = repr(thing)
-            shown = self._text(text)
-        return thing if shown == text and not isinstance(thing, UnicodeError) else shown
+        return thing if shown == text and (isinstance(thing, str) or self._is_harmless(repr(thing))) else shown
 
     def _mapping(self, thing: Any, depth: int) -> Any:
         given = thing if isinstance(thing, Mapping) else thing._asdict()
@@ -69,7 +66,10 @@ class _Values:
                 break
             hides = labelled and _name(key).lower() in VALUES
             shown[self._key(key)] = self._redactor.mask(str(item)) if hides else self.of(_name(key), item, depth + 1)
-        return thing if all(key in shown and shown[key] is item for key, item in given.items()) else shown
+        if not all(key in shown and shown[key] is item for key, item in given.items()):
+            return shown
+        text = "" if type(thing) is dict else str(thing)
+        return thing if type(thing) is dict or (self._is_harmless(text) and self._is_harmless(repr(thing))) else self._text(text)
 
     def _sequence(self, name: str, thing: Any, depth: int) -> Any:
         first = _name(thing[0]) if isinstance(thing, (list, tuple)) and thing and isinstance(thing[0], (str, bytes)) else None
@@ -87,6 +87,10 @@ class _Values:
         text = key if isinstance(key, str) else _name(key)
         shown = self._text(text)
         return key if shown == text else shown
+
+    def _is_harmless(self, text: str) -> bool:
+        """It may stay: a formatter may show a thing by its `str` or its `repr`."""
+        return self._text(text) == text
 
     def _text(self, text: str) -> str:
         self._characters -= len(text)

@@ -1,0 +1,244 @@
+"""What once leaked, or was masked for nothing, in a form that programs write."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import http.cookies
+from typing import Any
+
+import httpx
+import pytest
+
+from ratewise import Redactor
+from ratewise.logging.bodies import body
+from ratewise.logging.masking import lines, message
+from ratewise.logging.values import value
+
+FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+GITHUB = "ghp_" + "aB3d" * 9
+
+LEAKS = r"""
+Cookie: prefs[lang]=en; sid=hunter2
+Cookie: "a"; sid=hunter2
+Cookie: {x}; sid=hunter2
+X-Api-Key: [x] hunter2
+Authorization: Token(x) hunter2
+password: abc(def)hunter2
+password=abc(def)hunter2 x
+password=<hun>hunter2
+password: <x> hunter2
+password: `x` hunter2
+password=<Secret 'a>hunter2'>
+password='a' 'hunter2'
+password: "a" + "hunter2"
+password='hun''hunter2'
+{'Authorization': 'a long one '\n                  'hunter2'}
+{"password":\n  "hunter2"}
+"{\n \"password\":\n \"hunter2\"}"
+X-Debug: Authorization: hunter2
+auth=('joe','hunter2')
+auth=['joe', 'hunter2']
+auth=(None, 'hunter2')
+auth='joe:hunter2'
+{'auth': ('joe', 'hunter2')}
+{"auth": ["joe", "hunter2"]}
+auth=BasicAuth('joe', 'hunter2')
+http_auth=('elastic', 'hunter2')
+cookies={'sid': 'hunter2'}
+{'cookies': {'foo': 'hunter2'}}
+<Morsel: sid=hunter2; Path=/>
+[Cookie(version=0, name="sid", value="it's hunter2", port=None)]
+[Cookie(version=0, name='sid', value='it\'s hunter2', port=None)]
+cookie=a=1; sid2=hunter2
+ - checking cookie foo=hunter2
+HTTP_COOKIE='a=hunter2'
+X-Original-Cookie: a=hunter2
+authorization=Negotiate hunter2hunter2
+authorization=Digest username="joe", response="hunter2"
+body grant_type=authorization_code&client_id=a&code=hunter2
+send: b'code=hunter2&grant_type=x'
+sv=2020&sig=hunter2
+[(b'authorization', b'authorization', b'hunter2')]
+assert headers['Authorization'] == 'hunter2'
+password == hunter2
+password=it's-hunter2
+password=ab<hunter2
+password=u'hunter2'
+http.request.header.authorization=hunter2
+HTTP_X_FUNCTIONS_KEY=hunter2
+"https://h/?a=b\u0026password\u003dhunter2"
+https%3A%2F%2Fjoe%3Ahunter2%40h%2F
+https:\/\/joe:hunter2@h\/
+{"name":"Authorization","meta":{"value":"x"},"value":"hunter2"}
+{"op":"replace","path":"/user/password","value":"hunter2"}
+{"id":"password","value":"hunter2"}
+<value>1</value><name>password</name><type>s</type><value>hunter2</value>
+<Param id="password">hunter2</Param>
+<![CDATA[<password>hunter2</password>]]>
+&lt;password&gt;hunter2&lt;/password&gt;
+UnicodeEncodeError('ascii', 'hunter2é', 7, 8, 'ordinal not in range(128)')
+token: abc, hunter2
+illegal chunk header: bytearray(b'hunter2')
+""".strip().split("\n")
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_leaks(text: str) -> None:
+    """In texts of one line or several, in every style, and in a body."""
+    for given in (text, text.replace(r"\n", "\n")):
+        for redactor in (FULL, PARTIAL, HASH):
+            assert "hunter2" not in message(redactor, given)
+            assert "hunter2" not in lines(redactor, f"a\n{given}\nb")
+        assert "hunter2" not in body(FULL, "text/plain", given.encode())
+
+
+ORDINARY = r"""
+GET https://h/?page_token=abc&next_page_token=b
+{"next_page_token": "a", "page_token": "b", "continuation-token": "c"}
+{"member": "user:joe@example.com", "other": "serviceAccount:a@b.iam.gserviceaccount.com"}
+npm:react@18.2.0 @scope:pkg@1.0 12:30:45@host to:joe@example.com
+https://github.com/a/b/tree/feature:x@y
+AuthFlow(token=None, cookie=None) done
+token: null, user: x
+password: true, user: x
+['password', 'token', 'name']
+columns = ('password', 'email', 'name')
+sk-learn-contrib-packages-index sk-estimator-html-doc-link
+Basic user-agent, Basic cdn-configuration, Basic HTTP/1.1 support
+List<Token> and Map<Token> x </a> rest
+{'name': 'token', 'required': True, 'content': {'a': 1}}
+value surrounded by whitespace in file x.csv line 5
+arn:aws:secretsmanager:us-east-1:123456789012:x
+{"auth": {"type": "basic"}, "oauth": "x"}
+""".strip().split("\n")
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_ordinary(text: str) -> None:
+    """What only resembles a secret stays."""
+    assert message(FULL, text) == text
+
+
+@pytest.mark.parametrize("text", [*LEAKS, *ORDINARY, "Cookie: a\nb: c", "password: x\ny: z", "see https://h/?token=a\nnext line"])
+def test_once_is_enough(text: str) -> None:
+    """A second filter changes nothing, however the first one has masked it."""
+    for redactor in (FULL, HASH):
+        for given in (text, text.replace(r"\n", "\n")):
+            shown = message(redactor, given)
+            assert message(redactor, shown) == shown
+            assert message(FULL, shown) == shown
+
+
+@dataclasses.dataclass
+class Told:
+    password: str
+
+    def __str__(self) -> str:
+        return "told"
+
+
+class Error(Exception):
+    def __str__(self) -> str:
+        return "failed"
+
+
+class Kinds(enum.Enum):
+    API_KEY = "password=hunter2"
+
+
+cookie: http.cookies.SimpleCookie = http.cookies.SimpleCookie("sid=hunter2")
+
+
+@pytest.mark.parametrize(
+    ("name", "thing"),
+    [
+        ("user", Told("hunter2")),
+        ("users", [Told("hunter2")]),
+        ("error", Error({"password": "hunter2"})),
+        ("error", UnicodeEncodeError("ascii", "hunter2\xe9", 7, 8, "not in range")),
+        ("kind", Kinds.API_KEY),
+        ("jar", cookie),
+        ("jar", cookie["sid"]),
+        ("cookies", httpx.Cookies({"sid": "hunter2"})),
+        ("cookies", {"sid": "hunter2"}),
+        ("auth", ("joe", "hunter2")),
+        ("basic_auth", ["joe", "hunter2"]),
+        ("auth", "joe:hunter2"),
+        ("kwargs", {"auth": ("joe", "hunter2")}),
+        ("keys", {b"https://joe:hunter2@h": 1, ("https://joe:hunter2@h", 1): 2}),
+        ("raw", [(b"Authorization", b"authorization", b"hunter2")]),
+        ("patch", {"op": "replace", "path": "/user/password", "value": "hunter2"}),
+    ],
+)
+def test_values(name: str, thing: Any) -> None:
+    """Neither the text of a value nor its repr, nor what stands in it, shows a secret."""
+    shown = value(FULL, name, thing)
+    assert "hunter2" not in f"{shown} {shown!r}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (JSON, '\ufeff{"password":\n"hunter2"}'),
+        (JSON, 'while(1);{"password":\n"hunter2"}'),
+        (JSON, '{"value":"hunter2","meta":{"a":1},"name":"Authorization"}'),
+        (JSON, '[["Cookie","hunter2"],{"auth":["joe","hunter2"]}]'),
+        (JSON, '{"cookies":{"a":"hunter2"}}'),
+        (JSON, '{"a": ' + GITHUB.replace("ghp", "ghp") + "}"),
+        (FORM, '{"password":"hun&hunter2"}'),
+        ("text/event-stream", 'data: {"password":\ndata: "x"}\n\ndata: {"token": "hunter2"}'),
+        ("text/plain", '\ufeffpassword: "hunter2"'),
+    ],
+)
+def test_bodies(kind: str, data: str) -> None:
+    """JSON of any shape, also where a form was announced."""
+    shown = body(FULL, kind, data.encode())
+    assert "hunter2" not in shown
+    assert GITHUB not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":"see token=","b":"c"}',
+        '{"a":"Map<Token>","b":"x","c":"</b>"}',
+        '{"a":"<token","b":"</x>"}',
+        '{"msg":"Illegal header value x","b":1}',
+        '{"a":"<SimpleCookie: x","b":1}',
+        '{"a":"Cookie: \'x","b":"y"}',
+    ],
+)
+def test_strings_of_json_end_where_they_end(text: str) -> None:
+    """What one string of JSON says hides nothing of the next."""
+    assert body(FULL, JSON, text.encode()).endswith(text[text.index('"b":') + 4 :])
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (JSON, '{"value": "hunter2", "x": 1, "na'),
+        ("text/plain", "value='hunter2', na"),
+        ("text/xml", '<a><add value="hunter2" ke'),
+        ("text/xml", "<a><token>x <b>hunter2"),
+        (JSON, '{"a": "https://joe:hunter2'),
+    ],
+)
+def test_what_is_cut_short(kind: str, data: str) -> None:
+    """A value whose label would have come later is not shown, nor what may be the half of a secret."""
+    assert "hunter2" not in body(FULL, kind, data.encode(), 9999)
+
+
+@pytest.mark.parametrize("secret", ["theme=dark; pin=hunt9876", "Basic dXNlcjpodW50ZXIy"])
+def test_partial(secret: str) -> None:
+    """ "partial" shows no end of what holds several secrets, nor of a password in base64."""
+    assert PARTIAL.mask(secret) == "[REDACTED]"
+
+
+@pytest.mark.parametrize(
+    "before", [r"\u0022", r"\x00", r"\f", r"\0", "\x1b[32m", "\x1b[1m", "Bearer '", 'Bearer "', "Bearer%20", "Bearer \xe9"]
+)
+def test_tokens_behind_escapes(before: str) -> None:
+    """A token begins behind whatever is written for a character that is none."""
+    assert "aB3daB3d" not in message(FULL, f"{before}{GITHUB}")
