@@ -6,19 +6,14 @@ import re
 
 HEADERS = frozenset(
     """
-    authorization proxy-authorization authentication-info proxy-authentication-info cookie cookie2 set-cookie set-cookie2
-    x-api-key api-key apikey x-apikey x-auth-token x-access-token x-auth-key x-amz-security-token x-aws-ec2-metadata-token
-    x-goog-api-key x-goog-iam-authorization-token x-functions-key ocp-apim-subscription-key aeg-sas-key
-    x-ms-authorization-auxiliary x-vault-token x-consul-token private-token job-token deploy-token x-gitlab-token
-    x-hub-signature x-hub-signature-256 stripe-signature x-slack-signature x-shopify-access-token x-shopify-hmac-sha256
-    x-csrf-token x-csrftoken x-xsrf-token dd-api-key dd-application-key x-honeycomb-team x-figma-token x-plex-token
-    x-registry-auth cf-access-client-secret cf-access-jwt-assertion authentication dpop session x-session x-session-id
-    x-access-key x-auth x-jwt x-jwt-assertion x-amzn-oidc-data x-amzn-oidc-accesstoken x-goog-iap-jwt-assertion
-    x-ms-client-principal auth x-authentication x-zumo-auth x-firebase-appcheck cb-access-sign x-pin
-    proxy-auth cb-access-key ok-access-key x-auth-pass fastly-key x-insert-key x-appwrite-key api-sign x-cookie
+    aeg-sas-key api-sign auth authentication authentication-info cb-access-sign cf-access-jwt-assertion cookie2
+    dd-application-key dpop fastly-key ocp-apim-subscription-key proxy-auth proxy-authentication-info session set-cookie2
+    x-amzn-oidc-data x-appwrite-key x-auth x-auth-pass x-authentication x-firebase-appcheck x-functions-key
+    x-goog-iap-jwt-assertion x-honeycomb-team x-hub-signature-256 x-insert-key x-jwt-assertion x-ms-authorization-auxiliary
+    x-ms-client-principal x-pin x-registry-auth x-session x-shopify-hmac-sha256 x-zumo-auth
     """.split()
 )
-"""Header fields whose whole value is a secret, in lower case."""
+"""Header fields whose whole value is a secret, in lower case, as far as what follows does not name them."""
 
 URL_HEADERS = frozenset(
     """
@@ -31,17 +26,13 @@ URL_HEADERS = frozenset(
 
 PARAMETERS = frozenset(
     """
-    accesstoken refreshtoken idtoken token auth authtoken authorization apikey key appkey clientsecret clientassertion
-    assertion code codeverifier password passwd pwd passphrase secret secretkey privatekey session sessionid jsessionid
-    phpsessid sid jwt sig signature hmac credential credentials awsaccesskeyid xamzsignature xamzcredential
-    xamzsecuritytoken xgoogsignature xgoogcredential securitytoken otp pin cvv cvc cardnumber ssn connectionstring
-    accountkey sas csrftoken csrf xsrftoken apitoken sessiontoken accesskey subscriptionkey pass pw mysqlpwd creditcard
-    creditcardnumber otpcode bearer bearertoken csrfmiddlewaretoken authenticitytoken usertoken devicetoken idtokenhint
-    authkey devicecode samlresponse cookies totp totpcode mfacode verificationcode recoverycode recoverycodes backupcodes
-    authorizationcode authcode oauthverifier samlrequest sharedaccesskey sign dbpass
+    accountkey appkey assertion auth authcode authkey authorizationcode awsaccesskeyid backupcodes bearer cardnumber
+    clientassertion code codeverifier connectionstring cookies creditcard creditcardnumber csrf cvc cvv dbpass devicecode hmac
+    idtokenhint jsessionid key mfacode oauthverifier otp otpcode pass phpsessid pin pw recoverycode recoverycodes samlrequest
+    samlresponse sas session sessionid sid sig sign ssn subscriptionkey totp totpcode verificationcode
     """.split()
 )
-"""Query parameters whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
+"""Names, of parameters and all else, whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
 
 PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
 """A name is secret too if it has one of these in it, written as those of parameters are."""

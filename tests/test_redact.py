@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from support import growth
 
 from ratewise import Redactor
-from ratewise.known_secrets import HEADERS, PARAMETERS
 from ratewise.redact import DEFAULT, LONGEST_TEXT, MOST_KNOWN
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
@@ -73,6 +72,29 @@ CREDENTIALS = {
     "discord hook of a version": ("https://discordapp.com/api/v10/webhooks/123456789/", "aB3dEfGh_IjKlMnOp-QrSt"),
 }
 
+HEADERS = """
+aeg-sas-key api-key api-sign apikey auth authentication authentication-info authorization cb-access-key cb-access-sign
+cf-access-client-secret cf-access-jwt-assertion cookie cookie2 dd-api-key dd-application-key deploy-token dpop
+fastly-key job-token ocp-apim-subscription-key ok-access-key private-token proxy-auth proxy-authentication-info
+proxy-authorization session set-cookie set-cookie2 stripe-signature x-access-key x-access-token x-amz-security-token
+x-amzn-oidc-accesstoken x-amzn-oidc-data x-api-key x-apikey x-appwrite-key x-auth x-auth-key x-auth-pass x-auth-token
+x-authentication x-aws-ec2-metadata-token x-consul-token x-cookie x-csrf-token x-csrftoken x-figma-token
+x-firebase-appcheck x-functions-key x-gitlab-token x-goog-api-key x-goog-iam-authorization-token
+x-goog-iap-jwt-assertion x-honeycomb-team x-hub-signature x-hub-signature-256 x-insert-key x-jwt x-jwt-assertion
+x-ms-authorization-auxiliary x-ms-client-principal x-pin x-plex-token x-registry-auth x-session x-session-id
+x-shopify-access-token x-shopify-hmac-sha256 x-slack-signature x-vault-token x-xsrf-token x-zumo-auth
+""".split()
+PARAMETERS = """
+accesskey accesstoken accountkey apikey apitoken appkey assertion auth authcode authenticitytoken authkey authorization
+authorizationcode authtoken awsaccesskeyid backupcodes bearer bearertoken cardnumber clientassertion clientsecret code
+codeverifier connectionstring cookies credential credentials creditcard creditcardnumber csrf csrfmiddlewaretoken
+csrftoken cvc cvv dbpass devicecode devicetoken hmac idtoken idtokenhint jsessionid jwt key mfacode mysqlpwd
+oauthverifier otp otpcode pass passphrase passwd password phpsessid pin privatekey pw pwd recoverycode recoverycodes
+refreshtoken samlrequest samlresponse sas secret secretkey securitytoken session sessionid sessiontoken sharedaccesskey
+sid sig sign signature ssn subscriptionkey token totp totpcode usertoken verificationcode xamzcredential
+xamzsecuritytoken xamzsignature xgoogcredential xgoogsignature xsrftoken
+""".split()
+
 tokens = pytest.mark.parametrize("token", TOKENS.values(), ids=list(TOKENS))
 styles = pytest.mark.parametrize("redactor", [FULL, PARTIAL, HASH], ids=["full", "partial", "hash"])
 
@@ -82,7 +104,7 @@ styles = pytest.mark.parametrize("redactor", [FULL, PARTIAL, HASH], ids=["full",
 
 @pytest.mark.parametrize("name", sorted(HEADERS))
 def test_secret_headers(name: str) -> None:
-    """Each header field of the list is masked, in any case, with dashes or underscores."""
+    """Each header field that is known to hold a secret is masked, in any case, with dashes or underscores."""
     for spelled in (name, name.upper(), name.title(), name.replace("-", "_")):
         assert FULL.header(spelled, "sesame") == "[REDACTED]"
 
@@ -260,7 +282,7 @@ def test_queries(query: str, shown: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_is_secret_parameters(name: str) -> None:
-    """Each parameter of the list is a secret, with any separator."""
+    """Each parameter that is known to be one is a secret, with any separator."""
     assert FULL.is_secret_parameter(name)
     assert FULL.is_secret_parameter("-".join(name).upper())
     assert not BARE.is_secret_parameter(name)

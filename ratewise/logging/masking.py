@@ -99,8 +99,8 @@ def named(redactor: Redactor, text: str, *, whole: bool = True) -> str:
             if plain in LABELS or plain in VALUES:
                 shown += labels.seen(redactor, plain, found)
             continue  # there may be others in its value
-        is_pair, first, previous = found["sign"] == ",", previous, plain
-        if is_pair and plain != first and not _PAIR_BEGINS.search(text, max(0, found.start() - 12), found.start()):
+        is_pair, is_repeated, previous = found["sign"] == ",", plain == previous, plain
+        if is_pair and not (is_repeated or _PAIR_BEGINS.search(text, max(0, found.start() - 12), found.start())):
             continue  # one of several, such as the value before another key
         if is_auth and text.startswith("{", position):
             continue
@@ -109,7 +109,7 @@ def named(redactor: Redactor, text: str, *, whole: bool = True) -> str:
             continue
         inner = text[value.start : value.stop]
         if is_pair and (inner.lower() == plain or not _PAIR_ENDS.match(text, value.end)):
-            continue  # as h11 and httpx have it: name, name, value; or a list of names
+            continue  # a list of names; or, as h11 and httpx have it, a name, once more the name, and the value
         if is_auth and not value.is_compound and not (":" in inner and value.end > value.stop):
             continue  # no user with a password: `auth=('joe', '...')`, `auth="joe:..."`
         instead = redactor.header(name, inner) if is_url else HIDDEN if value.is_compound else redactor.mask(inner)
@@ -147,19 +147,24 @@ class _Labels:
 
     def hide(self, plain: str, found: re.Match[str]) -> bool:
         """It is the value of a secret label."""
-        text, begin, end = self._text, self._position, found.start()
-        for bracket in _OF_OBJECTS.findall(text, begin, end):
+        if plain not in VALUES or self._secret is None:
+            return False
+        self._come_to(found.start())
+        return self._secret is not None
+
+    def _come_to(self, end: int) -> None:
+        for bracket in _OF_OBJECTS.findall(self._text, self._position, end):
             self._depth += 1 if bracket == "{" else -1
             if self._secret is not None and self._depth < self._secret:
                 self._secret = None
             if self._value is not None and self._depth < self._value[0]:
                 self._value = None
         self._position = end
-        return self._secret is not None and plain in VALUES
 
     def seen(self, redactor: Redactor, plain: str, found: re.Match[str]) -> list[tuple[int, int, str]]:
         """A label, or a value that has none yet. What is to be hidden now."""
         text, position = self._text, found.end()
+        self._come_to(found.start())
         if plain in VALUES:
             opening = _OPENING.match(text, position)
             self._value = (self._depth, _quoted(opening, text)) if opening else None

@@ -154,7 +154,8 @@ class RetryLayer:
             try:
                 rewind()
             except (OSError, ValueError) as problem:
-                verdict = verdict._replace(wait=None, reason=f"its body cannot be sent again: {exchange.redactor.line(str(problem))}")
+                why = exchange.redactor.line(str(problem))
+                verdict = verdict._replace(wait=None, reason=f"its body cannot be sent again: {why}")
         exchange.retry_after = verdict.retry_after
         status = config.counted(outcome.status, verdict.retry_after)
         if verdict.wait is not None or error is not None or status in config.statuses:
