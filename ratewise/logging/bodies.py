@@ -44,7 +44,7 @@ def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = 
     if looks in ("{", "[", '"') and (is_json or kind == FORM):
         shown = json_text(redactor, text, whole=whole)
     elif kind == FORM:
-        shown = "&".join(_field(redactor, field) for field in text.split("&"))
+        shown = "&".join(field and _field(redactor, field) for field in text.split("&"))
     else:
         shown = masked(redactor, elements(redactor, text, whole=False) if is_xml else text, whole=whole)
     return escaped(shown) + ("" if whole else f"... ({size} bytes)")
