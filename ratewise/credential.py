@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
+from .regex import regex
+
 SIGNING = frozenset(b"aws4-ecdsa-p256-sha256 aws4-hmac-sha256 digest hawk oauth signature".split())
 """Schemes that are known to sign each request anew."""
 
-_PARAMETER = re.compile(rb'(?<![\w*-])([\w*-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^",]*)', re.DOTALL)
+_PARAMETER = regex(rb'(?<![\w*-])([\w*-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^",]*)', re.DOTALL)
 _ANEW = frozenset(
     b"cnonce nc nonce opaque response uri mac hash ts created expires sig signature signedheaders headers "
     b"oauth_nonce oauth_signature oauth_timestamp".split()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from .layer import Call, Q, R
+from .regex import regex
 
-_CODES = re.compile(rb'"(?:insufficient_quota|credit_balance_exhausted|enforced_spend_limit_reached|billing_hard_limit_reached)"')
+_CODES = regex(rb'"(?:insufficient_quota|credit_balance_exhausted|enforced_spend_limit_reached|billing_hard_limit_reached)"')
 """As OpenAI, those who follow it, and Anthropic say it."""
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
-import re
 import ssl
 
+from .regex import regex
+
 # How h2 writes the events that httpcore makes the text of its errors. The code is a number from Python 3.11 on.
-_REFUSED_STREAM = re.compile(r"<StreamReset stream_id:\d+, error_code:(?:7|ErrorCodes\.REFUSED_STREAM), remote_reset:True>")
-_GOAWAY = re.compile(r"<ConnectionTerminated error_code:[\w.]+, last_stream_id:0, ")
+_REFUSED_STREAM = regex(r"<StreamReset stream_id:\d+, error_code:(?:7|ErrorCodes\.REFUSED_STREAM), remote_reset:True>")
+_GOAWAY = regex(r"<ConnectionTerminated error_code:[\w.]+, last_stream_id:0, ")
 
 
 class Failure(enum.Enum):

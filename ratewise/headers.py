@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
+from .regex import regex
+
+_NUMBER = regex(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
 _LARGEST = 1e15
 _LONGEST = 2.0**31
 """Seconds. RFC 9111 (1.2.2) has this for a number too large to hold; a wait that long is forever anyway."""
@@ -20,7 +22,7 @@ _MONTHS = {name.lower(): number for number, name in enumerate(_MONTH_NAMES, 1)}
 _TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 # RFC 9110 (5.6.7): a recipient accepts all three forms. The name of the day is not needed to know the instant.
 _DATES = tuple(
-    re.compile(form, re.ASCII | re.IGNORECASE)
+    regex(form, re.ASCII | re.IGNORECASE)
     for form in (
         rf"[a-z]{{3}}, (?P<day>[0-9]{{2}}) (?P<month>[a-z]{{3}}) (?P<year>[0-9]{{4}}) {_TIME} (?:GMT|UTC)",
         rf"[a-z]{{6,9}}, (?P<day>[0-9]{{2}})-(?P<month>[a-z]{{3}})-(?P<year>[0-9]{{2}}) {_TIME} (?:GMT|UTC)",
@@ -29,8 +31,8 @@ _DATES = tuple(
 )
 
 # RateLimit as a list (draft -08 and later, `"default";r=0;t=30`) or as a dictionary (-07, `limit=100, remaining=0, reset=30`).
-_PARAMETER = re.compile(r"(?:^|[;,])[ \t]*(r|t|remaining|reset)[ \t]*=[ \t]*([0-9]{1,15})[ \t]*(?=[;,]|\Z)", re.ASCII)
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)  # to the end if it never closes: read once either way
+_PARAMETER = regex(r"(?:^|[;,])[ \t]*(r|t|remaining|reset)[ \t]*=[ \t]*([0-9]{1,15})[ \t]*(?=[;,]|\Z)", re.ASCII)
+_QUOTED = regex(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)  # to the end if it never closes: read once either way
 
 RETRY_AFTER = ("retry-after-ms", "Retry-After")
 """The sources of a wait by which a server says that it has not acted."""

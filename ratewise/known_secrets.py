@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from .regex import regex
+
 HEADERS = frozenset(
     """
     aeg-sas-key api-sign auth authentication authentication-info cb-access-sign cf-access-jwt-assertion cookie2
@@ -70,7 +72,7 @@ _ESCAPED = (
 _WORD = rf"(?:(?<!\w)|{_ESCAPED})"
 _NAME = rf"(?:(?<![\w-])|{_ESCAPED})"
 TOKENS = tuple(
-    (gates.split(" | "), re.compile(pattern, re.ASCII | re.DOTALL))
+    (gates.split(" | "), regex(pattern, re.ASCII | re.DOTALL))
     for gates, pattern in (
         ("eyJ", _NAME + r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"),  # a JWT, signed or encrypted, or what else is signed like one
         ("ghp_ | gho_ | ghu_ | ghs_ | ghr_ | github_pat_", _WORD + r"(?:gh[pousr]_|github_pat_)\w{16,}"),

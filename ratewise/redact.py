@@ -19,6 +19,7 @@ from .known_secrets import (
     TOKENS,
     URL_HEADERS,
 )
+from .regex import regex
 from .validation import compiled, flag, names_of, refusal
 
 MaskStyle = Literal["full", "partial", "hash"]
@@ -37,28 +38,28 @@ MOST_KNOWN, LONGEST_KNOWN = 1000, 100
 DEEPEST = 2
 """A URL or form within a URL is looked into, and one within that; what holds a third one is masked."""
 
-_USERINFO = re.compile(r"(:\\?/(?:\\?/)?)[^\s/?#<>\"]+@")
+_USERINFO = regex(r"(:\\?/(?:\\?/)?)[^\s/?#<>\"]+@")
 # At the head of a URL. What follows a colon and is no port is a password, even with a `/`, `?` or `#` that should be encoded.
-_HEAD_USERINFO = re.compile(
+_HEAD_USERINFO = regex(
     r"((?:[a-z][a-z0-9+.-]*:)?//|[a-z][a-z0-9+.-]*:/)(?:[^/?#]+|[^/?#:@\[]*:(?!\d*(?:[/?#]|$)).*)@",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-_BARE_USERINFO = re.compile(r"\A(?!mailto:)[^\s/?#:@]+:[^\s/?#@]*@", re.IGNORECASE)  # user:password@host, without a scheme
+_BARE_USERINFO = regex(r"\A(?!mailto:)[^\s/?#:@]+:[^\s/?#@]*@", re.IGNORECASE)  # user:password@host, without a scheme
 # The same within a text, where a port or a path tells it from an address of mail and the like. Read to each @ once.
-_BARE_USERINFO_IN_TEXT = re.compile(r"[^\s/?#<>\"'@]+(?:@(?!sha\d+:)(?=[\w.-]{1,253}(?::\d|/)))?")
-_FORM = re.compile(r"""(?<![^\s"'(>])[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*(?:&[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*)+""", re.ASCII)
-_ENCODED_URL = re.compile(r"(?<!\w)\w{1,32}%3A%2F%2F[^\s<>\"']*", re.ASCII)
+_BARE_USERINFO_IN_TEXT = regex(r"[^\s/?#<>\"'@]+(?:@(?!sha\d+:)(?=[\w.-]{1,253}(?::\d|/)))?")
+_FORM = regex(r"""(?<![^\s"'(>])[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*(?:&[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*)+""", re.ASCII)
+_ENCODED_URL = regex(r"(?<!\w)\w{1,32}%3A%2F%2F[^\s<>\"']*", re.ASCII)
 # In a text, with a scheme or not, without the punctuation after it. The second kind begins where no other could have begun.
-_URL = re.compile(r"""(?://|(?<![^\s"'(=,<\[])[^\s"'(=,<\[>?]*\?)(?:[^\s<>"\\]|\\/)*[^\s<>"'`.,:;!)\]}\\]""")
-_DECODABLE = re.compile(r"[=%+]")
-_PATH_PIECE = re.compile(r"[^/;&]+")
-_QUERY_PIECE = re.compile(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may separate, or be part of a value
-_NESTED = re.compile(r"[=@?]|%[0-9A-Fa-f]{2}")  # there may be a URL or a form in it
-_MASKED = re.compile(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # before: as a part of a URL, or by another Redactor
+_URL = regex(r"""(?://|(?<![^\s"'(=,<\[])[^\s"'(=,<\[>?]*\?)(?:[^\s<>"\\]|\\/)*[^\s<>"'`.,:;!)\]}\\]""")
+_DECODABLE = regex(r"[=%+]")
+_PATH_PIECE = regex(r"[^/;&]+")
+_QUERY_PIECE = regex(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may separate, or be part of a value
+_NESTED = regex(r"[=@?]|%[0-9A-Fa-f]{2}")  # there may be a URL or a form in it
+_MASKED = regex(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # before: as a part of a URL, or by another Redactor
 # A name in JSON, in what Python shows of a dict or a pair, or in GraphQL.
-_KEY = re.compile(r"""(?<![\w.-])((?:[\w.-]|\\u[0-9A-Fa-f]{4}){1,256})(?:\\?["']\s*[:,]|\s*:\s*\\?["'])""", re.ASCII)
-_ESCAPE = re.compile(r"\\{1,8}u([0-9A-Fa-f]{4})")
-_PAIR = re.compile(  # a parameter of a header field, or the name of one with its value
+_KEY = regex(r"""(?<![\w.-])((?:[\w.-]|\\u[0-9A-Fa-f]{4}){1,256})(?:\\?["']\s*[:,]|\s*:\s*\\?["'])""", re.ASCII)
+_ESCAPE = regex(r"\\{1,8}u([0-9A-Fa-f]{4})")
+_PAIR = regex(  # a parameter of a header field, or the name of one with its value
     r"""
     (?<![\w.-])([\w.-]{1,256}[ \t]*[=:][ \t]*)
     ("(?:[^"\\]|\\.)*(?:"|\\?\Z)|'[^']*(?:'|\Z)|(?<=[ \t:])[^;,<>"']+|[^\s;,&<>"']+)
@@ -66,18 +67,18 @@ _PAIR = re.compile(  # a parameter of a header field, or the name of one with it
     re.ASCII | re.DOTALL | re.VERBOSE,
 )
 # What libraries say of a field that they cannot send or read, and of a line that they cannot read: all of it.
-_ILLEGAL = re.compile(
+_ILLEGAL = regex(
     r"((?:(?:illegal|malformed) (?:header|status|chunk) (?:line|name|value|header|footer)|"
     r"header (?:name|value) surrounded by whitespace):? ).+",
     re.IGNORECASE | re.DOTALL,
 )
 # Secrets whose ends would tell too much: several in one, and what says a password in another alphabet.
-_TELLING_ENDS = re.compile(r";|\Abasic ", re.IGNORECASE)
-_NAME_PARTS = re.compile(r"[^\w.\- ]+")
+_TELLING_ENDS = regex(r";|\Abasic ", re.IGNORECASE)
+_NAME_PARTS = regex(r"[^\w.\- ]+")
 # What is too long is cut after one of these: half a secret may look like none.
 _WORD_ENDS = ' \t\r\n<>"'
 _PIECE_ENDS = "&;/?#"
-_NOT_SHOWN = re.compile(r"[^ -~]+")
+_NOT_SHOWN = regex(r"[^ -~]+")
 _HASH_KEY = os.urandom(16)
 _SEPARATORS = str.maketrans("", "", "-_. ")
 

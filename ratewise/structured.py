@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Union
 
+from .regex import regex
+
 _KEY = r"(?P<key>[a-z*][a-z0-9_.*-]*)"
 _BARE = (
     r'(?:"(?P<string>(?:[ !#-\[\]-~]|\\["\\])*)"'
@@ -15,17 +17,15 @@ _BARE = (
     r"|:(?P<bytes>(?:(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3})?(?<=[A-Za-z0-9+/])={0,2})?):"
     r"|\?(?P<boolean>[01]))"
 )
-PAIR = re.compile(rf"{_KEY}(?:={_BARE})?")
-_PARAMETER = re.compile(rf"; *{PAIR.pattern}")
-_MEMBER = re.compile(_BARE + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
+PAIR = regex(rf"{_KEY}(?:={_BARE})?")
+_PARAMETER = regex(rf"; *{PAIR.pattern}")
+_MEMBER = regex(_BARE + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
 _INNER_LIST = r'\((?:[^()"]|"(?:[^"\\]|\\.)*")*\)'
-_PAIRED = re.compile(
-    rf"{_KEY}(?:={_BARE}|=(?P<list>{_INNER_LIST}))?" + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*"
-)
-DICTIONARY = re.compile(rf"{_KEY}=")
-_COMMA = re.compile(r"[ \t]*,[ \t]*")
-COMMA_OR_SEMICOLON = re.compile(r"; *|[ \t]*,[ \t]*")
-_ESCAPED = re.compile(r"\\(.)")
+_PAIRED = regex(rf"{_KEY}(?:={_BARE}|=(?P<list>{_INNER_LIST}))?" + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
+DICTIONARY = regex(rf"{_KEY}=")
+_COMMA = regex(r"[ \t]*,[ \t]*")
+COMMA_OR_SEMICOLON = regex(r"; *|[ \t]*,[ \t]*")
+_ESCAPED = regex(r"\\(.)")
 Bare = Union[bool, int, float, str, bytes]
 Item = tuple[Bare, dict[str, Bare]]
 _TYPES: dict[str, Callable[[str], Bare]] = {

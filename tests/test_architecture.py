@@ -22,6 +22,7 @@ RULES = [
     "headers.py",
     "known_secrets.py",
     "redact.py",
+    "regex.py",
     "structured.py",
     "validation.py",
     "logging/config.py",

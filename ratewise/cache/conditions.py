@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Sequence
 
+from ..regex import regex
 from .entry import Entry, Field
 from .fields import Fields, date_of, etags, weak
 
@@ -15,7 +16,7 @@ ORIGINS = frozenset({b"if-match", b"if-unmodified-since"})
 NOT_MODIFIED = frozenset(b"age cache-control cache-status content-location date etag expires vary".split())
 """RFC 9110, 15.4.5: what a 304 tells of the response that it stands for; `Last-Modified` where there is no ETag."""
 
-_RANGE = re.compile(rb"bytes[ \t]*=[ \t]*(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))[ \t]*", re.ASCII | re.IGNORECASE)
+_RANGE = regex(rb"bytes[ \t]*=[ \t]*(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))[ \t]*", re.ASCII | re.IGNORECASE)
 
 STRONG_AFTER = 1.0
 """Seconds between Last-Modified and Date from which on no second change can have gone unseen (RFC 9110, 8.8.2.2)."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Optional, TypeVar
 
 from ..headers import http_date
+from ..regex import regex
 from ..structured import parse_dictionary
 from .entry import Field
 
@@ -23,11 +24,11 @@ Fields = Mapping[bytes, bytes]
 Directives = Mapping[str, Optional[str]]
 """The directives of a Cache-Control by their names in lower case, with the argument; None without one, "" for an invalid one."""
 
-_DIGITS = re.compile(r"[0-9]+", re.ASCII)
-_PART = re.compile(r'(?:[^,"]+|"(?:[^"\\]|\\.)*")+', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_CLOSED = re.compile(r'"(?:[^"\\]|\\.)*("?)', re.DOTALL)  # to the end if it never closes: read once either way
+_DIGITS = regex(r"[0-9]+", re.ASCII)
+_PART = regex(r'(?:[^,"]+|"(?:[^"\\]|\\.)*")+', re.DOTALL)
+_ESCAPED = regex(r"\\(.)", re.DOTALL)
+_QUOTED = regex(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_CLOSED = regex(r'"(?:[^"\\]|\\.)*("?)', re.DOTALL)  # to the end if it never closes: read once either way
 
 _MOST = 1000
 # A server says the same thing again and again: each is read once.
@@ -142,7 +143,7 @@ def etags(value: bytes) -> list[bytes]:
     return _ETAG.findall(value) or [part for part in map(bytes.strip, value.split(b",")) if part]
 
 
-_ETAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_ETAG = regex(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 def weak(tag: bytes) -> bytes:

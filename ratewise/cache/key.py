@@ -9,6 +9,7 @@ from typing import Any
 
 from ..credential import lasting
 from ..redact import DEFAULT as REDACTOR
+from ..regex import regex
 from .entry import Entries, Entry
 from .fields import Fields
 
@@ -18,7 +19,7 @@ SIZE = 16
 _CASELESS = frozenset({b"accept", b"accept-charset", b"accept-encoding", b"accept-language"})
 _AUTHORIZATION = frozenset({b"authorization", b"proxy-authorization"})
 
-_ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
+_ESCAPE = regex("%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 _IDENTITIES = frozenset(
@@ -26,7 +27,7 @@ _IDENTITIES = frozenset(
     b"x-ms-client-principal-id x-ms-client-principal-name".split()
 )
 """What names a user, and is no secret."""
-_FORGERY = re.compile("csrf|xsrf")
+_FORGERY = regex("csrf|xsrf")
 
 _MOST = 1000
 _secret: dict[bytes, bool] = {}

@@ -7,6 +7,7 @@ import re
 
 from ..known_secrets import LABELS, VALUES
 from ..redact import HIDDEN, Redactor, decoded, escaped
+from ..regex import regex
 from .elements import elements
 from .masking import masked
 
@@ -14,15 +15,15 @@ FORM = "application/x-www-form-urlencoded"
 DEEPEST = 2
 """JSON within strings of JSON is looked into, and within the strings of that."""
 
-_JSON_TYPE = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?json|application/(?:x-ndjson|jsonl|json-seq)")
-_XML_TYPE = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?xml")
+_JSON_TYPE = regex(r"(?:application|text)/(?:[\w.-]+\+)?json|application/(?:x-ndjson|jsonl|json-seq)")
+_XML_TYPE = regex(r"(?:application|text)/(?:[\w.-]+\+)?xml")
 _TEXT_TYPES = ("text/plain", "text/event-stream")
 """Of other kinds, such as HTML and CSV, nothing near a value says that it is secret."""
 
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+_CHARSET = regex(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "windows-1252")
-_HEAD = re.compile(r"[^\s/@]*:[^\s/@]*[\s,&<>\"]?")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|\s+|[^\s"{}\[\]:,]+', re.DOTALL)
+_HEAD = regex(r"[^\s/@]*:[^\s/@]*[\s,&<>\"]?")
+_TOKEN = regex(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|\s+|[^\s"{}\[\]:,]+', re.DOTALL)
 
 
 def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = None) -> str:

@@ -6,20 +6,21 @@ import re
 
 from ..known_secrets import LABELS, VALUES
 from ..redact import HIDDEN, Redactor
+from ..regex import regex
 
 LONGEST_LABEL = 128
 
 # A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).
-_TAG = re.compile(
+_TAG = regex(
     r"""
     (?:<|&lt;)(?P<end>\\?/)?(?P<name>[^\s<>&/"'=!?\\]+)
     (?P<attributes>(?:=\s*(?:"[^"]*"|'[^']*')|[^<>&]|&(?!lt;|gt;))*)(?:>|&gt;|\Z|(?=<|&lt;))
     """,
     re.VERBOSE,
 )
-_CLOSED = re.compile(r"(?:<|&lt;)\\?/([^\s<>&/\"'=!?\\]+)")
-_LABEL = re.compile(rf"""\s(?:{"|".join(sorted(LABELS))})\s*=\s*(["'])([^"'<>]{{1,{LONGEST_LABEL}}})\1""", re.IGNORECASE)
-_WORD = re.compile(r"[^\s<&]*")
+_CLOSED = regex(r"(?:<|&lt;)\\?/([^\s<>&/\"'=!?\\]+)")
+_LABEL = regex(rf"""\s(?:{"|".join(sorted(LABELS))})\s*=\s*(["'])([^"'<>]{{1,{LONGEST_LABEL}}})\1""", re.IGNORECASE)
+_WORD = regex(r"[^\s<&]*")
 _VALUES = VALUES | {"string", "data"}  # the former in property lists
 
 

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from ..known_secrets import LABELS, URL_HEADERS, VALUES
 from ..redact import HIDDEN, LONGEST_TEXT, Redactor, escaped, unescaped
+from ..regex import regex
 from .elements import elements
 
 _STRING = r"""(?:'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))"""
 _QUOTE = r"""(?:\\{0,8}["'`]|\\{1,8}u002[27]|&(?:quot|apos|\#34|\#39|\#x22|\#x27);|%2[27])"""
 """A quotation mark, also within the strings of JSON, HTML, and URLs."""
 
-_NAMED = re.compile(
+_NAMED = regex(
     rf"""
     (?<![\w.-])(?P<name>[\w.-]{{1,256}}(?:\\{{1,8}}u(?!00[23][27dDaA])[0-9A-Fa-f]{{4}}[\w.-]{{0,64}}){{0,16}})(?=["'`\\&%\]\s:!=,])
     (?P<quote>{_QUOTE}?)\]?{_QUOTE}?[ \t]*(?P<sign>[:!]?={{1,3}}>?|:|%3[ADad]|\\{{1,8}}u003[aAdD]|,(?=\s{{0,64}}b?\\{{0,8}}["']))
@@ -23,23 +24,23 @@ _NAMED = re.compile(
 )
 """A name and what stands before its value: in JSON, as Python writes dicts and pairs, in `Name: value` and `name=value`."""
 
-_AFTER_ESCAPE = {"\\": re.compile(r"\A(?:[nrt]|x[0-9A-Fa-f]{2})"), "%": re.compile(r"\A[0-9A-Fa-f]{2}")}
-_PAIR_BEGINS = re.compile(r"""[(\[]\s?b?\\{0,8}["']\Z""")
-_PAIR_ENDS = re.compile(r"""\s{0,64},?\s{0,64}[)\]]""")
-_LABEL = re.compile(rf"{_QUOTE}([\w./-]{{1,128}}){_QUOTE}", re.ASCII)
+_AFTER_ESCAPE = {"\\": regex(r"\A(?:[nrt]|x[0-9A-Fa-f]{2})"), "%": regex(r"\A[0-9A-Fa-f]{2}")}
+_PAIR_BEGINS = regex(r"""[(\[]\s?b?\\{0,8}["']\Z""")
+_PAIR_ENDS = regex(r"""\s{0,64},?\s{0,64}[)\]]""")
+_LABEL = regex(rf"{_QUOTE}([\w./-]{{1,128}}){_QUOTE}", re.ASCII)
 
 # A value: by how it begins.
-_NOTHING = re.compile(r"(?:None|null|[Tt]rue|[Ff]alse|not set)(?![\w.~+/=-])")
-_DONE = re.compile(r"(?:\[?REDACTED\]?|hash-[0-9a-f]{12}|[^\s;]{4}\.{3}[^\s;]{4})(?![\w.~+/=-])")
-_OPENING = re.compile(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}""")
-_CLOSING = {mark: re.compile(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
-_ANOTHER = re.compile(r"(?:\s|\\[nr]){0,64}(?:\+\s{0,64})?[bBrRuUfF]{0,2}([\"'])")  # as long strings are continued
-_BRACKETED = re.compile(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
-_OF_OBJECTS = re.compile(r"[{}]")
-_BRACKETS = re.compile(rf"{_STRING}|[{{}}\[\]()]", re.DOTALL)
-_IN_ANGLES = re.compile(rf"<(?:{_STRING}|[^<>'\"])*>?")
-_OVER = re.compile(rf"\s*(?:\Z|[,)}}\]&|]|/?>|{_QUOTE}|\\[nr]|[\w.-]{{1,64}}=)|[ \t]*[\r\n]", re.ASCII)
-_TO_LINE_END = re.compile(
+_NOTHING = regex(r"(?:None|null|[Tt]rue|[Ff]alse|not set)(?![\w.~+/=-])")
+_DONE = regex(r"(?:\[?REDACTED\]?|hash-[0-9a-f]{12}|[^\s;]{4}\.{3}[^\s;]{4})(?![\w.~+/=-])")
+_OPENING = regex(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}""")
+_CLOSING = {mark: regex(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
+_ANOTHER = regex(r"(?:\s|\\[nr]){0,64}(?:\+\s{0,64})?[bBrRuUfF]{0,2}([\"'])")  # as long strings are continued
+_BRACKETED = regex(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
+_OF_OBJECTS = regex(r"[{}]")
+_BRACKETS = regex(rf"{_STRING}|[{{}}\[\]()]", re.DOTALL)
+_IN_ANGLES = regex(rf"<(?:{_STRING}|[^<>'\"])*>?")
+_OVER = regex(rf"\s*(?:\Z|[,)}}\]&|]|/?>|{_QUOTE}|\\[nr]|[\w.-]{{1,64}}=)|[ \t]*[\r\n]", re.ASCII)
+_TO_LINE_END = regex(
     r"""
     [|>][-+\d]{0,2}[ \t]*(?:\r?\n(?:[ \t]+[^\r\n]*|(?=\r?\n)))+   # a block of YAML
     |[^\r\n]+(?:\r\n[ \t]+[^\r\n]+)*                               # a field of HTTP
@@ -47,18 +48,18 @@ _TO_LINE_END = re.compile(
     """,
     re.VERBOSE,
 )
-_TO_NEXT = re.compile(r"""(?:[^\s&;,"'<>]|,(?=[^\s"'])|(?<=\w)["'<](?=\w))+""")
-_CREDENTIALS = re.compile(
+_TO_NEXT = regex(r"""(?:[^\s&;,"'<>]|,(?=[^\s"'])|(?<=\w)["'<](?=\w))+""")
+_CREDENTIALS = regex(
     r"""(?:[A-Za-z][A-Za-z-]{1,20}[ \t]+)?(?:[^\s&;,"'<>=]+(?:="[^"]*"?)?(?:,[ \t]?(?=[\w-]+="))?|[^\s&;,"'<>])+"""
 )
-_COOKIES = re.compile(r"""[^\s;,"'<>]+(?:;[ ]?[^\s;,"'<>=]+(?:=[^\s;,"'<>]*)?)*""")
-_TO_COMMA = re.compile(r"[^\s,}\]]+")
+_COOKIES = regex(r"""[^\s;,"'<>]+(?:;[ ]?[^\s;,"'<>=]+(?:=[^\s;,"'<>]*)?)*""")
+_TO_COMMA = regex(r"[^\s,}\]]+")
 
-_COOKIE = re.compile(
+_COOKIE = regex(
     r"(<SimpleCookie: |<(?:Cookie |Morsel: )[^\s=>]{1,256}=|checking cookie [^\s=]{1,256}=)[^>]*?(?= for [^\s>]* ?/?>|>|\Z)"
 )
-_ENCODE_ERROR = re.compile(rf"(Unicode(?:En|De)codeError\('[\w-]{{1,40}}', b?){_STRING}", re.DOTALL)
-_JAR = re.compile(rf"(\bCookie\(version=\w+, name={_STRING}, value=){_STRING}", re.DOTALL)
+_ENCODE_ERROR = regex(rf"(Unicode(?:En|De)codeError\('[\w-]{{1,40}}', b?){_STRING}", re.DOTALL)
+_JAR = regex(rf"(\bCookie\(version=\w+, name={_STRING}, value=){_STRING}", re.DOTALL)
 """How Python and httpx show the cookies of a jar."""
 
 

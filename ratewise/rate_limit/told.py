@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
@@ -10,6 +9,7 @@ from operator import itemgetter
 from typing import NamedTuple, Union
 
 from ..headers import delay_seconds, http_date, retry_advice
+from ..regex import regex
 from ..structured import COMMA_OR_SEMICOLON, DICTIONARY, PAIR, Bare, bare, each, parse_list
 
 _LONGEST_NAME, _LONGEST_VALUE, _MOST = 100, 4096, 32
@@ -20,8 +20,8 @@ _LOWER_NAME = itemgetter(1)
 _ASIDE = frozenset({b"date", b"age", b"retry-after", b"retry-after-ms", b"x-ms-retry-after-ms"})
 
 # `<prefix>ratelimit-<role>[-<name>]` or `<prefix>ratelimit-<name>-<role>`: all families but a few are that.
-_NAME = re.compile(r"((?:[a-z0-9_.-]*-)?)rate-?limit(?:-([a-z0-9_.-]+))?")
-_ROLE = re.compile(r"(?:(?P<role>limit|remaining|reset-after|reset)-)?(?P<name>[a-z0-9].*?)(?:-(?P<last>limit|remaining|reset))?")
+_NAME = regex(r"((?:[a-z0-9_.-]*-)?)rate-?limit(?:-([a-z0-9_.-]+))?")
+_ROLE = regex(r"(?:(?P<role>limit|remaining|reset-after|reset)-)?(?P<name>[a-z0-9].*?)(?:-(?P<last>limit|remaining|reset))?")
 _ROLES = {role: role for role in ("limit", "remaining", "reset", "reset-after")}
 _ROLES.update({"": "limit", "max": "limit", "interval-milliseconds": "milliseconds"})  # Zendesk, HubSpot
 _MARKS = frozenset({"bucket", "resource", "global", "scope"})
@@ -33,26 +33,26 @@ _FILLED = frozenset({"anthropic-"})
 # And those few, lists of one or two numbers each. The name that they say these have is as much as there is room for.
 _NUMBER, _POSITIVE = "[0-9]{1,15}", "[1-9][0-9]{0,14}"
 _LISTS = {
-    "x-ms-ratelimit-remaining-resource": re.compile(rf"(?P<name>[A-Za-z0-9._/-]{{1,100}});(?P<remaining>{_NUMBER})"),
-    "sforce-limit-info": re.compile(rf"(?P<name>[a-z-]{{1,40}})=(?P<used>{_NUMBER})/(?P<limit>{_POSITIVE})(?:\([^()]*\))?"),
-    "x-shopify-shop-api-call-limit": re.compile(rf"(?P<name>)(?P<used>{_NUMBER})/(?P<limit>{_POSITIVE})"),
+    "x-ms-ratelimit-remaining-resource": regex(rf"(?P<name>[A-Za-z0-9._/-]{{1,100}});(?P<remaining>{_NUMBER})"),
+    "sforce-limit-info": regex(rf"(?P<name>[a-z-]{{1,40}})=(?P<used>{_NUMBER})/(?P<limit>{_POSITIVE})(?:\([^()]*\))?"),
+    "x-shopify-shop-api-call-limit": regex(rf"(?P<name>)(?P<used>{_NUMBER})/(?P<limit>{_POSITIVE})"),
 }
 _DRAINED = {"x-shopify-shop-api-call-limit": 20.0}
 """Seconds in which a full bucket leaks out: 40 requests at 2 a second, and of larger ones as much more."""
 _PAIRS = {"limit": "limit", "total": "limit", "remaining": "remaining", "reset": "reset", "resets": "reset"}
 _LIST_ROLES = frozenset({"ratelimit", "policy", "list"})
 
-_DURATION = re.compile(
+_DURATION = regex(
     r"(?=.)(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"
     r"(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|us|\xc2\xb5s|ns))?"  # the micro sign is UTF-8, read as Latin-1
 )
 _FRACTIONS = {"0": 0.0, "ms": 1e-3, "us": 1e-6, "\xc2\xb5s": 1e-6, "ns": 1e-9}
-_TIMESTAMP = re.compile(
+_TIMESTAMP = regex(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
     r"(?:[Zz]|([+-])([0-9]{2}):?([0-9]{2}))"
 )
 _http_date = lru_cache(maxsize=16)(http_date)  # with the day for its `now`: many responses have the same `Date`
-_BUCKET = re.compile(r"[!-~]{1,128}")
+_BUCKET = regex(r"[!-~]{1,128}")
 
 
 class Quota(NamedTuple):

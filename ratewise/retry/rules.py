@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 from ..failure import Failure
 from ..headers import RETRY_AFTER, RetryAdvice, retry_advice
+from ..regex import regex
 from ..validation import flag, function, refusal, seconds, whole
 from .backoff import Backoff, ExponentialBackoff, Jitter
 from .budget import RetryBudget
@@ -19,7 +19,7 @@ STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
 """Idempotent (RFC 9110, 9.2.2; QUERY: draft-ietf-httpbis-safe-method-w-body)."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_TOKEN = regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 SPREAD = 0.1
 """What is added at most to a wait that the server asked for, as a part of it, so that not all return at once."""
