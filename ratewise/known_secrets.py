@@ -41,7 +41,8 @@ PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", 
 
 ENDINGS = (
     *("token", "signature", "passphrase", "passcode", "authorization", "jwt", "signingkey", "encryptionkey", "masterkey"),
-    *("sessionkey", "licensekey", "customerkey", "consumerkey", "accesskey", "pwd", "cookie"),
+    *("sessionkey", "licensekey", "customerkey", "consumerkey", "accesskey", "clientkey", "applicationkey", "userkey"),
+    *("accesssign", "apisign", "pwd", "otp", "cookie"),
 )
 """And if it ends so."""
 
@@ -56,11 +57,11 @@ HARMLESS = frozenset(
 KEYS_OF_MANY_MEANINGS = frozenset("auth code key pin session sid sig sign".split())
 """Parameters that, as keys of JSON and the like and as header fields, say something else as often."""
 
-LABELS = frozenset("name key header field param parameter attribute property variable id label path".split())
-"""What the key is called that has a name as its value, such as that of a header field in a list of them."""
+LABELS = ("name", "key", "header", "field", "param", "parameter", "attribute", "property", "variable", "id", "label", "path")
+"""How keys end that have a name as their value, such as that of a header field in a list of them."""
 
-VALUES = frozenset("value values val".split())
-"""And what the key beside it, whose value is secret if that name is."""
+VALUES = ("value", "values", "val")
+"""And how the keys beside them, whose values are secret if that name is."""
 
 # Known formats of tokens. Each has strings one of which must be in the text for the pattern to be tried at all, and begins
 # where no word goes on (an escape such as `\n` or `%3D` before it is no part of a word), so that a run of characters is

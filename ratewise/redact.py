@@ -6,7 +6,8 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import Callable, Literal, cast, get_args
+from contextlib import suppress
+from typing import Any, Literal, cast, get_args
 from urllib.parse import unquote_plus
 
 from .known_secrets import (
@@ -47,7 +48,7 @@ _HEAD_USERINFO = regex(
 _BARE_USERINFO = regex(r"\A(?!mailto:)[^\s/?#:@]+:[^\s/?#@]*@", re.IGNORECASE)  # user:password@host, without a scheme
 # The same within a text, where a port or a path tells it from an address of mail and the like. Read to each @ once.
 _BARE_USERINFO_IN_TEXT = regex(r"[^\s/?#<>\"'@]+(?:@(?!sha\d+:)(?=[\w.-]{1,253}(?::\d|/)))?")
-_FORM = regex(r"""(?<![^\s"'(>])[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*(?:&[\w.%+\[\]-]{1,128}=[^\s&"'(<>]*)+""", re.ASCII)
+_FORM = regex(r"""(?<![^\s"'(>])[\w.%+\[\]-]{1,128}=[^\s&"'(<>\\]*(?:&[\w.%+\[\]-]{1,128}=[^\s&"'(<>\\]*)+""", re.ASCII)
 _ENCODED_URL = regex(r"(?<!\w)\w{1,32}%3A%2F%2F[^\s<>\"']*", re.ASCII)
 # In a text, with a scheme or not, without the punctuation after it. The second kind begins where no other could have begun.
 _URL = regex(r"""(?://|(?<![^\s"'(=,<\[])[^\s"'(=,<\[>?]*\?)(?:[^\s<>"\\]|\\/)*[^\s<>"'`.,:;!)\]}\\]""")
@@ -68,9 +69,8 @@ _PAIR = regex(  # a parameter of a header field, or the name of one with its val
 )
 # What libraries say of a field that they cannot send or read, and of a line that they cannot read: all of it.
 _ILLEGAL = regex(
-    r"((?:(?:illegal|malformed) (?:header|status|chunk) (?:line|name|value|header|footer)|"
-    r"header (?:name|value) surrounded by whitespace):? ).+",
-    re.IGNORECASE | re.DOTALL,
+    r"((?:(?:[Ii]llegal|[Mm]alformed) (?:header|status|chunk) (?:line|name|value|header|footer)|"
+    r"header (?:name|value) surrounded by whitespace):? )[^\n]+"
 )
 # Secrets whose ends would tell too much: several in one, and what says a password in another alphabet.
 _TELLING_ENDS = regex(r";|\Abasic ", re.IGNORECASE)
@@ -116,13 +116,15 @@ class Redactor:
         self._tokens = TOKENS if defaults else ()
         self._gates = tuple(gate for gates, _ in self._tokens for gate in gates)
         self._patterns = compiled("patterns", patterns)
-        self._secret_headers = _Known(self._is_secret_header)
-        self._secret_parameters = _Known(self._is_secret_parameter)
-        self._secret_keys = _Known(self._is_secret_key)
+        self._secret_headers, self._secret_parameters, self._secret_keys = _Known(), _Known(), _Known()
         self._settings = (mask_style, defaults, self._headers, own, tuple(pattern.pattern for pattern in self._patterns))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Redactor) and self._settings == other._settings
+        return type(other) is type(self) and self._settings == other._settings
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What it has learnt of names is not copied: an error that is pickled would tell them.
+        return {**self.__dict__, **{known: _Known() for known in ("_secret_headers", "_secret_parameters", "_secret_keys")}}
 
     def __hash__(self) -> int:
         return hash(self._settings)
@@ -170,17 +172,19 @@ class Redactor:
             shown = _ENCODED_URL.sub(lambda match: "REDACTED" if self._hides(match[0], "", 0) else match[0], shown)
         if "@" in shown:
             shown = _BARE_USERINFO_IN_TEXT.sub(_without_userinfo, shown)
-        if "llegal " in shown or "alformed " in shown or "whitespace " in shown:
+        if "llegal " in shown or "alformed " in shown or "surrounded by" in shown:
             shown = _ILLEGAL.sub(rf"\1{HIDDEN}", shown)
         return self._scan(shown, in_url=False) + _rest(text, head)
 
     def clean(self, error: BaseException | None) -> None:
         """Mask the header field that an error of an HTTP library shows, in it and in the errors that led to it."""
-        seen: list[BaseException] = []
-        while error is not None and error not in seen:
-            seen.append(error)
-            error.args = tuple(_ILLEGAL.sub(rf"\1{HIDDEN}", arg) if isinstance(arg, str) else arg for arg in error.args)
-            error = error.__cause__ or error.__context__
+        seen: set[int] = set()  # a chain may be a ring
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            with suppress(Exception):  # one of somebody's that may not be changed, and is none of theirs
+                if any(isinstance(arg, str) and _ILLEGAL.search(arg) for arg in error.args):
+                    error.args = tuple(_ILLEGAL.sub(rf"\1{HIDDEN}", arg) if isinstance(arg, str) else arg for arg in error.args)
+            error = error.__context__ if error.__cause__ is None else error.__cause__
 
     def shortened(self, text: str, ends: str, longest: int | None = LONGEST_TEXT, *, whole: bool = True) -> str:
         """What is looked through of a text: up to one of `ends`, if it is too long, or not the whole."""
@@ -200,7 +204,10 @@ class Redactor:
             scheme, host, port = key
             host = f"[{host}]" if ":" in host else host
             key = f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
-        return self.line(str(key))
+        try:
+            return self.line(str(key))
+        except Exception:
+            return f"<{type(key).__name__}>"
 
     def line(self, text: str) -> str:
         """A short text of somebody else's, as a part of one line of ours: also without the values of secret names in it."""
@@ -218,15 +225,18 @@ class Redactor:
 
     def is_secret_header(self, name: str) -> bool:
         """The whole value of a header field of this name is a secret."""
-        return self._secret_headers[name]
+        known = self._secret_headers.get(name)
+        return self._secret_headers.told(name, self._is_secret_header(name)) if known is None else known
 
     def is_secret_parameter(self, name: str) -> bool:
         """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""
-        return self._secret_parameters[name]
+        known = self._secret_parameters.get(name)
+        return self._secret_parameters.told(name, self._is_secret_parameter(name)) if known is None else known
 
     def is_secret_key(self, name: str) -> bool:
         """The value of a key of this name, in JSON or the like, is a secret: as that of a parameter or of a header field."""
-        return self._secret_keys[name]
+        known = self._secret_keys.get(name)
+        return self._secret_keys.told(name, self._is_secret_key(name)) if known is None else known
 
     def _is_secret_header(self, name: str) -> bool:
         dashed = _dashed(name).removeprefix("http-")  # as WSGI has it
@@ -235,7 +245,8 @@ class Redactor:
 
     def _is_secret_parameter(self, name: str) -> bool:
         parts = (name, *_NAME_PARTS.split(name))
-        return any(self._is_secret_name(_plain(part)) or self._is_secret_header(part) for part in parts)
+        plain = (_plain(each) for part in parts for each in (part, _dashed(part).removeprefix("x-")))
+        return any(map(self._is_secret_name, plain)) or any(map(self._is_secret_header, parts))
 
     def _is_secret_key(self, name: str) -> bool:
         last = name.rpartition(".")[2]  # `http.request.header.cookie`
@@ -317,6 +328,17 @@ class Redactor:
             secret = match[0][len(kept) :]
             return kept + self.mask(secret, in_url=in_url)
 
+        if not self._is_free_of_tokens(text):
+            for gates, pattern in self._tokens:
+                if any(gate in text for gate in gates):
+                    text = pattern.sub(token, text)
+        if "@" in text:
+            text = _USERINFO.sub(r"\1REDACTED@", text)
+        return self.own(text, in_url=in_url) if self._patterns else text
+
+    def own(self, text: str, *, in_url: bool = False) -> str:
+        """The text without what the user's own patterns find."""
+
         def found(match: re.Match[str]) -> str:
             name, equals, _ = match[0].partition("=")
             masked = _MASKED.match(match.string, match.start() + len(name) + 1) if equals else None
@@ -324,28 +346,19 @@ class Redactor:
                 return match[0]  # its name has shown it before
             return match[0] and self.mask(match[0], in_url=in_url)
 
-        if not self._is_free_of_tokens(text):
-            for gates, pattern in self._tokens:
-                if any(gate in text for gate in gates):
-                    text = pattern.sub(token, text)
-        if "@" in text:
-            text = _USERINFO.sub(r"\1REDACTED@", text)
         for pattern in self._patterns:
             text = pattern.sub(found, text)
         return text
 
 
 class _Known(dict[str, bool]):
-    """Answers about names, those that were given before from memory."""
+    """Whether names are secret, of those that were asked for before."""
 
-    def __init__(self, answer: Callable[[str], bool]) -> None:
-        self._answer = answer
-
-    def __missing__(self, name: str) -> bool:
-        known = self._answer(name)
+    def told(self, name: str, answer: bool) -> bool:
+        """The answer, remembered if there is room."""
         if len(self) < MOST_KNOWN and len(name) <= LONGEST_KNOWN:
-            self[name] = known
-        return known
+            self[name] = answer
+        return answer
 
 
 def _plain(name: str) -> str:

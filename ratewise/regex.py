@@ -10,6 +10,9 @@ class _Lazy:
     def __init__(self, pattern: Any, flags: int) -> None:
         self.pattern, self._flags = pattern, flags
 
+    def __reduce__(self) -> Any:
+        return regex, (self.pattern, self._flags)
+
     def __getattr__(self, name: str) -> Any:
         compiled = re.compile(self.pattern, self._flags)
         for method in ("search", "match", "fullmatch", "split", "findall", "finditer", "sub"):

@@ -8,6 +8,9 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
+LONGEST_SHOWN = 1000
+"""Characters of a refused value, at most."""
+
 
 def seconds(setting: str, value: Any, *, above_zero: bool = False) -> float:
     """`value`, if it is a finite number of seconds of at least 0 (or above it)."""
@@ -76,15 +79,15 @@ def compiled(setting: str, patterns: Iterable[str]) -> tuple[re.Pattern[str], ..
         try:
             found.append(re.compile(pattern))
         except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(refusal(setting, pattern, f"regular expressions ({error})")) from None
+            raise ValueError(f"{setting} must be regular expressions ({error}), not {pattern!r}") from None
     return tuple(found)
 
 
 def refusal(setting: str, value: object, allowed: str) -> str:
     """The sentence that every refused setting gets."""
-    from .redact import DEFAULT  # which has settings to check itself
+    from .redact import DEFAULT, escaped  # which have settings to check themselves
 
-    return f"{setting} must be {allowed}, not {DEFAULT.text(repr(value))}"
+    return f"{setting} must be {allowed}, not {escaped(DEFAULT.text(repr(value), longest=LONGEST_SHOWN))}"
 
 
 def _number(setting: str, value: Any, allowed: str, fits: Any) -> float:

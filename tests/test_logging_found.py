@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import http.cookies
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from ratewise import Redactor
 from ratewise.logging.bodies import body
 from ratewise.logging.masking import lines, message
-from ratewise.logging.values import value
+from ratewise.logging.values import MOST_CHARACTERS, MOST_ITEMS, value
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -81,13 +81,47 @@ https:\/\/joe:hunter2@h\/
 UnicodeEncodeError('ascii', 'hunter2é', 7, 8, 'ordinal not in range(128)')
 token: abc, hunter2
 illegal chunk header: bytearray(b'hunter2')
+EnvVar(name='HOST', value='plain'), EnvVar(name='DB_PASSWORD', value='hunter2')
+<param name="n" value="1"/><param name="password" value="hunter2"/>
+name="a" value="b"\nname="password" value="hunter2"
+{'password': 'x', 'user': "{'token': 'hunter2'}"}
+{password: "hunter2"}
+\x1b[36mpassword\x1b[0m=\x1b[35mhunter2\x1b[0m
+"password"\x1b[39;49;00m: \x1b[33m"hunter2"
+{"key":"API_KEY","id":"abc","value":"hunter2"}
+{"type":"encrypted","value":"hunter2","id":"abc","key":"API_KEY"}
+{"value":["hunter2"],"name":"password"}
+{"name":"password","meta":{"name":"x"},"value":"hunter2"}
+{'value': 'hunter2', 'x': {'value': 'q'}, 'key': 'password'}
+[{'value': 'a}hunter2', 'key': 'api_key'}]
+{"name":"password","hint":"}","value":"hunter2"}
+{"headerName":"Cookie","headerValue":"hunter2"}
+X([('Cookie', 'sid=hunter2; oth...
+b'{"password": "hun\\\\"hunter2"}'
+{&quot;password&quot;: &quot;a\\&quot;hunter2&quot;}
+Signature:\nhunter2abcdef
+passwords:\n- hunter2\n- hunter2
+password: !!binary |\n  aHVudGVy\n  hunter2
+dict_items([('access_token', ['hunter2'])])
+["Cookie",["hunter2"]]
+[('password',\n 'hunter2')]
+- name: DB_PASSWORD\n  value: hunter2
+name=password value=hunter2
+{"auth":"joe:hunter2"}
+{"auths":{"h":{"auth":"aHVudGVyMjphunter2"}}}
+<password>&lt;/password&gt;hunter2</password>
+\u003cpassword\u003ehunter2\u003c/password\u003e
+<name>password</name><label>the</label><value>hunter2</value>
+password[0]=hunter2
+password+=hunter2
+X-GitHub-OTP: hunter2
 """.strip().split("\n")
 
 
 @pytest.mark.parametrize("text", LEAKS)
 def test_leaks(text: str) -> None:
     """In texts of one line or several, in every style, and in a body."""
-    for given in (text, text.replace(r"\n", "\n")):
+    for given in (text, text.replace(r"\n", "\n").replace(r"\x1b", "\x1b")):
         for redactor in (FULL, PARTIAL, HASH):
             assert "hunter2" not in message(redactor, given)
             assert "hunter2" not in lines(redactor, f"a\n{given}\nb")
@@ -112,6 +146,9 @@ List<Token> and Map<Token> x </a> rest
 value surrounded by whitespace in file x.csv line 5
 arn:aws:secretsmanager:us-east-1:123456789012:x
 {"auth": {"type": "basic"}, "oauth": "x"}
+{"username": "joe", "value": "x", "key": "a"}
+EnvVar(name='HOST', value='plain'), EnvVar(name='PORT', value='80')
+f(password) = f(x)
 """.strip().split("\n")
 
 
@@ -169,6 +206,10 @@ cookie: http.cookies.SimpleCookie = http.cookies.SimpleCookie("sid=hunter2")
         ("kwargs", {"auth": ("joe", "hunter2")}),
         ("keys", {b"https://joe:hunter2@h": 1, ("https://joe:hunter2@h", 1): 2}),
         ("raw", [(b"Authorization", b"authorization", b"hunter2")]),
+        ("own", type("Own", (list,), {"__repr__": lambda _: "password=hunter2"})()),
+        ("own", type("Own", (int,), {"__str__": lambda _: "password=hunter2"})()),
+        ("label", {"name": b"password", "value": "hunter2"}),
+        ("auth", b"joe:hunter2"),
         ("patch", {"op": "replace", "path": "/user/password", "value": "hunter2"}),
     ],
 )
@@ -176,6 +217,25 @@ def test_values(name: str, thing: Any) -> None:
     """Neither the text of a value nor its repr, nor what stands in it, shows a secret."""
     shown = value(FULL, name, thing)
     assert "hunter2" not in f"{shown} {shown!r}"
+
+
+def test_values_one_by_one() -> None:
+    """One that cannot be shown costs none of the others; neither many nor long ones cost without end."""
+
+    class Bad:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert value(FULL, "x", [Bad(), 1, "a", Pair, {"b": Bad()}]) == ["<Bad>", 1, "a", Pair, {"b": "<Bad>"}]
+    many = value(FULL, "x", {f"https://u:p@h/{number}": number for number in range(MOST_ITEMS + 9)})
+    assert (len(many), many["..."]) == (MOST_ITEMS + 1, "more")
+    assert value(FULL, "x", ["a"] * (MOST_ITEMS + 9))[-9:] == ["..."] * 9
+    long = value(FULL, "x", ["x " * 8000] * 99)
+    assert long.count("...") == 99 - MOST_CHARACTERS // 16_000 - 1
+
+
+class Pair(NamedTuple):
+    a: int
 
 
 @pytest.mark.parametrize(
@@ -186,7 +246,14 @@ def test_values(name: str, thing: Any) -> None:
         (JSON, '{"value":"hunter2","meta":{"a":1},"name":"Authorization"}'),
         (JSON, '[["Cookie","hunter2"],{"auth":["joe","hunter2"]}]'),
         (JSON, '{"cookies":{"a":"hunter2"}}'),
-        (JSON, '{"a": ' + GITHUB.replace("ghp", "ghp") + "}"),
+        (JSON, '{"a": ' + GITHUB + "}"),
+        (JSON, "{'password': 'hunter2'}"),
+        (JSON, '{"a":1,password:"hunter2"}'),
+        (JSON, "{\"password\":'x, hunter2'}"),
+        (JSON, '{"value":{"a":"hunter2"},"name":"Cookie"}'),
+        (JSON, "{\"m\":\"{'a': 'x\\\"y', 'Cookie': ['a\\\"b', 'hunter2']}\"}"),
+        (FORM, '{"a":"b"}&password=hunter2'),
+        (FORM, "name=password&value=hunter2"),
         (FORM, '{"password":"hun&hunter2"}'),
         ("text/event-stream", 'data: {"password":\ndata: "x"}\n\ndata: {"token": "hunter2"}'),
         ("text/plain", '\ufeffpassword: "hunter2"'),
@@ -228,6 +295,27 @@ def test_strings_of_json_end_where_they_end(text: str) -> None:
 def test_what_is_cut_short(kind: str, data: str) -> None:
     """A value whose label would have come later is not shown, nor what may be the half of a secret."""
     assert "hunter2" not in body(FULL, kind, data.encode(), 9999)
+
+
+def test_what_goes_on_behind_a_value() -> None:
+    """A bracket, a string or a field without an end hides its line of a traceback, and not the frames after it."""
+    for line in ("token = fetch(", "cookies = {", "auth=(", 'password = """', "Illegal header value b'x'", "token: str = x("):
+        shown = lines(FULL, f'  File "a.py", line 5\n    {line}\n  File "b.py", line 7\nKeyError: order 4711\n')
+        assert shown.endswith('\n  File "b.py", line 7\nKeyError: order 4711\n')
+
+
+def test_words_behind_quoted_objects() -> None:
+    """What stands behind a compound secret within a string stays."""
+    text = r'{"a": "{\"password\": {\"x\": \"s\"}}", "n": "keep"} end'
+    assert message(FULL, text) == r'{"a": "{\"password\": [REDACTED]}", "n": "keep"} end'
+    assert message(FULL, "f(password=x) and g(cookie=[y])") == "f(password=[REDACTED]) and g(cookie=[REDACTED])"
+
+
+def test_own_patterns_find_what_stands_apart() -> None:
+    """In JSON from a key to its value, and in forms from field to field."""
+    own = Redactor(patterns=[r'"tax": *"\d+"', r"a=1&b=\d+"])
+    assert body(own, JSON, b'{"n": 1, "tax": "123"}') == '{"n": 1, [REDACTED]}'
+    assert body(own, FORM, b"a=1&b=2&c=3") == "[REDACTED]&c=3"
 
 
 @pytest.mark.parametrize("secret", ["theme=dark; pin=hunt9876", "Basic dXNlcjpodW50ZXIy"])

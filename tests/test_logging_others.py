@@ -313,7 +313,7 @@ def test_messages_that_are_no_texts() -> None:
     event = {"event": "login", "password": "sesame", "n": 5}
     assert record(event).msg == {"event": "login", "password": "[REDACTED]", "n": 5}
     plain = {"event": "login"}
-    assert record(plain).msg is plain
+    assert record(plain).msg == plain
     assert event["password"] == "sesame"
 
 
@@ -371,11 +371,13 @@ def test_processor() -> None:
     }
 
 
-def test_structlog() -> None:
-    """In structlog's own chain of processors, where that is installed."""
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_structlog(order: str) -> None:
+    """In structlog's own chain of processors, before or after that for exceptions, where it is installed."""
     structlog = pytest.importorskip("structlog")
     stream = io.StringIO()
-    chain = [structlog.processors.format_exc_info, RedactionProcessor(), structlog.processors.JSONRenderer()]
+    chain = [structlog.processors.format_exc_info, RedactionProcessor()]
+    chain = [*(chain if order == "after" else reversed(chain)), structlog.processors.JSONRenderer()]
     logger = structlog.wrap_logger(structlog.PrintLogger(stream), processors=chain)
     try:
         raise ValueError("password=sesame")
@@ -384,6 +386,13 @@ def test_structlog() -> None:
     told = json.loads(stream.getvalue())
     assert (told["token"], told["url"]) == ("[REDACTED]", SHOWN)
     assert told["exception"].endswith("ValueError: password=[REDACTED]")
+
+
+class Odd:
+    """Whatever is asked of it fails."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
 
 
 @pytest.mark.parametrize("where", ["processor", "filter"])
@@ -410,11 +419,19 @@ def test_structlog_through_the_standard_library(where: str) -> None:
     logger.addHandler(handler)
     logger.warning("login api_key=%s", "sesame")
     chain = [structlog.stdlib.add_log_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
-    structlog.wrap_logger(logger, processors=chain).warning("login", password="sesame", url=URL)
+    wrapped = structlog.wrap_logger(logger, processors=chain)
+    wrapped.warning("login", password="sesame", url=URL, odd=Odd())
+    try:
+        raise ValueError("password=sesame")
+    except ValueError as error:
+        for exc_info in (True, error, sys.exc_info()):
+            wrapped.warning("failed", exc_info=exc_info)
     logger.removeHandler(handler)
-    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert "sesame" not in stream.getvalue()
+    first, second, *others = map(json.loads, stream.getvalue().splitlines())
+    assert [one["exception"].endswith("ValueError: password=[REDACTED]") for one in others] == [True] * 3
     assert first["event"] == "login api_key=[REDACTED]"
-    assert second == {"event": "login", "password": "[REDACTED]", "url": SHOWN, "level": "warning"}
+    assert second == {"event": "login", "password": "[REDACTED]", "url": SHOWN, "odd": "<Odd>", "level": "warning"}
 
 
 def test_settings() -> None:

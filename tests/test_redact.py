@@ -626,7 +626,7 @@ def test_errors_are_cleaned() -> None:
     """What HTTP libraries say of a field that they cannot send goes, in an error and in those that led to it."""
     try:
         try:
-            raise ValueError("Illegal header value b'sesame\n'", 5)
+            raise ValueError(r"Illegal header value b'sesame\n'", 5)
         except ValueError as error:
             raise KeyError("illegal status line: sesame") from error
     except KeyError as error:

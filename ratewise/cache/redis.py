@@ -260,8 +260,8 @@ class _Made:
             return kind.from_url(self._url, **options)
         except ValueError as error:
             said = DEFAULT.line(str(error))
-            if said.startswith("Port "):  # the half of a password
-                said = "what is special in its password must be percent-encoded"
+            if said.startswith("Port "):  # what comes after it may be the half of a password
+                said = "its port is none, or what is special in its password is not percent-encoded"
             raise ValueError(refusal("url", DEFAULT.url(self._url), f"one that redis-py takes ({said})")) from None
 
 

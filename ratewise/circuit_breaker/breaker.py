@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ..exchange import Exchange
 from ..failure import Failure
+from ..redact import DEFAULT
 from ..table import Table
 from ..validation import factor, flag, function, rate, refusal, seconds, whole
 from .circuit import Circuit, CircuitState, Permit, Rules
@@ -285,5 +286,5 @@ class CircuitBreaker:
 def _log(level: int, text: str, key: Hashable, exchange: Exchange | None) -> None:
     """A line of the call that it happened in; of none if the user's own hand did it."""
     if logger.isEnabledFor(level):
-        exchange, told = (Exchange(), None) if exchange is None else (exchange, exchange.told)
-        logger.log(level, f"Circuit breaker: {text}", exchange.redactor.key(key), extra=told)
+        redactor, told = (DEFAULT, None) if exchange is None else (exchange.redactor, exchange.told)
+        logger.log(level, f"Circuit breaker: {text}", redactor.key(key), extra=told)

@@ -9,7 +9,7 @@ from ..known_secrets import LABELS, VALUES
 from ..redact import HIDDEN, Redactor, decoded, escaped
 from ..regex import regex
 from .elements import elements
-from .masking import masked
+from .masking import is_user_with_password, masked, named
 
 FORM = "application/x-www-form-urlencoded"
 DEEPEST = 2
@@ -21,8 +21,10 @@ _TEXT_TYPES = ("text/plain", "text/event-stream")
 """Of other kinds, such as HTML and CSV, nothing near a value says that it is secret."""
 
 _CHARSET = regex(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
-_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "windows-1252")
+_OF_SINGLE_BYTES = ("iso-8859-1", "latin-1", "windows-1252")
+_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", *_OF_SINGLE_BYTES)
 _HEAD = regex(r"[^\s/@]*:[^\s/@]*[\s,&<>\"]?")
+_BARE = regex(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|null|true|false|NaN|-?Infinity")
 _TOKEN = regex(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|\s+|[^\s"{}\[\]:,]+', re.DOTALL)
 
 
@@ -34,9 +36,11 @@ def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = 
     is_text = is_json or is_xml or kind == FORM or kind in _TEXT_TYPES
     foreign = charset is not None and charset[1].lower() not in _CHARSETS
     if not is_text or foreign or b"\0" in data:
-        return f"{len(data) if size is None else size} bytes of {escaped(redactor.text(content_type)) or 'no known type'}"
+        shown = escaped(redactor.header("content-type", content_type)) or "no known type"
+        return f"{len(data) if size is None else size} bytes of {shown}"
     whole = size is None
-    text = redactor.shortened(data.decode("utf-8-sig", "replace"), ' \t\r\n<>",&', whole=whole)
+    single = charset is not None and charset[1].lower() in _OF_SINGLE_BYTES
+    text = redactor.shortened(data.decode("cp1252" if single else "utf-8-sig", "replace"), ' \t\r\n<>",&', whole=whole)
     if not whole:  # half a secret may look like none
         host = text.rfind("//")
         if host >= 0 and _HEAD.fullmatch(text, host + 2):  # it may be the half of a password
@@ -46,6 +50,7 @@ def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = 
         shown = json_text(redactor, text, whole=whole)
     elif kind == FORM:
         shown = "&".join(field and _field(redactor, field) for field in text.split("&"))
+        shown = redactor.own(named(redactor, shown, whole=whole))
     else:
         shown = masked(redactor, elements(redactor, text, whole=False) if is_xml else text, whole=whole)
     return escaped(shown) + ("" if whole else f"... ({size} bytes)")
@@ -60,71 +65,87 @@ def _field(redactor: Redactor, field: str) -> str:
 
 
 class _Container:
-    """An object or array of JSON that is being read."""
+    """An object or array of JSON that is being read. An object may have labels, that are names of secrets, for its value."""
 
-    __slots__ = ("first", "is_labelled", "key", "unlabelled")
+    __slots__ = ("begin", "first", "is_labelled", "key", "unlabelled")
 
-    def __init__(self, first: str | None) -> None:
+    def __init__(self, begin: int, first: str | None = None) -> None:
+        self.begin = begin
+        """Where it is shown."""
         self.first = first
         """Of an array, as long as there is no other: its first item, if that is a string. It may be a name."""
         self.key = ""
-        """Of an object: the last one. It may have a label, that is the name of a secret, for its value."""
+        """Of an object: the last one."""
         self.is_labelled = False
-        self.unlabelled: int | None = None
-        """Where its value is shown, as long as there was no label."""
+        self.unlabelled: tuple[int, int] | None = None
+        """From where to where its value is shown, as long as there was no label."""
 
 
 def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = True) -> str:
-    """JSON, maybe cut short or of several lines, without the values of secret keys: they may be whole objects."""
+    """JSON, maybe cut short or of several lines, without the values of secret keys: they may be whole objects.
+
+    What only resembles JSON is masked as any other text.
+    """
     shown: list[str] = []
-    within = [_Container(None)]
+    within = [_Container(0)]
     last, secret, hidden = "", False, 0
-    for token in _TOKEN.findall(text):
+    tokens = _TOKEN.findall(text)
+    for token in tokens:
+        inner = within[-1]
         if hidden:
             hidden += (token in ("{", "[")) - (token in ("}", "]"))
             continue
-        inner = within[-1]
         if token == ":":
             key = _string(last) if last else ""
             inner.key = (key or "").lower()
             secret = key is None or redactor.is_secret_key(key)  # one that cannot be read may be anything
-            secret = secret or (inner.is_labelled and inner.key in VALUES)
+            secret = secret or (inner.is_labelled and inner.key.endswith(VALUES))
         elif token in ("{", "[") and (secret or (token == "[" and inner.key.endswith("auth"))):
             hidden, token, secret = 1, f'"{HIDDEN}"', False
         elif token in ("{", "["):
-            within.append(_Container("" if token == "[" else None))
+            within.append(_Container(len(shown), "" if token == "[" else None))
         elif token in ("}", "]"):
             secret = False
-            within = within[:-1] if len(within) > 1 else within
+            if len(within) > 1:
+                within.pop()
+                _remember(within[-1], inner.begin, len(shown) + 1)
         elif token == ",":
             secret = bool(inner.first) and redactor.is_secret_key(inner.first or "")
             inner.first, inner.key = None, ""
         elif token[0] == '"':
             last = token
-            _label(redactor, inner, token, shown)
+            said = _string(token)
+            if inner.first == "":
+                inner.first = said
+            elif inner.key.endswith(LABELS) and redactor.is_secret_key(said or ""):
+                inner.is_labelled = True
+                _hide(shown, inner)
+            secret = secret or (inner.key.endswith("auth") and is_user_with_password(said or ""))
+            _remember(inner, len(shown), len(shown) + 1)
             token = _shown_string(redactor, token, secret, depth)
-        elif secret and not token.isspace() and token not in ("null", "true", "false"):
-            token = f'"{HIDDEN}"'
         elif not token.isspace():
-            token = redactor.text(token)
+            if not (_BARE.fullmatch(token) or (token is tokens[-1] and not whole)):
+                return masked(redactor, text, whole=whole)
+            if secret and token not in ("null", "true", "false"):
+                token = f'"{HIDDEN}"'
+            _remember(inner, len(shown), len(shown) + 1)
         shown.append(token)
     if not whole:  # their labels may have come later
         for inner in within:
-            if inner.unlabelled is not None:
-                shown[inner.unlabelled] = f'"{HIDDEN}"'
-    return "".join(shown)
+            _hide(shown, inner)
+    return redactor.own("".join(shown))
 
 
-def _label(redactor: Redactor, inner: _Container, token: str, shown: list[str]) -> None:
-    """What a string in a container says of what stands beside it."""
-    if inner.first == "":
-        inner.first = _string(token)
-    elif inner.key in VALUES and not inner.is_labelled:
-        inner.unlabelled = len(shown)
-    elif inner.key in LABELS:
-        inner.is_labelled = redactor.is_secret_key(_string(token) or "")
-        if inner.is_labelled and inner.unlabelled is not None:
-            shown[inner.unlabelled] = f'"{HIDDEN}"'
+def _remember(inner: _Container, begin: int, end: int) -> None:
+    """This is shown for its value, which may get a label."""
+    if inner.key.endswith(VALUES) and not inner.is_labelled:
+        inner.unlabelled = (begin, end)
+
+
+def _hide(shown: list[str], inner: _Container) -> None:
+    if inner.unlabelled is not None:
+        begin, end = inner.unlabelled
+        shown[begin:end] = [f'"{HIDDEN}"', *[""] * (end - begin - 1)]
         inner.unlabelled = None
 
 

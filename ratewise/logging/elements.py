@@ -13,15 +13,15 @@ LONGEST_LABEL = 128
 # A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).
 _TAG = regex(
     r"""
-    (?:<|&lt;)(?P<end>\\?/)?(?P<name>[^\s<>&/"'=!?\\]+)
-    (?P<attributes>(?:=\s*(?:"[^"]*"|'[^']*')|[^<>&]|&(?!lt;|gt;))*)(?:>|&gt;|\Z|(?=<|&lt;))
+    (?P<begin><|&lt;|\\{1,8}u003[cC])(?P<end>\\?/)?(?P<name>[^\s<>&/"'=!?\\]+)
+    (?P<attributes>(?:=\s*(?:"[^"]*"|'[^']*')|[^<>&\\]|&(?!lt;|gt;)|\\(?!\\{0,7}u003[cCeE]))*)(?:>|&gt;|\\{1,8}u003[eE]|\Z|(?=<|&lt;))
     """,
     re.VERBOSE,
 )
-_CLOSED = regex(r"(?:<|&lt;)\\?/([^\s<>&/\"'=!?\\]+)")
-_LABEL = regex(rf"""\s(?:{"|".join(sorted(LABELS))})\s*=\s*(["'])([^"'<>]{{1,{LONGEST_LABEL}}})\1""", re.IGNORECASE)
-_WORD = regex(r"[^\s<&]*")
-_VALUES = VALUES | {"string", "data"}  # the former in property lists
+_CLOSED = regex(r"(?:<|&lt;|\\u003[cC])\\?/([^\s<>&/\"'=!?\\]+)")
+_LABEL = regex(rf"""\s[\w.-]{{0,64}}(?:{"|".join(LABELS)})\s*=\s*(["'])([^"'<>]{{1,{LONGEST_LABEL}}})\1""", re.IGNORECASE)
+_WORD = regex(r"[^\s<&\\]*")
+_VALUES = (*VALUES, "string", "data")  # the former in property lists
 
 
 def elements(redactor: Redactor, text: str, *, whole: bool = True) -> str:
@@ -31,36 +31,41 @@ def elements(redactor: Redactor, text: str, *, whole: bool = True) -> str:
     """
     closed = {found[1]: found.start() for found in _CLOSED.finditer(text)}  # where for the last time
     shown: list[str] = []
-    kept, closes, depth, label, labelled = 0, "", 0, 0, False
+    kept, closes, depth, label, labelled = 0, ("", ""), 0, 0, ("", False)
     for found in _TAG.finditer(text):
         name, attributes = found["name"], found["attributes"]
         opens = not (found["end"] or attributes.endswith("/"))
-        if closes:
-            depth += (name == closes) * (opens - bool(found["end"]))
+        if closes[0]:
+            depth += ((name, found["begin"]) == closes) * (opens - bool(found["end"]))
             if depth:
                 continue
             shown.append(_masked(redactor, text[kept : found.start()]))
-            kept, closes = found.start(), ""
+            kept, closes = found.start(), ("", "")
         local = name.rpartition(":")[2]
         plain = local.lower()
         if not opens:
-            if found["end"] and plain in LABELS and found.start() - label <= LONGEST_LABEL:
-                labelled = redactor.is_secret_key(text[label : found.start()].strip())
+            if found["end"] and plain.endswith(LABELS) and found.start() - label <= LONGEST_LABEL:
+                is_secret = redactor.is_secret_key(text[label : found.start()].strip())
+                labelled = (plain, is_secret or (labelled[1] and labelled[0] != plain))
             continue
         label = found.end()
         named = _LABEL.search(attributes)
-        if redactor.is_secret_key(local) or (named and redactor.is_secret_key(named[2])) or (labelled and plain in _VALUES):
-            labelled = False
+        if (
+            redactor.is_secret_key(local)
+            or (named and redactor.is_secret_key(named[2]))
+            or (labelled[1] and plain.endswith(_VALUES))
+        ):
+            labelled = ("", False)
             shown.append(text[kept : found.end()])
             kept = found.end()
             if closed.get(name, 0) > kept or not whole:
-                closes, depth = name, 1
+                closes, depth = (name, found["begin"]), 1
             else:
                 word = _WORD.match(text, kept)
                 shown.append(_masked(redactor, word[0] if word else ""))
                 kept = word.end() if word else kept
     rest = text[kept:]
-    return "".join(shown) + (_masked(redactor, rest) if closes else rest)
+    return "".join(shown) + (_masked(redactor, rest) if closes[0] else rest)
 
 
 def _masked(redactor: Redactor, content: str) -> str:

@@ -116,13 +116,13 @@ class LoggingLayer:
         name, plain = raw.decode("latin-1"), value.decode("latin-1")
         text = self._redactor.header(name, plain)
         field = (escaped(json.dumps(name)[1:-1]), escaped(json.dumps(text)[1:-1]))
-        if text == plain and len(value) <= LONGEST_HARMLESS and len(self._harmless) < MOST_HARMLESS:
+        if text == plain and len(raw) + len(value) <= LONGEST_HARMLESS and len(self._harmless) < MOST_HARMLESS:
             self._harmless[raw, value] = field
         return field
 
     def _request_body(self, request: Any, data: bytes | None) -> str:
         if data is None:
-            kind = self._redactor.text(request.headers.get("content-type") or "")
+            kind = self._redactor.header("content-type", request.headers.get("content-type") or "")
             return f"a stream of {escaped(kind)}" if kind else "a stream"
         return body(self._redactor, _kind(request), data, None if len(data) <= LONGEST_TEXT else len(data))
 

@@ -16,9 +16,10 @@ _QUOTE = r"""(?:\\{0,8}["'`]|\\{1,8}u002[27]|&(?:quot|apos|\#34|\#39|\#x22|\#x27
 
 _NAMED = regex(
     rf"""
-    (?<![\w.-])(?P<name>[\w.-]{{1,256}}(?:\\{{1,8}}u(?!00[23][27dDaA])[0-9A-Fa-f]{{4}}[\w.-]{{0,64}}){{0,16}})(?=["'`\\&%\]\s:!=,])
-    (?P<quote>{_QUOTE}?)\]?{_QUOTE}?[ \t]*(?P<sign>[:!]?={{1,3}}>?|:|%3[ADad]|\\{{1,8}}u003[aAdD]|,(?=\s{{0,64}}b?\\{{0,8}}["']))
-    [ \t]*(?:(?:\s|\\[nr]){{0,64}}(?=[bBrRuUfF]{{0,2}}\\{{0,8}}["']|[{{\[(]))?(?:[bBrRuUfF]{{1,2}}(?=\\{{0,8}}["']))?
+    (?<![\w.-])(?P<name>[\w.-]{{1,256}}(?:\\{{1,8}}u(?!00[23][27dDaA])[0-9A-Fa-f]{{4}}[\w.-]{{0,64}}){{0,16}})(?=["'`\\&%\[\]\s:!+=,])
+    (?P<quote>{_QUOTE}?)(?:\[\w{{0,32}})?\]?{_QUOTE}?[ \t]*
+    (?P<sign>[:!+]?={{1,3}}>?|:|%3[ADad]|\\{{1,8}}u003[aAdD]|,(?=(?:\s|\\[nr]){{0,64}}(?:b?\\{{0,8}}["']|[{{\[(])))
+    (?:[ \t]|%20)*(?:(?:\s|\\[nr]){{0,64}}(?=[bBrRuUfF]{{0,2}}\\{{0,8}}["']|[{{\[(]))?(?:[bBrRuUfF]{{1,2}}(?=\\{{0,8}}["']))?
     """,
     re.ASCII | re.VERBOSE,
 )
@@ -27,7 +28,7 @@ _NAMED = regex(
 _AFTER_ESCAPE = {"\\": regex(r"\A(?:[nrt]|x[0-9A-Fa-f]{2})"), "%": regex(r"\A[0-9A-Fa-f]{2}")}
 _PAIR_BEGINS = regex(r"""[(\[]\s?b?\\{0,8}["']\Z""")
 _PAIR_ENDS = regex(r"""\s{0,64},?\s{0,64}[)\]]""")
-_LABEL = regex(rf"{_QUOTE}([\w./-]{{1,128}}){_QUOTE}", re.ASCII)
+_LABEL = regex(rf"{_QUOTE}?([\w./-]{{1,128}})(?:{_QUOTE}|(?![\w./-]))", re.ASCII)
 
 # A value: by how it begins.
 _NOTHING = regex(r"(?:None|null|[Tt]rue|[Ff]alse|not set)(?![\w.~+/=-])")
@@ -36,15 +37,16 @@ _OPENING = regex(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}"
 _CLOSING = {mark: regex(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
 _ANOTHER = regex(r"(?:\s|\\[nr]){0,64}(?:\+\s{0,64})?[bBrRuUfF]{0,2}([\"'])")  # as long strings are continued
 _BRACKETED = regex(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
-_OF_OBJECTS = regex(r"[{}]")
-_BRACKETS = regex(rf"{_STRING}|[{{}}\[\]()]", re.DOTALL)
+_OF_OBJECTS = regex(r"""(?<![\w\\])(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|[{}()]|<(?=\w)|/?>""", re.DOTALL)
+_BRACKETS = regex(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}|(?P<bracket>[{{}}\[\]()])""")
 _IN_ANGLES = regex(rf"<(?:{_STRING}|[^<>'\"])*>?")
 _OVER = regex(rf"\s*(?:\Z|[,)}}\]&|]|/?>|{_QUOTE}|\\[nr]|[\w.-]{{1,64}}=)|[ \t]*[\r\n]", re.ASCII)
 _TO_LINE_END = regex(
     r"""
-    [|>][-+\d]{0,2}[ \t]*(?:\r?\n(?:[ \t]+[^\r\n]*|(?=\r?\n)))+   # a block of YAML
-    |[^\r\n]+(?:\r\n[ \t]+[^\r\n]+)*                               # a field of HTTP
-    |(?:\r?\n[ \t]+[^\r\n]+)+                                       # either of them, from the next line on
+    (?:[!&]\S+[ \t]+)?[|>][-+\d]{0,2}[ \t]*(?:\r?\n(?:[ \t]+[^\r\n]*|(?=\r?\n)))+  # a block of YAML
+    |[^\r\n]+(?:\r\n[ \t]+[^\r\n]+)*                                              # a field of HTTP
+    |(?:\r?\n(?:[ \t]+|-[ ])[^\r\n]+)+                                             # either, from the next line on
+    |\r?\n\S+(?=[ \t]*(?:\Z|[\r\n]))                                              # all of the next line
     """,
     re.VERBOSE,
 )
@@ -54,6 +56,9 @@ _CREDENTIALS = regex(
 )
 _COOKIES = regex(r"""[^\s;,"'<>]+(?:;[ ]?[^\s;,"'<>=]+(?:=[^\s;,"'<>]*)?)*""")
 _TO_COMMA = regex(r"[^\s,}\]]+")
+
+_COLOURS = regex(r"(?:\x1b|\\x1b|\\033)\[[\d;]{0,20}m")
+_BASE64 = regex(r"(?=.*[\dA-Z])[A-Za-z0-9+/]{12,}={0,2}")
 
 _COOKIE = regex(
     r"(<SimpleCookie: |<(?:Cookie |Morsel: )[^\s=>]{1,256}=|checking cookie [^\s=]{1,256}=)[^>]*?(?= for [^\s>]* ?/?>|>|\Z)"
@@ -70,22 +75,30 @@ def message(redactor: Redactor, text: str) -> str:
 
 def lines(redactor: Redactor, text: str) -> str:
     """The same for a text of several lines, such as a traceback, however long."""
-    return "\n".join(map(escaped, masked(redactor, text, longest=None).split("\n")))
+    return "\n".join(map(escaped, masked(redactor, text, longest=None, by_line=True).split("\n")))
 
 
-def masked(redactor: Redactor, text: str, *, longest: int | None = LONGEST_TEXT, whole: bool = True) -> str:
-    """The same on as many lines as it has, with control characters. Not `whole`: its end may be missing."""
+def masked(
+    redactor: Redactor, text: str, *, longest: int | None = LONGEST_TEXT, whole: bool = True, by_line: bool = False
+) -> str:
+    """The same on as many lines as it has, with control characters.
+
+    Not `whole`: its end may be missing. `by_line`: a bracket or string without an end, as in the source lines of a traceback,
+    goes to the end of its line, and else to that of the text.
+    """
+    if "\x1b[" in text or r"\x1b[" in text or r"\033[" in text:
+        text = _COLOURS.sub("", text)
     whole = whole and (longest is None or len(text) <= longest)
-    return named(redactor, redactor.text(text, longest=longest), whole=whole)
+    return named(redactor, redactor.text(text, longest=longest), whole=whole, by_line=by_line)
 
 
-def named(redactor: Redactor, text: str, *, whole: bool = True) -> str:
+def named(redactor: Redactor, text: str, *, whole: bool = True, by_line: bool = False) -> str:
     """The text without the values of secret names in it."""
     if "ookie" in text or "<Morsel" in text:
         text = _COOKIE.sub(rf"\1{HIDDEN}", _JAR.sub(rf"\1'{HIDDEN}'", text))
     if "codeError(" in text:
         text = _ENCODE_ERROR.sub(rf"\1'{HIDDEN}'", text)
-    if "</" in text or "&lt;" in text or r"<\/" in text:
+    if "</" in text or "&lt;" in text or r"<\/" in text or r"\u003" in text:
         text = elements(redactor, text, whole=whole)
     shown: list[tuple[int, int, str]] = []
     labels = _Labels(text)
@@ -97,21 +110,26 @@ def named(redactor: Redactor, text: str, *, whole: bool = True) -> str:
         is_url, is_secret = plain in URL_HEADERS, redactor.is_secret_key(name) or labels.hide(plain, found)
         is_auth = not is_secret and plain.endswith("auth")
         if not (is_url or is_secret or is_auth):
-            if plain in LABELS or plain in VALUES:
+            if plain.endswith((*LABELS, *VALUES)):
                 shown += labels.seen(redactor, plain, found)
             continue  # there may be others in its value
         is_pair, is_repeated, previous = found["sign"] == ",", plain == previous, plain
         if is_pair and not (is_repeated or _PAIR_BEGINS.search(text, max(0, found.start() - 12), found.start())):
             continue  # one of several, such as the value before another key
-        if is_auth and text.startswith("{", position):
+        if is_auth and (
+            text.startswith("{", position) or not (_OPENING.match(text, position) or _BRACKETED.match(text, position))
+        ):
             continue
         value = _value(found, name)
+        if value and by_line and value.is_open:
+            end = text.find("\n", position)
+            value = value._replace(stop=end, end=end) if end >= value.start else value
         if value is None or value.start == value.stop:
             continue
         inner = text[value.start : value.stop]
-        if is_pair and (inner.lower() == plain or not _PAIR_ENDS.match(text, value.end)):
+        if is_pair and (inner.lower() == plain or not (value.is_open or _PAIR_ENDS.match(text, value.end))):
             continue  # a list of names; or, as h11 and httpx have it, a name, once more the name, and the value
-        if is_auth and not value.is_compound and not (":" in inner and value.end > value.stop):
+        if is_auth and not (value.is_compound or (value.end > value.stop and is_user_with_password(inner))):
             continue  # no user with a password: `auth=('joe', '...')`, `auth="joe:..."`
         instead = redactor.header(name, inner) if is_url else HIDDEN if value.is_compound else redactor.mask(inner)
         shown.append((value.start, value.stop, instead))
@@ -133,6 +151,26 @@ class _Value(NamedTuple):
     stop: int
     end: int
     is_compound: bool = False
+    is_open: bool = False
+    """It has no end before that of the text."""
+
+
+class _Object:
+    """What stands in one pair of brackets."""
+
+    def __init__(self, closing: str) -> None:
+        self.closing = closing
+        self.keys: set[str] = set()
+        """The labels and values that it has so far; with the second of the same name another one begins."""
+        self.is_secret = False
+        """It has a label that is the name of a secret."""
+        self.value: _Value | None = None
+        """Its value, as long as it has no such label."""
+
+
+_CLOSES = {"{": "}", "(": ")", "<": ">"}
+LONGEST_VALUE = 1000
+"""Characters of a value in brackets that may still get its label."""
 
 
 class _Labels:
@@ -140,51 +178,59 @@ class _Labels:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._position = self._depth = 0
-        self._secret: int | None = None
-        """How deep in brackets the last label was, if it is the name of a secret."""
-        self._value: tuple[int, _Value] | None = None
-        """The last value that had no label before it, and how deep it was."""
+        self._position = 0
+        self._objects = [_Object("")]
 
     def hide(self, plain: str, found: re.Match[str]) -> bool:
         """It is the value of a secret label."""
-        if plain not in VALUES or self._secret is None:
-            return False
-        self._come_to(found.start())
-        return self._secret is not None
+        return plain.endswith(VALUES) and self._object(plain, found).is_secret
 
-    def _come_to(self, end: int) -> None:
-        for bracket in _OF_OBJECTS.findall(self._text, self._position, end):
-            self._depth += 1 if bracket == "{" else -1
-            if self._secret is not None and self._depth < self._secret:
-                self._secret = None
-            if self._value is not None and self._depth < self._value[0]:
-                self._value = None
-        self._position = end
+    def _object(self, key: str, found: re.Match[str]) -> _Object:
+        """The one that the key stands in."""
+        objects = self._objects
+        for bracket in _OF_OBJECTS.findall(self._text, self._position, found.start()):
+            if bracket in _CLOSES:
+                objects.append(_Object(_CLOSES[bracket]))
+            elif objects[-1].closing == bracket[-1]:
+                objects.pop()
+        self._position = found.end()
+        if key in objects[-1].keys:
+            objects[-1] = _Object(objects[-1].closing)
+        objects[-1].keys.add(key)
+        return objects[-1]
 
     def seen(self, redactor: Redactor, plain: str, found: re.Match[str]) -> list[tuple[int, int, str]]:
         """A label, or a value that has none yet. What is to be hidden now."""
         text, position = self._text, found.end()
-        self._come_to(found.start())
-        if plain in VALUES:
+        if plain.endswith(VALUES):
             opening = _OPENING.match(text, position)
-            self._value = (self._depth, _quoted(opening, text)) if opening else None
+            if opening:
+                value = _quoted(opening, text)
+                self._objects[-1].value, self._position = value, value.end
+            elif text[position : position + 1] in ("{", "["):
+                self._objects[-1].value = _bracketed(text, position, position, position + LONGEST_VALUE)
             return []
-        label = _LABEL.match(text, position)
+        inner, label = self._object(plain, found), _LABEL.match(text, position)
         if label is None:
             return []
-        self._secret = self._depth if redactor.is_secret_key(label[1]) else None
-        if self._secret is None or self._value is None or self._value[0] != self._depth:
-            return []
-        self._secret = None  # it had its value
-        return self.rest(redactor)
+        self._position = label.end()
+        inner.is_secret = inner.is_secret or redactor.is_secret_key(label[1])
+        return self._hidden(redactor, inner) if inner.is_secret else []
 
     def rest(self, redactor: Redactor) -> list[tuple[int, int, str]]:
-        """The value whose label has not come."""
-        if self._value is None:
+        """The values whose labels may have come later."""
+        return [each for inner in self._objects for each in self._hidden(redactor, inner)]
+
+    def _hidden(self, redactor: Redactor, inner: _Object) -> list[tuple[int, int, str]]:
+        value, inner.value = inner.value, None
+        if value is None:
             return []
-        (_, value), self._value = self._value, None
-        return [(value.start, value.stop, redactor.mask(self._text[value.start : value.stop]))]
+        return [(value.start, value.stop, HIDDEN if value.is_compound else redactor.mask(self._text[value.start : value.stop]))]
+
+
+def is_user_with_password(text: str) -> bool:
+    """What goes by the name `auth` is `user:password`, maybe in Base64, and not the name of a kind."""
+    return ":" in text or _BASE64.fullmatch(text) is not None
 
 
 def _name(redactor: Redactor, found: re.Match[str]) -> str:
@@ -205,8 +251,8 @@ def _value(found: re.Match[str], name: str) -> _Value | None:
         value = _quoted(opening, text)
         end = value.end
     elif bracketed:
-        end = _bracketed(text, bracketed.end())
-        value = _Value(position, end, end, is_compound=True)
+        value = _bracketed(text, position, bracketed.end())
+        end = value.end
     elif angles := _IN_ANGLES.match(text, position):
         end = angles.end()
         value = _Value(position, end, end)
@@ -224,7 +270,7 @@ def _value(found: re.Match[str], name: str) -> _Value | None:
     if rest is None:
         return value
     stop = _balanced(text, position, rest.end())
-    return _Value(position, stop, stop, is_compound=value is not None)
+    return _Value(position, stop, stop, is_compound=value is not None, is_open=stop == len(text))
 
 
 def _balanced(text: str, start: int, stop: int) -> int:
@@ -241,23 +287,30 @@ def _quoted(opening: re.Match[str], text: str) -> _Value:
     start, mark = opening.end(), opening["mark"]
     if mark is None or len(mark) == 3:
         stop = text.find(opening[0], start)
-        return _Value(start, stop, stop + len(opening[0])) if stop >= 0 else _Value(start, len(text), len(text))
+        while mark is None and stop > start and text[stop - 1] == "\\":
+            stop = text.find(opening[0], stop + 1)
+        return _Value(start, stop, stop + len(opening[0])) if stop >= 0 else _Value(start, len(text), len(text), is_open=True)
     level, at = len(opening["slashes"]), start
     while closing := _CLOSING[mark].search(text, at):
         at, slashes = closing.end(), len(closing[1])
-        if slashes % (2 * level + 2) <= level:
+        is_end = slashes % (2 * level + 2) <= level
+        if is_end and (slashes <= level or _OVER.match(text, at)):  # else it may be the repr of a string with a mark in it
             another = None if level else _ANOTHER.match(text, at)
             if another is None:
                 return _Value(start, at - 1 - min(slashes, level), at)
             at, mark = another.end(), another[1]
-    return _Value(start, len(text), len(text))
+    return _Value(start, len(text), len(text), is_open=True)
 
 
-def _bracketed(text: str, position: int) -> int:
-    """The end of what stands in the brackets that begin here; that of the text if they do not end."""
-    depth = 0
-    for found in _BRACKETS.finditer(text, position):
-        depth += (found[0] in "{[(") - (found[0] in "}])")
+def _bracketed(text: str, start: int, position: int, limit: int | None = None) -> _Value:
+    """What begins at `start` with the brackets at `position`: to their end, or to that of the text."""
+    depth, limit = 0, len(text) if limit is None else min(limit, len(text))
+    while found := _BRACKETS.search(text, position, limit):
+        position = found.end()
+        if found["bracket"] is None:
+            position = _quoted(found, text).end
+            continue
+        depth += 1 if found["bracket"] in "{[(" else -1
         if depth == 0:
-            return found.end()
-    return len(text)
+            return _Value(start, position, position, is_compound=True)
+    return _Value(start, limit, limit, is_compound=True, is_open=True)

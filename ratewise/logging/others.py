@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from types import TracebackType
@@ -65,7 +66,7 @@ class RedactionFilter(logging.Filter):
         redactor, fields = self.redactor, record.__dict__
         fields.pop("message", None)  # what another handler's formatter made of it
         if isinstance(record.msg, Mapping) and not record.args:  # an event of structlog, or what a JSON formatter takes
-            record.msg = value(redactor, "", record.msg)
+            record.msg = _event(redactor, record.msg)
         else:
             self._mask_text(record)
         if isinstance(record.exc_info, tuple) and not record.exc_text:
@@ -84,13 +85,33 @@ class RedactionFilter(logging.Filter):
         except Exception:  # arguments that do not fit: the logging module would show them all
             said = record.msg if isinstance(record.msg, str) else f"<{type(record.msg).__name__}>"
             text = f"{said} (with arguments that do not fit)"
+            record.args = ()
         shown = message(self.redactor, text)
         if shown != text or not _told(record.args, text):
             record.msg, record.args = shown, ()
 
 
+def _event(redactor: Redactor, event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event of structlog, masked. Its exception becomes a text, if it is none yet."""
+    shown: dict[str, Any] = {}
+    for name, thing in event.items():
+        if name in ("exception", "stack") and isinstance(thing, str):
+            shown[name] = lines(redactor, thing)
+        elif name == "exc_info":
+            error = thing if isinstance(thing, BaseException) else thing[1] if isinstance(thing, tuple) else None
+            error = sys.exc_info()[1] if thing is True else error
+            if error is None:
+                shown[name] = bool(thing)
+            elif "exception" not in event:
+                told = _PLAIN_FORMATTER.formatException((type(error), error, error.__traceback__))
+                shown["exception"] = lines(redactor, told)
+        else:  # two are what other processors need as it is
+            shown[name] = thing if name in ("_record", "_from_structlog") else value(redactor, name, thing)
+    return shown
+
+
 class RedactionProcessor:
-    """Masks what structlog logs. Belongs behind `format_exc_info` and before the renderer in its list of processors."""
+    """Masks what structlog logs. Belongs before the renderer in its list of processors. Exceptions become texts."""
 
     def __init__(self, redactor: Redactor | None = None) -> None:
         self.redactor = _redactor(redactor)
@@ -100,11 +121,9 @@ class RedactionProcessor:
 
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """The event, masked."""
-        for name, thing in event.items():
-            if name in ("exception", "stack") and isinstance(thing, str):
-                event[name] = lines(self.redactor, thing)
-            elif name not in ("exc_info", "_record", "_from_structlog"):  # what other processors need as it is
-                event[name] = value(self.redactor, name, thing)
+        shown = _event(self.redactor, event)
+        event.clear()
+        event.update(shown)
         return event
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..known_secrets import LABELS, URL_HEADERS, VALUES
 from ..redact import Redactor
-from .masking import message
+from .masking import is_user_with_password, message
 
 DEEPEST = 10
 """Values within values that are looked into."""
@@ -23,10 +23,7 @@ MOST_CHARACTERS = 256 * 1024
 
 def value(redactor: Redactor, name: str, thing: Any) -> Any:
     """A value of any kind that goes by this name, without the secrets in it. Never raises, whatever the value does."""
-    try:
-        return _Values(redactor).of(name, thing, 0)
-    except Exception:
-        return f"<{type(thing).__name__}>"
+    return _Values(redactor).of(name, thing, 0)
 
 
 class _Values:
@@ -37,39 +34,45 @@ class _Values:
         self._items, self._characters = MOST_ITEMS, MOST_CHARACTERS
 
     def of(self, name: str, thing: Any, depth: int) -> Any:
-        redactor = self._redactor
         self._items -= 1
+        try:
+            return self._of(name, thing, depth)
+        except Exception:
+            return f"<{type(thing).__name__}>"
+
+    def _of(self, name: str, thing: Any, depth: int) -> Any:
+        redactor = self._redactor
         if thing is None or isinstance(thing, bool):
             return thing
-        if redactor.is_secret_key(name) or _is_user_with_password(name, thing):
+        if redactor.is_secret_key(name) or (name.lower().endswith("auth") and _is_user_with_password(thing)):
             return redactor.mask(str(thing))
-        if isinstance(thing, (int, float)):
+        if type(thing) in (int, float):
             return thing
         if depth == DEEPEST or self._items < 0 or self._characters < 0:  # it may hold itself
             return "..."
-        if isinstance(thing, Mapping) or hasattr(thing, "_asdict"):  # the latter is a named tuple
+        if isinstance(thing, Mapping) or (isinstance(thing, tuple) and hasattr(thing, "_asdict")):  # the latter is a named one
             return self._mapping(thing, depth)
         if isinstance(thing, (list, tuple, set, frozenset)):
             return self._sequence(name, thing, depth)
-        text = str(thing)
-        shown = redactor.header(name, text) if name.lower() in URL_HEADERS else self._text(text)
-        return thing if shown == text and (isinstance(thing, str) or self._is_harmless(repr(thing))) else shown
+        if name.lower() in URL_HEADERS:
+            shown = redactor.header(name, str(thing))
+            return thing if shown == thing else shown
+        return self._shown(thing)
 
     def _mapping(self, thing: Any, depth: int) -> Any:
         given = thing if isinstance(thing, Mapping) else thing._asdict()
-        labels = [item for key, item in given.items() if isinstance(item, str) and _name(key).lower() in LABELS]
-        labelled = any(map(self._redactor.is_secret_key, labels))
+        labels = [item for key, item in given.items() if isinstance(item, (str, bytes)) and _name(key).lower().endswith(LABELS)]
+        labelled = any(self._redactor.is_secret_key(_name(label)) for label in labels)
         shown: dict[Any, Any] = {}
         for key, item in given.items():
             if self._items < 0:
                 shown["..."] = "more"
                 break
-            hides = labelled and _name(key).lower() in VALUES
+            hides = labelled and _name(key).lower().endswith(VALUES)
             shown[self._key(key)] = self._redactor.mask(str(item)) if hides else self.of(_name(key), item, depth + 1)
         if not all(key in shown and shown[key] is item for key, item in given.items()):
             return shown
-        text = "" if type(thing) is dict else str(thing)
-        return thing if type(thing) is dict or (self._is_harmless(text) and self._is_harmless(repr(thing))) else self._text(text)
+        return thing if type(thing) is dict else self._shown(thing)
 
     def _sequence(self, name: str, thing: Any, depth: int) -> Any:
         first = _name(thing[0]) if isinstance(thing, (list, tuple)) and thing and isinstance(thing[0], (str, bytes)) else None
@@ -79,7 +82,7 @@ class _Values:
         else:
             shown = [self.of(name, item, depth + 1) for item in thing]
         if all(map(operator.is_, shown, thing)):
-            return thing
+            return thing if type(thing) in (list, tuple, set, frozenset) else self._shown(thing)
         return tuple(shown) if isinstance(thing, tuple) else shown
 
     def _key(self, key: Any) -> Any:
@@ -88,19 +91,24 @@ class _Values:
         shown = self._text(text)
         return key if shown == text else shown
 
-    def _is_harmless(self, text: str) -> bool:
-        """It may stay: a formatter may show a thing by its `str` or its `repr`."""
-        return self._text(text) == text
+    def _shown(self, thing: Any) -> Any:
+        """Itself, if neither its `str` nor its `repr` shows a secret: who knows by which a formatter shows it?"""
+        text = str(thing)
+        shown = self._text(text)
+        if shown != text:
+            return shown
+        told = text if type(thing) is str else repr(thing)
+        return thing if told == text or self._text(told) == told else shown
 
     def _text(self, text: str) -> str:
         self._characters -= len(text)
         return message(self._redactor, text)
 
 
-def _is_user_with_password(name: str, thing: Any) -> bool:
-    if not name.lower().endswith("auth"):
-        return False
-    return (isinstance(thing, (tuple, list)) and len(thing) == 2) or (isinstance(thing, str) and ":" in thing)
+def _is_user_with_password(thing: Any) -> bool:
+    if isinstance(thing, (str, bytes)):
+        return is_user_with_password(_name(thing))
+    return isinstance(thing, (tuple, list)) and len(thing) == 2
 
 
 def _name(key: object) -> str:
