@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Literal, cast, get_args
 from urllib.parse import unquote_plus
 
+from .escapes import decoded, escaped, unescaped
 from .known_secrets import (
     ENDINGS,
     HARMLESS,
@@ -59,7 +60,6 @@ _NESTED = regex(r"[=@?]|%[0-9A-Fa-f]{2}")  # there may be a URL or a form in it
 _MASKED = regex(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # before: as a part of a URL, or by another Redactor
 # A name in JSON, in what Python shows of a dict or a pair, or in GraphQL.
 _KEY = regex(r"""(?<![\w.-])((?:[\w.-]|\\u[0-9A-Fa-f]{4}){1,256})(?:\\?["']\s*[:,]|\s*:\s*\\?["'])""", re.ASCII)
-_ESCAPE = regex(r"\\{1,8}u([0-9A-Fa-f]{4})")
 _PAIR = regex(  # a parameter of a header field, or the name of one with its value
     r"""
     (?<![\w.-])([\w.-]{1,256}[ \t]*[=:][ \t]*)
@@ -78,7 +78,6 @@ _NAME_PARTS = regex(r"[^\w.\- ]+")
 # What is too long is cut after one of these: half a secret may look like none.
 _WORD_ENDS = ' \t\r\n<>"'
 _PIECE_ENDS = "&;/?#"
-_NOT_SHOWN = regex(r"[^ -~]+")
 _HASH_KEY = os.urandom(16)
 _SEPARATORS = str.maketrans("", "", "-_. ")
 
@@ -379,29 +378,6 @@ def _without_userinfo(match: re.Match[str]) -> str:
     """A word up to an @, if there is one: not what looks like `user:password`."""
     word = match[0]
     return "REDACTED@" if word[-1] == "@" and ":" in word[:-2] else word
-
-
-def decoded(name: str) -> str:
-    """The name of a parameter, percent-encoded once or more often."""
-    for _ in range(3):
-        name = unquote_plus(name)
-        if "%" not in name:
-            break
-    return name
-
-
-def unescaped(name: str) -> str:
-    """A name of JSON that may have escapes."""
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name) if "\\" in name else name
-
-
-def escaped(text: str) -> str:
-    """The text on one line, without characters that a terminal or a viewer acts on: these are written as in Python."""
-    return text if text.isprintable() else _NOT_SHOWN.sub(_escape, text)
-
-
-def _escape(match: re.Match[str]) -> str:
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in match[0])
 
 
 DEFAULT = Redactor()

@@ -16,6 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
 RULES = [
     "credential.py",
+    "escapes.py",
     "exceptions.py",
     "exchange.py",
     "failure.py",
@@ -54,8 +55,10 @@ RULES = [
     "rate_limit/told.py",
 ]
 PURE = set(
-    "__future__ calendar collections copy dataclasses datetime enum functools hashlib hmac inspect itertools json math".split()
-    + "operator os re ssl struct threading time typing urllib".split()
+    """
+    __future__ calendar collections contextlib copy dataclasses datetime enum functools hashlib hmac inspect itertools json math
+    operator os re ssl struct threading time typing urllib
+    """.split()
 )
 FEATURES = {"bulkhead", "cache", "circuit_breaker", "logging", "rate_limit", "retry"}
 

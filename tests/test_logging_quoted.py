@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import Redactor
+from ratewise.escapes import escaped
 from ratewise.logging.bodies import body
 from ratewise.logging.masking import lines, message
-from ratewise.redact import escaped
 
 FULL = Redactor()
 

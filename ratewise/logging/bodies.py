@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from ..escapes import decoded, escaped
 from ..known_secrets import LABELS, VALUES
-from ..redact import HIDDEN, Redactor, decoded, escaped
+from ..redact import HIDDEN, Redactor
 from ..regex import regex
 from .elements import elements
 from .masking import is_user_with_password, masked, named

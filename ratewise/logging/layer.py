@@ -7,9 +7,10 @@ import logging
 from types import CoroutineType
 from typing import Any
 
+from ..escapes import escaped
 from ..exchange import KEY, Exchange
 from ..layer import Call, Q, R
-from ..redact import LONGEST_TEXT, escaped
+from ..redact import LONGEST_TEXT
 from ..validation import refusal
 from .bodies import body
 from .config import LogConfig

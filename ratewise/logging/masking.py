@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ..escapes import escaped, unescaped
 from ..known_secrets import LABELS, URL_HEADERS, VALUES
-from ..redact import HIDDEN, LONGEST_TEXT, Redactor, escaped, unescaped
+from ..redact import HIDDEN, LONGEST_TEXT, Redactor
 from ..regex import regex
 from .elements import elements
 

@@ -8,11 +8,11 @@ import random
 from typing import Any, Callable
 
 from ..credit import spent
+from ..escapes import escaped
 from ..exceptions import RateWiseError
 from ..exchange import KEY, Attempt, Exchange, Turn
 from ..headers import retry_advice
 from ..layer import Call, Q, R
-from ..redact import escaped
 from ..validation import refusal
 from .rules import Outcome, RetryConfig, Verdict
 
