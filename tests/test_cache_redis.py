@@ -879,6 +879,7 @@ def test_connections_that_are_made_otherwise() -> None:
             "redis://:hunter2half/abc@h:6379/0",
             "its port is none, or what is special in its password is not percent-encoded), not 'redis://REDACTED@h:6379/0'",
         ),
+        ("redis://h:99999", "its port is none, or"),
         ("http://:hunter2@h", "must specify one of the following schemes"),
         ("redis://h/0?socket_timeout=x&password=hunter2", "'socket_timeout' in connection URL"),
     ],

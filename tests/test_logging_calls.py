@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -24,6 +25,8 @@ from ratewise import (
     exchange_of,
     install_redaction,
 )
+from ratewise.circuit_breaker.circuit import Permit
+from ratewise.exchange import Exchange
 from ratewise.logging import others
 
 URL = "https://api.example.com/CUST-4711?ticket=hunter2"
@@ -178,6 +181,44 @@ async def test_settings_of_the_wrong_kind(world: World) -> None:
         assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a\n2025 [INFO] forged\x1b[2J", re.escape(r"a\n2025 [INFO] forged\x1b[2J")),
+        ([1] * 10_000, r"more characters\)$"),
+        ("https://u:hunter2@h", "REDACTED@h"),
+    ],
+)
+def test_refused_values(value: Any, shown: str) -> None:
+    """They are shown on one line, not without end, and without secrets."""
+    with pytest.raises(TypeError, match=shown) as raised:
+        LogConfig(bodies=value)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 1100
+    assert "hunter2" not in str(raised.value)
+
+
+def test_patterns_are_refused_as_they_are() -> None:
+    """Who wrote one has to see it."""
+    with pytest.raises(ValueError, match=re.escape(r"not 'https?://[^:]+:[^@]+@(token=\\w'")):
+        LogConfig(redact_patterns=[r"https?://[^:]+:[^@]+@(token=\w"])
+
+
+def test_changes_that_fail_to_be_told(log: pytest.LogCaptureFixture) -> None:
+    """The line about a function of the user's that fails is of the call in which it did."""
+
+    def fails(*_: object) -> None:
+        raise ValueError
+
+    breaker = CircuitBreaker(1, on_state_change=fails)
+    exchange = Exchange()
+    permit = breaker.admit("a", 0, exchange)
+    assert isinstance(permit, Permit)
+    breaker.report("a", permit, failed=True, now=0, exchange=exchange)
+    breaker.reset()
+    assert [vars(record).get("call_id") for record in log.records] == [exchange.id, exchange.id, None, None]
+
+
 # -- the log itself
 
 
@@ -256,6 +297,27 @@ async def test_forms_with_files(world: World, log: pytest.LogCaptureFixture) -> 
     await world.send(subject, "POST", files={"token": b"hunter2"}, headers={"Content-Type": "multipart/form-data; boundary=x"})
     assert log.messages[2] == "Request body: a stream of multipart/form-data; boundary=x"
     assert "hunter2" not in log.text
+
+
+async def test_long_names_of_fields_are_not_remembered(world: World, log: pytest.LogCaptureFixture) -> None:
+    """A server cannot fill the memory with them."""
+    subject = transport(world, Scripted(response(200, {"y": "2", "x" * 300: "1"})), LogConfig("DEBUG", response_headers=True))
+    await world.send(subject)
+    (layer,) = subject._layers
+    assert {len(name) for name, _ in layer._harmless} <= set(range(100))
+    assert (b"y", b"2") in layer._harmless
+
+
+async def test_types_with_secrets(world: World, log: pytest.LogCaptureFixture) -> None:
+    """The type of a body that is not shown is masked as the field that it stands in."""
+    kind = "multipart/form-data; token=hunter2; boundary=x"
+    config = LogConfig("DEBUG", bodies=True, response_headers=True)
+    subject, headers = transport(world, Scripted(response(200, {"Content-Type": kind})), config), {"Content-Type": kind}
+    answer = await world.send(subject, "POST", headers=headers, files={"a": b"b"})
+    await world.read(answer)
+    assert "hunter2" not in log.text
+    assert log.messages[2] == "Request body: a stream of multipart/form-data; token=[REDACTED]; boundary=x"
+    assert log.messages[-1] == "Response body: 2 bytes of multipart/form-data; token=[REDACTED]; boundary=x"
 
 
 @FORKS

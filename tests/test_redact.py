@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import enum
+import pickle
 import re
 from typing import Any, Callable
 from urllib.parse import quote
@@ -252,6 +256,8 @@ def test_userinfo(url: str, shown: str) -> None:
         ("token=a=b=&c=d", "token=REDACTED&c=d"),
         ("token=a/b?c&d=e", "token=REDACTED&d=e"),
         ("token=a&token=b", "token=REDACTED&token=REDACTED"),
+        ("a=token=abc", "a=REDACTED"),
+        ("x-key=abc&x_code=abc&X-Otp=abc", "x-key=REDACTED&x_code=REDACTED&X-Otp=REDACTED"),
         ("token=", "token="),
         ("token", "token"),
         ("?token=abc", "?token=REDACTED"),
@@ -519,6 +525,7 @@ def test_own_patterns_of_what_is_masked() -> None:
     assert own.url("?token=0123456789abcdef&x=1") == "?token=0123...cdef&x=1"
     assert own.url("?plan=gold&x=1") == "?REDACTED&x=1"
     assert own.text("token=0123456789abcdef plan=gold") == "toke...cdef [REDACTED]"
+    assert own.text("a plan=REDACTED") == "a [REDACTED]"
 
 
 @pytest.mark.parametrize("redactor", [FULL, PARTIAL, HASH, BARE])
@@ -636,6 +643,98 @@ def test_errors_are_cleaned() -> None:
     assert found.args == ("illegal status line: [REDACTED]",)
     assert found.__cause__ is not None
     assert found.__cause__.args == ("Illegal header value [REDACTED]", 5)
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenError(Exception):
+    """Whose arguments cannot be set."""
+
+    text: str
+
+
+class OddError(Exception):
+    """Falsy, and with arguments that cannot be read."""
+
+    @property  # type: ignore[misc]
+    def args(self) -> Any:
+        raise RuntimeError
+
+    def __bool__(self) -> bool:
+        return False
+
+
+def test_errors_that_cannot_be_cleaned() -> None:
+    """They stay as they are, those that led to them are cleaned, and nothing is raised."""
+    for odd in (FrozenError("Illegal header value b'sesame'"), OddError()):
+        inner, outer = ValueError("Illegal header value b'sesame'"), ValueError("x")
+        outer.__cause__ = odd
+        BaseException.__setattr__(odd, "__context__", inner)
+        FULL.clean(outer)
+        assert inner.args == ("Illegal header value [REDACTED]",)
+        assert outer.args == ("x",)
+    plain = KeyError(Color.RED)
+    FULL.clean(plain)
+    assert plain.args[0] is Color.RED
+
+
+class Color(str, enum.Enum):
+    RED = "red"
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        (("https", "2001:db8::1", 8443), "https://[2001:db8::1]:8443"),
+        (("https", "h", None), "https://h"),
+        (("https", "h", "x"), "('https', 'h', 'x')"),
+        ("a\nb \x1b[1m", r"a\nb \x1b[1m"),
+        ("api_key=sesame&a=1", "api_key=REDACTED&a=1"),
+        ("x-api-key: sesame", "x-api-key: [REDACTED]"),
+        ({"x-api-key": "sesame"}, "[REDACTED]"),
+        (("X-Api-Key", "sesame"), "[REDACTED]"),
+        (5, "5"),
+    ],
+)
+def test_shown_keys(key: object, shown: str) -> None:
+    """An origin as people write it; anything else on one line, without secrets."""
+    assert FULL.key(key) == shown
+
+
+def test_keys_that_cannot_be_shown() -> None:
+    """Of those the kind is told."""
+
+    class Bad:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert FULL.key(Bad()) == "<Bad>"
+
+
+# Copies
+
+
+def test_copies_know_nothing() -> None:
+    """Neither a copy nor a pickled one tells of the names that were asked for, and both mask as before."""
+    own = Redactor(headers=["X-Plan"], query_params=["plan"], patterns=["gold"], mask_style="hash")
+    own.url("https://h/?internal_name=1")
+    assert b"internal_name" not in pickle.dumps(own)
+    for twin in (pickle.loads(pickle.dumps(own)), copy.copy(own), copy.deepcopy(own)):
+        assert twin == own
+        assert twin.url("?plan=a&b=gold&c=d") == own.url("?plan=a&b=gold&c=d")
+        assert twin.header("x-plan", "a") == own.header("x-plan", "a")
+
+
+def test_subclasses_are_others() -> None:
+    """One that masks in another way is not taken for the same."""
+
+    class Own(Redactor):
+        pass
+
+    assert Own() != Redactor()
+    assert Own() == Own()
 
 
 # Anything
