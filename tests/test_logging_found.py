@@ -115,6 +115,8 @@ name=password value=hunter2
 password[0]=hunter2
 password+=hunter2
 X-GitHub-OTP: hunter2
+{"value": "{\"name\": \"token\", \"value\": \"hunter2\"}", "key": "n"}
+[{'value': b'a}hunter2', 'key': 'api_key'}]
 """.strip().split("\n")
 
 

@@ -150,6 +150,7 @@ def test_urls_without_schemes(text: str, shown: str) -> None:
 def test_blocks_of_several_lines() -> None:
     """What YAML or HTTP continue on the next lines goes, too."""
     assert lines(FULL, "password: |\n  sesame\n  sesame\nnext: 1") == "password: [REDACTED]\nnext: 1"
+    assert lines(FULL, "password: |\n  sesame\n  sesame") == "password: [REDACTED]"
     assert message(FULL, "Cookie: a\r\n  sesame\r\nHost: h") == r"Cookie: [REDACTED]\r\nHost: h"
 
 

@@ -38,7 +38,7 @@ _OPENING = regex(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}"
 _CLOSING = {mark: regex(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
 _ANOTHER = regex(r"(?:\s|\\[nr]){0,64}(?:\+\s{0,64})?[bBrRuUfF]{0,2}([\"'])")  # as long strings are continued
 _BRACKETED = regex(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
-_OF_OBJECTS = regex(r"""(?<![\w\\])(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|[{}()]|<(?=\w)|/?>""", re.DOTALL)
+_OF_OBJECTS = regex(r"""(?:(?<![\w\\])|(?<=\Wb))(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|[{}()]|<(?=\w)|/?>""", re.DOTALL)
 _BRACKETS = regex(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}|(?P<bracket>[{{}}\[\]()])""")
 _IN_ANGLES = regex(rf"<(?:{_STRING}|[^<>'\"])*>?")
 _OVER = regex(rf"\s*(?:\Z|[,)}}\]&|]|/?>|{_QUOTE}|\\[nr]|[\w.-]{{1,64}}=)|[ \t]*[\r\n]", re.ASCII)
@@ -206,15 +206,13 @@ class _Labels:
         if plain.endswith(VALUES):
             opening = _OPENING.match(text, position)
             if opening:
-                value = _quoted(opening, text)
-                self._objects[-1].value, self._position = value, value.end
+                self._objects[-1].value = _quoted(opening, text)
             elif text[position : position + 1] in ("{", "["):
                 self._objects[-1].value = _bracketed(text, position, position, position + LONGEST_VALUE)
             return []
         inner, label = self._object(plain, found), _LABEL.match(text, position)
         if label is None:
             return []
-        self._position = label.end()
         inner.is_secret = inner.is_secret or redactor.is_secret_key(label[1])
         return self._hidden(redactor, inner) if inner.is_secret else []
 
@@ -271,7 +269,7 @@ def _value(found: re.Match[str], name: str) -> _Value | None:
     if rest is None:
         return value
     stop = _balanced(text, position, rest.end())
-    return _Value(position, stop, stop, is_compound=value is not None, is_open=stop == len(text))
+    return _Value(position, stop, stop, is_compound=value is not None)
 
 
 def _balanced(text: str, start: int, stop: int) -> int:
