@@ -73,7 +73,7 @@ _ILLEGAL = regex(
     r"header (?:name|value) surrounded by whitespace):? )[^\n]+"
 )
 # Secrets whose ends would tell too much: several in one, and what says a password in another alphabet.
-_TELLING_ENDS = regex(r";|\Abasic ", re.IGNORECASE)
+_TELLING_ENDS = regex(r"[;,\n]|\Abasic ", re.IGNORECASE)
 _NAME_PARTS = regex(r"[^\w.\- ]+")
 # What is too long is cut after one of these: half a secret may look like none.
 _WORD_ENDS = ' \t\r\n<>"'

@@ -29,6 +29,7 @@ RULES = [
     "logging/config.py",
     "logging/bodies.py",
     "logging/elements.py",
+    "logging/labels.py",
     "logging/masking.py",
     "logging/values.py",
     "cache/conditions.py",
@@ -56,8 +57,8 @@ RULES = [
 ]
 PURE = set(
     """
-    __future__ calendar collections contextlib copy dataclasses datetime enum functools hashlib hmac inspect itertools json math
-    operator os re ssl struct threading time typing urllib
+    __future__ bisect calendar collections contextlib copy dataclasses datetime enum functools hashlib hmac inspect itertools json
+    math operator os re ssl struct threading time typing urllib
     """.split()
 )
 FEATURES = {"bulkhead", "cache", "circuit_breaker", "logging", "rate_limit", "retry"}

@@ -117,6 +117,25 @@ password+=hunter2
 X-GitHub-OTP: hunter2
 {"value": "{\"name\": \"token\", \"value\": \"hunter2\"}", "key": "n"}
 [{'value': b'a}hunter2', 'key': 'api_key'}]
+User[password=hunter2, name=x]
+map[password:hunter2 user:joe]
+headers[Cookie: hunter2]
+env[API_KEY]=hunter2
+user[password]: hunter2
+password[new]=hunter2
+obj[auth=('joe','hunter2')]
+{"value":"hunter2 name=b","name":"password"}
+{"name":"password","description":"the field name: foo","value":"hunter2"}
+{"m": "{\"path\": \"token\", \"tags\": \"a(b\", \"value\": \"hunter2\"}"}
+Param(name='password', note=r'(', value='hunter2')
+{'m': '{"path":"Authorization","type":{"i":"say \\"x\\""},"value":"hunter2"}'}
+{"value":47110815,"name":"password","v":"token=hunter2"}
+EnvVar(value=Secret('hunter2'), name='password')
+{"value":"hunter2 password: x","name":"Cookie"}
+API key: hunter2
+{"API Key":"hunter2"}
+<e><name>password</name><value>a</value><value>hunter2</value></e>
+<key>password</key><array><string>a</string><string>hunter2</string></array>
 """.strip().split("\n")
 
 
@@ -221,6 +240,14 @@ def test_values(name: str, thing: Any) -> None:
     assert "hunter2" not in f"{shown} {shown!r}"
 
 
+def test_values_with_labels_that_are_nothing() -> None:
+    """They stay; of what has several values in it not even "partial" shows an end."""
+    for thing in ({"name": "password", "value": None}, {"name": "password", "value": True}):
+        assert value(FULL, "x", thing) is thing
+    assert value(PARTIAL, "credit_card", {"number": "4111111111111111", "cvv": 123}) == "[REDACTED]"
+    assert value(PARTIAL, "password", "0123456789abcdef") == "0123...cdef"
+
+
 def test_values_one_by_one() -> None:
     """One that cannot be shown costs none of the others; neither many nor long ones cost without end."""
 
@@ -288,6 +315,11 @@ def test_strings_of_json_end_where_they_end(text: str) -> None:
     ("kind", "data"),
     [
         (JSON, '{"value": "hunter2", "x": 1, "na'),
+        (JSON, '{"value": ["hunter2"'),
+        (JSON, '[{"value": {"a": {"b": "hunter2"} '),
+        ("text/plain", '[["Cookie", "hunter2"'),
+        ("text/plain", "value=hunter2 "),
+        ("text/xml", "<e><value>hunter2</value><na"),
         ("text/plain", "value='hunter2', na"),
         ("text/xml", '<a><add value="hunter2" ke'),
         ("text/xml", "<a><token>x <b>hunter2"),
@@ -320,7 +352,9 @@ def test_own_patterns_find_what_stands_apart() -> None:
     assert body(own, FORM, b"a=1&b=2&c=3") == "[REDACTED]&c=3"
 
 
-@pytest.mark.parametrize("secret", ["theme=dark; pin=hunt9876", "Basic dXNlcjpodW50ZXIy"])
+@pytest.mark.parametrize(
+    "secret", ["theme=dark; pin=hunt9876", "Basic dXNlcjpodW50ZXIy", "11111111, 22222222, 9876", "11111111\n22222222"]
+)
 def test_partial(secret: str) -> None:
     """ "partial" shows no end of what holds several secrets, nor of a password in base64."""
     assert PARTIAL.mask(secret) == "[REDACTED]"

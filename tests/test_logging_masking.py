@@ -323,7 +323,28 @@ UNITS += [
     "a@:",
     "=?",
 ]
+UNITS += [
+    '<a b="x" ',
+    ' b="x"',
+    "auth=",
+    "auth: ",
+    '["password",',
+    "value={",
+    "value=[`",
+    'value={"a": "',
+    "]x",
+    "name=token value=",
+    "EnvVar(value=",
+]
 UNITS += ["\x1b", "password", ".", "-", "\n", "<![CDATA[", "token=Bearer "]
+
+
+def test_no_regular_expression_explodes() -> None:
+    """What two alternatives could read is read once, whatever follows."""
+    for end in (r"\u003c", r"\u003e", "<", ">", "&lt;", "&gt;", "'", "="):
+        text = "<a" + ' b="x"' * 200 + end
+        for function in FUNCTIONS:
+            assert isinstance(function(text), str)
 
 
 @pytest.mark.parametrize("unit", UNITS)

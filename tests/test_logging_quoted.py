@@ -69,19 +69,51 @@ def test_what_python_shows(text: str, shown: str | None) -> None:
         "{'value': 'b'}, {'key': 'Cookie', 'value': 'sesame'}",
         "{'password': 'sesame', 'value': 'b', 'key': 'n'}",
         '{"name":"X-Api-Key","value":"sesame"}',
+        '{"name":"API Key","value":"sesame"}',
         r"{\"name\":\"X-Api-Key\",\"value\":\"sesame\"}",
         '<param name="password" value="sesame"/><param name="n" value="1"/>',
         '["Cookie","sesame"] ["a","b"]',
+        '[\n    "Cookie",\n    "sesame"\n  ]',
+        r'"[\n    \"Cookie\",\n    \"sesame\"\n  ]"',
+        "[[&quot;otp&quot;, &quot;sesame&quot;]]",
         "{'grant_type': 'password', 'user': 'joe'}",
         '{"type":"password","label":"Your password"}',
+        "name: password\nother:\n  name: x\nvalue: sesame",
+        "Header{value=sesame, name=Cookie}",
+        "value=sesame name=password",
     ],
 )
 def test_labels(text: str) -> None:
-    """The value of what is called like a secret goes, whichever stands first; others stay, and so do other keys."""
-    shown = text.replace("sesame", "[REDACTED]")
-    assert message(FULL, text) == message(FULL, shown) == shown
-    if text[0] == '[{"'[0]:
-        assert body(FULL, "application/json", text.encode()) == shown
+    """The value of what is called like a secret goes, whichever stands first, and in a text those near it; other keys stay."""
+    shown = message(FULL, text)
+    assert "sesame" not in shown
+    assert message(FULL, shown) == shown
+    for kept in ("'user'", "'joe'", '"label"', '"Your password"', '"a","b"'):
+        assert (kept in shown) == (kept in text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"name": "Cookie", "value": "sesame"}, {"name": "a", "value": "b"}]',
+        '[{"value": "sesame", "key": "Cookie"}, {"value": "b", "key": "a"}]',
+        '[{"value": "b"}, {"key": "Cookie", "value": "sesame"}]',
+        '{"value": "sesame", "displayValue": "sesame", "name": "Cookie"}',
+        '{"oldValue": "sesame", "newValue": "sesame", "name": "password", "n": {"value": 1}}',
+        '{"name": "password", "url": "https://h/?name=x", "hint": "}", "value": "sesame", "n": 1}',
+        '[["Cookie", "sesame"], ["a", "b"]]',
+    ],
+)
+def test_labels_in_json(text: str) -> None:
+    """In a body of JSON that of its own object goes, and no other."""
+    assert body(FULL, "application/json", text.encode()) == text.replace("sesame", "[REDACTED]")
+
+
+def test_labels_that_are_far_away() -> None:
+    """What is farther from a label than a thousand characters is no value of it."""
+    for between, masked in ((900, True), (1100, False)):
+        text = f"name='Cookie' {'x ' * (between // 2)}value='b'"
+        assert ("value='[REDACTED]'" in message(FULL, text)) is masked
 
 
 def test_labels_after_what_holds_secrets() -> None:
@@ -100,13 +132,15 @@ def test_labels_after_what_holds_secrets() -> None:
         ("<a><![CDATA[<token>sesame</token>]]></a><!-- <token>sesame</token> -->", None),
         ("&lt;token&gt;sesame&lt;/token&gt; &lt;n&gt;1&lt;/n&gt;", None),
         (r"<token>sesame<\/token> x<\/n>", None),
-        ("<value>1</value><name>token</name><type>string</type><value>sesame</value>", None),
+        ("<a>1</a><name>token</name><type>string</type><value>sesame</value>", None),
+        ("<value>sesame</value><name>token</name>", None),
+        ("<param id='7' name='password'>sesame</param>", None),
         ("<string name = 'token'>sesame</string>", None),
         ("<Password>  </Password><token/>", "<Password>  </Password><token/>"),
         ("<token><token>a</token><token/>sesame</token><n>1</n>", "<token>[REDACTED]</token><n>1</n>"),
         (
-            "<key>password</key> <string>sesame</string><string>a</string>",
-            "<key>password</key> <string>[REDACTED]</string><string>a</string>",
+            "<key>password</key> <string>sesame</string><integer>1</integer>",
+            "<key>password</key> <string>[REDACTED]</string><integer>1</integer>",
         ),
         ('<string name="password">sesame</string><s>a</s>', '<string name="password">[REDACTED]</string><s>a</s>'),
         ("<token <n>1 < 2</n>", "<token <n>1 < 2</n>"),

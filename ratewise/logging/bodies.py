@@ -10,7 +10,7 @@ from ..known_secrets import LABELS, VALUES
 from ..redact import HIDDEN, Redactor
 from ..regex import regex
 from .elements import elements
-from .masking import is_user_with_password, masked, named
+from .masking import is_credentials, is_user_with_password, masked, named
 
 FORM = "application/x-www-form-urlencoded"
 DEEPEST = 2
@@ -78,8 +78,8 @@ class _Container:
         self.key = ""
         """Of an object: the last one."""
         self.is_labelled = False
-        self.unlabelled: tuple[int, int] | None = None
-        """From where to where its value is shown, as long as there was no label."""
+        self.unlabelled: list[tuple[int, int]] = []
+        """From where to where its values are shown, as long as there was no label."""
 
 
 def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = True) -> str:
@@ -101,7 +101,7 @@ def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = Tr
             inner.key = (key or "").lower()
             secret = key is None or redactor.is_secret_key(key)  # one that cannot be read may be anything
             secret = secret or (inner.is_labelled and inner.key.endswith(VALUES))
-        elif token in ("{", "[") and (secret or (token == "[" and inner.key.endswith("auth"))):
+        elif token in ("{", "[") and (secret or (token == "[" and is_credentials(inner.key))):
             hidden, token, secret = 1, f'"{HIDDEN}"', False
         elif token in ("{", "["):
             within.append(_Container(len(shown), "" if token == "[" else None))
@@ -121,7 +121,7 @@ def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = Tr
             elif inner.key.endswith(LABELS) and redactor.is_secret_key(said or ""):
                 inner.is_labelled = True
                 _hide(shown, inner)
-            secret = secret or (inner.key.endswith("auth") and is_user_with_password(said or ""))
+            secret = secret or (is_credentials(inner.key) and is_user_with_password(said or ""))
             _remember(inner, len(shown), len(shown) + 1)
             token = _shown_string(redactor, token, secret, depth)
         elif not token.isspace():
@@ -132,6 +132,8 @@ def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = Tr
             _remember(inner, len(shown), len(shown) + 1)
         shown.append(token)
     if not whole:  # their labels may have come later
+        for outer, inner in zip(within, within[1:]):
+            _remember(outer, inner.begin, len(shown))
         for inner in within:
             _hide(shown, inner)
     return redactor.own("".join(shown))
@@ -140,14 +142,13 @@ def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = Tr
 def _remember(inner: _Container, begin: int, end: int) -> None:
     """This is shown for its value, which may get a label."""
     if inner.key.endswith(VALUES) and not inner.is_labelled:
-        inner.unlabelled = (begin, end)
+        inner.unlabelled.append((begin, end))
 
 
 def _hide(shown: list[str], inner: _Container) -> None:
-    if inner.unlabelled is not None:
-        begin, end = inner.unlabelled
+    for begin, end in inner.unlabelled:
         shown[begin:end] = [f'"{HIDDEN}"', *[""] * (end - begin - 1)]
-        inner.unlabelled = None
+    inner.unlabelled = []
 
 
 def _string(token: str) -> str | None:

@@ -7,19 +7,18 @@ import re
 from ..known_secrets import LABELS, VALUES
 from ..redact import HIDDEN, Redactor
 from ..regex import regex
-
-LONGEST_LABEL = 128
+from .labels import is_near, labels
 
 # A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).
 _TAG = regex(
     r"""
     (?P<begin><|&lt;|\\{1,8}u003[cC])(?P<end>\\?/)?(?P<name>[^\s<>&/"'=!?\\]+)
-    (?P<attributes>(?:=\s*(?:"[^"]*"|'[^']*')|[^<>&\\]|&(?!lt;|gt;)|\\(?!\\{0,7}u003[cCeE]))*)(?:>|&gt;|\\{1,8}u003[eE]|\Z|(?=<|&lt;))
+    (?P<attributes>(?:=\s*(?:"[^"]*"|'[^']*')|[^<>&\\]|&(?!lt;|gt;)|\\(?!\\{0,7}u003[cCeE]))*)(?:>|&gt;|\\{1,8}u003[eE]|\Z|(?=<|&lt;|\\{1,8}u003[cC]))
     """,
     re.VERBOSE,
 )
 _CLOSED = regex(r"(?:<|&lt;|\\u003[cC])\\?/([^\s<>&/\"'=!?\\]+)")
-_LABEL = regex(rf"""\s[\w.-]{{0,64}}(?:{"|".join(LABELS)})\s*=\s*(["'])([^"'<>]{{1,{LONGEST_LABEL}}})\1""", re.IGNORECASE)
+_LABEL = regex(rf"""\s[\w.-]{{0,64}}(?:{"|".join(LABELS)})\s*=\s*(["'])([^"'<>]{{1,128}})\1""", re.IGNORECASE)
 _WORD = regex(r"[^\s<&\\]*")
 _VALUES = (*VALUES, "string", "data")  # the former in property lists
 
@@ -30,42 +29,36 @@ def elements(redactor: Redactor, text: str, *, whole: bool = True) -> str:
     One without an end is hidden to the end of the text if that was cut short, and else its first word: it may be no element.
     """
     closed = {found[1]: found.start() for found in _CLOSED.finditer(text)}  # where for the last time
+    near = labels(redactor, text, whole=whole)
     shown: list[str] = []
-    kept, closes, depth, label, labelled = 0, ("", ""), 0, 0, ("", False)
+    kept, depth = 0, 0
+    closes: tuple[str, str] | None = None
     for found in _TAG.finditer(text):
         name, attributes = found["name"], found["attributes"]
         opens = not (found["end"] or attributes.endswith("/"))
-        if closes[0]:
+        if closes:
             depth += ((name, found["begin"]) == closes) * (opens - bool(found["end"]))
             if depth:
                 continue
             shown.append(_masked(redactor, text[kept : found.start()]))
-            kept, closes = found.start(), ("", "")
+            kept, closes = found.start(), None
         local = name.rpartition(":")[2]
-        plain = local.lower()
-        if not opens:
-            if found["end"] and plain.endswith(LABELS) and found.start() - label <= LONGEST_LABEL:
-                is_secret = redactor.is_secret_key(text[label : found.start()].strip())
-                labelled = (plain, is_secret or (labelled[1] and labelled[0] != plain))
-            continue
-        label = found.end()
-        named = _LABEL.search(attributes)
-        if (
+        if not opens or not (
             redactor.is_secret_key(local)
-            or (named and redactor.is_secret_key(named[2]))
-            or (labelled[1] and plain.endswith(_VALUES))
+            or any(redactor.is_secret_key(label[2]) for label in _LABEL.finditer(attributes))
+            or (near and local.lower().endswith(_VALUES) and is_near(near, found.start()))
         ):
-            labelled = ("", False)
-            shown.append(text[kept : found.end()])
-            kept = found.end()
-            if closed.get(name, 0) > kept or not whole:
-                closes, depth = (name, found["begin"]), 1
-            else:
-                word = _WORD.match(text, kept)
-                shown.append(_masked(redactor, word[0] if word else ""))
-                kept = word.end() if word else kept
+            continue
+        shown.append(text[kept : found.end()])
+        kept = found.end()
+        if closed.get(name, 0) > kept or not whole:
+            closes, depth = (name, found["begin"]), 1
+        else:
+            word = _WORD.match(text, kept)
+            shown.append(_masked(redactor, word[0] if word else ""))
+            kept = word.end() if word else kept
     rest = text[kept:]
-    return "".join(shown) + (_masked(redactor, rest) if closes[0] else rest)
+    return "".join(shown) + (_masked(redactor, rest) if closes else rest)
 
 
 def _masked(redactor: Redactor, content: str) -> str:

@@ -6,10 +6,11 @@ import re
 from typing import NamedTuple
 
 from ..escapes import escaped, unescaped
-from ..known_secrets import LABELS, URL_HEADERS, VALUES
+from ..known_secrets import URL_HEADERS, VALUES
 from ..redact import HIDDEN, LONGEST_TEXT, Redactor
 from ..regex import regex
 from .elements import elements
+from .labels import is_near, labels
 
 _STRING = r"""(?:'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))"""
 _QUOTE = r"""(?:\\{0,8}["'`]|\\{1,8}u002[27]|&(?:quot|apos|\#34|\#39|\#x22|\#x27);|%2[27])"""
@@ -18,18 +19,21 @@ _QUOTE = r"""(?:\\{0,8}["'`]|\\{1,8}u002[27]|&(?:quot|apos|\#34|\#39|\#x22|\#x27
 _NAMED = regex(
     rf"""
     (?<![\w.-])(?P<name>[\w.-]{{1,256}}(?:\\{{1,8}}u(?!00[23][27dDaA])[0-9A-Fa-f]{{4}}[\w.-]{{0,64}}){{0,16}})(?=["'`\\&%\[\]\s:!+=,])
-    (?P<quote>{_QUOTE}?)(?:\[\w{{0,32}})?\]?{_QUOTE}?[ \t]*
-    (?P<sign>[:!+]?={{1,3}}>?|:|%3[ADad]|\\{{1,8}}u003[aAdD]|,(?=(?:\s|\\[nr]){{0,64}}(?:b?\\{{0,8}}["']|[{{\[(])))
-    (?:[ \t]|%20)*(?:(?:\s|\\[nr]){{0,64}}(?=[bBrRuUfF]{{0,2}}\\{{0,8}}["']|[{{\[(]))?(?:[bBrRuUfF]{{1,2}}(?=\\{{0,8}}["']))?
+    (?P<quote>{_QUOTE}?)(?:\[(?P<index>\w{{0,32}})\]|\])?{_QUOTE}?[ \t]*
+    (?P<sign>[:!+]?={{1,3}}>?|:|%3[ADad]|\\{{1,8}}u003[aAdD]|,(?=(?:\s|\\{{1,8}}[nrt]){{0,64}}(?:b?{_QUOTE}|[{{\[(])))
+    (?:[ \t]|%20)*(?:(?:\s|\\{{1,8}}[nrt]){{0,64}}(?=[bBrRuUfF]{{0,2}}\\{{0,8}}["']|[{{\[(]))?
+    (?:[bBrRuUfF]{{1,2}}(?=\\{{0,8}}["']))?
     """,
     re.ASCII | re.VERBOSE,
 )
 """A name and what stands before its value: in JSON, as Python writes dicts and pairs, in `Name: value` and `name=value`."""
 
+_WORD_BEFORE = regex(r"\w{1,30} \Z")
 _AFTER_ESCAPE = {"\\": regex(r"\A(?:[nrt]|x[0-9A-Fa-f]{2})"), "%": regex(r"\A[0-9A-Fa-f]{2}")}
-_PAIR_BEGINS = regex(r"""[(\[]\s?b?\\{0,8}["']\Z""")
-_PAIR_ENDS = regex(r"""\s{0,64},?\s{0,64}[)\]]""")
-_LABEL = regex(rf"{_QUOTE}?([\w./-]{{1,128}})(?:{_QUOTE}|(?![\w./-]))", re.ASCII)
+_PAIR_BEGINS = regex(rf"[(\[](?:\s|\\{{1,8}}[nrt]){{0,64}}b?{_QUOTE}\Z")
+_PAIR_ENDS = regex(r"(?:\s|\\{1,8}[nrt]){0,64},?(?:\s|\\{1,8}[nrt]){0,64}[)\]]|\Z")
+LONGEST_BEGINNING = 160
+"""Characters before the name of a pair that are looked at."""
 
 # A value: by how it begins.
 _NOTHING = regex(r"(?:None|null|[Tt]rue|[Ff]alse|not set)(?![\w.~+/=-])")
@@ -38,7 +42,6 @@ _OPENING = regex(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}"
 _CLOSING = {mark: regex(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
 _ANOTHER = regex(r"(?:\s|\\[nr]){0,64}(?:\+\s{0,64})?[bBrRuUfF]{0,2}([\"'])")  # as long strings are continued
 _BRACKETED = regex(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
-_OF_OBJECTS = regex(r"""(?:(?<![\w\\])|(?<=\Wb))(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|[{}()]|<(?=\w)|/?>""", re.DOTALL)
 _BRACKETS = regex(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}|(?P<bracket>[{{}}\[\]()])""")
 _IN_ANGLES = regex(rf"<(?:{_STRING}|[^<>'\"])*>?")
 _OVER = regex(rf"\s*(?:\Z|[,)}}\]&|]|/?>|{_QUOTE}|\\[nr]|[\w.-]{{1,64}}=)|[ \t]*[\r\n]", re.ASCII)
@@ -101,21 +104,19 @@ def named(redactor: Redactor, text: str, *, whole: bool = True, by_line: bool = 
         text = _ENCODE_ERROR.sub(rf"\1'{HIDDEN}'", text)
     if "</" in text or "&lt;" in text or r"<\/" in text or r"\u003" in text:
         text = elements(redactor, text, whole=whole)
-    shown: list[tuple[int, int, str]] = []
-    labels = _Labels(text)
-    position, previous = 0, ""
+    near = labels(redactor, text, whole=whole)
+    parts, kept, position, previous = [], 0, 0, ""
     while (found := _NAMED.search(text, position)) is not None:
         position = found.end()
         name = _name(redactor, found)
         plain = name.lower()
-        is_url, is_secret = plain in URL_HEADERS, redactor.is_secret_key(name) or labels.hide(plain, found)
-        is_auth = not is_secret and plain.endswith("auth")
+        is_url, is_secret = plain in URL_HEADERS, redactor.is_secret_key(name) or redactor.is_secret_key(found["index"] or "")
+        is_secret = is_secret or (bool(near) and plain.endswith(VALUES) and is_near(near, found.start()))
+        is_auth = not is_secret and is_credentials(plain)
         if not (is_url or is_secret or is_auth):
-            if plain.endswith((*LABELS, *VALUES)):
-                shown += labels.seen(redactor, plain, found)
             continue  # there may be others in its value
         is_pair, is_repeated, previous = found["sign"] == ",", plain == previous, plain
-        if is_pair and not (is_repeated or _PAIR_BEGINS.search(text, max(0, found.start() - 12), found.start())):
+        if is_pair and not (is_repeated or _PAIR_BEGINS.search(text, max(0, found.start() - LONGEST_BEGINNING), found.start())):
             continue  # one of several, such as the value before another key
         if is_auth and (
             text.startswith("{", position) or not (_OPENING.match(text, position) or _BRACKETED.match(text, position))
@@ -128,20 +129,13 @@ def named(redactor: Redactor, text: str, *, whole: bool = True, by_line: bool = 
         if value is None or value.start == value.stop:
             continue
         inner = text[value.start : value.stop]
-        if is_pair and (inner.lower() == plain or not (value.is_open or _PAIR_ENDS.match(text, value.end))):
+        if is_pair and (inner.lower() == plain or not (value.is_compound or value.is_open or _PAIR_ENDS.match(text, value.end))):
             continue  # a list of names; or, as h11 and httpx have it, a name, once more the name, and the value
         if is_auth and not (value.is_compound or (value.end > value.stop and is_user_with_password(inner))):
             continue  # no user with a password: `auth=('joe', '...')`, `auth="joe:..."`
         instead = redactor.header(name, inner) if is_url else HIDDEN if value.is_compound else redactor.mask(inner)
-        shown.append((value.start, value.stop, instead))
-        position = value.end
-    if not whole:
-        shown += labels.rest(redactor)
-    parts, kept = [], 0
-    for start, stop, instead in sorted(shown):
-        if start >= kept:
-            parts += [text[kept:start], instead]
-            kept = stop
+        parts += [text[kept : value.start], instead]
+        kept, position = value.stop, value.end
     return "".join([*parts, text[kept:]])
 
 
@@ -156,75 +150,9 @@ class _Value(NamedTuple):
     """It has no end before that of the text."""
 
 
-class _Object:
-    """What stands in one pair of brackets."""
-
-    def __init__(self, closing: str) -> None:
-        self.closing = closing
-        self.keys: set[str] = set()
-        """The labels and values that it has so far; with the second of the same name another one begins."""
-        self.is_secret = False
-        """It has a label that is the name of a secret."""
-        self.value: _Value | None = None
-        """Its value, as long as it has no such label."""
-
-
-_CLOSES = {"{": "}", "(": ")", "<": ">"}
-LONGEST_VALUE = 1000
-"""Characters of a value in brackets that may still get its label."""
-
-
-class _Labels:
-    """Of objects that say by a label what their value is, such as `{"name": "Cookie", "value": "..."}`, in any order."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._position = 0
-        self._objects = [_Object("")]
-
-    def hide(self, plain: str, found: re.Match[str]) -> bool:
-        """It is the value of a secret label."""
-        return plain.endswith(VALUES) and self._object(plain, found).is_secret
-
-    def _object(self, key: str, found: re.Match[str]) -> _Object:
-        """The one that the key stands in."""
-        objects = self._objects
-        for bracket in _OF_OBJECTS.findall(self._text, self._position, found.start()):
-            if bracket in _CLOSES:
-                objects.append(_Object(_CLOSES[bracket]))
-            elif objects[-1].closing == bracket[-1]:
-                objects.pop()
-        self._position = found.end()
-        if key in objects[-1].keys:
-            objects[-1] = _Object(objects[-1].closing)
-        objects[-1].keys.add(key)
-        return objects[-1]
-
-    def seen(self, redactor: Redactor, plain: str, found: re.Match[str]) -> list[tuple[int, int, str]]:
-        """A label, or a value that has none yet. What is to be hidden now."""
-        text, position = self._text, found.end()
-        if plain.endswith(VALUES):
-            opening = _OPENING.match(text, position)
-            if opening:
-                self._objects[-1].value = _quoted(opening, text)
-            elif text[position : position + 1] in ("{", "["):
-                self._objects[-1].value = _bracketed(text, position, position, position + LONGEST_VALUE)
-            return []
-        inner, label = self._object(plain, found), _LABEL.match(text, position)
-        if label is None:
-            return []
-        inner.is_secret = inner.is_secret or redactor.is_secret_key(label[1])
-        return self._hidden(redactor, inner) if inner.is_secret else []
-
-    def rest(self, redactor: Redactor) -> list[tuple[int, int, str]]:
-        """The values whose labels may have come later."""
-        return [each for inner in self._objects for each in self._hidden(redactor, inner)]
-
-    def _hidden(self, redactor: Redactor, inner: _Object) -> list[tuple[int, int, str]]:
-        value, inner.value = inner.value, None
-        if value is None:
-            return []
-        return [(value.start, value.stop, HIDDEN if value.is_compound else redactor.mask(self._text[value.start : value.stop]))]
+def is_credentials(plain: str) -> bool:
+    """What goes by this name may be a user and a password."""
+    return plain.endswith("auth") and not plain.endswith("oauth")
 
 
 def is_user_with_password(text: str) -> bool:
@@ -233,7 +161,10 @@ def is_user_with_password(text: str) -> bool:
 
 
 def _name(redactor: Redactor, found: re.Match[str]) -> str:
-    name, before = unescaped(found["name"]), found.string[found.start() - 1 : found.start()]
+    text, start = found.string, found.start()
+    name, before = unescaped(found["name"]), text[start - 1 : start]
+    if before == " " and name.lower() in ("key", "code") and (word := _WORD_BEFORE.search(text, max(0, start - 32), start)):
+        return word[0] + name  # `API key`
     if before in _AFTER_ESCAPE and not redactor.is_secret_key(name):  # `\ntoken`: it is another one
         name = _AFTER_ESCAPE[before].sub("", unescaped(before + name).lstrip(before + "\"'&?;"))
     return name
@@ -301,10 +232,10 @@ def _quoted(opening: re.Match[str], text: str) -> _Value:
     return _Value(start, len(text), len(text), is_open=True)
 
 
-def _bracketed(text: str, start: int, position: int, limit: int | None = None) -> _Value:
+def _bracketed(text: str, start: int, position: int) -> _Value:
     """What begins at `start` with the brackets at `position`: to their end, or to that of the text."""
-    depth, limit = 0, len(text) if limit is None else min(limit, len(text))
-    while found := _BRACKETS.search(text, position, limit):
+    depth = 0
+    while found := _BRACKETS.search(text, position):
         position = found.end()
         if found["bracket"] is None:
             position = _quoted(found, text).end
@@ -312,4 +243,4 @@ def _bracketed(text: str, start: int, position: int, limit: int | None = None) -
         depth += 1 if found["bracket"] in "{[(" else -1
         if depth == 0:
             return _Value(start, position, position, is_compound=True)
-    return _Value(start, limit, limit, is_compound=True, is_open=True)
+    return _Value(start, len(text), len(text), is_compound=True, is_open=True)

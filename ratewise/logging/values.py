@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..known_secrets import LABELS, URL_HEADERS, VALUES
-from ..redact import Redactor
-from .masking import is_user_with_password, message
+from ..redact import HIDDEN, Redactor
+from .masking import is_credentials, is_user_with_password, message
 
 DEEPEST = 10
 """Values within values that are looked into."""
@@ -44,8 +44,8 @@ class _Values:
         redactor = self._redactor
         if thing is None or isinstance(thing, bool):
             return thing
-        if redactor.is_secret_key(name) or (name.lower().endswith("auth") and _is_user_with_password(thing)):
-            return redactor.mask(str(thing))
+        if redactor.is_secret_key(name) or (is_credentials(name.lower()) and _is_user_with_password(thing)):
+            return redactor.mask(str(thing)) if isinstance(thing, (str, bytes, int, float)) else HIDDEN
         if type(thing) in (int, float):
             return thing
         if depth == DEEPEST or self._items < 0 or self._characters < 0:  # it may hold itself
@@ -69,7 +69,7 @@ class _Values:
                 shown["..."] = "more"
                 break
             hides = labelled and _name(key).lower().endswith(VALUES)
-            shown[self._key(key)] = self._redactor.mask(str(item)) if hides else self.of(_name(key), item, depth + 1)
+            shown[self._key(key)] = self.of("secret" if hides else _name(key), item, depth + 1)
         if not all(key in shown and shown[key] is item for key, item in given.items()):
             return shown
         return thing if type(thing) is dict else self._shown(thing)

@@ -1,0 +1,41 @@
+"""Objects that say by a label what their value is, such as `{"name": "Cookie", "value": "..."}`, in texts of any kind. Pure.
+
+Which label a value belongs to is known only where brackets and quotation marks can be trusted, as in a body of JSON. In a text
+they cannot, so that every value near the name of a secret is taken for one.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect
+
+from ..known_secrets import LABELS, VALUES
+from ..redact import Redactor
+from ..regex import regex
+
+NEAR = 1000
+"""Characters between a label and a value, at most."""
+
+_LABEL = regex(
+    rf"""
+    (?:{"|".join(LABELS)})\\{{0,8}}(?:["'`]|&\#?\w{{1,4}};|%2[27]|\\u002[27])?
+    (?:[ \t]*(?:[:=]|%3[ADad]|>|&gt;|\\u003[dDeE])=?>?\s*|,[ ])(?:<!\[CDATA\[)?
+    (?:b?\\{{0,8}}(?:["'`]|&\#?\w{{1,4}};|%2[27]|\\u002[27])([\w./ -]{{1,128}})|([\w./-]{{1,128}}))
+    """,
+    re.IGNORECASE | re.VERBOSE | re.ASCII,
+)
+
+
+def labels(redactor: Redactor, text: str, *, whole: bool) -> list[int]:
+    """Where names of secrets stand as labels; if the text was cut short, there may be one at its end."""
+    lower = text.lower()
+    if not any(value in lower for value in (*VALUES, "<string", "<data")):
+        return []
+    found = [match.start() for match in _LABEL.finditer(text) if redactor.is_secret_key((match[1] or match[2]).strip())]
+    return found if whole else [*found, len(text)]
+
+
+def is_near(labels: list[int], position: int) -> bool:
+    """One of them is."""
+    after = bisect(labels, position)
+    return any(abs(label - position) <= NEAR for label in labels[max(0, after - 1) : after + 1])
