@@ -135,6 +135,8 @@ EnvVar(value=Secret('hunter2'), name='password')
 API key: hunter2
 {"API Key":"hunter2"}
 <e><name>password</name><value>a</value><value>hunter2</value></e>
+{'meta': 'x', 'value': 'hunter2iD', 'name': 'api_key'}
+<auth><user>joe</user><item>hunter2</item></auth>
 <key>password</key><array><string>a</string><string>hunter2</string></array>
 """.strip().split("\n")
 
@@ -284,6 +286,7 @@ class Pair(NamedTuple):
         (FORM, '{"a":"b"}&password=hunter2'),
         (FORM, "name=password&value=hunter2"),
         (FORM, '{"password":"hun&hunter2"}'),
+        ("text/plain", r"""{"m": "{'token': 'x\\\\'\\"hunter2'}"}"""),
         ("text/event-stream", 'data: {"password":\ndata: "x"}\n\ndata: {"token": "hunter2"}'),
         ("text/plain", '\ufeffpassword: "hunter2"'),
     ],
@@ -318,6 +321,7 @@ def test_strings_of_json_end_where_they_end(text: str) -> None:
         (JSON, '{"value": ["hunter2"'),
         (JSON, '[{"value": {"a": {"b": "hunter2"} '),
         ("text/plain", '[["Cookie", "hunter2"'),
+        ("text/plain", '[\n  [\n    "Cookie",\n    "hunter2"\n  '),
         ("text/plain", "value=hunter2 "),
         ("text/xml", "<e><value>hunter2</value><na"),
         ("text/plain", "value='hunter2', na"),

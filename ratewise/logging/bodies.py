@@ -10,7 +10,8 @@ from ..known_secrets import LABELS, VALUES
 from ..redact import HIDDEN, Redactor
 from ..regex import regex
 from .elements import elements
-from .masking import is_credentials, is_user_with_password, masked, named
+from .masking import masked, named
+from .names import is_credentials, is_user_with_password
 
 FORM = "application/x-www-form-urlencoded"
 DEEPEST = 2

@@ -7,7 +7,7 @@ import re
 from ..known_secrets import LABELS, VALUES
 from ..redact import HIDDEN, Redactor
 from ..regex import regex
-from .labels import is_near, labels
+from .names import is_credentials, is_near, labels
 
 # A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).
 _TAG = regex(
@@ -19,6 +19,7 @@ _TAG = regex(
 )
 _CLOSED = regex(r"(?:<|&lt;|\\u003[cC])\\?/([^\s<>&/\"'=!?\\]+)")
 _LABEL = regex(rf"""\s[\w.-]{{0,64}}(?:{"|".join(LABELS)})\s*=\s*(["'])([^"'<>]{{1,128}})\1""", re.IGNORECASE)
+_CHILD = regex(r"\s*(?:<|&lt;)\w")
 _WORD = regex(r"[^\s<&\\]*")
 _VALUES = (*VALUES, "string", "data")  # the former in property lists
 
@@ -45,6 +46,7 @@ def elements(redactor: Redactor, text: str, *, whole: bool = True) -> str:
         local = name.rpartition(":")[2]
         if not opens or not (
             redactor.is_secret_key(local)
+            or (is_credentials(local.lower()) and _CHILD.match(text, found.end()))
             or any(redactor.is_secret_key(label[2]) for label in _LABEL.finditer(attributes))
             or (near and local.lower().endswith(_VALUES) and is_near(near, found.start()))
         ):

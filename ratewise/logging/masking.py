@@ -10,7 +10,7 @@ from ..known_secrets import URL_HEADERS, VALUES
 from ..redact import HIDDEN, LONGEST_TEXT, Redactor
 from ..regex import regex
 from .elements import elements
-from .labels import is_near, labels
+from .names import is_credentials, is_near, is_user_with_password, labels
 
 _STRING = r"""(?:'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))"""
 _QUOTE = r"""(?:\\{0,8}["'`]|\\{1,8}u002[27]|&(?:quot|apos|\#34|\#39|\#x22|\#x27);|%2[27])"""
@@ -31,7 +31,7 @@ _NAMED = regex(
 _WORD_BEFORE = regex(r"\w{1,30} \Z")
 _AFTER_ESCAPE = {"\\": regex(r"\A(?:[nrt]|x[0-9A-Fa-f]{2})"), "%": regex(r"\A[0-9A-Fa-f]{2}")}
 _PAIR_BEGINS = regex(rf"[(\[](?:\s|\\{{1,8}}[nrt]){{0,64}}b?{_QUOTE}\Z")
-_PAIR_ENDS = regex(r"(?:\s|\\{1,8}[nrt]){0,64},?(?:\s|\\{1,8}[nrt]){0,64}[)\]]|\Z")
+_PAIR_ENDS = regex(r"(?:\s|\\{1,8}[nrt]){0,64},?(?:\s|\\{1,8}[nrt]){0,64}(?:[)\]]|\Z)")
 LONGEST_BEGINNING = 160
 """Characters before the name of a pair that are looked at."""
 
@@ -45,6 +45,7 @@ _BRACKETED = regex(r"[\w.]{0,64}(?=[{\[(])")  # `SecretStr('...')` is one value
 _BRACKETS = regex(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}|(?P<bracket>[{{}}\[\]()])""")
 _IN_ANGLES = regex(rf"<(?:{_STRING}|[^<>'\"])*>?")
 _OVER = regex(rf"\s*(?:\Z|[,)}}\]&|]|/?>|{_QUOTE}|\\[nr]|[\w.-]{{1,64}}=)|[ \t]*[\r\n]", re.ASCII)
+_SURELY_OVER = regex(r"\s*(?:[,;}\])]|\Z)")
 _TO_LINE_END = regex(
     r"""
     (?:[!&]\S+[ \t]+)?[|>][-+\d]{0,2}[ \t]*(?:\r?\n(?:[ \t]+[^\r\n]*|(?=\r?\n)))+  # a block of YAML
@@ -62,7 +63,6 @@ _COOKIES = regex(r"""[^\s;,"'<>]+(?:;[ ]?[^\s;,"'<>=]+(?:=[^\s;,"'<>]*)?)*""")
 _TO_COMMA = regex(r"[^\s,}\]]+")
 
 _COLOURS = regex(r"(?:\x1b|\\x1b|\\033)\[[\d;]{0,20}m")
-_BASE64 = regex(r"(?=.*[\dA-Z])[A-Za-z0-9+/]{12,}={0,2}")
 
 _COOKIE = regex(
     r"(<SimpleCookie: |<(?:Cookie |Morsel: )[^\s=>]{1,256}=|checking cookie [^\s=]{1,256}=)[^>]*?(?= for [^\s>]* ?/?>|>|\Z)"
@@ -150,16 +150,6 @@ class _Value(NamedTuple):
     """It has no end before that of the text."""
 
 
-def is_credentials(plain: str) -> bool:
-    """What goes by this name may be a user and a password."""
-    return plain.endswith("auth") and not plain.endswith("oauth")
-
-
-def is_user_with_password(text: str) -> bool:
-    """What goes by the name `auth` is `user:password`, maybe in Base64, and not the name of a kind."""
-    return ":" in text or _BASE64.fullmatch(text) is not None
-
-
 def _name(redactor: Redactor, found: re.Match[str]) -> str:
     text, start = found.string, found.start()
     name, before = unescaped(found["name"]), text[start - 1 : start]
@@ -224,7 +214,7 @@ def _quoted(opening: re.Match[str], text: str) -> _Value:
     while closing := _CLOSING[mark].search(text, at):
         at, slashes = closing.end(), len(closing[1])
         is_end = slashes % (2 * level + 2) <= level
-        if is_end and (slashes <= level or _OVER.match(text, at)):  # else it may be the repr of a string with a mark in it
+        if is_end and (slashes <= level or _SURELY_OVER.match(text, at)):  # else it may be the repr of a string with a mark in it
             another = None if level else _ANOTHER.match(text, at)
             if another is None:
                 return _Value(start, at - 1 - min(slashes, level), at)

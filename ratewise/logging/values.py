@@ -8,7 +8,8 @@ from typing import Any
 
 from ..known_secrets import LABELS, URL_HEADERS, VALUES
 from ..redact import HIDDEN, Redactor
-from .masking import is_credentials, is_user_with_password, message
+from .masking import message
+from .names import is_credentials, is_user_with_password
 
 DEEPEST = 10
 """Values within values that are looked into."""
