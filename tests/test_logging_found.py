@@ -260,7 +260,10 @@ def test_values_one_by_one() -> None:
     assert value(FULL, "x", [Bad(), 1, "a", Pair, {"b": Bad()}]) == ["<Bad>", 1, "a", Pair, {"b": "<Bad>"}]
     many = value(FULL, "x", {f"https://u:p@h/{number}": number for number in range(MOST_ITEMS + 9)})
     assert (len(many), many["..."]) == (MOST_ITEMS + 1, "more")
-    assert value(FULL, "x", ["a"] * (MOST_ITEMS + 9))[-9:] == ["..."] * 9
+    for item in ("a", 1):
+        shown = value(FULL, "x", [item] * (MOST_ITEMS + 9))
+        assert shown[: MOST_ITEMS - 1] == [item] * (MOST_ITEMS - 1)
+        assert (len(shown) <= MOST_ITEMS + 1, shown[-1]) == (True, "...")
     long = value(FULL, "x", ["x " * 8000] * 99)
     assert long.count("...") == 99 - MOST_CHARACTERS // 16_000 - 1
 

@@ -33,16 +33,16 @@ _TOKEN = regex(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|\s+|[^\s"{}\[\]:,]+', re
 def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = None) -> str:
     """The beginning of a body, of `size` bytes in all (None if it has no more), as one line; or why it is not shown."""
     kind = content_type.partition(";")[0].strip().lower()
-    charset = _CHARSET.search(content_type)
+    given = _CHARSET.search(content_type)
+    charset = given[1].lower() if given else "utf-8"
     is_json, is_xml = _JSON_TYPE.fullmatch(kind), _XML_TYPE.fullmatch(kind)
     is_text = is_json or is_xml or kind == FORM or kind in _TEXT_TYPES
-    foreign = charset is not None and charset[1].lower() not in _CHARSETS
-    if not is_text or foreign or b"\0" in data:
+    if not is_text or charset not in _CHARSETS or b"\0" in data:
         shown = escaped(redactor.header("content-type", content_type)) or "no known type"
         return f"{len(data) if size is None else size} bytes of {shown}"
     whole = size is None
-    single = charset is not None and charset[1].lower() in _OF_SINGLE_BYTES
-    text = redactor.shortened(data.decode("cp1252" if single else "utf-8-sig", "replace"), ' \t\r\n<>",&', whole=whole)
+    said = data.decode("cp1252" if charset in _OF_SINGLE_BYTES else "utf-8-sig", "replace")
+    text = redactor.shortened(said, ' \t\r\n<>",&', whole=whole)
     if not whole:  # half a secret may look like none
         host = text.rfind("//")
         if host >= 0 and _HEAD.fullmatch(text, host + 2):  # it may be the half of a password
@@ -92,7 +92,7 @@ def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = Tr
     within = [_Container(0)]
     last, secret, hidden = "", False, 0
     tokens = _TOKEN.findall(text)
-    for token in tokens:
+    for number, token in enumerate(tokens):
         inner = within[-1]
         if hidden:
             hidden += (token in ("{", "[")) - (token in ("}", "]"))
@@ -126,7 +126,7 @@ def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = Tr
             _remember(inner, len(shown), len(shown) + 1)
             token = _shown_string(redactor, token, secret, depth)
         elif not token.isspace():
-            if not (_BARE.fullmatch(token) or (token is tokens[-1] and not whole)):
+            if not _BARE.fullmatch(token) and (whole or number < len(tokens) - 1):
                 return masked(redactor, text, whole=whole)
             if secret and token not in ("null", "true", "false"):
                 token = f'"{HIDDEN}"'

@@ -13,7 +13,8 @@ from .names import is_credentials, is_near, labels
 _TAG = regex(
     r"""
     (?P<begin><|&lt;|\\{1,8}u003[cC])(?P<end>\\?/)?(?P<name>[^\s<>&/"'=!?\\]+)
-    (?P<attributes>(?:=\s*(?:"[^"]*"|'[^']*')|[^<>&\\]|&(?!lt;|gt;)|\\(?!\\{0,7}u003[cCeE]))*)(?:>|&gt;|\\{1,8}u003[eE]|\Z|(?=<|&lt;|\\{1,8}u003[cC]))
+    (?P<attributes>(?:=\s*(?:"[^"]*"|'[^']*')|[^<>&\\]|&(?!lt;|gt;)|\\(?!\\{0,7}u003[cCeE]))*)
+    (?:>|&gt;|\\{1,8}u003[eE]|\Z|(?=<|&lt;|\\{1,8}u003[cC]))
     """,
     re.VERBOSE,
 )

@@ -17,7 +17,6 @@ DEEPEST = 10
 MOST_ITEMS = 1000
 """Values within a value that are looked at."""
 
-
 MOST_CHARACTERS = 256 * 1024
 """Of all texts within a value, that are looked through."""
 
@@ -81,7 +80,12 @@ class _Values:
             # a header field, or as httpx has it: name, name, value
             shown = [*map(self._key, thing[:-1]), self.of(first, thing[-1], depth + 1)]
         else:
-            shown = [self.of(name, item, depth + 1) for item in thing]
+            shown = []
+            for item in thing:
+                if self._items < 0:
+                    shown.append("...")
+                    break
+                shown.append(self.of(name, item, depth + 1))
         if all(map(operator.is_, shown, thing)):
             return thing if type(thing) in (list, tuple, set, frozenset) else self._shown(thing)
         return tuple(shown) if isinstance(thing, tuple) else shown
