@@ -1,6 +1,6 @@
 """Logging without secrets: what is sent is full of them, and what is logged has none.
 
-Our own lines go to the screen. Beside them every record of every logger, with all its fields, is kept and searched for the secrets.
+Our own lines go to the screen. Beside them every record of every logger, with all its fields, is kept, and searched for secrets.
 Run it with `python examples/secure_logging.py`. It needs no network: the server is a small local one that fails once.
 """
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from server import Reply, Server
-from support import FORKS, PATIENCE, Body, FakeClock, Scripted, World, response
+from support import FORKS, PATIENCE, Body, FakeClock, Scripted, World, only, response
 
 from ratewise import (
     Bulkhead,
@@ -133,6 +133,7 @@ async def test_lines_of_limiters_are_of_their_call(world: World, clock: FakeCloc
     assert [vars(record)["call_id"] for record in log.records] == [exchange_of(answer).id]
 
 
+@only("sync")  # async requests take no file
 async def test_files_that_cannot_be_rewound(world: World, clock: FakeClock) -> None:
     """What their errors say is on one line, without secrets."""
 
@@ -149,8 +150,6 @@ async def test_files_that_cannot_be_rewound(world: World, clock: FakeClock) -> N
         def seek(self, *_: Any) -> None:
             raise OSError("token=hunter2\n2025 [INFO] forged")
 
-    if not world.is_sync:
-        pytest.skip("async requests take no file")  # httpx refuses it
     subject = world.RateWiseTransport(Scripted(503), retry_config=RetryConfig(2), clock=clock)
     answer = await world.send(subject, "PUT", content=File())
     assert exchange_of(answer).history[0].reason == r"its body cannot be sent again: token=[REDACTED]\n2025 [INFO] forged"

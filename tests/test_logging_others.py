@@ -371,6 +371,12 @@ def test_processor() -> None:
     }
 
 
+def test_exceptions_that_are_texts_already() -> None:
+    """They are masked, and the exception itself goes."""
+    event = {"event": "a", "exception": "ValueError: password=sesame", "exc_info": ValueError("password=sesame")}
+    assert RedactionProcessor()(None, "info", event) == {"event": "a", "exception": "ValueError: password=[REDACTED]"}
+
+
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_structlog(order: str) -> None:
     """In structlog's own chain of processors, before or after that for exceptions, where it is installed."""

@@ -269,6 +269,7 @@ def test_userinfo(url: str, shown: str) -> None:
         ("x=1#a#token=abc", "x=1#a#token=REDACTED"),
         ("token=abc#top", "token=REDACTED#top"),
         ("api%255Fkey=abc&%2574oken=abc", "api%255Fkey=REDACTED&%2574oken=REDACTED"),
+        ("%252525252574oken=abc", "REDACTED=abc"),
         ('f={"password":"abc"}&b=1', "f=REDACTED&b=1"),
         ("f=%7B%22a%22%3A%7B%22api_key%22%3A1%7D%7D&b=1", "f=REDACTED&b=1"),
         ("f={'token':1}&b=1", "f=REDACTED&b=1"),
