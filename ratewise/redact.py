@@ -87,8 +87,9 @@ class Redactor:
 
     `headers`, `query_params` and `patterns` (regular expressions) are names and formats to mask beside the built-in ones;
     `defaults=False` leaves those out. `mask_style` is what a secret becomes: "full": `[REDACTED]` (in URLs `REDACTED`);
-    "partial": its first and last 4 characters if it has 16 or more, else as "full"; "hash": a number that is the same for the
-    same secret within this process, to tell secrets apart.
+    "partial": its first and last 4 characters if it has 16 or more, else as "full", and so are several cookies or other secrets
+    in one, and Basic credentials; "hash": a number that is the same for the same secret within this process, to tell secrets
+    apart.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """

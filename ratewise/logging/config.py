@@ -27,11 +27,12 @@ class LogConfig:
     - `level`: "INFO": a line for each request and one for each response; "DEBUG": request headers too; higher: neither. The level
       of the logger `ratewise` counts beside it.
     - `redact_headers`, `redact_query_params` (of forms and JSON too), `redact_patterns` (regular expressions): what is masked
-      beside what always is. `defaults=False`: only these are, and userinfo.
+      beside the built-in lists. `defaults=False`: without these lists; passwords in URLs, and what libraries show of cookies, are
+      masked all the same.
     - `mask_style`: "full", "partial" or "hash"; see `Redactor`, which is `redactor` later.
     - `response_headers`: at "DEBUG", response headers too.
-    - `bodies`: at "DEBUG", bodies that are text, 16 KiB of them at most; JSON and forms are masked by key. Nothing is read for
-      the log: a response's is logged when it has been read, and a request's only if it is in memory.
+    - `bodies`: at "DEBUG", bodies of JSON, XML, forms, plain text and event streams, 16 KiB of them at most, masked by key.
+      Nothing is read for the log: a response's is logged when it has been read, and a request's only if it is in memory.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """

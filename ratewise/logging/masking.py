@@ -67,9 +67,10 @@ _COLOURS = regex(r"(?:\x1b|\\x1b|\\033)\[[\d;]{0,20}m")
 _COOKIE = regex(
     r"(<SimpleCookie: |<(?:Cookie |Morsel: )[^\s=>]{1,256}=|checking cookie [^\s=]{1,256}=)[^>]*?(?= for [^\s>]* ?/?>|>|\Z)"
 )
-_ENCODE_ERROR = regex(rf"(Unicode(?:En|De)codeError\('[\w-]{{1,40}}', b?){_STRING}", re.DOTALL)
 _JAR = regex(rf"(\bCookie\(version=\w+, name={_STRING}, value=){_STRING}", re.DOTALL)
 """How Python and httpx show the cookies of a jar."""
+
+_ENCODE_ERROR = regex(rf"(Unicode(?:En|De)codeError\('[\w-]{{1,40}}', b?){_STRING}", re.DOTALL)
 
 
 def message(redactor: Redactor, text: str) -> str:

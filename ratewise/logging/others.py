@@ -16,13 +16,14 @@ from .masking import lines, message
 from .values import value
 
 LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack")
-"""Whose loggers are redacted, with those of their children that exist when it begins, and these, that may come later:"""
+"""Whose loggers are redacted, with those of their children that exist when it begins."""
 
-CHILDREN = (
+LATER = (
     *("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks"),
     *("httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy", "httpcore2.socks"),
     *("hpack.hpack", "hpack.table", "http.cookiejar"),
 )
+"""And these, that may not exist yet. The last is that of Python's cookie jars, which httpx's are made of."""
 
 DUMPS = "hpack"
 """What this one and its children write is every header field, piece by piece."""
@@ -153,7 +154,7 @@ class install_redaction:  # noqa: N801  (called like a function)
         self._redactor = redactor = _redactor(redactor)
         self._undone = False
         existing = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in LIBRARIES]
-        loggers = [logging.getLogger(name) for name in {*LIBRARIES, *CHILDREN, *existing}]
+        loggers = [logging.getLogger(name) for name in {*LIBRARIES, *LATER, *existing}]
         with _lock:
             installed = _installed.get(redactor)
             if installed is None:
