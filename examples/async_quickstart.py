@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from ratewise import AsyncRateWiseClient, ExponentialBackoff, exchange_of
-from ratewise.demo import FlakyServer
+from ratewise._demo import FlakyServer
 
 SCRIPTS = {
     "/fine": "200",

@@ -12,7 +12,7 @@ import time
 import httpx
 
 from ratewise import Bulkhead, CircuitBreaker, CircuitBreakerOpen, RateWiseClient, RetryConfig
-from ratewise.demo import FlakyServer
+from ratewise._demo import FlakyServer
 
 SECOND = 0.1
 logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the table below tells it

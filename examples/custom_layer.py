@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import httpx
 
 from ratewise import AsyncLayerTransport, AsyncRateWiseTransport, Call, LayerTransport, RateWiseTransport
-from ratewise.demo import FlakyServer
+from ratewise._demo import FlakyServer
 
 
 class Traced:

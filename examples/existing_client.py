@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from ratewise import ExponentialBackoff, RateWiseTransport
-from ratewise.demo import FlakyServer
+from ratewise._demo import FlakyServer
 
 BACKOFF = ExponentialBackoff(initial_delay=0.1)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import httpx
 
 from ratewise import DeadlineExceeded, ExponentialBackoff, RateWiseClient, RetryBudget, RetryConfig, exchange_of, options
-from ratewise.demo import FlakyServer
+from ratewise._demo import FlakyServer
 
 SCRIPTS = {
     "/report": "drop cut 200",  # no answer, then a body that breaks off, then all of it

@@ -10,7 +10,7 @@ import httpx2
 import ratewise.exceptions
 import ratewise.httpx2
 from ratewise import ExponentialBackoff, RetryBudget, RetryConfig, exchange_of
-from ratewise.demo import FlakyServer
+from ratewise._demo import FlakyServer
 
 # One set of rules for both libraries: its budget counts what either of them retries.
 CONFIG = RetryConfig(max_attempts=3, backoff=ExponentialBackoff(initial_delay=0.05), budget=RetryBudget(ratio=0.1))

@@ -7,7 +7,7 @@ The lines that begin with "Retry:" are RateWise's log, as Python shows it (on st
 from __future__ import annotations
 
 from ratewise import ExponentialBackoff, RateLimitExceeded, RateWiseClient, exchange_of
-from ratewise.demo import FlakyServer
+from ratewise._demo import FlakyServer
 
 SCRIPTS = {
     "/users": "503 429:0.2 200",  # overloaded, then too many requests for 0.2 seconds, then well again

@@ -6,6 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._core.clock import Clock, Waiter
+    from ._core.exchange import Attempt, Exchange, exchange_of, options
+    from ._core.failure import Failure
+    from ._core.stats import ClientStats
     from ._httpx import (
         AsyncBulkheadTransport,
         AsyncCacheTransport,
@@ -32,19 +36,15 @@ if TYPE_CHECKING:
         TooManyRequests,
         WaitTooLong,
     )
+    from ._redaction.redactor import Redactor
     from .bulkhead import Bulkhead, BulkheadLayer
     from .cache import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RedisCache, SQLiteCache
     from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer
-    from .clock import Clock, Waiter
     from .exceptions import RateWiseError
-    from .exchange import Attempt, Exchange, exchange_of, options
-    from .failure import Failure
     from .layer import Call, Layer, Watcher
     from .logging import LogConfig, LoggingLayer, RedactionFilter, RedactionProcessor, install_redaction, setup_logging
     from .rate_limit import RateLimiter, RateLimitLayer
-    from .redact import Redactor
     from .retry import ExponentialBackoff, RetryBudget, RetryConfig, RetryDecision, RetryLayer
-    from .stats import ClientStats
 
 __version__ = "0.1.0"
 
@@ -78,10 +78,10 @@ _HOME = {
     "bulkhead": ("Bulkhead", "BulkheadLayer"),
     "cache": ("CacheBackend", "CacheConfig", "CacheLayer", "CacheStats", "InMemoryCache", "RedisCache", "SQLiteCache"),
     "circuit_breaker": ("CircuitBreaker", "CircuitBreakerLayer"),
-    "clock": ("Clock", "Waiter"),
+    "_core.clock": ("Clock", "Waiter"),
     "exceptions": ("RateWiseError",),
-    "exchange": ("Attempt", "Exchange", "exchange_of", "options"),
-    "failure": ("Failure",),
+    "_core.exchange": ("Attempt", "Exchange", "exchange_of", "options"),
+    "_core.failure": ("Failure",),
     "layer": ("Call", "Layer", "Watcher"),
     "logging": (
         "LogConfig",
@@ -92,9 +92,9 @@ _HOME = {
         "setup_logging",
     ),
     "rate_limit": ("RateLimitLayer", "RateLimiter"),
-    "redact": ("Redactor",),
+    "_redaction.redactor": ("Redactor",),
     "retry": ("ExponentialBackoff", "RetryBudget", "RetryConfig", "RetryDecision", "RetryLayer"),
-    "stats": ("ClientStats",),
+    "_core.stats": ("ClientStats",),
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 

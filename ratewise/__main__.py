@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parser.parse_args(arguments).command is None:
         parser.print_help()
         return 0
-    from .demo import demo
+    from ._demo import demo
 
     demo()
     return 0

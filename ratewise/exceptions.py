@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, cast
 
-from .escapes import escaped
-from .exchange import Exchange
+from ._core.exchange import Exchange
+from ._util.escapes import escaped
 
 if TYPE_CHECKING:
     from .circuit_breaker.breaker import Refusal

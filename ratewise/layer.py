@@ -18,14 +18,14 @@ from typing import (
     cast,
 )
 
-from .exchange import KEY, Exchange
+from ._core.exchange import KEY, Exchange
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
     from . import exceptions
-    from .clock import Clock, Waiter
-    from .failure import Failure
+    from ._core.clock import Clock, Waiter
+    from ._core.failure import Failure
 
     P = ParamSpec("P")
 

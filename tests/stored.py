@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ratewise._http.retry_advice import http_date_of
 from ratewise.cache import CacheConfig
 from ratewise.cache.entry import Entry, Field, Policy, pack
 from ratewise.cache.fields import Fields, joined
 from ratewise.cache.rules import storable
-from ratewise.headers import http_date_of
 
 NOW = 1_800_000_000.0
 """Fri, 15 Jan 2027 08:00:00 GMT."""

@@ -18,7 +18,7 @@ import trio
 
 import ratewise
 import ratewise.httpx2
-from ratewise.clock import Clock, Waiter
+from ratewise._core.clock import Clock, Waiter
 from ratewise.layer import step
 
 PATIENCE = 5.0

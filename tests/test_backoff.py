@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import ExponentialBackoff
-from ratewise.validation import factor, flag, refusal, seconds, whole
+from ratewise._validation import factor, flag, refusal, seconds, whole
 
 JITTERS = [True, False, "full", "equal", "decorrelated"]
 

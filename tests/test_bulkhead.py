@@ -19,17 +19,8 @@ from hypothesis import strategies as st
 from server import Received, Reply, Server
 from support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
 
-from ratewise import (
-    AsyncBulkheadTransport,
-    Bulkhead,
-    BulkheadLayer,
-    CircuitBreaker,
-    Clock,
-    Waiter,
-    exceptions,
-    exchange_of,
-    queue,
-)
+from ratewise import AsyncBulkheadTransport, Bulkhead, BulkheadLayer, CircuitBreaker, Clock, Waiter, exceptions, exchange_of
+from ratewise._core import admission
 
 URL = "https://api.example.com/"
 ORIGIN = ("https", "api.example.com", None)
@@ -55,7 +46,7 @@ def entered(bulkhead: Bulkhead, key: Any = ORIGIN, now: float = 0) -> Any:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is passed over, however slow this machine is."""
-    monkeypatch.setattr(queue, "GRACE", PATIENCE * 10)
+    monkeypatch.setattr(admission, "GRACE", PATIENCE * 10)
 
 
 # -- how long a place is held
@@ -190,7 +181,7 @@ async def test_interrupted(world: World, stage: str) -> None:
 async def test_what_the_garbage_collector_closes(world: World, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     """An abandoned stream is closed wherever the collector comes by, in the middle of entering too: that is no deadlock."""
 
-    class Collecting(queue.Place):
+    class Collecting(admission.Place):
         __slots__ = ()
 
         def __init__(self, *args: Any) -> None:
@@ -211,7 +202,7 @@ async def test_what_the_garbage_collector_closes(world: World, monkeypatch: pyte
     next(ring[0])
     del ring
     assert bulkhead.get_state() == ONE
-    monkeypatch.setattr(queue, "Place", Collecting)
+    monkeypatch.setattr(admission, "Place", Collecting)
     await world.gather(get)
 
 
@@ -426,7 +417,7 @@ async def test_the_next_but_one_notices(world: World, clock: FakeClock) -> None:
     late = Leaving()
     assert (await world.send(transport(world, Scripted(200), bulkhead, clock=late))).status_code == 200
     assert gone.waiter.woken
-    assert 1 <= (late.now - clock.now) / queue.GRACE <= 2
+    assert 1 <= (late.now - clock.now) / admission.GRACE <= 2
 
 
 def test_a_full_queue_of_the_gone() -> None:
@@ -435,7 +426,7 @@ def test_a_full_queue_of_the_gone() -> None:
     first, _ = (entered(bulkhead) for _ in range(2))
     bulkhead.queue.leave(first, 0)
     assert bulkhead.enter(ORIGIN, 0.5) is None  # it may be on its way
-    entered(bulkhead, now=queue.GRACE)
+    entered(bulkhead, now=admission.GRACE)
 
 
 def test_late_is_first_again() -> None:
@@ -461,13 +452,13 @@ def test_late_is_first_again() -> None:
 
 def test_who_was_passed_over_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes back to the same room as everybody else, also after many other keys: one place is one."""
-    monkeypatch.setattr(queue, "KEYS", 1)
+    monkeypatch.setattr(admission, "KEYS", 1)
     bulkhead = Bulkhead(1)
     first, late, second = (entered(bulkhead) for _ in range(3))
     bulkhead.queue.leave(first, 0)
-    bulkhead.queue.look(second, queue.GRACE)
-    assert bulkhead.queue.take(second, queue.GRACE)
-    bulkhead.queue.leave(second, queue.GRACE)
+    bulkhead.queue.look(second, admission.GRACE)
+    assert bulkhead.queue.take(second, admission.GRACE)
+    bulkhead.queue.leave(second, admission.GRACE)
     bulkhead.queue.leave(entered(bulkhead, "another", 2), 2)
     assert [entered(bulkhead, now=2).inside, bulkhead.queue.take(late, 2)].count(True) == 1
 
@@ -517,7 +508,7 @@ class Visit:
 
     def go_on(self, error: Any = None) -> None:
         stage = self.stage
-        self.late |= self.called_at is not None and stage.now - self.called_at >= queue.GRACE
+        self.late |= self.called_at is not None and stage.now - self.called_at >= admission.GRACE
         self.called_at = None
         try:
             self.waiter, self.end = self.coroutine.throw(error) if error else self.coroutine.send(None)
@@ -567,7 +558,7 @@ def test_the_table_is_bounded() -> None:
     bulkhead = Bulkhead(1, max_queue=1)
     for _ in range(2):
         entered(bulkhead, "busy")
-    for number in range(3 * queue.KEYS):
+    for number in range(3 * admission.KEYS):
         bulkhead.queue.leave(entered(bulkhead, number), 0)
     assert len(bulkhead.queue.rooms) == 1000
     assert bulkhead.enter("busy", 0) is None

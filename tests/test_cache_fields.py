@@ -13,19 +13,7 @@ from support import growth
 
 from ratewise.cache import CacheConfig, fields
 from ratewise.cache.entry import Policy
-from ratewise.cache.fields import (
-    age_of,
-    date_of,
-    delta,
-    directives,
-    etags,
-    gmt,
-    joined,
-    length_of,
-    listed,
-    targeted,
-    weak,
-)
+from ratewise.cache.fields import age_of, date_of, delta, directives, etags, gmt, joined, length_of, listed, targeted, weak
 
 LAST_MODIFIED = f"Last-Modified: {at(-1000)}"
 OTHER_DIGITS = "\u0661".encode().decode("latin-1")

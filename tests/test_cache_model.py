@@ -17,7 +17,7 @@ import pytest
 from support import Body, FakeClock
 
 import ratewise
-from ratewise.background import Background
+from ratewise._core.background import Background
 from ratewise.cache import CacheBackend, CacheConfig, InMemoryCache, SQLiteCache
 
 URLS = ("/a", "/b")

@@ -7,16 +7,7 @@ from stored import NOW, PRIVATE, SHARED, at, judged, policy, raw, said, stored
 
 from ratewise.cache import CacheConfig
 from ratewise.cache.entry import Field, Policy, pack, unpack
-from ratewise.cache.rules import (
-    HEURISTIC,
-    TTL,
-    UNDERSTOOD,
-    UNSTORED,
-    kept,
-    storable,
-    updated,
-    varies,
-)
+from ratewise.cache.rules import HEURISTIC, TTL, UNDERSTOOD, UNSTORED, kept, storable, updated, varies
 
 FINAL = range(200, 1000)
 PARTS = {206, 304}

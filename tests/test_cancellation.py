@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from ratewise.cancellation import LONGEST, steady
+from ratewise._core.cancellation import LONGEST, steady
 
 
 def run(scenario: Any) -> None:

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from support import PATIENCE
 
-from ratewise import CircuitBreaker, table
+from ratewise import CircuitBreaker
+from ratewise._util import bounded_table
+from ratewise._util.bounded_table import Table
 from ratewise.circuit_breaker import breaker as module
 from ratewise.circuit_breaker.circuit import BUCKETS, NOTED, Permit
-from ratewise.table import Table
 
 TOKEN = "aB3dEfGhIjKlMnOp"
 
@@ -477,7 +478,7 @@ def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_never_forgotten(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A circuit that is not closed, or forced: while all are, a new one is not remembered. Once reset, it may go."""
     monkeypatch.setattr(module, "CIRCUITS", 3)
-    monkeypatch.setattr(table, "monotonic", lambda: 10 + 99)
+    monkeypatch.setattr(bounded_table, "monotonic", lambda: 10 + 99)
     breaker = new(1)
     for key in "abc":
         if kind.startswith("force"):
@@ -500,7 +501,7 @@ def test_what_is_open_for_no_one_is_forgotten(now: float, state: str, monkeypatc
     monkeypatch.setattr(module, "CIRCUITS", 1)
     breaker = new(1)
     calls(breaker, "x", key="dead")
-    monkeypatch.setattr(table, "monotonic", lambda: now)
+    monkeypatch.setattr(bounded_table, "monotonic", lambda: now)
     assert calls(breaker, "x", key="b") == state  # remembered, or not
 
 

@@ -21,8 +21,8 @@ from server import Answer, Received, Reply, Server, reset
 from support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
 
 from ratewise import RetryBudget, RetryConfig, RetryDecision, exchange_of, options
+from ratewise._core.credit import spent
 from ratewise._flavour.drain import LONGEST
-from ratewise.credit import spent
 
 PLAIN = RetryConfig(jitter=False, budget=False)
 REASON = "the caller's credit is spent: waiting does not help"

@@ -136,7 +136,7 @@ async def test_streams_have_the_deadline_too(world: World, clock: FakeClock) -> 
 
 async def test_a_request_without_a_deadline(world: World, clock: FakeClock) -> None:
     """One that a layer in between made by itself belongs to no call, and passes."""
-    from ratewise.deadline import WireDeadlineLayer
+    from ratewise._deadline import WireDeadlineLayer
 
     transport = world.LayerTransport(Scripted(200), WireDeadlineLayer(), clock=clock)
     assert (await world.send(transport)).status_code == 200

@@ -20,7 +20,8 @@ import httpx
 import pytest
 from support import FakeClock
 
-from ratewise import Exchange, demo
+from ratewise import Exchange
+from ratewise import _demo as demo
 
 LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 WITHOUT_RICH = "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('ratewise', run_name='__main__', alter_sys=True)"

@@ -23,8 +23,8 @@ from limited import EPOCH, STYLES, Bucket, Policy, Window, go_duration, nothing
 from virtual import Deadlock, LimitedWire, VirtualClock, VirtualLoop, drive, run
 
 from ratewise import AsyncRetryTransport, RetryConfig, Waiter
-from ratewise.clock import Expired
-from ratewise.headers import retry_advice
+from ratewise._core.clock import Expired
+from ratewise._http.retry_advice import retry_advice
 
 FASTEST = dict(zip(STYLES, (20, 20, 23, 516, 23, 25, 23, 23, 20, 28, 23, 11.8)))
 CHANGES = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 4)), max_size=3, unique_by=lambda change: change[0]).map(sorted)
@@ -195,7 +195,7 @@ def test_what_they_say(style: str) -> None:
 
 
 def test_what_they_say_is_true() -> None:
-    """As `ratewise.headers` reads them: who waits as a refusal says is accepted, be the server's clock right or not."""
+    """As `retry_advice` reads them: who waits as a refusal says is accepted, be the server's clock right or not."""
     for style in ("window", "ietf", "openai", "penalty", "halved", "seconds"):
         for skew in (0, -90, 90):
             policy = spent(STYLES[style](date_skew=skew), 120, 0.33)

@@ -16,17 +16,9 @@ import pytest
 from server import Reply, Server
 from support import FORKS, PATIENCE, Body, FakeClock, Scripted, World, only, response
 
-from ratewise import (
-    Bulkhead,
-    CircuitBreaker,
-    LogConfig,
-    RateLimiter,
-    RetryConfig,
-    exchange_of,
-    install_redaction,
-)
+from ratewise import Bulkhead, CircuitBreaker, LogConfig, RateLimiter, RetryConfig, exchange_of, install_redaction
+from ratewise._core.exchange import Exchange
 from ratewise.circuit_breaker.circuit import Permit
-from ratewise.exchange import Exchange
 from ratewise.logging import others
 
 URL = "https://api.example.com/CUST-4711?ticket=hunter2"

@@ -13,11 +13,11 @@ from support import growth
 from test_redact import HOSTILE, TOKENS
 
 from ratewise import Redactor
-from ratewise.escapes import escaped
+from ratewise._redaction.redactor import LONGEST_TEXT
+from ratewise._util.escapes import escaped
 from ratewise.logging.bodies import body, json_text
 from ratewise.logging.masking import lines, message
 from ratewise.logging.values import value
-from ratewise.redact import LONGEST_TEXT
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 OWN = Redactor(query_params=["code", "plan"], headers=["X-Plan"], patterns=[r"CUST-\d+"], defaults=False)

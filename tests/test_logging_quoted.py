@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import Redactor
-from ratewise.escapes import escaped
+from ratewise._util.escapes import escaped
 from ratewise.logging.bodies import body
 from ratewise.logging.masking import lines, message
 

@@ -1057,7 +1057,7 @@ def test_malformed_lists(name: str, values: str) -> None:
     ],
 )
 def test_retry_after(fields: Fields, seconds: float | None) -> None:
-    """The waits as `ratewise.headers` reads them, from the Date too; a reset is none."""
+    """The waits as `retry_advice` reads them, from the Date too; a reset is none."""
     assert tell(DATE, *fields).retry_after == tell(*fields, DATE).retry_after == seconds
 
 

@@ -14,8 +14,8 @@ import pytest
 from support import library
 
 import ratewise
-from ratewise import known_secrets
-from ratewise.clock import Clock
+from ratewise._core.clock import Clock
+from ratewise._redaction import secrets
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
@@ -121,9 +121,9 @@ def test_what_is_masked() -> None:
     """The lists of the README are those that are used."""
     section = README[README.index("**Masked by default**") :].split("\n\nEverywhere")[0]
     parameters, headers = (set(block.split()) for block in re.findall(r"^```text\n(.*?)^```", section, re.DOTALL | re.MULTILINE))
-    assert (headers, parameters) == (known_secrets.HEADERS, known_secrets.PARAMETERS)
+    assert (headers, parameters) == (secrets.HEADERS, secrets.PARAMETERS)
     told = set(re.findall(r"`([\w-]+)`", section))
-    assert told >= {*known_secrets.PARTS, *known_secrets.ENDINGS, *known_secrets.KEYS_OF_MANY_MEANINGS}
+    assert told >= {*secrets.PARTS, *secrets.ENDINGS, *secrets.KEYS_OF_MANY_MEANINGS}
 
 
 def test_the_examples_named_exist() -> None:

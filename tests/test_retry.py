@@ -620,6 +620,6 @@ async def test_raising_on_a_last_429(world: World, clock: FakeClock) -> None:
 )
 def test_what_http2_proves(message: str, refused: bool) -> None:
     """Only the words that httpcore has from h2 for REFUSED_STREAM, and for a GOAWAY before the first stream."""
-    from ratewise.failure import http2_refused
+    from ratewise._core.failure import http2_refused
 
     assert http2_refused(message) is refused

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import ExponentialBackoff, RetryConfig, RetryDecision, options
-from ratewise.exchange import KEY, Options
-from ratewise.failure import Failure
+from ratewise._core.exchange import KEY, Options
+from ratewise._core.failure import Failure
 from ratewise.retry import Outcome, Verdict
 from ratewise.retry.rules import METHODS, SPREAD, STATUSES
 

@@ -560,7 +560,7 @@ async def world_pause(world: World) -> None:
 
 def test_background_work_of_a_loop_that_is_over() -> None:
     """A client used in one `asyncio.run` and closed in another does not wait for what ended with the first."""
-    from ratewise.background import Background
+    from ratewise._core.background import Background
 
     background = Background()
 

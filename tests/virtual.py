@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import httpx
 
-from ratewise.clock import Clock
+from ratewise._core.clock import Clock
 
 if TYPE_CHECKING:
     from limited import Policy

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
-from ..cancellation import steady
+from .._core.cancellation import steady
 from ..layer import Pace, Watcher, step
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
+from .._core.exchange import KEY, NO_OPTIONS, Exchange
+from .._core.stats import COUNTS, ClientStats, Counts
+from .._stack import assemble, given_limiter
+from .._validation import flag
 from ..circuit_breaker import CircuitBreaker
-from ..exchange import KEY, NO_OPTIONS, Exchange
 from ..layer import Layer
 from ..rate_limit import RateLimiter
-from ..stack import assemble, given_limiter
-from ..stats import COUNTS, ClientStats, Counts
-from ..validation import flag
 
 if TYPE_CHECKING:
     from ..cache import Cache

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any, Callable
 
-from ..clock import Clock
-from ..exchange import KEY, Exchange
-from ..stack import warn_of_order
-from ..validation import refusal
+from .._core.clock import Clock
+from .._core.exchange import KEY, Exchange
+from .._stack import warn_of_order
+from .._validation import refusal
 
 
 class Chain:

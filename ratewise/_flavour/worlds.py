@@ -6,8 +6,8 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..background import Background
-from ..clock import running_task
+from .._core.background import Background
+from .._core.clock import running_task
 from ..layer import step
 
 if TYPE_CHECKING:

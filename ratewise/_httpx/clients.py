@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from .._core.clock import Clock
 from .._flavour.calls import ClientCalls
+from .._redaction.redactor import DEFAULT as REDACTOR
+from .._validation import refusal, seconds
 from ..bulkhead import Bulkhead
 from ..circuit_breaker import CircuitBreaker
-from ..clock import Clock
 from ..layer import step
 from ..rate_limit import RateLimiter
-from ..redact import DEFAULT as REDACTOR
 from ..retry import Backoff, RetryConfig
-from ..validation import refusal, seconds
 from .transports import AsyncLayerTransport, LayerTransport
 
 if TYPE_CHECKING:

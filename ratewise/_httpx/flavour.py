@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import httpx
 
+from .._core.exchange import KEY, Exchange
+from .._core.failure import Failure, distrusted, http2_refused
 from .._flavour.bodies import end, nothing, rewinder
 from .._flavour.drain import abegin, adrain, begin, short
 from .._flavour.punctual import Timeout
 from .._flavour.worlds import AsyncWorld, SyncWorld
-from ..exchange import KEY, Exchange
-from ..failure import Failure, distrusted, http2_refused
 from ..layer import Pace, Watcher
 from .bodies import Body, Buffer, beginning, decoded, held, in_memory, passing, unreadable, unseen
 from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, TooManyRequests, WaitTooLong

@@ -7,10 +7,10 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from ..exchange import Exchange
+from .._core.admission import Held, Place, wait_turn
+from .._core.exchange import Exchange
+from .._validation import refusal
 from ..layer import Call, Q, R
-from ..queue import Held, Place, wait_turn
-from ..validation import refusal
 from .places import Bulkhead
 
 logger = logging.getLogger("ratewise")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Callable
 
-from ..queue import Place, Queue, Room
-from ..validation import function, seconds, whole
+from .._core.admission import Place, Queue, Room
+from .._validation import function, seconds, whole
 
 
 class _Room(Room):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..exchange import Exchange
+from .._core.exchange import Exchange
 from ..layer import Call
 from . import rules
 from .conditions import Part, brief, not_modified, part, partial, unsatisfiable

@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Sequence
 
-from ..regex import regex
+from .._util.lazy_regex import regex
 from .entry import Entry, Field
 from .fields import Fields, date_of, etags, weak
 

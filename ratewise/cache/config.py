@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 
-from ..validation import flag, names_of, refusal, seconds, whole
+from .._validation import flag, names_of, refusal, seconds, whole
 
 Mode = Literal["rfc9111", "force"]
 

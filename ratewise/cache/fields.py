@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Optional, TypeVar
 
-from ..headers import http_date
-from ..regex import regex
-from ..structured import parse_dictionary
+from .._http.retry_advice import http_date
+from .._http.structured_fields import parse_dictionary
+from .._util.lazy_regex import regex
 from .entry import Field
 
 T = TypeVar("T")

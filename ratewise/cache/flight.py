@@ -10,7 +10,7 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
-from ..clock import Waiter
+from .._core.clock import Waiter
 from ..layer import Call
 from .entry import Entry
 from .order import Recent

@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ..credential import lasting
-from ..redact import DEFAULT as REDACTOR
-from ..regex import regex
+from .._http.credentials import lasting
+from .._redaction.redactor import DEFAULT as REDACTOR
+from .._util.lazy_regex import regex
 from .entry import Entries, Entry
 from .fields import Fields
 

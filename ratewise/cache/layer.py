@@ -6,10 +6,10 @@ import logging
 import math
 from typing import Any, cast
 
+from .._core.exchange import KEY, Exchange
+from .._validation import refusal
 from ..exceptions import RateWiseError
-from ..exchange import KEY, Exchange
 from ..layer import Call, Q, R
-from ..validation import refusal
 from . import rules
 from .asked import Asked, only_if_cached, served, status_field
 from .conditions import ORIGINS

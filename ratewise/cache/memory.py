@@ -6,8 +6,8 @@ import os
 from collections import OrderedDict
 from typing import Any, Callable
 
+from .._validation import whole
 from ..layer import Call
-from ..validation import whole
 from .entry import Entries
 from .store import SECRET_SIZE, Cache
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Callable
 
-from ..clock import Clock
+from .._core.clock import Clock
 from .flight import Flight, Flights, Outcome
 
 

@@ -14,9 +14,9 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from ..clock import running_trio
-from ..redact import DEFAULT
-from ..validation import refusal, seconds
+from .._core.clock import running_trio
+from .._redaction.redactor import DEFAULT
+from .._validation import refusal, seconds
 from .store import KEPT, CacheBackend
 
 if TYPE_CHECKING:

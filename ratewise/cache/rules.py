@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from ..headers import http_date_of
+from .._http.retry_advice import http_date_of
 from .config import CacheConfig
 from .entry import Entries, Entry, Field, Policy
 from .fields import LONGEST, Directives, Fields, age_of, date_of, delta, directives, etags, gmt, length_of, listed, targeted, weak

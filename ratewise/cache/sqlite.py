@@ -10,7 +10,7 @@ from contextlib import suppress
 from time import monotonic, time
 from typing import Any, Callable
 
-from ..validation import factor, refusal, whole
+from .._validation import factor, refusal, whole
 from .sqlite_file import ForeignDatabase, SQLiteFile
 from .store import CacheBackend
 

@@ -13,9 +13,9 @@ from functools import lru_cache
 from itertools import count
 from typing import Any, Callable
 
-from ..forks import at_fork
+from .._core.forks import at_fork
+from .._validation import refusal, seconds
 from ..layer import Call
-from ..validation import refusal, seconds
 from .entry import Entries, decode, encode
 from .flight import Flights
 from .order import Order, Recent

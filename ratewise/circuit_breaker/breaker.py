@@ -9,11 +9,11 @@ from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple, Optional
 from urllib.parse import urlsplit
 
-from ..exchange import Exchange
-from ..failure import Failure
-from ..redact import DEFAULT
-from ..table import Table
-from ..validation import factor, flag, function, rate, refusal, seconds, whole
+from .._core.exchange import Exchange
+from .._core.failure import Failure
+from .._redaction.redactor import DEFAULT
+from .._util.bounded_table import Table
+from .._validation import factor, flag, function, rate, refusal, seconds, whole
 from .circuit import Circuit, CircuitState, Permit, Rules
 
 logger = logging.getLogger("ratewise")

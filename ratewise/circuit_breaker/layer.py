@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+from .._core.exchange import Exchange
+from .._http.retry_advice import RETRY_AFTER, retry_advice
+from .._validation import refusal
 from ..exceptions import RateWiseError
-from ..exchange import Exchange
-from ..headers import RETRY_AFTER, retry_advice
 from ..layer import Call, Q, R
-from ..validation import refusal
 from .breaker import SILENT, STATUSES, CircuitBreaker, Refusal
 from .circuit import Permit
 

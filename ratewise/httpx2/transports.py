@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from .._core.cancellation import steady
+from .._core.clock import Clock
+from .._deadline import WireDeadlineLayer
 from .._flavour.chain import Chain, count, given_or_new
 from .._flavour.punctual import make_punctual
+from .._stack import assemble
 from ..bulkhead import Bulkhead, BulkheadLayer
-from ..cancellation import steady
 from ..circuit_breaker import CircuitBreaker, CircuitBreakerLayer
-from ..clock import Clock
-from ..deadline import WireDeadlineLayer
 from ..layer import Call, Layer, compose, step
 from ..rate_limit import RateLimiter, RateLimitLayer
 from ..retry import Backoff, RetryConfig, RetryLayer
-from ..stack import assemble
 from .bodies import Steady, in_memory
 from .flavour import AsyncFlavour, SyncFlavour
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 
-from ..escapes import decoded, escaped
-from ..known_secrets import LABELS, VALUES
-from ..redact import HIDDEN, Redactor
-from ..regex import regex
+from .._redaction.redactor import HIDDEN, Redactor
+from .._redaction.secrets import LABELS, VALUES
+from .._util.escapes import decoded, escaped
+from .._util.lazy_regex import regex
 from .elements import elements
 from .masking import masked, named
 from .names import is_credentials, is_user_with_password

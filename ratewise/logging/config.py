@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..redact import MaskStyle, Redactor
-from ..validation import compiled, flag, names_of, refusal
+from .._redaction.redactor import MaskStyle, Redactor
+from .._validation import compiled, flag, names_of, refusal
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ..known_secrets import LABELS, VALUES
-from ..redact import HIDDEN, Redactor
-from ..regex import regex
+from .._redaction.redactor import HIDDEN, Redactor
+from .._redaction.secrets import LABELS, VALUES
+from .._util.lazy_regex import regex
 from .names import is_credentials, is_near, labels
 
 # A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).

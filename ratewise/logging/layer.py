@@ -7,11 +7,11 @@ import logging
 from types import CoroutineType
 from typing import Any
 
-from ..escapes import escaped
-from ..exchange import KEY, Exchange
+from .._core.exchange import KEY, Exchange
+from .._redaction.redactor import LONGEST_TEXT
+from .._util.escapes import escaped
+from .._validation import refusal
 from ..layer import Call, Q, R
-from ..redact import LONGEST_TEXT
-from ..validation import refusal
 from .bodies import body
 from .config import LogConfig
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ..escapes import escaped, unescaped
-from ..known_secrets import URL_HEADERS, VALUES
-from ..redact import HIDDEN, LONGEST_TEXT, Redactor
-from ..regex import regex
+from .._redaction.redactor import HIDDEN, LONGEST_TEXT, Redactor
+from .._redaction.secrets import URL_HEADERS, VALUES
+from .._util.escapes import escaped, unescaped
+from .._util.lazy_regex import regex
 from .elements import elements
 from .names import is_credentials, is_near, is_user_with_password, labels
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping, MutableMapping
 from types import TracebackType
 from typing import Any
 
-from ..forks import at_fork
-from ..redact import DEFAULT, Redactor
-from ..validation import refusal
+from .._core.forks import at_fork
+from .._redaction.redactor import DEFAULT, Redactor
+from .._validation import refusal
 from .masking import lines, message
 from .values import value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import IO, TYPE_CHECKING, Any
 
-from ..validation import flag
+from .._validation import flag
 from .config import level_of
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from ..known_secrets import LABELS, URL_HEADERS, VALUES
-from ..redact import HIDDEN, Redactor
+from .._redaction.redactor import HIDDEN, Redactor
+from .._redaction.secrets import LABELS, URL_HEADERS, VALUES
 from .masking import message
 from .names import is_credentials, is_user_with_password
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 
-from ..credential import lasting
+from .._http.credentials import lasting
 
 _FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-auth-token", b"private-token"})
 

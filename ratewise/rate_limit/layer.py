@@ -7,12 +7,12 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from ..credit import spent
-from ..exchange import Exchange, Turn
-from ..failure import Failure
+from .._core.admission import Held, Place, wait_turn
+from .._core.credit import spent
+from .._core.exchange import Exchange, Turn
+from .._core.failure import Failure
+from .._validation import refusal
 from ..layer import Call, Q, R
-from ..queue import Held, Place, wait_turn
-from ..validation import refusal
 from .credential import credential
 from .governor import UNCOUNTED, Came, Verdict
 from .limiter import RateLimiter

@@ -6,10 +6,10 @@ import math
 from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple
 
-from ..clock import Clock
-from ..exchange import Turn
-from ..queue import KEYS, Place, Queue, Room, line_up
-from ..validation import flag, function, number, refusal, seconds, whole
+from .._core.admission import KEYS, Place, Queue, Room, line_up
+from .._core.clock import Clock
+from .._core.exchange import Turn
+from .._validation import flag, function, number, refusal, seconds, whole
 from .found import Kept
 from .governor import UNCOUNTED, Came, Governor, Verdict
 from .limits import KnownLimit

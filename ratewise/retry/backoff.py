@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
-from ..validation import factor, refusal, seconds
+from .._validation import factor, refusal, seconds
 
 Jitter = Literal[True, False, "full", "equal", "decorrelated"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from ..table import Table
-from ..validation import factor
+from .._util.bounded_table import Table
+from .._validation import factor
 
 ORIGINS = 1000
 """Servers that are remembered at most; the one that came first is forgotten first."""

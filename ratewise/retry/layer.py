@@ -7,13 +7,13 @@ import math
 import random
 from typing import Any, Callable
 
-from ..credit import spent
-from ..escapes import escaped
+from .._core.credit import spent
+from .._core.exchange import KEY, Attempt, Exchange, Turn
+from .._http.retry_advice import retry_advice
+from .._util.escapes import escaped
+from .._validation import refusal
 from ..exceptions import RateWiseError
-from ..exchange import KEY, Attempt, Exchange, Turn
-from ..headers import retry_advice
 from ..layer import Call, Q, R
-from ..validation import refusal
 from .rules import Outcome, RetryConfig, Verdict
 
 logger = logging.getLogger("ratewise")

@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional, Union
 
-from ..failure import Failure
-from ..headers import RETRY_AFTER, RetryAdvice, retry_advice
-from ..regex import regex
-from ..validation import flag, function, refusal, seconds, whole
+from .._core.failure import Failure
+from .._http.retry_advice import RETRY_AFTER, RetryAdvice, retry_advice
+from .._util.lazy_regex import regex
+from .._validation import flag, function, refusal, seconds, whole
 from .backoff import Backoff, ExponentialBackoff, Jitter
 from .budget import RetryBudget
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-from . import validation
-from .clock import Expired
+from ._core.clock import Expired
+from ._core.exchange import Exchange
+from ._validation import seconds
 from .exceptions import RateWiseError
-from .exchange import Exchange
 from .layer import Call, Q, R, step
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ class DeadlineLayer:
     """
 
     def __init__(self, total_timeout: float) -> None:
-        self.total_timeout = validation.seconds("total_timeout", total_timeout, above_zero=True)
+        self.total_timeout = seconds("total_timeout", total_timeout, above_zero=True)
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request, within what is left of its call's time."""

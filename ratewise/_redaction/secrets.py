@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .regex import regex
+from .._util.lazy_regex import regex
 
 HEADERS = frozenset(
     """

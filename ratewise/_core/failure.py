@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import ssl
 
-from .regex import regex
+from .._util.lazy_regex import regex
 
 # How h2 writes the events that httpcore makes the text of its errors. The code is a number from Python 3.11 on.
 _REFUSED_STREAM = regex(r"<StreamReset stream_id:\d+, error_code:(?:7|ErrorCodes\.REFUSED_STREAM), remote_reset:True>")

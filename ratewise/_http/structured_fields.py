@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Union
 
-from .regex import regex
+from .._util.lazy_regex import regex
 
 _KEY = r"(?P<key>[a-z*][a-z0-9_.*-]*)"
 _BARE = (

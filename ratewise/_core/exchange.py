@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .redact import DEFAULT, Redactor
-from .validation import flag, refusal, seconds, whole
+from .._redaction.redactor import DEFAULT, Redactor
+from .._validation import flag, refusal, seconds, whole
 
 KEY = "ratewise"
 """Where a request's `extensions` carry the `Options` that a caller gives, and then the `Exchange`."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .regex import regex
+from .._util.lazy_regex import regex
 
 _NUMBER = regex(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
 _LARGEST = 1e15

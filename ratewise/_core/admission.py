@@ -12,9 +12,9 @@ from collections.abc import Hashable
 from itertools import count, islice
 from typing import Any, Callable, Generic, TypeVar
 
+from .._util.bounded_table import Table
+from ..layer import Call
 from .clock import Clock, Waiter
-from .layer import Call
-from .table import Table
 
 KEYS = 1000
 """Keys remembered at most."""

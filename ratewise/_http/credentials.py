@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .regex import regex
+from .._util.lazy_regex import regex
 
 SIGNING = frozenset(b"aws4-ecdsa-p256-sha256 aws4-hmac-sha256 digest hawk oauth signature".split())
 """Schemes that are known to sign each request anew."""

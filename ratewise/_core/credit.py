@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .layer import Call, Q, R
-from .regex import regex
+from .._util.lazy_regex import regex
+from ..layer import Call, Q, R
 
 _CODES = regex(rb'"(?:insufficient_quota|credit_balance_exhausted|enforced_spend_limit_reached|billing_hard_limit_reached)"')
 """As OpenAI, those who follow it, and Anthropic say it."""

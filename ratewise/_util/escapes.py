@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_plus
 
-from .regex import regex
+from .lazy_regex import regex
 
 _NOT_SHOWN = regex(r"[^ -~]+")
 _OF_JSON = regex(r"\\{1,8}u([0-9A-Fa-f]{4})")

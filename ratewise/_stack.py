@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ._deadline import DeadlineLayer, WireDeadlineLayer
+from ._validation import flag, refusal, whole
 from .bulkhead import Bulkhead, BulkheadLayer
 from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer, CircuitRecheckLayer
-from .deadline import DeadlineLayer, WireDeadlineLayer
 from .layer import Call, Q, R
 from .rate_limit import RateLimiter, RateLimitLayer
 from .retry import Backoff, RetryConfig, RetryLayer
 from .retry.rules import checked_backoff
-from .validation import flag, refusal, whole
 
 if TYPE_CHECKING:
     from .cache import Cache, CacheConfig

@@ -10,19 +10,10 @@ from contextlib import suppress
 from typing import Any, Literal, cast, get_args
 from urllib.parse import unquote_plus
 
-from .escapes import decoded, escaped, unescaped
-from .known_secrets import (
-    ENDINGS,
-    HARMLESS,
-    HEADERS,
-    KEYS_OF_MANY_MEANINGS,
-    PARAMETERS,
-    PARTS,
-    TOKENS,
-    URL_HEADERS,
-)
-from .regex import regex
-from .validation import compiled, flag, names_of, refusal
+from .._util.escapes import decoded, escaped, unescaped
+from .._util.lazy_regex import regex
+from .._validation import compiled, flag, names_of, refusal
+from .secrets import ENDINGS, HARMLESS, HEADERS, KEYS_OF_MANY_MEANINGS, PARAMETERS, PARTS, TOKENS, URL_HEADERS
 
 MaskStyle = Literal["full", "partial", "hash"]
 

@@ -1,0 +1,1 @@
+"""What HTTP says, apart from any HTTP library. Pure."""
