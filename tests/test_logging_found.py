@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from ratewise import Redactor
-from ratewise.logging.bodies import body
-from ratewise.logging.masking import lines, message
-from ratewise.logging.values import MOST_CHARACTERS, MOST_ITEMS, value
+from ratewise._redaction.bodies import body
+from ratewise._redaction.text import lines, message
+from ratewise._redaction.values import MOST_CHARACTERS, MOST_ITEMS, value
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"

@@ -13,11 +13,11 @@ from support import growth
 from test_redact import HOSTILE, TOKENS
 
 from ratewise import Redactor
+from ratewise._redaction.bodies import body, json_text
 from ratewise._redaction.redactor import LONGEST_TEXT
+from ratewise._redaction.text import lines, message
+from ratewise._redaction.values import value
 from ratewise._util.escapes import escaped
-from ratewise.logging.bodies import body, json_text
-from ratewise.logging.masking import lines, message
-from ratewise.logging.values import value
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 OWN = Redactor(query_params=["code", "plan"], headers=["X-Plan"], patterns=[r"CUST-\d+"], defaults=False)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import Redactor
+from ratewise._redaction.bodies import body
+from ratewise._redaction.text import lines, message
 from ratewise._util.escapes import escaped
-from ratewise.logging.bodies import body
-from ratewise.logging.masking import lines, message
 
 FULL = Redactor()
 

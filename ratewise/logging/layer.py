@@ -8,11 +8,11 @@ from types import CoroutineType
 from typing import Any
 
 from .._core.exchange import KEY, Exchange
+from .._redaction.bodies import body
 from .._redaction.redactor import LONGEST_TEXT
 from .._util.escapes import escaped
 from .._validation import refusal
 from ..layer import Call, Q, R
-from .bodies import body
 from .config import LogConfig
 
 logger = logging.getLogger("ratewise")

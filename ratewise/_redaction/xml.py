@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .._redaction.redactor import HIDDEN, Redactor
-from .._redaction.secrets import LABELS, VALUES
 from .._util.lazy_regex import regex
-from .names import is_credentials, is_near, labels
+from .labels import is_credentials, is_near, labels
+from .redactor import HIDDEN, Redactor
+from .secrets import LABELS, VALUES
 
 # A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).
 _TAG = regex(

@@ -6,10 +6,10 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from .._redaction.redactor import HIDDEN, Redactor
-from .._redaction.secrets import LABELS, URL_HEADERS, VALUES
-from .masking import message
-from .names import is_credentials, is_user_with_password
+from .labels import is_credentials, is_user_with_password
+from .redactor import HIDDEN, Redactor
+from .secrets import LABELS, URL_HEADERS, VALUES
+from .text import message
 
 DEEPEST = 10
 """Values within values that are looked into."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .._redaction.redactor import HIDDEN, LONGEST_TEXT, Redactor
-from .._redaction.secrets import URL_HEADERS, VALUES
 from .._util.escapes import escaped, unescaped
 from .._util.lazy_regex import regex
-from .elements import elements
-from .names import is_credentials, is_near, is_user_with_password, labels
+from .labels import is_credentials, is_near, is_user_with_password, labels
+from .redactor import HIDDEN, LONGEST_TEXT, Redactor
+from .secrets import URL_HEADERS, VALUES
+from .xml import elements
 
 _STRING = r"""(?:'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))"""
 _QUOTE = r"""(?:\\{0,8}["'`]|\\{1,8}u002[27]|&(?:quot|apos|\#34|\#39|\#x22|\#x27);|%2[27])"""

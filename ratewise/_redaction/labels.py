@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from bisect import bisect
 
-from .._redaction.redactor import Redactor
-from .._redaction.secrets import LABELS, VALUES
 from .._util.lazy_regex import regex
+from .redactor import Redactor
+from .secrets import LABELS, VALUES
 
 NEAR = 1000
 """Characters between a label and a value, at most."""

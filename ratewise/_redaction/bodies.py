@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 
-from .._redaction.redactor import HIDDEN, Redactor
-from .._redaction.secrets import LABELS, VALUES
 from .._util.escapes import decoded, escaped
 from .._util.lazy_regex import regex
-from .elements import elements
-from .masking import masked, named
-from .names import is_credentials, is_user_with_password
+from .labels import is_credentials, is_user_with_password
+from .redactor import HIDDEN, Redactor
+from .secrets import LABELS, VALUES
+from .text import masked, named
+from .xml import elements
 
 FORM = "application/x-www-form-urlencoded"
 DEEPEST = 2
