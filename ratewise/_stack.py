@@ -14,7 +14,7 @@ from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer, CircuitRecheck
 from .layer import Call, Q, R
 from .rate_limit import RateLimiter, RateLimitLayer
 from .retry import Backoff, RetryConfig, RetryLayer
-from .retry.rules import checked_backoff
+from .retry.config import checked_backoff
 
 if TYPE_CHECKING:
     from .cache import Cache, CacheConfig

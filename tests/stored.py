@@ -6,8 +6,8 @@ from typing import Any
 
 from ratewise._http.retry_advice import http_date_of
 from ratewise.cache import CacheConfig
+from ratewise.cache.directives import Fields, joined
 from ratewise.cache.entry import Entry, Field, Policy, pack
-from ratewise.cache.fields import Fields, joined
 from ratewise.cache.rules import storable
 
 NOW = 1_800_000_000.0

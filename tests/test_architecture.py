@@ -35,14 +35,13 @@ RULES = [
     "cache/conditions.py",
     "cache/config.py",
     "cache/entry.py",
-    "cache/fields.py",
+    "cache/directives.py",
     "cache/key.py",
     "cache/rules.py",
-    "retry/rules.py",
+    "retry/config.py",
     "retry/backoff.py",
     "retry/budget.py",
     "circuit_breaker/circuit.py",
-    "rate_limit/credential.py",
     "rate_limit/found/__init__.py",
     "rate_limit/found/answer.py",
     "rate_limit/found/burst.py",
@@ -53,7 +52,7 @@ RULES = [
     "rate_limit/governor.py",
     "rate_limit/limits.py",
     "rate_limit/snapshot.py",
-    "rate_limit/told.py",
+    "_http/rate_limit_headers.py",
 ]
 PURE = set(
     """

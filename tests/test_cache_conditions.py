@@ -11,7 +11,7 @@ from stored import NOW, at, raw, said, stored
 from support import growth
 
 from ratewise.cache.conditions import ORIGINS, Part, brief, not_modified, part, partial, unsatisfiable
-from ratewise.cache.fields import weak
+from ratewise.cache.directives import weak
 
 BODY = b"0123456789"
 DATED = f"Date: {at(0)}"

@@ -13,8 +13,8 @@ from support import growth
 
 from ratewise._httpx.flavour import _target
 from ratewise.cache import CacheConfig, entry, key
+from ratewise.cache.directives import listed
 from ratewise.cache.entry import MAGIC, Entry, Policy, decode, encode, pack, unpack
-from ratewise.cache.fields import listed
 from ratewise.cache.key import SIZE, Keys, _framed, _normal
 
 SECRET = b"s" * 32

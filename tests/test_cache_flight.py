@@ -10,8 +10,8 @@ from server import Received, Reply, Server
 from support import PATIENCE, Body, FakeClock, Scripted, World, only, response
 
 from ratewise import CacheConfig, Clock, InMemoryCache
-from ratewise.cache.flight import Flights, Outcome
-from ratewise.cache.order import Order, Recent
+from ratewise.cache.ordering import Order, Recent
+from ratewise.cache.single_flight import Flights, Outcome
 
 FRESH = (("Cache-Control", "max-age=60"),)
 
@@ -153,7 +153,7 @@ async def test_an_answer_that_is_not_for_others(world: World) -> None:
 
 async def test_a_body_that_is_read_at_leisure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for one who has the head of an answer and does not go on reading."""
-    monkeypatch.setattr("ratewise.cache.flight.STALLED", 0.01)
+    monkeypatch.setattr("ratewise.cache.single_flight.STALLED", 0.01)
     wire = Scripted(response(headers=FRESH, body=Body(b"a", b"b")), response(headers=FRESH, body=b"own"))
     transport = cached(world, wire)
 

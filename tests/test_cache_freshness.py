@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored import NOW, SHARED, at, judged, policy, said
 
+from ratewise.cache.directives import LONGEST, age_of, date_of, delta, directives, gmt, seconds
 from ratewise.cache.entry import Policy
-from ratewise.cache.fields import LONGEST, age_of, date_of, delta, directives, gmt, seconds
 from ratewise.cache.rules import HEURISTIC, LONGEST_HEURISTIC, TTL, born, dated
 
 DAY = 86400.0

@@ -29,8 +29,8 @@ from support import FORKS, PATIENCE, FakeClock, World, only
 from ratewise._core.clock import Clock
 from ratewise._httpx.flavour import AsyncFlavour, SyncFlavour
 from ratewise.cache.entry import Entry, Policy, encode
-from ratewise.cache.redis import MOST, RedisCache, _Punctual, _punctual
-from ratewise.cache.store import REST
+from ratewise.cache.stores.base import REST
+from ratewise.cache.stores.redis import MOST, RedisCache, _Punctual, _punctual
 from ratewise.layer import Call
 
 SECRET = b"s" * 32

@@ -6,8 +6,8 @@ import pytest
 from stored import PRIVATE, at, policy, said, stored
 
 from ratewise.cache import CacheConfig
+from ratewise.cache.directives import directives
 from ratewise.cache.entry import Policy
-from ratewise.cache.fields import directives
 from ratewise.cache.rules import (
     SAFE,
     Use,

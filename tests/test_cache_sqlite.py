@@ -23,9 +23,9 @@ from typing import Any, Callable
 import pytest
 from support import FORKS, PATIENCE, FakeClock, World, only
 
-from ratewise.cache import sqlite, sqlite_file
 from ratewise.cache.entry import Entry, Policy
-from ratewise.cache.sqlite import SQLiteCache
+from ratewise.cache.stores import sqlite, sqlite_file
+from ratewise.cache.stores.sqlite import SQLiteCache
 from ratewise.layer import Call
 
 KEY, OTHER = "a" * 32, "b" * 32
@@ -85,7 +85,7 @@ def raw(path: Path) -> Iterator[sqlite3.Connection]:
 
 def python(script: str, *args: object) -> subprocess.Popen[str]:
     """Another process, with `cache` on the file that is its first argument."""
-    begin = "import sys; from ratewise.cache.sqlite import SQLiteCache; cache = SQLiteCache(sys.argv[1], timeout=5)\n"
+    begin = "import sys; from ratewise.cache.stores.sqlite import SQLiteCache; cache = SQLiteCache(sys.argv[1], timeout=5)\n"
     command = [sys.executable, "-c", begin + script, *map(str, args)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
 
@@ -1000,7 +1000,7 @@ def test_nothing_stays_open(path: Path) -> None:
 def test_nothing_stays_open_at_exit(path: Path) -> None:
     """A process that ends without closing says nothing, and leaves a clean file."""
     script = "cache.set('a', b'value', 60)"
-    begin = "import sys; from ratewise.cache.sqlite import SQLiteCache; cache = SQLiteCache(sys.argv[1])\n"
+    begin = "import sys; from ratewise.cache.stores.sqlite import SQLiteCache; cache = SQLiteCache(sys.argv[1])\n"
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", begin + script, str(path)]
     assert subprocess.run(command, capture_output=True, check=True).stderr == b""
     assert os.listdir(path.parent) == [path.name]

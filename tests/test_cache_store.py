@@ -14,8 +14,8 @@ from test_cache_flight import ask, cached
 import ratewise.cache
 from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RateWiseTransport, options
 from ratewise.cache import Cache
-from ratewise.cache.memory import OVERHEAD
-from ratewise.cache.store import _forked
+from ratewise.cache.stores.base import _forked
+from ratewise.cache.stores.memory import OVERHEAD
 
 FRESH = {"Cache-Control": "max-age=60"}
 
@@ -201,7 +201,7 @@ async def test_damaged_values(world: World, value: Any) -> None:
 @only("asyncio", "trio")
 async def test_a_store_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call in a worker thread is left to itself when it takes too long; a cancelled one at once; and others go on meanwhile."""
-    monkeypatch.setattr("ratewise.cache.store.PATIENCE", 0.05)
+    monkeypatch.setattr("ratewise.cache.stores.base.PATIENCE", 0.05)
     shelf, hangs = Shelf(secret=bytes(32)), threading.Event()
 
     def hang(key: str) -> bytes | None:
@@ -377,7 +377,7 @@ def test_fork() -> None:
 def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """The locks and the flights of every cache."""
     cache = InMemoryCache()
-    monkeypatch.setattr("ratewise.cache.store._caches", [cache])
+    monkeypatch.setattr("ratewise.cache.stores.base._caches", [cache])
     before = cache.flights, cache._lock
     _forked()
     assert not {cache.flights, cache._lock} & {*before}

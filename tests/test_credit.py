@@ -21,8 +21,8 @@ from server import Answer, Received, Reply, Server, reset
 from support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
 
 from ratewise import RetryBudget, RetryConfig, RetryDecision, exchange_of, options
+from ratewise._adapter.drain import LONGEST
 from ratewise._core.credit import spent
-from ratewise._flavour.drain import LONGEST
 
 PLAIN = RetryConfig(jitter=False, budget=False)
 REASON = "the caller's credit is spent: waiting does not help"
@@ -305,7 +305,7 @@ async def test_a_long_body_is_the_callers(world: World, how: str, total_timeout:
 )
 async def test_a_body_without_end_is_handed_back(world: World, behaviour: Any, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its beginning is enough, and is there soon; what follows is there where it need not be waited for."""
-    monkeypatch.setattr("ratewise._flavour.drain.WITHIN", 0.2)
+    monkeypatch.setattr("ratewise._adapter.drain.WITHIN", 0.2)
     begun = time.monotonic()
     with Server(Script(behaviour)) as server:
         async with asked(world, server.url, how) as result:
@@ -323,7 +323,7 @@ async def test_a_body_without_end_is_handed_back(world: World, behaviour: Any, h
 @pytest.mark.parametrize("how", HOW)
 async def test_a_body_that_says_nothing_is_retried(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too long as it says, without a byte, or not what its encoding says: the next attempt comes soon."""
-    monkeypatch.setattr("ratewise._flavour.drain.WITHIN", 0.05)
+    monkeypatch.setattr("ratewise._adapter.drain.WITHIN", 0.05)
     begun = time.monotonic()
     with Server(Script(too_long, silent, undecodable)) as server:
         async with asked(world, server.url, how) as result:
@@ -336,7 +336,7 @@ async def test_a_body_that_says_nothing_is_retried(world: World, how: str, monke
 @pytest.mark.parametrize("how", HOW)
 async def test_a_long_or_slow_body_that_is_retried(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look at its beginning does not keep it from being left, for a new connection."""
-    monkeypatch.setattr("ratewise._flavour.drain.WITHIN", 0.05)
+    monkeypatch.setattr("ratewise._adapter.drain.WITHIN", 0.05)
 
     def lasting(connection: socket.socket) -> bool:
         connection.sendall(CHUNKED)
@@ -468,7 +468,7 @@ async def test_looking_again_at_a_slow_body(world: World, monkeypatch: pytest.Mo
     async def handle(request: Any, call: Any) -> Any:
         result = await call.send(request)
         for within in (-1.0, 1.0):
-            monkeypatch.setattr("ratewise._flavour.drain.WITHIN", within)
+            monkeypatch.setattr("ratewise._adapter.drain.WITHIN", within)
             seen.append(await call.http.peek(result, request))
         return result
 

@@ -182,5 +182,5 @@ async def test_the_wire_is_made_punctual_once(world: World) -> None:
     backend = inner._wire._pool._network_backend
     world.LayerTransport(inner)
     assert inner._wire._pool._network_backend is backend
-    assert type(backend).__module__ == "ratewise._flavour.punctual"
+    assert type(backend).__module__ == "ratewise._adapter.socket_deadline"
     await world.close(inner)

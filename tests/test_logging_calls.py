@@ -19,7 +19,7 @@ from support import FORKS, PATIENCE, Body, FakeClock, Scripted, World, only, res
 from ratewise import Bulkhead, CircuitBreaker, LogConfig, RateLimiter, RetryConfig, exchange_of, install_redaction
 from ratewise._core.exchange import Exchange
 from ratewise.circuit_breaker.circuit import Permit
-from ratewise.logging import others
+from ratewise.logging import filters
 
 URL = "https://api.example.com/CUST-4711?ticket=hunter2"
 OWN: dict[str, Any] = {"redact_patterns": [r"CUST-\d+"], "redact_query_params": ["ticket"]}
@@ -317,7 +317,7 @@ def test_forks() -> None:
     held = threading.Event()
 
     def busy() -> None:
-        with others._lock:
+        with filters._lock:
             held.set()
             time.sleep(0.02)
 
@@ -329,6 +329,6 @@ def test_forks() -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(int(PATIENCE))  # which ends it
         with install_redaction():
-            os._exit(0 if others._installed else 1)
+            os._exit(0 if filters._installed else 1)
     assert os.waitpid(child, 0)[1] == 0
     thread.join()

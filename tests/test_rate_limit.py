@@ -18,10 +18,10 @@ from support import PATIENCE, Body, FakeClock, Scripted, Timed, World, failing, 
 
 import ratewise.exceptions
 from ratewise import CircuitBreaker, RateLimiter, RetryBudget, RetryConfig, RetryDecision, Waiter, exchange_of, options
-from ratewise.rate_limit.credential import _digests, credential
+from ratewise._http.credentials import _digests, credential
+from ratewise._http.rate_limit_headers import NOTHING, Told
 from ratewise.rate_limit.governor import Came, Governor, Verdict
 from ratewise.rate_limit.limits import KnownLimit
-from ratewise.rate_limit.told import NOTHING, Told
 
 URL = "https://api.example.com/"
 

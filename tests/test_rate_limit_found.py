@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from limited import Bucket, Down, Policy, Slots, Window, nothing, retry_after
 
+from ratewise._http.rate_limit_headers import NOTHING
 from ratewise.rate_limit.found import MANY, Answer, Burst, Ceiling, Filling, Phase, Shut, Turning
 from ratewise.rate_limit.found.filling import Point
 from ratewise.rate_limit.found.shut import Trial
 from ratewise.rate_limit.governor import Governor, Verdict
 from ratewise.rate_limit.snapshot import name_of, phase_of, read, written
-from ratewise.rate_limit.told import NOTHING
 
 TRIP = 0.02
 """Seconds that a request and its answer are on the way."""

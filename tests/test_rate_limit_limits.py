@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratewise._http.rate_limit_headers import NOTHING, Quota, Told, silent
 from ratewise.rate_limit.governor import Came, Governor, Verdict
 from ratewise.rate_limit.limits import Bucket, Window, kind_of
-from ratewise.rate_limit.told import NOTHING, Quota, Told, silent
 
 REQUESTS = Quota("", 100, 99, 5, 1.0, None, "requests", "window")
 

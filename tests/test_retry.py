@@ -567,7 +567,7 @@ async def test_a_new_transports_own_keywords(world: World) -> None:
 
 async def test_http2_needs_h2(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package a new transport for HTTP/2 is refused when it is made, as httpx's clients refuse it."""
-    monkeypatch.setattr("ratewise._flavour.chain.find_spec", lambda name: None)
+    monkeypatch.setattr("ratewise._adapter.chain.find_spec", lambda name: None)
     needed = f"http2=True needs the package h2: pip install '{world.httpx.__name__}[http2]'"
     with pytest.raises(ImportError, match=re.escape(needed)):
         world.RateWiseTransport(http2=True)

@@ -13,7 +13,7 @@ from ratewise import ExponentialBackoff, RetryConfig, RetryDecision, options
 from ratewise._core.exchange import KEY, Options
 from ratewise._core.failure import Failure
 from ratewise.retry import Outcome, Verdict
-from ratewise.retry.rules import METHODS, SPREAD, STATUSES
+from ratewise.retry.config import METHODS, SPREAD, STATUSES
 
 RULES = RetryConfig(jitter=False)
 SAFE = sorted(METHODS)

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import httpx
 
+from .._adapter.bodies import end, nothing, rewinder
+from .._adapter.drain import abegin, adrain, begin, short
+from .._adapter.socket_deadline import Timeout
+from .._adapter.worlds import AsyncWorld, SyncWorld
 from .._core.exchange import KEY, Exchange
 from .._core.failure import Failure, distrusted, http2_refused
-from .._flavour.bodies import end, nothing, rewinder
-from .._flavour.drain import abegin, adrain, begin, short
-from .._flavour.punctual import Timeout
-from .._flavour.worlds import AsyncWorld, SyncWorld
 from ..layer import Pace, Watcher
 from .bodies import Body, Buffer, beginning, decoded, held, in_memory, passing, unreadable, unseen
 from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, TooManyRequests, WaitTooLong

@@ -1,6 +1,6 @@
 """The bulkhead: how many requests may be in flight at once, and the layer that keeps to it."""
 
+from .bulkhead import Bulkhead
 from .layer import BulkheadLayer
-from .places import Bulkhead
 
 __all__ = ["Bulkhead", "BulkheadLayer"]

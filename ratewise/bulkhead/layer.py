@@ -11,7 +11,7 @@ from .._core.admission import Held, Place, wait_turn
 from .._core.exchange import Exchange
 from .._validation import refusal
 from ..layer import Call, Q, R
-from .places import Bulkhead
+from .bulkhead import Bulkhead
 
 logger = logging.getLogger("ratewise")
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from .config import CacheConfig
 from .layer import CacheLayer
-from .memory import InMemoryCache
-from .store import Cache, CacheBackend, CacheStats
+from .stores.base import Cache, CacheBackend, CacheStats
+from .stores.memory import InMemoryCache
 
 if TYPE_CHECKING:
-    from .redis import RedisCache
-    from .sqlite import SQLiteCache
+    from .stores.redis import RedisCache
+    from .stores.sqlite import SQLiteCache
 
 __all__ = ["Cache", "CacheBackend", "CacheConfig", "CacheLayer", "CacheStats", "InMemoryCache", "RedisCache", "SQLiteCache"]
 
-_ON_DEMAND = {"RedisCache": "redis", "SQLiteCache": "sqlite"}
+_ON_DEMAND = {"RedisCache": "stores.redis", "SQLiteCache": "stores.sqlite"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 
 from .._util.lazy_regex import regex
+from .directives import Fields, date_of, etags, weak
 from .entry import Entry, Field
-from .fields import Fields, date_of, etags, weak
 
 ORIGINS = frozenset({b"if-match", b"if-unmodified-since"})
 """RFC 9111, 4.3.2: "A cache MUST NOT evaluate conditional header fields that only apply to an origin server"."""

@@ -9,14 +9,13 @@ from typing import Any, Callable, cast
 from ..exceptions import RateWiseError
 from ..layer import Call
 from . import rules
-from .asked import Asked, status_field
 from .config import CacheConfig
+from .directives import Fields, joined, length_of
 from .entry import Entries, Entry, Field, Policy, pack
-from .fields import Fields, joined, length_of
-from .flight import Flight, Outcome
-from .memory import InMemoryCache
-from .recorder import Recorder
-from .store import Cache, CacheBackend
+from .lookup import Asked, status_field
+from .single_flight import Flight, Outcome, Recorder
+from .stores.base import Cache, CacheBackend
+from .stores.memory import InMemoryCache
 
 logger = logging.getLogger("ratewise")
 

@@ -10,8 +10,8 @@ from typing import Any
 from .._http.credentials import lasting
 from .._redaction.redactor import DEFAULT as REDACTOR
 from .._util.lazy_regex import regex
+from .directives import Fields
 from .entry import Entries, Entry
-from .fields import Fields
 
 SIZE = 16
 """Bytes of a key, and of a selector."""

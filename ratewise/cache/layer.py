@@ -11,17 +11,17 @@ from .._validation import refusal
 from ..exceptions import RateWiseError
 from ..layer import Call, Q, R
 from . import rules
-from .asked import Asked, only_if_cached, served, status_field
 from .conditions import ORIGINS
 from .config import CacheConfig
+from .directives import Fields, joined
 from .entry import Entry
 from .fetch import EVENTS, Fetcher, or_close
-from .fields import Fields, joined
-from .flight import Flight, Outcome, follow
 from .key import Keys
-from .memory import InMemoryCache
+from .lookup import Asked, only_if_cached, served, status_field
 from .rules import Use
-from .store import Cache, CacheBackend
+from .single_flight import Flight, Outcome, follow
+from .stores.base import Cache, CacheBackend
+from .stores.memory import InMemoryCache
 
 logger = logging.getLogger("ratewise")
 

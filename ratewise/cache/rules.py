@@ -12,8 +12,22 @@ from collections.abc import Sequence
 
 from .._http.retry_advice import http_date_of
 from .config import CacheConfig
+from .directives import (
+    LONGEST,
+    Directives,
+    Fields,
+    age_of,
+    date_of,
+    delta,
+    directives,
+    etags,
+    gmt,
+    length_of,
+    listed,
+    targeted,
+    weak,
+)
 from .entry import Entries, Entry, Field, Policy
-from .fields import LONGEST, Directives, Fields, age_of, date_of, delta, directives, etags, gmt, length_of, listed, targeted, weak
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"})
 """RFC 9110, 9.2.1, and the registry of methods. What is not known is not safe."""

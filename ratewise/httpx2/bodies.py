@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import httpx2
 
-from .._flavour import bodies
-from .._flavour.drain import LONGEST, short
+from .._adapter import bodies
+from .._adapter.drain import LONGEST, short
 
 
 class Body(bodies.Body, httpx2.SyncByteStream, httpx2.AsyncByteStream):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
 
+from .._adapter.calls import ClientCalls
 from .._core.clock import Clock
-from .._flavour.calls import ClientCalls
 from .._redaction.redactor import DEFAULT as REDACTOR
 from .._validation import refusal, seconds
 from ..bulkhead import Bulkhead

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from .._adapter.chain import Chain, count, given_or_new
+from .._adapter.socket_deadline import make_punctual
 from .._core.cancellation import steady
 from .._core.clock import Clock
 from .._deadline import WireDeadlineLayer
-from .._flavour.chain import Chain, count, given_or_new
-from .._flavour.punctual import make_punctual
 from .._stack import assemble
 from ..bulkhead import Bulkhead, BulkheadLayer
 from ..circuit_breaker import CircuitBreaker, CircuitBreakerLayer

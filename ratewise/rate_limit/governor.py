@@ -7,9 +7,9 @@ import math
 from operator import itemgetter
 from typing import NamedTuple
 
+from .._http.rate_limit_headers import Quota, Told
 from .found import MANY, Answer, Burst, Ceiling, Filling, Known, Phase, Shut, Trial, Turning
 from .limits import INSTANT, LONGEST, PATIENCE, Bucket, KnownLimit, Limit, Window, kind_of
-from .told import Quota, Told
 
 MEMORY = 60.0
 """Seconds after the first answer within which it may still count against a limit that nobody tells."""

@@ -11,12 +11,12 @@ from .._core.admission import Held, Place, wait_turn
 from .._core.credit import spent
 from .._core.exchange import Exchange, Turn
 from .._core.failure import Failure
+from .._http.credentials import credential
+from .._http.rate_limit_headers import NOTHING, Told, silent, told
 from .._validation import refusal
 from ..layer import Call, Q, R
-from .credential import credential
 from .governor import UNCOUNTED, Came, Verdict
 from .limiter import RateLimiter
-from .told import NOTHING, Told, silent, told
 
 logger = logging.getLogger("ratewise")
 

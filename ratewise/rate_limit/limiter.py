@@ -9,12 +9,12 @@ from typing import Any, Callable, NamedTuple
 from .._core.admission import KEYS, Place, Queue, Room, line_up
 from .._core.clock import Clock
 from .._core.exchange import Turn
+from .._http.rate_limit_headers import Told
 from .._validation import flag, function, number, refusal, seconds, whole
 from .found import Kept
 from .governor import UNCOUNTED, Came, Governor, Verdict
 from .limits import KnownLimit
 from .snapshot import name_of, older, phase_of, read, written
-from .told import Told
 
 AGAIN = 0.001
 """Seconds after which to ask again at the earliest."""

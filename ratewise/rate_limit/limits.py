@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Union
 
-from .told import Quota
+from .._http.rate_limit_headers import Quota
 
 INSTANT = 1e-6
 """Seconds that make no difference: more than clocks lose to rounding."""

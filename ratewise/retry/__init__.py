@@ -2,7 +2,7 @@
 
 from .backoff import Backoff, ExponentialBackoff
 from .budget import RetryBudget
+from .config import Outcome, RetryConfig, RetryDecision, Verdict
 from .layer import RetryLayer
-from .rules import Outcome, RetryConfig, RetryDecision, Verdict
 
 __all__ = ["Backoff", "ExponentialBackoff", "Outcome", "RetryBudget", "RetryConfig", "RetryDecision", "RetryLayer", "Verdict"]

@@ -14,7 +14,7 @@ from .._util.escapes import escaped
 from .._validation import refusal
 from ..exceptions import RateWiseError
 from ..layer import Call, Q, R
-from .rules import Outcome, RetryConfig, Verdict
+from .config import Outcome, RetryConfig, Verdict
 
 logger = logging.getLogger("ratewise")
 

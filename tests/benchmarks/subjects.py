@@ -21,7 +21,7 @@ import ratewise
 import ratewise.httpx2
 from ratewise import CircuitBreaker, InMemoryCache, LogConfig, RateLimiter
 from ratewise.logging import layer
-from ratewise.logging.screen import DATE_FORMAT, FORMAT
+from ratewise.logging.setup import DATE_FORMAT, FORMAT
 
 from . import server
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import Any, Callable
 
-from .._core.forks import at_fork
+from ..._core.forks import at_fork
 
 logger = logging.getLogger("ratewise")
 fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None

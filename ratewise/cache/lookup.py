@@ -8,8 +8,8 @@ from .._core.exchange import Exchange
 from ..layer import Call
 from . import rules
 from .conditions import Part, brief, not_modified, part, partial, unsatisfiable
+from .directives import LONGEST, Fields
 from .entry import Entries, Entry, Field
-from .fields import LONGEST, Fields
 from .key import Keys
 
 SKEW = 60.0

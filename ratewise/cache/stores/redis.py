@@ -14,10 +14,10 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from .._core.clock import running_trio
-from .._redaction.redactor import DEFAULT
-from .._validation import refusal, seconds
-from .store import KEPT, CacheBackend
+from ..._core.clock import running_trio
+from ..._redaction.redactor import DEFAULT
+from ..._validation import refusal, seconds
+from .base import KEPT, CacheBackend
 
 if TYPE_CHECKING:
     import asyncio

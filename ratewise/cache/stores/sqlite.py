@@ -10,9 +10,9 @@ from contextlib import suppress
 from time import monotonic, time
 from typing import Any, Callable
 
-from .._validation import factor, refusal, whole
+from ..._validation import factor, refusal, whole
+from .base import CacheBackend
 from .sqlite_file import ForeignDatabase, SQLiteFile
-from .store import CacheBackend
 
 SMALL = 64 * 1024
 """Bytes of a value that is read on an event loop itself. More is read in a thread."""

@@ -6,10 +6,10 @@ import os
 from collections import OrderedDict
 from typing import Any, Callable
 
-from .._validation import whole
-from ..layer import Call
-from .entry import Entries
-from .store import SECRET_SIZE, Cache
+from ..._validation import whole
+from ...layer import Call
+from ..entry import Entries
+from .base import SECRET_SIZE, Cache
 
 OVERHEAD = 640
 """Bytes that an entry takes beside its head and body, about."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Awaitable, Hashable
+from typing import Any, Callable
 
-from .._core.clock import Waiter
+from .._core.clock import Clock, Waiter
 from ..layer import Call
 from .entry import Entry
-from .order import Recent
+from .ordering import Recent
 
 UNSHARED = 10.0
 """Seconds for which nobody waits for an answer that was of no use to others the last time."""
@@ -114,3 +114,41 @@ async def follow(flight: Flight, waiter: Waiter, until: float, call: Call[Any, A
                 return
             pieces = flight.pieces
         await call.park(waiter, min(left, STALLED))
+
+
+class Recorder:
+    """Collects a body as its caller reads it: see `Watcher`. What is cut short, left, or larger than `most` bytes is not kept."""
+
+    def __init__(
+        self, keep: Callable[[bytes], Awaitable[object]], most: int, flights: Flights, flight: Flight | None, clock: Clock
+    ) -> None:
+        self._keep, self._most = keep, most
+        self._flights, self._flight, self._clock = flights, flight, clock
+        self._chunks: list[bytes] | None = []
+        self._size = 0
+
+    def chunk(self, data: bytes) -> None:
+        if self._flight is not None:
+            self._flight.pieces += 1
+        if self._chunks is not None:
+            self._size += len(data)
+            self._chunks.append(data)
+            if self._size > self._most:
+                self._chunks = None
+                self._land(Outcome.UNSHARED)
+
+    async def complete(self) -> None:
+        chunks, self._chunks = self._chunks, None
+        if chunks is not None:
+            await self._keep(b"".join(chunks))
+
+    def failed(self, error: BaseException) -> None:
+        self.closed()
+
+    def closed(self) -> None:
+        self._chunks = None
+        self._land(Outcome.FAILED)
+
+    def _land(self, outcome: Outcome) -> None:
+        if self._flight is not None:
+            self._flights.land(self._flight, outcome, self._clock.monotonic())

@@ -8,9 +8,9 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple, Union
 
-from .._http.retry_advice import delay_seconds, http_date, retry_advice
-from .._http.structured_fields import COMMA_OR_SEMICOLON, DICTIONARY, PAIR, Bare, bare, each, parse_list
 from .._util.lazy_regex import regex
+from .retry_advice import delay_seconds, http_date, retry_advice
+from .structured_fields import COMMA_OR_SEMICOLON, DICTIONARY, PAIR, Bare, bare, each, parse_list
 
 _LONGEST_NAME, _LONGEST_VALUE, _MOST = 100, 4096, 32
 """Bytes of a field's name and of its value, and quotas: only an attacker goes beyond. What is longer is not read."""

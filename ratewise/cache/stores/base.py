@@ -13,12 +13,12 @@ from functools import lru_cache
 from itertools import count
 from typing import Any, Callable
 
-from .._core.forks import at_fork
-from .._validation import refusal, seconds
-from ..layer import Call
-from .entry import Entries, decode, encode
-from .flight import Flights
-from .order import Order, Recent
+from ..._core.forks import at_fork
+from ..._validation import refusal, seconds
+from ...layer import Call
+from ..entry import Entries, decode, encode
+from ..ordering import Order, Recent
+from ..single_flight import Flights
 
 logger = logging.getLogger("ratewise")
 
