@@ -25,7 +25,7 @@ import pytest
 from support import Scripted, World
 
 from ratewise import LogConfig, RedactionFilter, RedactionProcessor, Redactor, install_redaction
-from ratewise.logging import filters as module
+from ratewise.logging import filters as filters_module
 
 URL = "https://user:sesame@api.example.com/?token=sesame&page=2"
 SHOWN = "https://REDACTED@api.example.com/?token=REDACTED&page=2"
@@ -44,9 +44,9 @@ def filters(name: str = "httpx") -> list[Any]:
 def balanced() -> Iterator[None]:
     """Whatever a test installs, it undoes."""
     gc.collect()
-    assert module._installed == {}
+    assert filters_module._installed == {}
     yield
-    assert module._installed == {}
+    assert filters_module._installed == {}
     assert not any(filters(name) for name in LOGGERS)
 
 
