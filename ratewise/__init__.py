@@ -36,13 +36,12 @@ if TYPE_CHECKING:
         TooManyRequests,
         WaitTooLong,
     )
-    from ._redaction.redactor import Redactor
     from .bulkhead import Bulkhead, BulkheadLayer
     from .cache import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RedisCache, SQLiteCache
     from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer
     from .exceptions import RateWiseError
     from .layer import Call, Layer, Watcher
-    from .logging import LogConfig, LoggingLayer, RedactionFilter, RedactionProcessor, install_redaction, setup_logging
+    from .logging import LogConfig, LoggingLayer, RedactionFilter, RedactionProcessor, Redactor, install_redaction, setup_logging
     from .rate_limit import RateLimiter, RateLimitLayer
     from .retry import ExponentialBackoff, RetryBudget, RetryConfig, RetryDecision, RetryLayer
 
@@ -88,11 +87,11 @@ _HOME = {
         "LoggingLayer",
         "RedactionFilter",
         "RedactionProcessor",
+        "Redactor",
         "install_redaction",
         "setup_logging",
     ),
     "rate_limit": ("RateLimitLayer", "RateLimiter"),
-    "_redaction.redactor": ("Redactor",),
     "retry": ("ExponentialBackoff", "RetryBudget", "RetryConfig", "RetryDecision", "RetryLayer"),
     "_core.stats": ("ClientStats",),
 }

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from ._core.clock import Expired
 from ._core.exchange import Exchange
+from ._core.step import step
 from ._validation import seconds
 from .exceptions import RateWiseError
-from .layer import Call, Q, R, step
+from .layer import Call, Q, R
 
 T = TypeVar("T")
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._deadline import DeadlineLayer, WireDeadlineLayer
 from ._validation import flag, refusal, whole
-from .bulkhead import Bulkhead, BulkheadLayer
-from .circuit_breaker import CircuitBreaker, CircuitBreakerLayer, CircuitRecheckLayer
+from .bulkhead.bulkhead import Bulkhead
+from .bulkhead.layer import BulkheadLayer
+from .circuit_breaker.breaker import CircuitBreaker
+from .circuit_breaker.layer import CircuitBreakerLayer, CircuitRecheckLayer
 from .layer import Call, Q, R
-from .rate_limit import RateLimiter, RateLimitLayer
-from .retry import Backoff, RetryConfig, RetryLayer
-from .retry.config import checked_backoff
+from .rate_limit.layer import RateLimitLayer
+from .rate_limit.limiter import RateLimiter
+from .retry.backoff import Backoff
+from .retry.config import RetryConfig, checked_backoff
+from .retry.layer import RetryLayer
 
 if TYPE_CHECKING:
-    from .cache import Cache, CacheConfig
-    from .logging import LogConfig
+    from .cache.config import CacheConfig
+    from .cache.stores.base import Cache
+    from .logging.config import LogConfig
 
 
 class RaiseOnRateLimit:
@@ -48,13 +50,13 @@ def assemble(
     """The layers of the whole stack, outermost first."""
     layers: list[Any] = [RaiseOnRateLimit()] if flag("raise_on_rate_limit", raise_on_rate_limit) else []
     if log_config is not None:
-        from .logging import LoggingLayer  # who has a configuration has loaded it, and the others need not
+        from .logging.layer import LoggingLayer  # who has a configuration has loaded it, and the others need not
 
         layers.append(LoggingLayer(log_config))
     if total_timeout is not None:
         layers.append(DeadlineLayer(total_timeout))
     if cache is not None:
-        from .cache import CacheLayer  # as above
+        from .cache.layer import CacheLayer  # as above
 
         layers.append(CacheLayer(cache, cache_config))
     elif cache_config is not None:
@@ -94,31 +96,3 @@ def retry_rules(max_retries: int, retry_config: RetryConfig | None, backoff_stra
     if backoff_strategy is None:
         return retry_config
     return retry_config.with_backoff(checked_backoff("backoff_strategy", backoff_strategy))
-
-
-WITHIN = (RetryLayer, CircuitBreakerLayer, RateLimitLayer, BulkheadLayer)
-
-
-def warn_of_order(layers: Sequence[Any]) -> None:
-    """Warn of a stack that cannot do what its parts promise."""
-    first = next((number for number, layer in enumerate(layers) if isinstance(layer, WITHIN)), len(layers))
-    if any(getattr(layer, "answers", False) for layer in layers[first:]):
-        warnings.warn(
-            "this stack has its cache inside: what it answers is counted, and made to wait, as if it went to the server. "
-            "Put the CacheTransport around the other transports",
-            stacklevel=_depth(),
-        )
-    if sum(isinstance(layer, RetryLayer) for layer in layers) > 1:
-        warnings.warn(
-            "this stack retries twice: each try of the outer retry layer is made several times over by the inner one. "
-            "Leave one of them out",
-            stacklevel=_depth(),
-        )
-
-
-def _depth() -> int:
-    """How many calls up the code stands that is not ours: the line that builds the stack."""
-    depth, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(f"{__package__}."):
-        depth, frame = depth + 1, frame.f_back
-    return depth

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from ._redaction.masker import DEFAULT
 from ._util.escapes import escaped
 
 LONGEST_SHOWN = 1000
@@ -87,8 +88,6 @@ def compiled(setting: str, patterns: Iterable[str]) -> tuple[re.Pattern[str], ..
 
 def refusal(setting: str, value: object, allowed: str) -> str:
     """The sentence that every refused setting gets."""
-    from ._redaction.redactor import DEFAULT  # which has settings to check itself
-
     return f"{setting} must be {allowed}, not {escaped(DEFAULT.text(repr(value), longest=LONGEST_SHOWN))}"
 
 

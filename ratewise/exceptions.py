@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, cast
 
-from ._core.exchange import Exchange
 from ._util.escapes import escaped
 
 if TYPE_CHECKING:
+    from ._core.exchange import Exchange
     from .circuit_breaker.breaker import Refusal
 
 
@@ -39,11 +39,13 @@ class BulkheadFull(RateWiseError):  # noqa: N818  (named by what happened, as ht
     waited: float
     """Seconds that the request waited. 0 if the queue was full too."""
 
-    def __init__(self, request: Any, key: Hashable, max_in_flight: int, waited: float) -> None:
+    def __init__(self, request: Any, exchange: Exchange, key: Hashable, max_in_flight: int, waited: float) -> None:
         why = f"it waited {waited:.3g} s for one of them" if waited else "the queue for them is full"
-        shown = f"{_unsent(request)}: {max_in_flight} requests at a time may be in flight to {_key(request, key)}"
+        shown = (
+            f"{_unsent(request, exchange)}: {max_in_flight} requests at a time may be in flight to {exchange.redactor.key(key)}"
+        )
         super().__init__(f"{shown}, and {why}", request)
-        self.attempts = Exchange.of(request.extensions).attempts
+        self.attempts = exchange.attempts
         self.key = key
         self.waited = waited
 
@@ -60,7 +62,7 @@ class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
     retry_after: float | None
     """Seconds, at most, until a request will be let through. None if the circuit is held open by hand."""
 
-    def __init__(self, request: Any, refusal: Refusal) -> None:
+    def __init__(self, request: Any, exchange: Exchange, refusal: Refusal) -> None:
         after = refusal.retry_after
         if after is None:
             why, then = "is held open by hand", "reset() or force_closed() closes it"
@@ -69,10 +71,10 @@ class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
             why = f"is open after {failures}" if refusal.state == "open" else f"is being probed after {failures}"
             then = f"A request is let through in {after:.3g} s"
         super().__init__(
-            f"{_unsent(request)}: the circuit of {_key(request, refusal.key)} {why}. {then}",
+            f"{_unsent(request, exchange)}: the circuit of {exchange.redactor.key(refusal.key)} {why}. {then}",
             request,
         )
-        self.attempts = Exchange.of(request.extensions).attempts
+        self.attempts = exchange.attempts
         self.key = refusal.key
         self.failure_count = refusal.failure_count
         self.retry_after = after
@@ -92,11 +94,13 @@ class RateLimitExceeded(RateWiseError):  # noqa: N818  (as above)
 class WaitTooLong(RateLimitExceeded):
     """The request was not sent: its turn would come only after the limiter's `max_wait`, or after the call's deadline."""
 
-    def __init__(self, request: Any, key: Hashable, waited: float, left: float, reason: str, setting: str) -> None:
+    def __init__(
+        self, request: Any, exchange: Exchange, key: Hashable, waited: float, left: float, reason: str, setting: str
+    ) -> None:
         waiting = f" It has waited {waited:.3g} s." if waited else ""
-        then = f"its turn at {_key(request, key)} would come in {round(left, 2):g} s: {reason}.{waiting}"
-        super().__init__(f"{_unsent(request)}: {then} A higher {setting} would let it wait", request)
-        self.attempts = Exchange.of(request.extensions).attempts
+        then = f"its turn at {exchange.redactor.key(key)} would come in {round(left, 2):g} s: {reason}.{waiting}"
+        super().__init__(f"{_unsent(request, exchange)}: {then} A higher {setting} would let it wait", request)
+        self.attempts = exchange.attempts
         self.retry_after = left
 
 
@@ -135,13 +139,8 @@ def _shown(request: Any, exchange: Exchange) -> str:
     return f"{escaped(request.method)} {exchange.redactor.url(request.url)}"
 
 
-def _key(request: Any, key: Hashable) -> str:
-    return Exchange.of(request.extensions).redactor.key(key)
-
-
-def _unsent(request: Any) -> str:
+def _unsent(request: Any, exchange: Exchange) -> str:
     """That it was not sent or, of a call that has been tried before, not sent again."""
-    exchange = Exchange.of(request.extensions)
     if not exchange.attempts:
         return f"{_shown(request, exchange)} was not sent"
     history = "".join(f"; {attempt}" for attempt in exchange.history)

@@ -1,13 +1,12 @@
 """The seam: what a layer is, and what it may do to the world. Knows no HTTP library.
 
 A layer is one coroutine, `handle(request, call)`. It serves sync, asyncio and trio: under a sync transport everything that
-`call` gives it to await blocks inside and is done at once, so that one `send(None)` runs it to its end (`step`).
+`call` gives it to await blocks inside and is done at once, so that one `send(None)` runs it to its end (`_core.step`).
 """
 
 from __future__ import annotations
 
-import types
-from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine, Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine, Hashable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -15,16 +14,14 @@ from typing import (
     Generic,
     Protocol,
     TypeVar,
-    cast,
 )
-
-from ._core.exchange import KEY, Exchange
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
     from . import exceptions
     from ._core.clock import Clock, Waiter
+    from ._core.exchange import Exchange
     from ._core.failure import Failure
 
     P = ParamSpec("P")
@@ -288,66 +285,3 @@ class Layer(Protocol[Q, R]):
     async def handle(self, request: Q, call: Call[Q, R], /) -> R:
         """Answer the request: by `call.send`, once, several times or never."""
         ...
-
-
-def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Coroutine[Any, Any, R]]:
-    """One chain of coroutines, the first layer outermost, with the wire at its end; it opens each call's `Exchange`."""
-    call = wire
-    for layer in reversed(layers[1:]):
-        call = Call(_bind(layer, call), wire.http, wire.clock)
-    handle = layers[0].handle if layers else _hand_on
-
-    async def opened(request: Any) -> R:
-        given = request.extensions
-        exchange = given.get(KEY)
-        begins = type(exchange) is not Exchange  # else a client of ours opened it, or a transport around this one
-        if begins:
-            exchange = Exchange() if exchange is None else Exchange.begin(given, streamed=True)
-            request.extensions = own = given.copy()
-            own[KEY] = exchange
-        try:
-            response: Any = await handle(request, call)
-        except Exception as error:
-            cast(Any, error).ratewise = exchange
-            exchange.redactor.clean(error)
-            raise
-        finally:
-            if begins:  # a redirect copies them: it would go on with this call's state
-                request.extensions = given
-        response.extensions[KEY] = exchange
-        return response  # type: ignore[no-any-return]
-
-    return opened
-
-
-def _hand_on(request: Q, call: Call[Q, R]) -> Awaitable[R]:
-    """What a stack without layers does."""
-    return call.send(request)
-
-
-def _bind(layer: Layer[Q, R], call: Call[Q, R]) -> Send[Q, R]:
-    handle = layer.handle
-
-    def send(request: Q) -> Awaitable[R]:
-        return handle(request, call)
-
-    return send
-
-
-def step(awaitable: Awaitable[T]) -> T:
-    """Run to its end a coroutine that never really waits: how a sync transport runs its chain."""
-    result: list[T] = []
-    running: Any = _into(result, awaitable)
-    for _ in running:
-        running.close()
-        raise RuntimeError(
-            "a layer awaited something else than its call gave it, which cannot work in a sync transport: "
-            "wait with call.sleep() or call.park(), and do I/O with call.via()"
-        )
-    return result[0]
-
-
-@types.coroutine
-def _into(result: list[T], awaitable: Any) -> Generator[Any, Any, None]:
-    # A loop over this ends without an exception; `coroutine.send(None)` makes a StopIteration, which costs more.
-    result.append((yield from awaitable))

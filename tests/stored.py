@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ratewise._http.retry_advice import http_date_of
+from ratewise._http.dates import http_date_of
 from ratewise.cache import CacheConfig
 from ratewise.cache.directives import Fields, joined
 from ratewise.cache.entry import Entry, Field, Policy, pack

@@ -19,7 +19,7 @@ import trio
 import ratewise
 import ratewise.httpx2
 from ratewise._core.clock import Clock, Waiter
-from ratewise.layer import step
+from ratewise._core.step import step
 
 PATIENCE = 5.0
 """Seconds after which a test that waits for a real thread or task has failed."""

@@ -22,7 +22,7 @@ RULES = [
     "_core/failure.py",
     "_http/retry_advice.py",
     "_redaction/secrets.py",
-    "_redaction/redactor.py",
+    "_redaction/masker.py",
     "_util/lazy_regex.py",
     "_http/structured_fields.py",
     "_validation.py",

@@ -15,8 +15,8 @@ from support import Body, FakeClock, Scripted, World, failing, only, response
 
 import ratewise
 from ratewise import CircuitBreaker, RetryConfig, exchange_of
+from ratewise._core.step import step
 from ratewise.cache import CacheBackend, CacheConfig, InMemoryCache
-from ratewise.layer import step
 
 URL = "https://api.example.com/"
 FRESH = {"Cache-Control": "max-age=3600"}

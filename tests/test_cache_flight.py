@@ -94,7 +94,7 @@ class Held:
         return await self.world(handle, request)
 
     def handle_request(self, request: Any) -> Any:
-        from ratewise.layer import step
+        from ratewise._core.step import step
 
         return step(self._answer(request))
 

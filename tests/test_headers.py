@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import growth
 
-from ratewise._http.retry_advice import RETRY_AFTER, RetryAdvice, delay_seconds, http_date, retry_advice
+from ratewise._http.dates import http_date
+from ratewise._http.retry_advice import RETRY_AFTER, RetryAdvice, delay_seconds, retry_advice
 
 NOW = 1_445_412_420.0  # Wed, 21 Oct 2015 07:27:00 GMT
 LONGEST = 2.0**31

@@ -14,7 +14,7 @@ from test_redact import HOSTILE, TOKENS
 
 from ratewise import Redactor
 from ratewise._redaction.bodies import body, json_text
-from ratewise._redaction.redactor import LONGEST_TEXT
+from ratewise._redaction.masker import LONGEST_TEXT
 from ratewise._redaction.text import lines, message
 from ratewise._redaction.values import value
 from ratewise._util.escapes import escaped

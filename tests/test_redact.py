@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import growth
 
 from ratewise import Redactor
-from ratewise._redaction.redactor import DEFAULT, LONGEST_TEXT, MOST_KNOWN
+from ratewise._redaction.masker import DEFAULT, LONGEST_TEXT, MOST_KNOWN
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 BARE = Redactor(defaults=False)

@@ -16,7 +16,7 @@ from support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, r
 
 import ratewise
 from ratewise import Exchange, LayerTransport, RetryConfig, Waiter, exchange_of
-from ratewise.layer import step
+from ratewise._core.step import step
 
 
 class Layer:

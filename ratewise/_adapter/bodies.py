@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, cast
 
 from .._core.cancellation import steady
-from ..layer import Pace, Watcher, step
+from .._core.step import step
+from ..layer import Pace, Watcher
 
 
 class Body(Iterator[bytes], AsyncIterator[bytes]):

@@ -11,13 +11,13 @@ from .._core.exchange import KEY, NO_OPTIONS, Exchange
 from .._core.stats import COUNTS, ClientStats, Counts
 from .._stack import assemble, given_limiter
 from .._validation import flag
-from ..circuit_breaker import CircuitBreaker
+from ..circuit_breaker.breaker import CircuitBreaker
 from ..layer import Layer
-from ..rate_limit import RateLimiter
+from ..rate_limit.limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from ..cache import Cache
-    from ..logging import LogConfig
+    from ..cache.stores.base import Cache
+    from ..logging.config import LogConfig
 
 _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
 """The counts of the client that this thread or task called last, to know it by, and that call."""
@@ -75,7 +75,7 @@ class ClientCalls:
         self._http = self._transport._http
         self._mounts = {key: None if mounted is None else kind(mounted, *layers) for key, mounted in self._mounts.items()}
         if self._redacts:
-            from ..logging import install_redaction  # only who makes a client loads it
+            from ..logging.filters import install_redaction  # only who makes a client loads it
 
             self._unredact = weakref.finalize(self, install_redaction(self._redactor).undo)
             self._unredact.atexit = False

@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 from .._core.clock import Clock
 from .._core.exchange import KEY, Exchange
-from .._stack import warn_of_order
+from .._core.order import warn_of_order
 from .._validation import refusal
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core.background import Background
 from .._core.clock import running_task
-from ..layer import step
+from .._core.step import step
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .._redaction.redactor import DEFAULT, Redactor
+from .._redaction.masker import DEFAULT, Masker
 from .._validation import flag, refusal, seconds, whole
 
 KEY = "ratewise"
@@ -136,7 +136,7 @@ class Exchange:
         """When it last left a queue of ours, by the same clock: what came before says nothing about the server."""
         self.turn: Turn | None = None
         """Set when a rate limiter has seen the attempt refused."""
-        self.redactor: Redactor = DEFAULT
+        self.redactor: Masker = DEFAULT
         """What masks the URLs in the exceptions and log lines of this call."""
         self._id: str | None = None
 

@@ -9,7 +9,8 @@ from operator import itemgetter
 from typing import NamedTuple, Union
 
 from .._util.lazy_regex import regex
-from .retry_advice import delay_seconds, http_date, retry_advice
+from .dates import http_date
+from .retry_advice import delay_seconds, retry_advice
 from .structured_fields import COMMA_OR_SEMICOLON, DICTIONARY, PAIR, Bare, bare, each, parse_list
 
 _LONGEST_NAME, _LONGEST_VALUE, _MOST = 100, 4096, 32

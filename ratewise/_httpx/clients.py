@@ -12,13 +12,14 @@ import httpx
 
 from .._adapter.calls import ClientCalls
 from .._core.clock import Clock
-from .._redaction.redactor import DEFAULT as REDACTOR
+from .._core.step import step
+from .._redaction.masker import DEFAULT as REDACTOR
 from .._validation import refusal, seconds
-from ..bulkhead import Bulkhead
-from ..circuit_breaker import CircuitBreaker
-from ..layer import step
-from ..rate_limit import RateLimiter
-from ..retry import Backoff, RetryConfig
+from ..bulkhead.bulkhead import Bulkhead
+from ..circuit_breaker.breaker import CircuitBreaker
+from ..rate_limit.limiter import RateLimiter
+from ..retry.backoff import Backoff
+from ..retry.config import RetryConfig
 from .transports import AsyncLayerTransport, LayerTransport
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from httpx._types import AuthTypes, CertTypes, CookieTypes, HeaderTypes, ProxyTypes, QueryParamTypes, TimeoutTypes
     from typing_extensions import Unpack
 
-    from ..cache import Cache, CacheConfig
-    from ..logging import LogConfig
+    from ..cache.config import CacheConfig
+    from ..cache.stores.base import Cache
+    from ..logging.config import LogConfig
 
     class _ClientOptions(TypedDict, total=False):
         auth: AuthTypes | None

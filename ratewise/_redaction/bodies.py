@@ -8,7 +8,7 @@ import re
 from .._util.escapes import decoded, escaped
 from .._util.lazy_regex import regex
 from .labels import is_credentials, is_user_with_password
-from .redactor import HIDDEN, Redactor
+from .masker import HIDDEN, Masker
 from .secrets import LABELS, VALUES
 from .text import masked, named
 from .xml import elements
@@ -30,7 +30,7 @@ _BARE = regex(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|null|true|false|NaN|-?Infinity"
 _TOKEN = regex(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|\s+|[^\s"{}\[\]:,]+', re.DOTALL)
 
 
-def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = None) -> str:
+def body(redactor: Masker, content_type: str, data: bytes, size: int | None = None) -> str:
     """The beginning of a body, of `size` bytes in all (None if it has no more), as one line; or why it is not shown."""
     kind = content_type.partition(";")[0].strip().lower()
     given = _CHARSET.search(content_type)
@@ -58,7 +58,7 @@ def body(redactor: Redactor, content_type: str, data: bytes, size: int | None = 
     return escaped(shown) + ("" if whole else f"... ({size} bytes)")
 
 
-def _field(redactor: Redactor, field: str) -> str:
+def _field(redactor: Masker, field: str) -> str:
     """One of a form. Nothing but `&` parts them, unlike those of a query."""
     name, equals, given = field.partition("=")
     if given and redactor.is_secret_parameter(decoded(name)):
@@ -83,7 +83,7 @@ class _Container:
         """From where to where its values are shown, as long as there was no label."""
 
 
-def json_text(redactor: Redactor, text: str, depth: int = 0, *, whole: bool = True) -> str:
+def json_text(redactor: Masker, text: str, depth: int = 0, *, whole: bool = True) -> str:
     """JSON, maybe cut short or of several lines, without the values of secret keys: they may be whole objects.
 
     What only resembles JSON is masked as any other text.
@@ -161,7 +161,7 @@ def _string(token: str) -> str | None:
     return str(found)
 
 
-def _shown_string(redactor: Redactor, token: str, secret: bool, depth: int) -> str:
+def _shown_string(redactor: Masker, token: str, secret: bool, depth: int) -> str:
     if secret and len(token) > 2:
         return json.dumps(redactor.mask(token.strip('"')))
     plain = token[1:-1] if "\\" not in token and token[-1:] == '"' and len(token) > 1 else _string(token)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
+from typing import TYPE_CHECKING
 
 from .._util.lazy_regex import regex
-from .redactor import Redactor
 from .secrets import LABELS, VALUES
+
+if TYPE_CHECKING:
+    from .masker import Masker
 
 NEAR = 1000
 """Characters between a label and a value, at most."""
@@ -28,7 +31,7 @@ _LABEL = regex(
 _BASE64 = regex(r"(?=.*[\dA-Z])[A-Za-z0-9+/]{12,}={0,2}")
 
 
-def labels(redactor: Redactor, text: str, *, whole: bool) -> list[int]:
+def labels(redactor: Masker, text: str, *, whole: bool) -> list[int]:
     """Where names of secrets stand as labels; if the text was cut short, there may be one at its end."""
     lower = text.lower()
     if not any(value in lower for value in (*VALUES, "<string", "<data")):

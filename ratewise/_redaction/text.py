@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .._util.escapes import escaped, unescaped
 from .._util.lazy_regex import regex
 from .labels import is_credentials, is_near, is_user_with_password, labels
-from .redactor import HIDDEN, LONGEST_TEXT, Redactor
+from .masker import HIDDEN, LONGEST_TEXT, Masker
 from .secrets import URL_HEADERS, VALUES
 from .xml import elements
 
@@ -73,19 +73,17 @@ _JAR = regex(rf"(\bCookie\(version=\w+, name={_STRING}, value=){_STRING}", re.DO
 _ENCODE_ERROR = regex(rf"(Unicode(?:En|De)codeError\('[\w-]{{1,40}}', b?){_STRING}", re.DOTALL)
 
 
-def message(redactor: Redactor, text: str) -> str:
+def message(redactor: Masker, text: str) -> str:
     """Any text, such as another logger's, without the values of secret names in it, and on one line."""
     return escaped(masked(redactor, text))
 
 
-def lines(redactor: Redactor, text: str) -> str:
+def lines(redactor: Masker, text: str) -> str:
     """The same for a text of several lines, such as a traceback, however long."""
     return "\n".join(map(escaped, masked(redactor, text, longest=None, by_line=True).split("\n")))
 
 
-def masked(
-    redactor: Redactor, text: str, *, longest: int | None = LONGEST_TEXT, whole: bool = True, by_line: bool = False
-) -> str:
+def masked(redactor: Masker, text: str, *, longest: int | None = LONGEST_TEXT, whole: bool = True, by_line: bool = False) -> str:
     """The same on as many lines as it has, with control characters.
 
     Not `whole`: its end may be missing. `by_line`: a bracket or string without an end, as in the source lines of a traceback,
@@ -97,7 +95,7 @@ def masked(
     return named(redactor, redactor.text(text, longest=longest), whole=whole, by_line=by_line)
 
 
-def named(redactor: Redactor, text: str, *, whole: bool = True, by_line: bool = False) -> str:
+def named(redactor: Masker, text: str, *, whole: bool = True, by_line: bool = False) -> str:
     """The text without the values of secret names in it."""
     if "ookie" in text or "<Morsel" in text:
         text = _COOKIE.sub(rf"\1{HIDDEN}", _JAR.sub(rf"\1'{HIDDEN}'", text))
@@ -151,7 +149,7 @@ class _Value(NamedTuple):
     """It has no end before that of the text."""
 
 
-def _name(redactor: Redactor, found: re.Match[str]) -> str:
+def _name(redactor: Masker, found: re.Match[str]) -> str:
     text, start = found.string, found.start()
     name, before = unescaped(found["name"]), text[start - 1 : start]
     if before == " " and name.lower() in ("key", "code") and (word := _WORD_BEFORE.search(text, max(0, start - 32), start)):

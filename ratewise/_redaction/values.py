@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .labels import is_credentials, is_user_with_password
-from .redactor import HIDDEN, Redactor
+from .masker import HIDDEN, Masker
 from .secrets import LABELS, URL_HEADERS, VALUES
 from .text import message
 
@@ -21,7 +21,7 @@ MOST_CHARACTERS = 256 * 1024
 """Of all texts within a value, that are looked through."""
 
 
-def value(redactor: Redactor, name: str, thing: Any) -> Any:
+def value(redactor: Masker, name: str, thing: Any) -> Any:
     """A value of any kind that goes by this name, without the secrets in it. Never raises, whatever the value does."""
     return _Values(redactor).of(name, thing, 0)
 
@@ -29,7 +29,7 @@ def value(redactor: Redactor, name: str, thing: Any) -> Any:
 class _Values:
     """The values within one, as far as they are looked at."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Masker) -> None:
         self._redactor = redactor
         self._items, self._characters = MOST_ITEMS, MOST_CHARACTERS
 

@@ -6,7 +6,7 @@ import re
 
 from .._util.lazy_regex import regex
 from .labels import is_credentials, is_near, labels
-from .redactor import HIDDEN, Redactor
+from .masker import HIDDEN, Masker
 from .secrets import LABELS, VALUES
 
 # A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).
@@ -25,7 +25,7 @@ _WORD = regex(r"[^\s<&\\]*")
 _VALUES = (*VALUES, "string", "data")  # the former in property lists
 
 
-def elements(redactor: Redactor, text: str, *, whole: bool = True) -> str:
+def elements(redactor: Masker, text: str, *, whole: bool = True) -> str:
     """The text without what stands in secret elements.
 
     One without an end is hidden to the end of the text if that was cut short, and else its first word: it may be no element.
@@ -64,7 +64,7 @@ def elements(redactor: Redactor, text: str, *, whole: bool = True) -> str:
     return "".join(shown) + (_masked(redactor, rest) if closes else rest)
 
 
-def _masked(redactor: Redactor, content: str) -> str:
+def _masked(redactor: Masker, content: str) -> str:
     if not content.strip():
         return content
     return HIDDEN if "<" in content or "&" in content else redactor.mask(content)

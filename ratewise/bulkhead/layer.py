@@ -22,6 +22,9 @@ LONG = 1.0
 class BulkheadLayer:
     """Sends a request when it has a place in the bulkhead, and holds the place until the response's body is closed."""
 
+    kind = "bulkhead"
+    """See `warn_of_order`."""
+
     def __init__(self, bulkhead: Bulkhead | None = None) -> None:
         if bulkhead is not None and not isinstance(bulkhead, Bulkhead):
             raise TypeError(refusal("bulkhead", bulkhead, "a Bulkhead"))
@@ -36,7 +39,7 @@ class BulkheadLayer:
         key = http.origin(request) if bulkhead.key is None else bulkhead.key(request)
         place = bulkhead.enter(key, call.clock.monotonic())
         if place is None:
-            raise http.BulkheadFull(request, key, bulkhead.max_in_flight, 0.0)
+            raise http.BulkheadFull(request, Exchange.of(request.extensions), key, bulkhead.max_in_flight, 0.0)
         try:
             if not place.inside:
                 await self._wait(place, key, request, call)
@@ -62,7 +65,7 @@ class BulkheadLayer:
         if not place.inside and now >= deadline:
             raise call.http.DeadlineExceeded(request, exchange)
         if not place.inside:
-            raise call.http.BulkheadFull(request, key, bulkhead.max_in_flight, now - begun)
+            raise call.http.BulkheadFull(request, exchange, key, bulkhead.max_in_flight, now - begun)
         if now - begun >= LONG:
             waited, places, shown = now - begun, bulkhead.max_in_flight, exchange.redactor.key(key)
             logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", waited, places, shown, extra=exchange.told)

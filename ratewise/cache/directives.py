@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Optional, TypeVar
 
-from .._http.retry_advice import http_date
+from .._http.dates import http_date
 from .._http.structured_fields import parse_dictionary
 from .._util.lazy_regex import regex
 from .entry import Field

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Sequence
-from typing import Any, Callable, cast
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 from ..exceptions import RateWiseError
 from ..layer import Call
@@ -15,7 +15,9 @@ from .entry import Entries, Entry, Field, Policy, pack
 from .lookup import Asked, status_field
 from .single_flight import Flight, Outcome, Recorder
 from .stores.base import Cache, CacheBackend
-from .stores.memory import InMemoryCache
+
+if TYPE_CHECKING:
+    from .stores.memory import InMemoryCache
 
 logger = logging.getLogger("ratewise")
 
@@ -239,9 +241,9 @@ class Fetcher:
     async def _change(self, asked: Asked, change: Callable[[Entries], Entries]) -> bool:
         """Store what `change` makes of what is stored for a request; False if that is nothing, or cannot be."""
         cache, order, key, call = self._cache, self._cache.order, asked.key, asked.call
-        if isinstance(cache, InMemoryCache):
-            return cache.change(key, change)
-        backend = cast(CacheBackend, cache)
+        if not isinstance(cache, CacheBackend):
+            return cast("InMemoryCache", cache).change(key, change)
+        backend = cache
         if order.changed(key, asked.looked):
             asked.stored = await backend.load(key, call)
         entries = change(asked.stored)

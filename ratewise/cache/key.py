@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from .._http.credentials import lasting
-from .._redaction.redactor import DEFAULT as REDACTOR
+from .._redaction.masker import DEFAULT as REDACTOR
 from .._util.lazy_regex import regex
 from .directives import Fields
 from .entry import Entries, Entry

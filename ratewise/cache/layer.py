@@ -38,8 +38,8 @@ SPECIAL = PASSED | rules.OWN | {b"cache-control", b"pragma"}
 class CacheLayer:
     """Answers a request from a store of responses where that is allowed, and stores the responses that may be."""
 
-    answers = True
-    """Not all that comes to it goes on to the next layer: it is of use around the others."""
+    kind = "cache"
+    """See `warn_of_order`."""
 
     def __init__(self, cache: Cache | None = None, config: CacheConfig | None = None) -> None:
         if not isinstance(cache, (InMemoryCache, CacheBackend, type(None))):
@@ -90,7 +90,7 @@ class CacheLayer:
                 self.cache.hit()
                 body = entry.body if method == "GET" else b""
                 return http.respond(entry.status, served(entry, age, b"hit"), body)
-        asked = Asked(request, call, number or self.cache.order.begin(), fields, keys, key, entries, entry)
+        asked = Asked(request, exchange, call, number or self.cache.order.begin(), fields, keys, key, entries, entry)
         if entry is not None and wish is None:
             use = rules.usable(entry.policy, asked.age(entry), asked.control, self.config)
             found: Any = None if use is Use.VALIDATE else asked.answer(entry, "hit")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._core.exchange import Exchange
 from ..layer import Call
 from . import rules
 from .conditions import Part, brief, not_modified, part, partial, unsatisfiable
 from .directives import LONGEST, Fields
 from .entry import Entries, Entry, Field
 from .key import Keys
+
+if TYPE_CHECKING:
+    from .._core.exchange import Exchange
 
 SKEW = 60.0
 """Seconds that the clocks of machines may differ."""
@@ -25,6 +27,7 @@ class Asked:
     def __init__(
         self,
         request: Any,
+        exchange: Exchange,
         call: Call[Any, Any],
         number: int,
         fields: Fields,
@@ -49,7 +52,7 @@ class Asked:
         """What of it may answer its method: of an answer to HEAD nobody knows the body."""
         self.entry = entry
         """Which of these matches it."""
-        self.exchange = Exchange.of(request.extensions)
+        self.exchange = exchange
         self.control = rules.asks(fields)
         self.began = call.clock.monotonic()
         self.began_at = call.clock.time()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from .._http.retry_advice import http_date_of
-from .config import CacheConfig
+from .._http.dates import http_date_of
 from .directives import (
     LONGEST,
     Directives,
@@ -28,6 +28,9 @@ from .directives import (
     weak,
 )
 from .entry import Entries, Entry, Field, Policy
+
+if TYPE_CHECKING:
+    from .config import CacheConfig
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"})
 """RFC 9110, 9.2.1, and the registry of methods. What is not known is not safe."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .._core.exchange import Exchange
 from .._core.failure import Failure
-from .._redaction.redactor import DEFAULT
+from .._redaction.masker import DEFAULT
 from .._util.bounded_table import Table
 from .._validation import factor, flag, function, rate, refusal, seconds, whole
 from .circuit import Circuit, CircuitState, Permit, Rules

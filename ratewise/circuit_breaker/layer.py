@@ -24,6 +24,9 @@ class CircuitBreakerLayer:
     `CircuitRecheckLayer` below it.
     """
 
+    kind = "circuit breaker"
+    """See `warn_of_order`."""
+
     def __init__(self, circuit_breaker: CircuitBreaker | None = None, *, rechecked: bool = False) -> None:
         if circuit_breaker is not None and not isinstance(circuit_breaker, CircuitBreaker):
             raise TypeError(refusal("circuit_breaker", circuit_breaker, "a CircuitBreaker"))
@@ -42,9 +45,10 @@ class CircuitBreakerLayer:
         if circuit.state == "closed":
             permit = circuit.permit
         else:
-            admitted = breaker.admit(key, clock.monotonic(), Exchange.of(request.extensions))
+            exchange = Exchange.of(request.extensions)
+            admitted = breaker.admit(key, clock.monotonic(), exchange)
             if isinstance(admitted, Refusal):
-                raise http.CircuitBreakerOpen(request, admitted)
+                raise http.CircuitBreakerOpen(request, exchange, admitted)
             permit = admitted
         if self._rechecked:
             Exchange.of(request.extensions).permit = permit
@@ -95,12 +99,13 @@ class CircuitRecheckLayer:
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request if what let it through still stands, else raise `CircuitBreakerOpen`."""
-        permit = Exchange.of(request.extensions).permit
+        exchange = Exchange.of(request.extensions)
+        permit = exchange.permit
         if permit is not None and permit.circuit.state != "closed":
             breaker = self.circuit_breaker
             refused = breaker.recheck(_key(breaker, request, call.http), permit, call.clock.monotonic())
             if refused is not None:
-                raise call.http.CircuitBreakerOpen(request, refused)
+                raise call.http.CircuitBreakerOpen(request, exchange, refused)
         return await call.send(request)
 
 

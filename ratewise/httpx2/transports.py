@@ -13,13 +13,20 @@ from .._adapter.chain import Chain, count, given_or_new
 from .._adapter.socket_deadline import make_punctual
 from .._core.cancellation import steady
 from .._core.clock import Clock
+from .._core.compose import compose
+from .._core.step import step
 from .._deadline import WireDeadlineLayer
 from .._stack import assemble
-from ..bulkhead import Bulkhead, BulkheadLayer
-from ..circuit_breaker import CircuitBreaker, CircuitBreakerLayer
-from ..layer import Call, Layer, compose, step
-from ..rate_limit import RateLimiter, RateLimitLayer
-from ..retry import Backoff, RetryConfig, RetryLayer
+from ..bulkhead.bulkhead import Bulkhead
+from ..bulkhead.layer import BulkheadLayer
+from ..circuit_breaker.breaker import CircuitBreaker
+from ..circuit_breaker.layer import CircuitBreakerLayer
+from ..layer import Call, Layer
+from ..rate_limit.layer import RateLimitLayer
+from ..rate_limit.limiter import RateLimiter
+from ..retry.backoff import Backoff
+from ..retry.config import RetryConfig
+from ..retry.layer import RetryLayer
 from .bodies import Steady, in_memory
 from .flavour import AsyncFlavour, SyncFlavour
 
@@ -29,8 +36,9 @@ if TYPE_CHECKING:
     from httpx2._types import CertTypes, ProxyTypes
     from typing_extensions import Self, Unpack
 
-    from ..cache import Cache, CacheConfig
-    from ..logging import LogConfig
+    from ..cache.config import CacheConfig
+    from ..cache.stores.base import Cache
+    from ..logging.config import LogConfig
 
     class TransportOptions(TypedDict, total=False):
         """The keywords of `httpx2.HTTPTransport`."""
@@ -179,7 +187,7 @@ class CacheTransport(LayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
-        from ..cache import CacheLayer  # only who uses it loads it
+        from ..cache.layer import CacheLayer  # only who uses it loads it
 
         super().__init__(httpx2.HTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
 
@@ -195,7 +203,7 @@ class AsyncCacheTransport(AsyncLayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
-        from ..cache import CacheLayer  # as above
+        from ..cache.layer import CacheLayer  # as above
 
         super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
 
@@ -279,7 +287,7 @@ class LoggingTransport(LayerTransport):
     def __init__(
         self, transport: httpx2.BaseTransport | None = None, config: LogConfig | None = None, *, clock: Clock | None = None
     ) -> None:
-        from ..logging import LoggingLayer  # as above
+        from ..logging.layer import LoggingLayer  # as above
 
         super().__init__(httpx2.HTTPTransport() if transport is None else transport, LoggingLayer(config), clock=clock)
 
@@ -290,7 +298,7 @@ class AsyncLoggingTransport(AsyncLayerTransport):
     def __init__(
         self, transport: httpx2.AsyncBaseTransport | None = None, config: LogConfig | None = None, *, clock: Clock | None = None
     ) -> None:
-        from ..logging import LoggingLayer  # as above
+        from ..logging.layer import LoggingLayer  # as above
 
         super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, LoggingLayer(config), clock=clock)
 

@@ -3,6 +3,7 @@
 from .config import LogConfig
 from .filters import RedactionFilter, RedactionProcessor, install_redaction
 from .layer import LoggingLayer
+from .redactor import Redactor
 from .setup import setup_logging
 
-__all__ = ["LogConfig", "LoggingLayer", "RedactionFilter", "RedactionProcessor", "install_redaction", "setup_logging"]
+__all__ = ["LogConfig", "LoggingLayer", "RedactionFilter", "RedactionProcessor", "Redactor", "install_redaction", "setup_logging"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .._redaction.redactor import MaskStyle, Redactor
+from .._redaction.masker import MaskStyle
 from .._validation import compiled, flag, names_of, refusal
+from .redactor import Redactor
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 

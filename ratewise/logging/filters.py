@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any
 
 from .._core.forks import at_fork
-from .._redaction.redactor import DEFAULT, Redactor
 from .._redaction.text import lines, message
 from .._redaction.values import value
 from .._validation import refusal
+from .redactor import DEFAULT, Redactor
 
 LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack")
 """Whose loggers are redacted, with those of their children that exist when it begins."""

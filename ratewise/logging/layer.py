@@ -9,7 +9,7 @@ from typing import Any
 
 from .._core.exchange import KEY, Exchange
 from .._redaction.bodies import body
-from .._redaction.redactor import LONGEST_TEXT
+from .._redaction.masker import LONGEST_TEXT
 from .._util.escapes import escaped
 from .._validation import refusal
 from ..layer import Call, Q, R

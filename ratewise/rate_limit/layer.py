@@ -27,6 +27,9 @@ LONG = 1.0
 class RateLimitLayer:
     """Sends a request when its limit allows it, and tells the limiter what the server tells."""
 
+    kind = "rate limit"
+    """See `warn_of_order`."""
+
     def __init__(self, rate_limiter: RateLimiter | None = None) -> None:
         if rate_limiter is not None and not isinstance(rate_limiter, RateLimiter):
             raise TypeError(refusal("rate_limiter", rate_limiter, "a RateLimiter"))
@@ -94,7 +97,7 @@ class RateLimitLayer:
         def check(now: float) -> None:
             left, reason = limiter.forecast(place, now, until - now)
             if now >= until or now + left > until:
-                raise call.http.WaitTooLong(request, key, now - begun, left, reason, setting)
+                raise call.http.WaitTooLong(request, exchange, key, now - begun, left, reason, setting)
             room = place.room
             if left > LONG and now >= room.logged_until:
                 room.logged_until = now + left  # one line for all who wait

@@ -7,9 +7,11 @@ counted each of them or not, and what it told before they come is as much as is 
 from __future__ import annotations
 
 import math
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
-from .._http.rate_limit_headers import Quota
+if TYPE_CHECKING:
+    from .._http.rate_limit_headers import Quota
+
 
 INSTANT = 1e-6
 """Seconds that make no difference: more than clocks lose to rounding."""

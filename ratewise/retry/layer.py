@@ -31,6 +31,9 @@ class RetryLayer:
     `uniform` gives the random numbers from 0 to 1 that spread the waits.
     """
 
+    kind = "retry"
+    """See `warn_of_order`."""
+
     def __init__(self, config: RetryConfig | None = None, *, uniform: Callable[[], float] = random.random) -> None:
         if config is not None and not isinstance(config, RetryConfig):
             raise TypeError(refusal("config", config, "a RetryConfig"))

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from ..._core.clock import running_trio
-from ..._redaction.redactor import DEFAULT
+from ..._redaction.masker import DEFAULT
 from ..._validation import refusal, seconds
 from .base import KEPT, CacheBackend
 

@@ -7,12 +7,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 from urllib.parse import unquote_plus
 
 from .._util.escapes import decoded, escaped, unescaped
 from .._util.lazy_regex import regex
-from .._validation import compiled, flag, names_of, refusal
 from .secrets import ENDINGS, HARMLESS, HEADERS, KEYS_OF_MANY_MEANINGS, PARAMETERS, PARTS, TOKENS, URL_HEADERS
 
 MaskStyle = Literal["full", "partial", "hash"]
@@ -48,7 +47,7 @@ _DECODABLE = regex(r"[=%+]")
 _PATH_PIECE = regex(r"[^/;&]+")
 _QUERY_PIECE = regex(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may separate, or be part of a value
 _NESTED = regex(r"[=@?]|%[0-9A-Fa-f]{2}")  # there may be a URL or a form in it
-_MASKED = regex(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # before: as a part of a URL, or by another Redactor
+_MASKED = regex(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # before: as a part of a URL, or by another Masker
 # A name in JSON, in what Python shows of a dict or a pair, or in GraphQL.
 _KEY = regex(r"""(?<![\w.-])((?:[\w.-]|\\u[0-9A-Fa-f]{4}){1,256})(?:\\?["']\s*[:,]|\s*:\s*\\?["'])""", re.ASCII)
 _PAIR = regex(  # a parameter of a header field, or the name of one with its value
@@ -73,42 +72,29 @@ _HASH_KEY = os.urandom(16)
 _SEPARATORS = str.maketrans("", "", "-_. ")
 
 
-class Redactor:
-    """Masks the secrets in what is to be shown.
-
-    `headers`, `query_params` and `patterns` (regular expressions) are names and formats to mask beside the built-in ones;
-    `defaults=False` leaves those out. `mask_style` is what a secret becomes: "full": `[REDACTED]` (in URLs `REDACTED`);
-    "partial": its first and last 4 characters if it has 16 or more, else as "full", and so are several cookies or other secrets
-    in one, and Basic credentials; "hash": a number that is the same for the same secret within this process, to tell secrets
-    apart.
-
-    Raises `TypeError` or `ValueError` for a value that is not allowed.
-    """
+class Masker:
+    """Masks the secrets in what is to be shown, by settings that have been checked: see `ratewise.logging.Redactor`."""
 
     def __init__(
         self,
-        *,
         headers: Iterable[str] = (),
         query_params: Iterable[str] = (),
-        patterns: Iterable[str] = (),
+        patterns: tuple[re.Pattern[str], ...] = (),
         mask_style: MaskStyle = "full",
         defaults: bool = True,
     ) -> None:
-        if mask_style not in get_args(MaskStyle):
-            raise ValueError(refusal("mask_style", mask_style, '"full", "partial" or "hash"'))
         self.mask_style = mask_style
-        flag("defaults", defaults)
-        self._headers = frozenset(map(_dashed, names_of("headers", headers))) | (HEADERS if defaults else set())
-        own = frozenset(map(_plain, names_of("query_params", query_params))) - {""}
+        self._headers = frozenset(map(_dashed, headers)) | (HEADERS if defaults else set())
+        own = frozenset(map(_plain, query_params)) - {""}
         self._parameters = own | (PARAMETERS if defaults else set())
         self._vague = KEYS_OF_MANY_MEANINGS - own
         self._parts: tuple[str, ...] = PARTS if defaults else ()
         self._endings: tuple[str, ...] = ENDINGS if defaults else ()
         self._tokens = TOKENS if defaults else ()
         self._gates = tuple(gate for gates, _ in self._tokens for gate in gates)
-        self._patterns = compiled("patterns", patterns)
+        self._patterns = patterns
         self._secret_headers, self._secret_parameters, self._secret_keys = _Known(), _Known(), _Known()
-        self._settings = (mask_style, defaults, self._headers, own, tuple(pattern.pattern for pattern in self._patterns))
+        self._settings = (mask_style, defaults, self._headers, own, tuple(pattern.pattern for pattern in patterns))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._settings == other._settings
@@ -249,7 +235,7 @@ class Redactor:
         return plain not in HARMLESS and (plain.endswith(self._endings) or any(part in plain for part in self._parts))
 
     def __repr__(self) -> str:
-        return f"Redactor(mask_style={self.mask_style!r})"
+        return f"{type(self).__name__}(mask_style={self.mask_style!r})"
 
     def _is_plain(self, url: str) -> bool:
         """There can be no secret in it: most URLs are told so in a fraction of the time that looking for one takes."""
@@ -372,5 +358,5 @@ def _without_userinfo(match: re.Match[str]) -> str:
     return "REDACTED@" if word[-1] == "@" and ":" in word[:-2] else word
 
 
-DEFAULT = Redactor()
+DEFAULT = Masker()
 """The built-in lists, masked in full: what exceptions, reprs and our own log lines use."""
