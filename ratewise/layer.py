@@ -163,12 +163,15 @@ class Flavour(Protocol[Q, R]):
         """What these bytes, with which its body begins, say without their Content-Encoding; `most` bytes of it."""
         ...
 
-    def respond(self, status: int, fields: list[tuple[bytes, bytes, bytes]], body: bytes) -> R:
-        """A response of our own making, which keeps the list. See `fields`."""
+    def respond(self, status: int, fields: tuple[tuple[bytes, bytes, bytes], ...], body: bytes) -> R:
+        """A response of our own making. See `fields`."""
         ...
 
-    def with_field(self, response: R, field: tuple[bytes, bytes, bytes]) -> R:
-        """A response to hand on instead, with one header field more. The last one, if it tells of the same thing, goes."""
+    def with_member(self, response: R, name: str, member: str) -> R:
+        """A response to hand on instead, with one member more at the end of a header field that is a list.
+
+        Of one in memory the last member goes, if it is of the same name.
+        """
         ...
 
     def who(self) -> Hashable:

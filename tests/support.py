@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
+from importlib import import_module
 from typing import Any, Callable, NamedTuple
 
 import anyio
@@ -18,6 +19,7 @@ import trio
 
 import ratewise
 import ratewise.httpx2
+from ratewise._adapter.flavour import AsyncFlavour, SyncFlavour
 from ratewise._core.clock import Clock, Waiter
 from ratewise._core.step import step
 
@@ -230,6 +232,11 @@ class World:
             asyncio.run(scenario())
         else:
             trio.run(scenario)
+
+    def flavour(self) -> Any:
+        """The library as layers see it."""
+        base = import_module(f"{self.RetryTransport.__module__.rpartition('.')[0]}.base")
+        return (SyncFlavour if self.is_sync else AsyncFlavour)(base.LIBRARY)
 
     async def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function of this world: a plain one or a coroutine function."""

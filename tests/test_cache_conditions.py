@@ -318,23 +318,23 @@ def test_15_4_5_not_modified(validators: str, left: str) -> None:
         f"Cache-Control: max-age=60 | {DATED} | Content-Location: /x | Expires: {at(9)} | Vary: Accept | Age: 7"
         f" | Cache-Status: RateWise; hit | {left}"
     )
-    assert brief(raw(f"{ALL} | {validators}")) == raw(expected)
-    assert brief([]) == []
+    assert list(brief(raw(f"{ALL} | {validators}"))) == raw(expected)
+    assert brief([]) == ()
 
 
 def test_15_3_7_partial_content() -> None:
     """A 206 has all fields of the whole, but the length of the part, and says which part of how much it is."""
     fields = raw('A: 1 | content-length: 10 | ETag: "a" | A: 2 | Content-Range: bytes 0-9/10 | Content-Encoding: gzip')
     expected = raw('A: 1 | ETag: "a" | A: 2 | Content-Encoding: gzip | Content-Range: bytes 2-5/10 | Content-Length: 4')
-    assert partial(fields, range(2, 6), 10) == expected
-    assert partial([], range(1), 1) == raw("Content-Range: bytes 0-0/1 | Content-Length: 1")
+    assert list(partial(fields, range(2, 6), 10)) == expected
+    assert list(partial([], range(1), 1)) == raw("Content-Range: bytes 0-0/1 | Content-Length: 1")
 
 
 def test_15_5_17_range_not_satisfiable() -> None:
     """A 416 says how long the whole is, and nothing of what it is."""
     expected = f"{DATED} | Cache-Status: RateWise; hit | Content-Range: bytes */10 | Content-Length: 0"
-    assert unsatisfiable(raw(f'{ALL} | ETag: "a"'), 10) == raw(expected)
-    assert unsatisfiable([], 0) == raw("Content-Range: bytes */0 | Content-Length: 0")
+    assert list(unsatisfiable(raw(f'{ALL} | ETag: "a"'), 10)) == raw(expected)
+    assert list(unsatisfiable([], 0)) == raw("Content-Range: bytes */0 | Content-Length: 0")
 
 
 # Whatever comes in

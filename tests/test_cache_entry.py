@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stored import NOW, raw, said, stored
 from support import growth
 
-from ratewise._httpx.flavour import _target
+from ratewise._adapter.flavour import _target
 from ratewise.cache import CacheConfig, entry, key
 from ratewise.cache.directives import listed
 from ratewise.cache.entry import MAGIC, Entry, Policy, decode, encode, pack, unpack

@@ -27,7 +27,6 @@ from redis_server import Server
 from support import FORKS, PATIENCE, FakeClock, World, only
 
 from ratewise._core.clock import Clock
-from ratewise._httpx.flavour import AsyncFlavour, SyncFlavour
 from ratewise.cache.entry import Entry, Policy, encode
 from ratewise.cache.stores.base import REST
 from ratewise.cache.stores.redis import MOST, RedisCache, _Punctual, _punctual
@@ -89,8 +88,7 @@ def entry(body: bytes = b"hello") -> Entry:
 
 
 def call_of(world: World, clock: Clock | None = None) -> Any:
-    flavour: Any = SyncFlavour() if world.is_sync else AsyncFlavour()
-    return Call[Any, Any](None, flavour, clock or Clock())  # type: ignore[arg-type]
+    return Call[Any, Any](None, world.flavour(), clock or Clock())  # type: ignore[arg-type]
 
 
 def name_of(cache: RedisCache, key: bytes) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import logging
 import os
 import signal
@@ -66,10 +65,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def call_of(world: World) -> Call[Any, Any]:
-    flavour = importlib.import_module("ratewise._httpx.flavour" if world.httpx.__name__ == "httpx" else "ratewise.httpx2.flavour")
-    http = flavour.SyncFlavour() if world.is_sync else flavour.AsyncFlavour()
     send: Any = None
-    return Call(send, http, FakeClock())
+    return Call(send, world.flavour(), FakeClock())
 
 
 def entry(body: bytes) -> Entry:

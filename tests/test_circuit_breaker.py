@@ -20,7 +20,8 @@ from ratewise import CircuitBreaker
 from ratewise._util import bounded_table
 from ratewise._util.bounded_table import Table
 from ratewise.circuit_breaker import breaker as module
-from ratewise.circuit_breaker.circuit import BUCKETS, NOTED, Permit
+from ratewise.circuit_breaker.circuit import NOTED, Permit
+from ratewise.circuit_breaker.window import BUCKETS
 
 TOKEN = "aB3dEfGhIjKlMnOp"
 

@@ -23,11 +23,11 @@ from ratewise import (
     LogConfig,
     RateLimiter,
     RedactionFilter,
-    Redactor,
     RedisCache,
     RetryConfig,
     exchange_of,
 )
+from ratewise._redaction.masker import Masker
 
 PLACES = (
     "userinfo query authorization cookie setcookie apikey jsonrequest jsonresponse formrequest location link referer proxy redis"
@@ -205,9 +205,9 @@ async def test_they_would_be_found(
     world: World, tls: dict[str, ssl.SSLContext], shown: list[str], version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same with the redaction off: every single secret is shown somewhere, so that the test above means something."""
-    monkeypatch.setattr(Redactor, "header", lambda self, name, value: value)
+    monkeypatch.setattr(Masker, "header", lambda self, name, value: value)
     for name in ("url", "text", "mask"):
-        monkeypatch.setattr(Redactor, name, lambda self, text, **_: str(text))
+        monkeypatch.setattr(Masker, name, lambda self, text, **_: str(text))
     monkeypatch.setattr(RedactionFilter, "filter", lambda self, record: True)
     said = await through_everything(world, version, tls, FakeClock(), redacts=False)
     everything = "\n".join((*shown, *said))

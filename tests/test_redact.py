@@ -587,7 +587,7 @@ def test_bad_settings(settings: Any, error: type[Exception], message: str) -> No
 def test_repr() -> None:
     """The repr tells the style and nothing of the user's own lists."""
     assert repr(Redactor(patterns=["sesame"], mask_style="hash")) == "Redactor(mask_style='hash')"
-    assert repr(DEFAULT) == "Redactor(mask_style='full')"
+    assert repr(DEFAULT) == "Masker(mask_style='full')"
 
 
 # Length

@@ -10,6 +10,7 @@ from typing import Any, cast
 from .._core.cancellation import steady
 from .._core.step import step
 from ..layer import Pace, Watcher
+from .private import source_of
 
 
 class Body(Iterator[bytes], AsyncIterator[bytes]):
@@ -172,7 +173,7 @@ def rewinder(stream: Any, library: str) -> Callable[[], object] | None:
     if hasattr(stream, "fields"):  # multipart: the library rewinds each file itself, where it can
         files = [field.file for field in stream.fields if hasattr(field, "file")]
         return nothing if all(isinstance(file, (str, bytes)) or _position(file) is not None for file in files) else None
-    source: Any = getattr(stream, "_stream", None)
+    source = source_of(stream)
     if hasattr(source, "aread") or (hasattr(source, "read") and hasattr(source, "__aiter__")):
         return None  # an asynchronous file: it can be brought back only by awaiting
     if hasattr(source, "read"):

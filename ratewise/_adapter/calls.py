@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.exchange import KEY, NO_OPTIONS, Exchange
 from .._core.stats import COUNTS, ClientStats, Counts
-from .._stack import assemble, given_limiter
 from .._validation import flag
 from ..circuit_breaker.breaker import CircuitBreaker
-from ..layer import Layer
 from ..rate_limit.limiter import RateLimiter
+from .private import change_transports
 
 if TYPE_CHECKING:
     from ..cache.stores.base import Cache
@@ -26,11 +25,16 @@ _CURRENT: ContextVar[Exchange | None] = ContextVar("ratewise_current_exchange", 
 """The call that is going on in this thread or task."""
 
 
+def adopt(request: Any) -> None:
+    """Make a request part of the call that is going on in this thread or task, if it is of none."""
+    if KEY not in request.extensions:
+        request.extensions = {**request.extensions, KEY: _CURRENT.get()}
+
+
 class ClientCalls:
     """What the sync and the async client do around their library's."""
 
     _transport: Any
-    _mounts: Any
 
     cache: Cache | None
     """The store of responses that the client was given."""
@@ -44,36 +48,24 @@ class ClientCalls:
         raise_on_rate_limit: bool,
         cache: Cache | None,
         circuit_breaker: CircuitBreaker | None,
-        rate_limiter: RateLimiter | bool | None,
+        rate_limiter: RateLimiter | None,
         log_config: LogConfig | None,
         redact_httpx_logs: bool,
-        **settings: Any,
-    ) -> tuple[Layer[Any, Any], ...]:
-        """The layers. They leave a last 429 to `send`, so that hooks and cookies see it as on a plain client."""
+    ) -> None:
         self._raise_on_rate_limit = flag("raise_on_rate_limit", raise_on_rate_limit)
         self._counts = Counts()
         self._last_exchange = Exchange()
-        self.rate_limiter = rate_limiter = given_limiter(rate_limiter)
-        layers = assemble(
-            raise_on_rate_limit=False,
-            cache=cache,
-            circuit_breaker=circuit_breaker,
-            rate_limiter=rate_limiter,
-            log_config=log_config,
-            **settings,
-        )
         self._redacts = flag("redact_httpx_logs", redact_httpx_logs)
         self._redactor = None if log_config is None else log_config.redactor
         self.cache = cache
         self.circuit_breaker = circuit_breaker
+        self.rate_limiter = rate_limiter
         self._trips_before = 0 if circuit_breaker is None else circuit_breaker.trips
-        return layers
 
-    def _wrap(self, kind: Callable[..., Any], layers: tuple[Layer[Any, Any], ...]) -> None:
+    def _wrap(self, wrapped: Callable[[Any], Any]) -> None:
         """Put the layers around each transport that httpx has made, or was given."""
-        self._transport = kind(self._transport, *layers)
+        change_transports(self, wrapped)
         self._http = self._transport._http
-        self._mounts = {key: None if mounted is None else kind(mounted, *layers) for key, mounted in self._mounts.items()}
         if self._redacts:
             from ..logging.filters import install_redaction  # only who makes a client loads it
 
@@ -91,11 +83,6 @@ class ClientCalls:
         request.extensions = own = request.extensions.copy()
         own[KEY] = exchange
         return exchange, _CURRENT.set(exchange)
-
-    def _adopt(self, request: Any) -> None:
-        """A request that an auth flow made by itself belongs to the call too."""
-        if KEY not in request.extensions:
-            request.extensions = {**request.extensions, KEY: _CURRENT.get()}
 
     def _end(self, exchange: Exchange, token: Token[Exchange | None], request: Any, response: Any) -> None:
         # Another sending of the same request, or of one that came of it, will be another call.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 from .._core.clock import Clock
 from .._core.exchange import KEY, Exchange
@@ -39,6 +39,55 @@ class Chain:
         return f"<{type(self).__name__}: {layers}{type(self._wire).__name__}>"
 
 
+class SyncChain(Chain):
+    """In an async client, a sync transport says which one is meant."""
+
+    async def handle_async_request(self, request: Any) -> NoReturn:
+        raise _wrong_world(self)
+
+    async def __aenter__(self) -> NoReturn:
+        raise _wrong_world(self)
+
+    async def aclose(self) -> NoReturn:
+        raise _wrong_world(self)
+
+
+class AsyncChain(Chain):
+    """In a sync client, an async transport says which one is meant."""
+
+    def handle_request(self, request: Any) -> NoReturn:
+        raise _wrong_world(self)
+
+    def __enter__(self) -> NoReturn:
+        raise _wrong_world(self)
+
+    def close(self) -> NoReturn:
+        raise _wrong_world(self)
+
+
+def _wrong_world(transport: Chain) -> TypeError:
+    name = _public_name(transport)
+    if isinstance(transport, SyncChain):
+        return TypeError(f"{name} is a sync transport: an AsyncClient takes an Async{name}")
+    return TypeError(f"{name} is an async transport: a Client takes a {name.removeprefix('Async')}")
+
+
+def wrong_library(transport: Chain, request: object, wanted: type) -> TypeError:
+    """The error of a transport that is given something else than a `wanted` request, such as one of the other library."""
+    name, ours, theirs = _public_name(transport), _library(wanted), _library(type(request))
+    hint = f", whose clients take the {name} of `{_FLAVOURS[theirs]}`" if theirs in _FLAVOURS else ""
+    return TypeError(f"this {name} takes an {ours}.Request, not a {theirs}.{type(request).__name__}{hint}")
+
+
+def _public_name(transport: Chain) -> str:
+    """That of the class of ours that it is of, or that the user's class comes of."""
+    return next(kind.__name__ for kind in type(transport).__mro__ if _library(kind) == _PACKAGE)
+
+
+def _library(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
+
+
 def count(request: Any, clock: Clock) -> None:
     """One more request is sent for the call that it belongs to."""
     exchange = request.extensions.get(KEY)
@@ -58,7 +107,7 @@ def _check(transport: object, base: type, method: str) -> None:
     kinds = [kind for kind in type(transport).__mro__ if kind.__name__ in ("BaseTransport", "AsyncBaseTransport")]
     if not (kinds or isinstance(transport, type)) and hasattr(transport, method):
         return
-    library, *others = (kind.__module__.split(".")[0] for kind in (base, *kinds))
+    library, *others = map(_library, (base, *kinds))
     hint = ""
     if library in others:
         hint = ". Sync transports go into RateWise's sync classes, async ones into those named Async..."

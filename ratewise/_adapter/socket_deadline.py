@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from .private import change_backend
+
 PIECE = 64 * 1024
 """Bytes that are written with one look at the clock."""
 
@@ -24,12 +26,9 @@ class Timeout(float):
         return max(min(float(self), self._end - time.monotonic()), 1e-6)
 
 
-def make_punctual(transport: object) -> None:
+def keep_deadlines(transport: object) -> None:
     """Let the library's own sync transport look at the clock at each read and write."""
-    pool: Any = getattr(transport, "_pool", None)
-    backend = getattr(pool, "_network_backend", None)
-    if backend is not None and type(backend) is not _Backend:
-        pool._network_backend = _Backend(backend)
+    change_backend(transport, lambda backend: backend if type(backend) is _Backend else _Backend(backend))
 
 
 class _Around:

@@ -5,13 +5,13 @@ from importlib.util import find_spec
 if find_spec("httpx") is None:
     raise ImportError("these transports and clients are for httpx, which is not installed: pip install httpx", name="httpx")
 
+from .base import AsyncLayerTransport, LayerTransport
 from .clients import AsyncRateWiseClient, RateWiseClient
 from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, RateLimitExceeded, TooManyRequests, WaitTooLong
 from .transports import (
     AsyncBulkheadTransport,
     AsyncCacheTransport,
     AsyncCircuitBreakerTransport,
-    AsyncLayerTransport,
     AsyncLoggingTransport,
     AsyncRateLimitTransport,
     AsyncRateWiseTransport,
@@ -19,7 +19,6 @@ from .transports import (
     BulkheadTransport,
     CacheTransport,
     CircuitBreakerTransport,
-    LayerTransport,
     LoggingTransport,
     RateLimitTransport,
     RateWiseTransport,

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from .._adapter.calls import ClientCalls
+from .._adapter.calls import ClientCalls, adopt
 from .._core.clock import Clock
 from .._core.step import step
 from .._redaction.masker import DEFAULT as REDACTOR
+from .._stack import assemble, given_limiter
 from .._validation import refusal, seconds
 from ..bulkhead.bulkhead import Bulkhead
 from ..circuit_breaker.breaker import CircuitBreaker
 from ..rate_limit.limiter import RateLimiter
 from ..retry.backoff import Backoff
 from ..retry.config import RetryConfig
-from .transports import AsyncLayerTransport, LayerTransport
+from .base import AsyncLayerTransport, LayerTransport
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -65,6 +65,22 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 5.0
 """Seconds."""
+
+
+class _ClientTransport(LayerTransport):
+    """The stack of a client. A request that an auth flow made by itself belongs to the client's call too."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        adopt(request)
+        return super().handle_request(request)
+
+
+class _AsyncClientTransport(AsyncLayerTransport):
+    """The same for an async client."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        adopt(request)
+        return await super().handle_async_request(request)
 
 
 class RateWiseClient(ClientCalls, httpx.Client):
@@ -113,22 +129,23 @@ class RateWiseClient(ClientCalls, httpx.Client):
         clock: Clock | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        layers = self._set_up(
-            raise_on_rate_limit,
-            cache,
-            circuit_breaker,
-            rate_limiter,
-            log_config,
-            redact_httpx_logs,
+        rate_limiter = given_limiter(rate_limiter)
+        layers = assemble(
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
+            cache=cache,
             cache_config=cache_config,
+            circuit_breaker=circuit_breaker,
+            rate_limiter=rate_limiter,
             bulkhead=bulkhead,
+            log_config=log_config,
+            raise_on_rate_limit=False,  # left to `send`, so that hooks and cookies see a last 429 as on a plain client
         )
+        self._set_up(raise_on_rate_limit, cache, circuit_breaker, rate_limiter, log_config, redact_httpx_logs)
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
-        self._wrap(partial(LayerTransport, clock=clock), layers)
+        self._wrap(lambda transport: _ClientTransport(transport, *layers, clock=clock))
 
     def send(
         self,
@@ -170,10 +187,6 @@ class RateWiseClient(ClientCalls, httpx.Client):
         finally:
             self._unwrap()
 
-    def _send_single_request(self, request: httpx.Request) -> httpx.Response:
-        self._adopt(request)
-        return super()._send_single_request(request)
-
 
 class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
     """An `httpx.AsyncClient` whose requests go through the whole stack, under asyncio and trio. See `RateWiseClient`."""
@@ -201,22 +214,23 @@ class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
         clock: Clock | None = None,
         **options: Unpack[AsyncClientOptions],
     ) -> None:
-        layers = self._set_up(
-            raise_on_rate_limit,
-            cache,
-            circuit_breaker,
-            rate_limiter,
-            log_config,
-            redact_httpx_logs,
+        rate_limiter = given_limiter(rate_limiter)
+        layers = assemble(
             max_retries=max_retries,
             retry_config=retry_config,
             backoff_strategy=backoff_strategy,
             total_timeout=total_timeout,
+            cache=cache,
             cache_config=cache_config,
+            circuit_breaker=circuit_breaker,
+            rate_limiter=rate_limiter,
             bulkhead=bulkhead,
+            log_config=log_config,
+            raise_on_rate_limit=False,  # left to `send`, so that hooks and cookies see a last 429 as on a plain client
         )
+        self._set_up(raise_on_rate_limit, cache, circuit_breaker, rate_limiter, log_config, redact_httpx_logs)
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
-        self._wrap(partial(AsyncLayerTransport, clock=clock), layers)
+        self._wrap(lambda transport: _AsyncClientTransport(transport, *layers, clock=clock))
 
     async def send(
         self,
@@ -257,10 +271,6 @@ class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
             await super().__aexit__(exc_type, exc_value, traceback)
         finally:
             self._unwrap()
-
-    async def _send_single_request(self, request: httpx.Request) -> httpx.Response:
-        self._adopt(request)
-        return await super()._send_single_request(request)
 
 
 def _client_options(

@@ -90,28 +90,28 @@ def _current(entry: Entry, asked: Fields) -> bool:
     return date_of(asked, b"if-range", entry.received) == modified
 
 
-def brief(fields: Sequence[Field]) -> list[Field]:
+def brief(fields: Sequence[Field]) -> tuple[Field, ...]:
     """The fields of a 304 in place of a response that has these."""
     tagged = any(name == b"etag" for _, name, _ in fields)
-    return [field for field in fields if field[1] in NOT_MODIFIED or (field[1] == b"last-modified" and not tagged)]
+    return tuple(field for field in fields if field[1] in NOT_MODIFIED or (field[1] == b"last-modified" and not tagged))
 
 
-def partial(fields: Sequence[Field], wanted: range, size: int) -> list[Field]:
+def partial(fields: Sequence[Field], wanted: range, size: int) -> tuple[Field, ...]:
     """The fields of a 206 (RFC 9110, 15.3.7) with these bytes of a response that has these."""
-    return [
+    return (
         *(field for field in fields if field[1] not in (b"content-length", b"content-range")),
         _field("Content-Range", f"bytes {wanted.start}-{wanted.stop - 1}/{size}"),
         _field("Content-Length", str(len(wanted))),
-    ]
+    )
 
 
-def unsatisfiable(fields: Sequence[Field], size: int) -> list[Field]:
+def unsatisfiable(fields: Sequence[Field], size: int) -> tuple[Field, ...]:
     """The fields of a 416 (RFC 9110, 15.5.17)."""
-    return [
+    return (
         *(field for field in fields if field[1] in (b"date", b"cache-status")),
         _field("Content-Range", f"bytes */{size}"),
         _field("Content-Length", "0"),
-    ]
+    )
 
 
 def _field(name: str, value: str) -> Field:

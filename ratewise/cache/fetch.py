@@ -12,7 +12,7 @@ from . import rules
 from .config import CacheConfig
 from .directives import Fields, joined, length_of
 from .entry import Entries, Entry, Field, Policy, pack
-from .lookup import Asked, status_field
+from .lookup import Asked, noted
 from .single_flight import Flight, Outcome, Recorder
 from .stores.base import Cache, CacheBackend
 
@@ -115,11 +115,11 @@ class Fetcher:
 
         if body is not None:
             note = "; stored" if await keep(body) else ""
-            return http.with_field(response, status_field(f"fwd={asked.forward}{note}"))
+            return noted(response, f"fwd={asked.forward}{note}", call)
         await self._outdated(asked, vary)  # now, and not when its reader is done with it, if ever
         if flight is not None:
             flight.reading = True
-        response = http.with_field(response, status_field(f"fwd={asked.forward}; stored"))
+        response = noted(response, f"fwd={asked.forward}; stored", call)
         return http.tap(response, Recorder(keep, self._config.max_body_size, self._cache.flights, flight, call.clock))
 
     async def _passed(self, asked: Asked, response: Any, fields: Fields, why: str, flight: Flight | None) -> Any:
@@ -131,7 +131,7 @@ class Fetcher:
             await self._outdated(asked)
         if response.status_code < 500 and response.status_code != 429:  # after a failure another one may try
             self._land(asked, flight, Outcome.UNSHARED)
-        return asked.call.http.with_field(response, status_field(f'fwd={asked.forward}; detail="{why}"'))
+        return noted(response, f'fwd={asked.forward}; detail="{why}"', asked.call)
 
     async def _revalidated(self, asked: Asked, response: Any, sent: Any, flight: Flight | None) -> Any:
         """4.3.4: freshen what a 304 is about, and answer with it; None if it is about nothing that is stored."""
@@ -145,7 +145,7 @@ class Fetcher:
         if rules.contradicts(asked.keys.selected(asked.stored, asked.fields, "GET"), said):
             await self._outdated(asked)
         if not (about or unsure or rules.OWN.isdisjoint(asked.fields)):  # its caller has what it is about
-            return call.http.with_field(response, status_field(note))
+            return noted(response, note, call)
         await call.close(response, sent)
         if not about:
             return None

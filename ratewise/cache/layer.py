@@ -17,7 +17,7 @@ from .directives import Fields, joined
 from .entry import Entry
 from .fetch import EVENTS, Fetcher, or_close
 from .key import Keys
-from .lookup import Asked, only_if_cached, served, status_field
+from .lookup import Asked, noted, only_if_cached, served
 from .rules import Use
 from .single_flight import Flight, Outcome, follow
 from .stores.base import Cache, CacheBackend
@@ -74,12 +74,12 @@ class CacheLayer:
         wish = exchange.options.cache
         plain = SPECIAL.isdisjoint(fields)
         if wish == "bypass" or not (plain or PASSED.isdisjoint(fields)) or EVENTS in fields.get(b"accept", b""):
-            return http.with_field(await call.send(request), status_field("fwd=bypass"))
+            return noted(await call.send(request), "fwd=bypass", call)  # type: ignore[no-any-return]
         if keys is None:
             if "only-if-cached" in rules.asks(fields):
                 return only_if_cached(call)  # type: ignore[no-any-return]
             self.cache.count("misses")
-            return http.with_field(await call.send(request), status_field('fwd=miss; detail="the store fails"'))
+            return noted(await call.send(request), 'fwd=miss; detail="the store fails"', call)  # type: ignore[no-any-return]
         key = keys.key(http.target(request), fields)
         number = 0 if self._memory is not None else self.cache.order.begin()  # before the look, which takes time
         entries = await self._backend.load(key, call) if self._memory is None else self._memory.find(key)
@@ -123,7 +123,7 @@ class CacheLayer:
                 self._backend.distrust(call)
             else:
                 await or_close(self._invalidate(request, response, fields, keys, call), response, request, call)
-        return call.http.with_field(response, status_field("fwd=method"))
+        return noted(response, "fwd=method", call)
 
     async def _invalidate(self, request: Any, response: Any, fields: Fields, keys: Keys, call: Call[Any, Any]) -> None:
         """4.4: the target URI, and those that the response names."""

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 SKEW = 60.0
 """Seconds that the clocks of machines may differ."""
 
-NAME = b"RateWise"
-"""In Cache-Status (RFC 9211, 2)."""
-
 
 class Asked:
     """A request that is not answered at once, and what is stored for it."""
@@ -101,18 +98,17 @@ class Asked:
         return self.call.http.respond(status, fields, body)
 
 
-def served(entry: Entry, age: float, note: bytes) -> list[Field]:
+def served(entry: Entry, age: float, note: bytes) -> tuple[Field, ...]:
     """The fields of a stored response as it is served. 4: "MUST generate an Age header field"."""
-    status = b"%b; %b; ttl=%d" % (NAME, note, entry.policy.lifetime - age)
-    return [*entry.fields, (b"Age", b"age", b"%d" % age), (b"Cache-Status", b"cache-status", status)]
+    status = b"RateWise; %b; ttl=%d" % (note, entry.policy.lifetime - age)
+    return (*entry.fields, (b"Age", b"age", b"%d" % age), (b"Cache-Status", b"cache-status", status))
 
 
-def status_field(note: str) -> Field:
-    """What the cache did (RFC 9211)."""
-    return b"Cache-Status", b"cache-status", b"%b; %b" % (NAME, note.encode())
+def noted(response: Any, note: str, call: Call[Any, Any]) -> Any:
+    """The response to hand on, which tells what the cache did (RFC 9211)."""
+    return call.http.with_member(response, "Cache-Status", f"RateWise; {note}")
 
 
 def only_if_cached(call: Call[Any, Any]) -> Any:
     """5.2.1.7: "or respond with a 504 (Gateway Timeout) status code"."""
-    fields = [status_field('detail="only-if-cached"'), (b"Content-Length", b"content-length", b"0")]
-    return call.http.respond(504, fields, b"")
+    return noted(call.http.respond(504, ((b"Content-Length", b"content-length", b"0"),), b""), 'detail="only-if-cached"', call)

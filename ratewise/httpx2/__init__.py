@@ -1,3 +1,4 @@
+# Generated from ratewise/_httpx by `nox -s twin`: change the files there.
 """The flavour for httpx2: its transports, its clients, and the errors that they raise. It contains no decisions."""
 
 from importlib.util import find_spec
@@ -5,13 +6,13 @@ from importlib.util import find_spec
 if find_spec("httpx2") is None:
     raise ImportError("these transports and clients are for httpx2, which is not installed: pip install httpx2", name="httpx2")
 
+from .base import AsyncLayerTransport, LayerTransport
 from .clients import AsyncRateWiseClient, RateWiseClient
 from .errors import BulkheadFull, CircuitBreakerOpen, DeadlineExceeded, RateLimitExceeded, TooManyRequests, WaitTooLong
 from .transports import (
     AsyncBulkheadTransport,
     AsyncCacheTransport,
     AsyncCircuitBreakerTransport,
-    AsyncLayerTransport,
     AsyncLoggingTransport,
     AsyncRateLimitTransport,
     AsyncRateWiseTransport,
@@ -19,7 +20,6 @@ from .transports import (
     BulkheadTransport,
     CacheTransport,
     CircuitBreakerTransport,
-    LayerTransport,
     LoggingTransport,
     RateLimitTransport,
     RateWiseTransport,

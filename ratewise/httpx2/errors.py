@@ -1,3 +1,4 @@
+# Generated from ratewise/_httpx by `nox -s twin`: change the files there.
 """What RateWise raises around httpx2: its own errors and httpx2's at once."""
 
 from __future__ import annotations

@@ -1,40 +1,32 @@
-"""Transports for httpx2: layers around a transport, one class for each capability and one for the whole stack."""
+# Generated from ratewise/_httpx by `nox -s twin`: change the files there.
+"""Transports for httpx2: one class for each capability, and one for the whole stack."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from .._adapter.chain import Chain, count, given_or_new
-from .._adapter.socket_deadline import make_punctual
-from .._core.cancellation import steady
+from .._adapter.chain import given_or_new
 from .._core.clock import Clock
-from .._core.compose import compose
-from .._core.step import step
-from .._deadline import WireDeadlineLayer
 from .._stack import assemble
 from ..bulkhead.bulkhead import Bulkhead
 from ..bulkhead.layer import BulkheadLayer
 from ..circuit_breaker.breaker import CircuitBreaker
 from ..circuit_breaker.layer import CircuitBreakerLayer
-from ..layer import Call, Layer
 from ..rate_limit.layer import RateLimitLayer
 from ..rate_limit.limiter import RateLimiter
 from ..retry.backoff import Backoff
 from ..retry.config import RetryConfig
 from ..retry.layer import RetryLayer
-from .bodies import Steady, in_memory
-from .flavour import AsyncFlavour, SyncFlavour
+from .base import AsyncLayerTransport, LayerTransport
 
 if TYPE_CHECKING:
     from typing import TypedDict
 
     from httpx2._types import CertTypes, ProxyTypes
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from ..cache.config import CacheConfig
     from ..cache.stores.base import Cache
@@ -54,104 +46,6 @@ if TYPE_CHECKING:
         local_address: str | None
         retries: int
         socket_options: Any
-
-
-_Send = Callable[[httpx2.Request], Coroutine[Any, Any, httpx2.Response]]
-
-
-class LayerTransport(Chain, httpx2.BaseTransport):
-    """A transport with layers around it, the first one outermost: `LayerTransport(httpx2.HTTPTransport(), MyLayer())`.
-
-    Around another RateWise transport it takes over that one's layers, and closing it closes that one. `clock` is for tests.
-    Raises `TypeError` if `transport` is not a sync httpx2 transport.
-    """
-
-    def __init__(self, transport: httpx2.BaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
-        self._take(transport, layers, clock, httpx2.BaseTransport, "handle_request")
-        self._http = SyncFlavour()
-        wire: httpx2.BaseTransport = self._wire
-        counted = not isinstance(wire, Chain)
-
-        async def send(request: httpx2.Request) -> httpx2.Response:
-            if counted:
-                count(request, self._clock)
-            return wire.handle_request(request)  # looked up now: a mock may have patched it
-
-        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
-        if type(wire) is httpx2.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
-            make_punctual(wire)
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        return step(self._send(request))
-
-    def close(self) -> None:
-        try:
-            self._http.background.close()
-        finally:
-            self._given.close()
-
-    def __enter__(self) -> Self:
-        self._given.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        try:
-            self._http.background.close()
-        finally:
-            self._given.__exit__(exc_type, exc_value, traceback)
-
-
-class AsyncLayerTransport(Chain, httpx2.AsyncBaseTransport):
-    """A transport with layers around it, the first one outermost: `AsyncLayerTransport(httpx2.AsyncHTTPTransport(), MyLayer())`.
-
-    Around another RateWise transport it takes over that one's layers, and closing it closes that one. `clock` is for tests.
-    Raises `TypeError` if `transport` is not an async httpx2 transport.
-    """
-
-    def __init__(self, transport: httpx2.AsyncBaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
-        self._take(transport, layers, clock, httpx2.AsyncBaseTransport, "handle_async_request")
-        self._http = AsyncFlavour()
-        wire: httpx2.AsyncBaseTransport = self._wire
-        counted = not isinstance(wire, Chain)
-
-        def send(request: httpx2.Request) -> Awaitable[httpx2.Response]:
-            if counted:
-                count(request, self._clock)
-            return wire.handle_async_request(request)  # looked up now, as above
-
-        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await steady(self._send(request))
-        if not in_memory(response):
-            response.stream = Steady(response.stream)
-        return response
-
-    async def aclose(self) -> None:
-        try:
-            await self._http.background.aclose()
-        finally:
-            await self._given.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._given.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        try:
-            await self._http.background.aclose()
-        finally:
-            await self._given.__aexit__(exc_type, exc_value, traceback)
 
 
 class RetryTransport(LayerTransport):

@@ -1,0 +1,127 @@
+"""Layers around a transport of httpx."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from .._adapter.chain import AsyncChain, Chain, SyncChain, count, wrong_library
+from .._adapter.flavour import AsyncFlavour, SyncFlavour
+from .._adapter.library import Library
+from .._adapter.socket_deadline import keep_deadlines
+from .._core.cancellation import steady
+from .._core.clock import Clock
+from .._core.compose import compose
+from .._core.step import step
+from .._deadline import WireDeadlineLayer
+from ..layer import Call, Layer
+from . import errors
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+LIBRARY = Library(httpx, errors)
+
+_Send = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]]
+
+
+class LayerTransport(SyncChain, httpx.BaseTransport):
+    """A transport with layers around it, the first one outermost: `LayerTransport(httpx.HTTPTransport(), MyLayer())`.
+
+    Around another RateWise transport it takes over that one's layers, and closing it closes that one. `clock` is for tests.
+    Raises `TypeError` if `transport` is not a sync httpx transport.
+    """
+
+    def __init__(self, transport: httpx.BaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
+        self._take(transport, layers, clock, httpx.BaseTransport, "handle_request")
+        self._http = SyncFlavour(LIBRARY)
+        wire: httpx.BaseTransport = self._wire
+        counted = not isinstance(wire, Chain)
+
+        async def send(request: httpx.Request) -> httpx.Response:
+            if counted:
+                count(request, self._clock)
+            return wire.handle_request(request)  # looked up now: a mock may have patched it
+
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+        if type(wire) is httpx.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
+            keep_deadlines(wire)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if not isinstance(request, httpx.Request):
+            raise wrong_library(self, request, httpx.Request)
+        return step(self._send(request))
+
+    def close(self) -> None:
+        try:
+            self._http.background.close()
+        finally:
+            self._given.close()
+
+    def __enter__(self) -> Self:
+        self._given.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            self._http.background.close()
+        finally:
+            self._given.__exit__(exc_type, exc_value, traceback)
+
+
+class AsyncLayerTransport(AsyncChain, httpx.AsyncBaseTransport):
+    """A transport with layers around it, the first one outermost: `AsyncLayerTransport(httpx.AsyncHTTPTransport(), MyLayer())`.
+
+    Around another RateWise transport it takes over that one's layers, and closing it closes that one. `clock` is for tests.
+    Raises `TypeError` if `transport` is not an async httpx transport.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
+        self._take(transport, layers, clock, httpx.AsyncBaseTransport, "handle_async_request")
+        self._http = AsyncFlavour(LIBRARY)
+        wire: httpx.AsyncBaseTransport = self._wire
+        counted = not isinstance(wire, Chain)
+
+        def send(request: httpx.Request) -> Awaitable[httpx.Response]:
+            if counted:
+                count(request, self._clock)
+            return wire.handle_async_request(request)  # looked up now, as above
+
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not isinstance(request, httpx.Request):
+            raise wrong_library(self, request, httpx.Request)
+        response = await steady(self._send(request))
+        if not LIBRARY.in_memory(response):
+            response.stream = LIBRARY.Steady(response.stream)
+        return response
+
+    async def aclose(self) -> None:
+        try:
+            await self._http.background.aclose()
+        finally:
+            await self._given.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._given.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            await self._http.background.aclose()
+        finally:
+            await self._given.__aexit__(exc_type, exc_value, traceback)
