@@ -105,6 +105,17 @@ class Pace(Protocol):
         ...
 
 
+class Head(Protocol):
+    """The header of a response of our own making. Equal ones have the same fields."""
+
+    def __hash__(self) -> int: ...
+
+    @property
+    def fields(self) -> Sequence[tuple[bytes, bytes, bytes]]:
+        """See `Flavour.fields`."""
+        ...
+
+
 class Flavour(Protocol[Q, R]):
     """One HTTP library in one world, sync or async: what layers need of it."""
 
@@ -147,8 +158,8 @@ class Flavour(Protocol[Q, R]):
         """The same request, built anew, as one of another call and without some headers."""
         ...
 
-    def target(self, request: Q) -> str:
-        """What URL the request is for, without userinfo and fragment, and with a blank between its host and its port."""
+    def target(self, url: Any) -> str:
+        """What a URL of the library's asks for, without userinfo and fragment, and with a blank between its host and its port."""
         ...
 
     def resolve(self, request: Q, reference: str) -> str | None:
@@ -163,8 +174,8 @@ class Flavour(Protocol[Q, R]):
         """What these bytes, with which its body begins, say without their Content-Encoding; `most` bytes of it."""
         ...
 
-    def respond(self, status: int, fields: tuple[tuple[bytes, bytes, bytes], ...], body: bytes) -> R:
-        """A response of our own making. See `fields`."""
+    def respond(self, status: int, head: Head, body: bytes) -> R:
+        """A response of our own making. What equal heads say is built once."""
         ...
 
     def with_member(self, response: R, name: str, member: str) -> R:

@@ -1038,7 +1038,7 @@ async def test_many_urls_take_bounded_room(world: World) -> None:
     assert cache.size() <= 10
     flights, order = cache.flights, cache.order
     kept = (flights._unshared, flights.landed, order._latest, order._invalidated, order._changed)
-    for table in (flights._flights, *(recent._times for recent in kept)):
+    for table in (flights._flights, *(recent.times for recent in kept)):
         assert len(table) <= 1000
     (layer,) = transport._layers
     assert len(layer._keys._selectors) <= 1000

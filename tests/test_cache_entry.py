@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from stored import NOW, raw, said, stored
 from support import growth
 
-from ratewise._adapter.flavour import _target
+from ratewise._adapter.flavour import SyncFlavour
+from ratewise._httpx.base import LIBRARY
 from ratewise.cache import CacheConfig, entry, key
 from ratewise.cache.directives import listed
 from ratewise.cache.entry import MAGIC, Entry, Policy, decode, encode, pack, unpack
@@ -125,9 +126,10 @@ def test_6_2_2_not_the_same(one: str, other: str) -> None:
 
 def test_targets() -> None:
     """Userinfo and fragment have no part in the target, a default port neither; the query has, with its order."""
-    plain = _target(httpx.URL(URL))
+    target = SyncFlavour(LIBRARY).target
+    plain = target(httpx.URL(URL))
     for url in ("https://u:p@api.example.com/a", f"{URL}#part", "https://api.example.com:443/a", "HTTPS://API.example.com/a"):
-        assert _target(httpx.URL(url)) == plain
+        assert target(httpx.URL(url)) == plain
     others = [
         f"{URL}?",
         f"{URL}?a=1&b=2",
@@ -136,7 +138,7 @@ def test_targets() -> None:
         "http://api.example.com/a",
         "https://api.example.com:444/a",
     ]
-    assert len({_target(httpx.URL(url)) for url in [URL, *others]}) == len(others) + 1
+    assert len({target(httpx.URL(url)) for url in [URL, *others]}) == len(others) + 1
 
 
 @pytest.mark.parametrize(

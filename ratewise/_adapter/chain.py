@@ -88,12 +88,20 @@ def _library(kind: type) -> str:
     return kind.__module__.partition(".")[0]
 
 
-def count(request: Any, clock: Clock) -> None:
-    """One more request is sent for the call that it belongs to."""
-    exchange = request.extensions.get(KEY)
-    if type(exchange) is Exchange:
-        exchange.attempts += 1
-        exchange.sent_at = clock.time()
+def counting(chain: Chain) -> Callable[[Any], None]:
+    """What is called with each request that leaves a chain: it is counted for the call that it belongs to, by the last one."""
+    if isinstance(chain._wire, Chain):
+        return lambda request: None
+    clock = chain._clock if any(getattr(layer, "kind", None) == "cache" for layer in chain._layers) else None
+
+    def count(request: Any) -> None:
+        exchange = request.extensions.get(KEY)
+        if type(exchange) is Exchange:
+            exchange.attempts += 1
+            if clock is not None:
+                exchange.sent_at = clock.time()
+
+    return count
 
 
 _PACKAGE = __name__.split(".")[0]

@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .._core.exchange import KEY, Exchange
-from ..layer import Pace, Watcher
+from ..layer import Head, Pace, Watcher
 from .bodies import end, nothing, rewinder
 from .drain import abegin, adrain, begin, short
 from .library import Library
-from .private import Field
 from .socket_deadline import Timeout
 from .worlds import AsyncWorld, SyncWorld
 
@@ -31,10 +30,14 @@ class _Flavour:
         self.held = library.held
         self.decoded = library.decoded
         self.fields = library.fields
+        self._headers = library.headers
 
     def origin(self, request: Any) -> tuple[str, str, int | None]:
         url = request.url
-        return url.scheme, url.raw_host.decode("ascii"), url.port  # `host` decodes IDNA, which may fail
+        try:
+            return url.scheme, url.host, url.port
+        except UnicodeError:  # what looks like IDNA, and is none
+            return url.scheme, url.raw_host.decode("ascii"), url.port
 
     def with_header(self, request: Any, name: str, value: str) -> Any:
         headers = [*request.headers.raw, (name.encode("ascii"), value.encode("ascii"))]
@@ -49,8 +52,8 @@ class _Flavour:
         headers = [(name, value) for name, lower, value in self.fields(request.headers) if lower not in without]
         return self._library.request(request, headers=headers, extensions={**request.extensions, KEY: exchange})
 
-    def target(self, request: Any) -> str:
-        return _target(request.url)
+    def target(self, url: Any) -> str:
+        return f"{url.scheme}://{url.raw_host.decode('ascii')} {url.port}{url.raw_path.decode('ascii')}"
 
     def resolve(self, request: Any, reference: str) -> str | None:
         try:
@@ -58,20 +61,22 @@ class _Flavour:
         except self._module.InvalidURL:
             return None
         ours = request.url
-        return _target(url) if (url.scheme, url.host, url.port) == (ours.scheme, ours.host, ours.port) else None
+        return self.target(url) if (url.scheme, url.host, url.port) == (ours.scheme, ours.host, ours.port) else None
 
-    def respond(self, status: int, fields: tuple[Field, ...], body: bytes) -> Any:
+    def respond(self, status: int, head: Head, body: bytes) -> Any:
         module = self._module
-        return module.Response(status, headers=self._library.headers(fields), stream=module.ByteStream(body))
+        return module.Response(status, headers=self._headers(head), stream=module.ByteStream(body))
 
     def with_member(self, response: Any, name: str, member: str) -> Any:
         headers, lower = response.headers, name.lower().encode("ascii")
-        if any(field[1] == lower for field in self.fields(headers)):
-            before = headers[name]
-            others, _, last = before.rpartition(", ")
-            if self.in_memory(response) and last.partition(";")[0] == member.partition(";")[0]:
-                before = others  # a mock may give the same response again
-            member = f"{before}, {member}" if before else member
+        for field in self.fields(headers):
+            if field[1] == lower:
+                before = headers[name]
+                others, _, last = before.rpartition(", ")
+                if self.in_memory(response) and last.partition(";")[0] == member.partition(";")[0]:
+                    before = others  # a mock may give the same response again
+                member = f"{before}, {member}" if before else member
+                break
         headers[name] = member
         return response
 
@@ -106,10 +111,6 @@ class _Flavour:
         """Hand on what was read of a body with what is left of it."""
         ready = b"".join(read)
         response.stream = self._library.Buffer(ready) if rest is None else self._library.Body(stream, rest, ready)
-
-
-def _target(url: Any) -> str:
-    return f"{url.scheme}://{url.raw_host.decode('ascii')} {url.port}{url.raw_path.decode('ascii')}"
 
 
 class SyncFlavour(_Flavour, SyncWorld):

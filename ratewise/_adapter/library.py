@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from .._core.failure import Failure, distrusted, http2_refused
+from ..layer import Head
 from . import bodies
 from .drain import LONGEST, short
-from .private import Field, field_reader
+from .private import field_reader
 
 PIECE = 1024
 """Bytes that are decoded at a time: they may become a thousand times as many."""
@@ -62,8 +63,8 @@ class Library:
             extensions=given.extensions if extensions is None else extensions,
         )
 
-    def _headers(self, fields: tuple[Field, ...]) -> Any:
-        return self.module.Headers([(name, value) for name, _, value in fields])
+    def _headers(self, head: Head) -> Any:
+        return self.module.Headers([(name, value) for name, _, value in head.fields])
 
     def in_memory(self, response: Any) -> bool:
         """Nothing is left to be read from a connection, or it is not for us to read."""

@@ -99,46 +99,30 @@ class Exchange:
     Holds no request and no response.
     """
 
-    __slots__ = (
-        "_id",
-        "attempts",
-        "deadline",
-        "history",
-        "idempotency_key",
-        "options",
-        "permit",
-        "queued_until",
-        "redactor",
-        "retry_after",
-        "sent_at",
-        "streamed",
-        "turn",
-    )
-
-    def __init__(self, options: Options = NO_OPTIONS, streamed: bool = True) -> None:
-        self.options = options
-        self.streamed = streamed
-        """The caller reads the body as it pleases (`client.stream()`, a bare transport), maybe never."""
-        self.attempts = 0
-        """How many requests were sent."""
-        self.sent_at = 0.0
-        """When the last of them was, by the wall clock."""
-        self.history: Sequence[Attempt] = ()
-        """The attempts that failed, in order."""
-        self.retry_after: float | None = None
-        """Seconds that the server asked to wait with the last failed attempt, None if it did not say."""
-        self.idempotency_key = options.idempotency_key
-        self.deadline: float | None = None
-        """When the call must be done, by the monotonic clock; None if it may take as long as it takes."""
-        self.permit: Any = None
-        """What a circuit breaker let the attempt through with, where that is looked at again after a wait."""
-        self.queued_until = 0.0
-        """When it last left a queue of ours, by the same clock: what came before says nothing about the server."""
-        self.turn: Turn | None = None
-        """Set when a rate limiter has seen the attempt refused."""
-        self.redactor: Masker = DEFAULT
-        """What masks the URLs in the exceptions and log lines of this call."""
-        self._id: str | None = None
+    # Defaults of the class: most calls change none but the number of attempts, and an `__init__` would set them all.
+    options = NO_OPTIONS
+    streamed = True
+    """The caller reads the body as it pleases (`client.stream()`, a bare transport), maybe never."""
+    attempts = 0
+    """How many requests were sent."""
+    sent_at = 0.0
+    """When the last of them was, by the wall clock; only known where there is a cache."""
+    history: Sequence[Attempt] = ()
+    """The attempts that failed, in order."""
+    retry_after: float | None = None
+    """Seconds that the server asked to wait with the last failed attempt, None if it did not say."""
+    idempotency_key: str | None = None
+    deadline: float | None = None
+    """When the call must be done, by the monotonic clock; None if it may take as long as it takes."""
+    permit: Any = None
+    """What a circuit breaker let the attempt through with, where that is looked at again after a wait."""
+    queued_until = 0.0
+    """When it last left a queue of ours, by the same clock: what came before says nothing about the server."""
+    turn: Turn | None = None
+    """Set when a rate limiter has seen the attempt refused."""
+    redactor: Masker = DEFAULT
+    """What masks the URLs in the exceptions and log lines of this call."""
+    _id: str | None = None
 
     @property
     def id(self) -> str:
@@ -167,12 +151,14 @@ class Exchange:
     @classmethod
     def begin(cls, extensions: Mapping[str, Any], streamed: bool) -> Exchange:
         """A new call, with the options that the caller gave. A request that is sent again starts anew."""
-        given = extensions.get(KEY)
-        if given is None:
-            return cls(streamed=streamed)
-        if isinstance(given, (Options, Exchange)):
-            return cls(given if isinstance(given, Options) else given.options, streamed)
-        raise TypeError(refusal(f'extensions["{KEY}"]', given, "made with ratewise.options(...)"))
+        exchange, given = cls(), extensions.get(KEY)
+        exchange.streamed = streamed
+        if given is not None:
+            if not isinstance(given, (Options, Exchange)):
+                raise TypeError(refusal(f'extensions["{KEY}"]', given, "made with ratewise.options(...)"))
+            exchange.options = given if isinstance(given, Options) else given.options
+            exchange.idempotency_key = exchange.options.idempotency_key
+        return exchange
 
     @classmethod
     def of(cls, extensions: Mapping[str, Any]) -> Exchange:

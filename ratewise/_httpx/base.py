@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .._adapter.chain import AsyncChain, Chain, SyncChain, count, wrong_library
+from .._adapter.chain import AsyncChain, SyncChain, counting, wrong_library
 from .._adapter.flavour import AsyncFlavour, SyncFlavour
 from .._adapter.library import Library
 from .._adapter.socket_deadline import keep_deadlines
@@ -39,11 +39,10 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
         self._take(transport, layers, clock, httpx.BaseTransport, "handle_request")
         self._http = SyncFlavour(LIBRARY)
         wire: httpx.BaseTransport = self._wire
-        counted = not isinstance(wire, Chain)
+        count = counting(self)
 
         async def send(request: httpx.Request) -> httpx.Response:
-            if counted:
-                count(request, self._clock)
+            count(request)
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
@@ -88,11 +87,10 @@ class AsyncLayerTransport(AsyncChain, httpx.AsyncBaseTransport):
         self._take(transport, layers, clock, httpx.AsyncBaseTransport, "handle_async_request")
         self._http = AsyncFlavour(LIBRARY)
         wire: httpx.AsyncBaseTransport = self._wire
-        counted = not isinstance(wire, Chain)
+        count = counting(self)
 
         def send(request: httpx.Request) -> Awaitable[httpx.Response]:
-            if counted:
-                count(request, self._clock)
+            count(request)
             return wire.handle_async_request(request)  # looked up now, as above
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))

@@ -30,8 +30,10 @@ EVENTS = b"text/event-stream"
 class Fetcher:
     """Sends requests for a cache."""
 
-    def __init__(self, cache: Cache, config: CacheConfig) -> None:
+    def __init__(self, cache: Cache, config: CacheConfig, memory: InMemoryCache | None) -> None:
         self._cache, self._config = cache, config
+        self._memory = memory
+        """The same store, if it is in memory."""
 
     async def fetch(self, asked: Asked, flight: Flight | None = None) -> Any:
         """Send a request, with what it takes to learn whether what is stored is still good."""
@@ -209,8 +211,9 @@ class Fetcher:
 
         def merged(stored: Entries) -> Entries:
             # An answer that was asked for before a later one, or before something changed, may be older than that.
-            if any(order.later(part, asked.number) for part in (asked.key, *(_part(asked, entry) for entry in new))):
-                return stored
+            for part in (asked.key, *[_part(asked, entry) for entry in new]):
+                if order.later(part, asked.number):
+                    return stored
             return _merged(new, stored, gone)
 
         kept = False
@@ -241,9 +244,9 @@ class Fetcher:
     async def _change(self, asked: Asked, change: Callable[[Entries], Entries]) -> bool:
         """Store what `change` makes of what is stored for a request; False if that is nothing, or cannot be."""
         cache, order, key, call = self._cache, self._cache.order, asked.key, asked.call
-        if not isinstance(cache, CacheBackend):
-            return cast("InMemoryCache", cache).change(key, change)
-        backend = cache
+        if self._memory is not None:
+            return self._memory.change(key, change)
+        backend = cast(CacheBackend, cache)
         if order.changed(key, asked.looked):
             asked.stored = await backend.load(key, call)
         entries = change(asked.stored)

@@ -17,7 +17,7 @@ from .directives import Fields, joined
 from .entry import Entry
 from .fetch import EVENTS, Fetcher, or_close
 from .key import Keys
-from .lookup import Asked, noted, only_if_cached, served
+from .lookup import Asked, Served, noted, only_if_cached
 from .rules import Use
 from .single_flight import Flight, Outcome, follow
 from .stores.base import Cache, CacheBackend
@@ -54,7 +54,7 @@ class CacheLayer:
         self._backend = cast(CacheBackend, self.cache)
         """The store where it is not in memory: all that it does may take time."""
         self._keys = None if self.cache.secret is None else self._made(self.cache.secret)
-        self._fetcher = Fetcher(self.cache, self.config)
+        self._fetcher = Fetcher(self.cache, self.config, self._memory)
 
     def __repr__(self) -> str:
         return f"CacheLayer({self.cache!r}, {self.config!r})"
@@ -80,7 +80,7 @@ class CacheLayer:
                 return only_if_cached(call)  # type: ignore[no-any-return]
             self.cache.count("misses")
             return noted(await call.send(request), 'fwd=miss; detail="the store fails"', call)  # type: ignore[no-any-return]
-        key = keys.key(http.target(request), fields)
+        key = keys.key(http.target(request.url), fields)
         number = 0 if self._memory is not None else self.cache.order.begin()  # before the look, which takes time
         entries = await self._backend.load(key, call) if self._memory is None else self._memory.find(key)
         entry = keys.selected(entries, fields, method) if entries else None
@@ -89,7 +89,7 @@ class CacheLayer:
             if 0 <= age < policy.lifetime and not policy.no_cache:
                 self.cache.hit()
                 body = entry.body if method == "GET" else b""
-                return http.respond(entry.status, served(entry, age, b"hit"), body)
+                return http.respond(entry.status, Served(entry.head, int(age), b"hit", int(policy.lifetime - age)), body)
         asked = Asked(request, exchange, call, number or self.cache.order.begin(), fields, keys, key, entries, entry)
         if entry is not None and wish is None:
             use = rules.usable(entry.policy, asked.age(entry), asked.control, self.config)
@@ -129,7 +129,7 @@ class CacheLayer:
         """4.4: the target URI, and those that the response names."""
         http, said = call.http, joined(call.http.fields(response.headers))
         references = [said[name].decode("latin-1") for name in (b"location", b"content-location") if name in said]
-        targets = {http.target(request), *(http.resolve(request, reference) for reference in references)}
+        targets = {http.target(request.url), *(http.resolve(request, reference) for reference in references)}
         for target in targets:
             if target is not None:
                 key = keys.key(target, fields)
@@ -189,7 +189,7 @@ class CacheLayer:
         if flights.under_way(flight_key, call.clock.monotonic(), max_wait):
             return
         redactor = asked.exchange.redactor
-        asked.exchange = Exchange(asked.exchange.options, streamed=False)
+        asked.exchange = Exchange.begin({KEY: asked.exchange.options}, streamed=False)
         asked.exchange.redactor = redactor
         asked.request = call.http.apart(asked.request, asked.exchange, rules.OWN)  # the whole, and not what its caller lacks
         asked.fields = {name: value for name, value in asked.fields.items() if name not in rules.OWN}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..layer import Call
 from . import rules
 from .conditions import Part, brief, not_modified, part, partial, unsatisfiable
 from .directives import LONGEST, Fields
-from .entry import Entries, Entry, Field
+from .entry import Entries, Entry, Field, unpack
 from .key import Keys
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class Asked:
         """A response from what is stored; None if the request wants a part that only the server can give."""
         status, body = entry.status, entry.body
         age = self.age(entry)
-        fields = served(entry, age, note.encode())
+        head: Served | Made = Served.of(entry, age, note.encode())
         if not_modified(entry, self.fields):
-            status, body, fields = 304, b"", brief(fields)
+            status, body, head = 304, b"", Made(brief(head.fields))
         elif self.request.method == "HEAD":
             body = b""
         else:
@@ -91,17 +91,37 @@ class Asked:
             if wanted is Part.UNKNOWN:
                 return None
             if wanted is Part.NONE:
-                status, body, fields = 416, b"", unsatisfiable(fields, len(body))
+                status, body, head = 416, b"", Made(unsatisfiable(head.fields, len(body)))
             elif isinstance(wanted, range):
-                fields = partial(fields, wanted, len(body))
+                head = Made(partial(head.fields, wanted, len(body)))
                 status, body = 206, body[wanted.start : wanted.stop]
-        return self.call.http.respond(status, fields, body)
+        return self.call.http.respond(status, head, body)
 
 
-def served(entry: Entry, age: float, note: bytes) -> tuple[Field, ...]:
-    """The fields of a stored response as it is served. 4: "MUST generate an Age header field"."""
-    status = b"RateWise; %b; ttl=%d" % (note, entry.policy.lifetime - age)
-    return (*entry.fields, (b"Age", b"age", b"%d" % age), (b"Cache-Status", b"cache-status", status))
+class Served(NamedTuple):
+    """The header of a stored response as it is served: the same again for a second."""
+
+    head: bytes
+    """See `Entry`."""
+    age: int
+    note: bytes
+    ttl: int
+
+    @classmethod
+    def of(cls, entry: Entry, age: float, note: bytes) -> Served:
+        return cls(entry.head, int(age), note, int(entry.policy.lifetime - age))
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """4: "MUST generate an Age header field"."""
+        status = b"RateWise; %b; ttl=%d" % (self.note, self.ttl)
+        return (*unpack(self.head), (b"Age", b"age", b"%d" % self.age), (b"Cache-Status", b"cache-status", status))
+
+
+class Made(NamedTuple):
+    """The header of a response that was made of a stored one."""
+
+    fields: tuple[Field, ...]
 
 
 def noted(response: Any, note: str, call: Call[Any, Any]) -> Any:
@@ -111,4 +131,6 @@ def noted(response: Any, note: str, call: Call[Any, Any]) -> Any:
 
 def only_if_cached(call: Call[Any, Any]) -> Any:
     """5.2.1.7: "or respond with a 504 (Gateway Timeout) status code"."""
-    return noted(call.http.respond(504, ((b"Content-Length", b"content-length", b"0"),), b""), 'detail="only-if-cached"', call)
+    return noted(
+        call.http.respond(504, Made(((b"Content-Length", b"content-length", b"0"),)), b""), 'detail="only-if-cached"', call
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from .._adapter.chain import AsyncChain, Chain, SyncChain, count, wrong_library
+from .._adapter.chain import AsyncChain, SyncChain, counting, wrong_library
 from .._adapter.flavour import AsyncFlavour, SyncFlavour
 from .._adapter.library import Library
 from .._adapter.socket_deadline import keep_deadlines
@@ -40,11 +40,10 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
         self._take(transport, layers, clock, httpx2.BaseTransport, "handle_request")
         self._http = SyncFlavour(LIBRARY)
         wire: httpx2.BaseTransport = self._wire
-        counted = not isinstance(wire, Chain)
+        count = counting(self)
 
         async def send(request: httpx2.Request) -> httpx2.Response:
-            if counted:
-                count(request, self._clock)
+            count(request)
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
@@ -89,11 +88,10 @@ class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
         self._take(transport, layers, clock, httpx2.AsyncBaseTransport, "handle_async_request")
         self._http = AsyncFlavour(LIBRARY)
         wire: httpx2.AsyncBaseTransport = self._wire
-        counted = not isinstance(wire, Chain)
+        count = counting(self)
 
         def send(request: httpx2.Request) -> Awaitable[httpx2.Response]:
-            if counted:
-                count(request, self._clock)
+            count(request)
             return wire.handle_async_request(request)  # looked up now, as above
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
