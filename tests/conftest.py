@@ -7,8 +7,9 @@ from typing import Any
 
 import hypothesis
 import pytest
-import redis_server
-from support import WORLDS, FakeClock, World
+
+from tests.kit import redis_server
+from tests.kit.support import WORLDS, FakeClock, World
 
 # A deadline is a timed assertion. What a run finds that nobody watches must be found again by the next one.
 hypothesis.settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support import Body, FakeClock, Scripted, World, only, response
 
 from ratewise import RetryConfig, exchange_of
+from tests.kit.support import Body, FakeClock, Scripted, World, only, response
 
 CONFIG = RetryConfig(jitter=False, budget=False)
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import httpx
 import pytest
-from support import FakeClock
 
 from ratewise import Exchange
 from ratewise import _demo as demo
+from tests.kit.support import FakeClock
 
 LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 WITHOUT_RICH = "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('ratewise', run_name='__main__', alter_sys=True)"

@@ -16,10 +16,10 @@ import pytest
 import trio
 import trustme
 from h2.errors import ErrorCodes
-from server import Answer, Received, Reply, Server, reset
-from support import PATIENCE, FakeClock, World, only
 
 from ratewise import Bulkhead, CircuitBreaker, RateLimiter, RetryConfig, exchange_of
+from tests.kit.server import Answer, Received, Reply, Server, reset
+from tests.kit.support import PATIENCE, FakeClock, World, only
 
 
 def settings(world: World, **more: Any) -> Any:

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from support import library
 
 import ratewise
 from ratewise._core.clock import Clock
 from ratewise._redaction import secrets
+from tests.kit.support import library
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)

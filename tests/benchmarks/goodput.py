@@ -24,10 +24,9 @@ import httpx
 
 import ratewise
 from ratewise import RateLimiter, RetryConfig
-
-from .. import limited
-from ..limited import STYLES, Policy
-from ..virtual import Result, drive, offer
+from tests.kit import limited
+from tests.kit.limited import STYLES, Policy
+from tests.kit.virtual import Result, drive, offer
 
 TOLD = ["window", "ietf", "openai", "penalty", "halved"]
 """The styles that tell what they allow, but for one that takes long."""

@@ -25,7 +25,7 @@ def url() -> str:
 @cache
 def redis_url() -> str:
     """The URL of a Redis: the one that the tests use, or one started for this process. `ImportError` if there is none."""
-    from .. import redis_server
+    from tests.kit import redis_server
 
     given = os.environ.get(redis_server.GIVEN)
     if given:

@@ -1,0 +1,646 @@
+"""The bundled clients against a real server: what a plain httpx client does is the expected value, from the same test."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from collections.abc import Awaitable, Iterator
+from typing import Any, Callable
+
+import pytest
+import trustme
+
+from ratewise import RateLimitExceeded, exchange_of, options
+from tests.kit.server import Answer, Received, Reply, Server
+from tests.kit.support import FakeClock, Scripted, World
+
+Scenario = Callable[[Any, Server], Awaitable[Any]]
+
+
+def answer(received: Received) -> Answer:
+    path = received.target.partition("?")[0]
+    if path.startswith("http://"):  # to a proxy
+        return Reply(body=b"by proxy " + path.encode())
+    if path.startswith("/redirect"):
+        left = int(path[-1]) - 1
+        return Reply(302, (("Location", f"/redirect{left}" if left else "/final"),), b"moved")
+    if path == "/post-redirect":
+        return Reply(307, (("Location", "/echo"),))
+    if path == "/set":
+        return Reply(headers=(("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Path=/")))
+    if path == "/basic" and received.header("authorization") is None:
+        return Reply(401, (("WWW-Authenticate", "Basic"),))
+    if path == "/digest" and received.header("authorization") is None:
+        return Reply(401, (("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'),))
+    if path == "/chunked":
+        return Reply(headers=(("Transfer-Encoding", "chunked"),), body=b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+    if path == "/deflate":
+        return Reply(headers=(("Content-Encoding", "identity"), ("Content-Type", "text/plain; charset=latin-1")), body=b"\xe4")
+    if path == "/429":
+        return Reply(429, (("Retry-After", "400"), ("Set-Cookie", "seen=429; Path=/")), b"slow down")
+    if path.startswith("/status/"):
+        return Reply(int(path[-3:]))
+    shown = [received.method, received.target, received.header("cookie"), received.header("x-a"), received.body.decode()]
+    return Reply(body=repr(shown).encode())
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(answer) as running:
+        yield running
+
+
+async def both(world: World, server: Server, scenario: Scenario, **keywords: Any) -> Any:
+    """Run a scenario with a plain client and with ours: the same must come of it, there and at the server."""
+    seen = []
+    for kind in (world.Client, world.RateWiseClient):
+        before = len(server.received)
+        async with world.within(kind(base_url=server.url, **keywords)) as client:
+            result = await scenario(client, server)
+        arrived = [
+            (one.method, one.target, one.body, sorted(name for name, _ in one.headers)) for one in server.received[before:]
+        ]
+        seen.append((result, arrived))
+    assert seen[0] == seen[1]
+    return seen[1][0]
+
+
+def shown(response: Any) -> Any:
+    """What of a response must be the same."""
+    return (
+        response.status_code,
+        response.headers.raw,
+        response.content,
+        response.text,
+        str(response.url),
+        response.request.method,
+        [one.status_code for one in response.history],
+        response.http_version,
+        response.is_closed,
+        isinstance(response.elapsed, datetime.timedelta),
+        response.encoding,
+        sorted(set(response.extensions) - {"ratewise", "network_stream"}),
+        sorted(set(response.request.extensions) - {"ratewise"}),
+    )
+
+
+async def test_methods(world: World, server: Server) -> None:
+    """Each method sends what httpx sends; the address may be a path or a full URL."""
+
+    async def scenario(client: Any, server: Server) -> Any:
+        results = []
+        for url in ("/echo?x=1", "echo", f"{server.url}/echo"):
+            for method in ("get", "delete", "head", "options"):
+                results.append(shown(await world(getattr(client, method), url, params={"q": "1"}, headers={"X-A": "b"})))
+            for method in ("post", "put", "patch"):
+                results.append(shown(await world(getattr(client, method), url, json={"a": 1})))
+            results.append(shown(await world(client.request, "REPORT", url, data={"f": "1"})))
+            request = client.build_request("PUT", url, content=b"x")
+            results.append(shown(await world(client.send, request)))
+            results.append(sorted(request.extensions))
+        results.append(shown(await world(client.send, world.httpx.Request("GET", f"{server.url}/echo"))))
+        return results
+
+    await both(world, server, scenario)
+
+
+async def test_redirects_and_history(world: World, server: Server) -> None:
+    """Followed, not followed, too many, with a body: as httpx does."""
+
+    async def scenario(client: Any, server: Server) -> Any:
+        followed = await world(client.get, "/redirect3", follow_redirects=True)
+        here = await world(client.get, "/redirect3")
+        onward = await world(client.send, here.next_request)
+        posted = await world(client.post, "/post-redirect", content=b"abc", follow_redirects=True)
+        with pytest.raises(world.httpx.TooManyRedirects) as raised:
+            await world(client.get, "/redirect6", follow_redirects=True)
+        urls = [str(one.url) for one in followed.history]
+        return shown(followed), urls, shown(here), shown(onward), shown(posted), str(raised.value.request.url)
+
+    result = await both(world, server, scenario, max_redirects=4)
+    assert result[0][6] == [302, 302, 302]
+
+
+async def test_auth_flows(world: World, server: Server) -> None:
+    """Basic, digest with its round trip, a flow of one's own with a request of its own, and userinfo in the URL."""
+
+    class Token(world.httpx.Auth):
+        requires_response_body = True
+
+        def auth_flow(self, request: Any) -> Any:
+            token = yield world.httpx.Request("GET", f"{server.url}/token")
+            request.headers["X-A"] = token.text[:6]
+            yield request
+
+    async def scenario(client: Any, server: Server) -> Any:
+        results = [shown(await world(client.get, "/basic", auth=("user", "pass")))]
+        results.append(shown(await world(client.get, "/digest", auth=world.httpx.DigestAuth("user", "pass")))[:3])
+        results.append(shown(await world(client.get, "/echo", auth=Token())))
+        results.append(shown(await world(client.get, server.url.replace("://", "://user:pass@") + "/basic")))
+        return results
+
+    result = await both(world, server, scenario)
+    assert [one[0] for one in result] == [200, 200, 200, 200]
+
+
+async def test_cookies_and_hooks(world: World, server: Server) -> None:
+    """Cookies are kept and sent; hooks see each request and each response that the caller is given, once."""
+    log: list[Any] = []
+
+    async def scenario(client: Any, server: Server) -> Any:
+        log.clear()
+        await world(client.get, "/set")
+        echoed = await world(client.get, "/redirect1", follow_redirects=True)
+        return shown(echoed), sorted(client.cookies.items()), list(log)
+
+    if world.is_sync:
+        hooks: Any = {"request": [lambda r: log.append(r.url.path)], "response": [lambda r: log.append(r.status_code)]}
+    else:
+
+        async def on_request(request: Any) -> None:
+            log.append(request.url.path)
+
+        async def on_response(response: Any) -> None:
+            log.append(response.status_code)
+
+        hooks = {"request": [on_request], "response": [on_response]}
+    result = await both(world, server, scenario, event_hooks=hooks, cookies={"mine": "0"}, headers={"X-A": "1"})
+    assert result[1] == [("a", "1"), ("b", "2"), ("mine", "0")]
+    assert result[2] == ["/set", 200, "/redirect1", 302, "/final", 200]
+
+
+async def test_streams(world: World, server: Server) -> None:
+    """`stream()`: raw and decoded iteration, state before and after, a body that is left unread."""
+
+    async def scenario(client: Any, server: Server) -> Any:
+        results: list[Any] = []
+        for path in ("/chunked", "/deflate"):
+            async with world.within(client.stream("GET", path)) as response:
+                results.append((response.is_closed, response.is_stream_consumed))
+                if world.is_sync:
+                    results.append(b"".join(response.iter_raw()))
+                else:
+                    results.append(b"".join([chunk async for chunk in response.aiter_raw()]))
+                results.append((response.is_closed, response.is_stream_consumed, response.num_bytes_downloaded))
+                with pytest.raises(world.httpx.StreamConsumed):
+                    await world.read(response)
+            async with world.within(client.stream("GET", path)) as response:
+                await world.read(response)
+                results.append(shown(response))
+            async with world.within(client.stream("GET", path)) as response:
+                pass
+            results.append((response.is_closed, isinstance(response.elapsed, datetime.timedelta)))
+        return results
+
+    await both(world, server, scenario)
+
+
+async def test_elapsed_and_text(world: World, server: Server) -> None:
+    """`elapsed` spans the call, decoding is httpx's, default_encoding is passed on."""
+
+    async def scenario(client: Any, server: Server) -> Any:
+        response = await world(client.get, "/deflate")
+        assert response.elapsed >= datetime.timedelta(0)
+        return shown(response), client._default_encoding
+
+    result = await both(world, server, scenario, default_encoding="ascii")
+    assert result[0][3] == "ä"
+
+
+async def test_proxies(world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`proxy=`, the proxy variables, NO_PROXY and trust_env=False send each request where a plain client sends it."""
+
+    async def scenario(client: Any, server: Server) -> Any:
+        return [(await world(client.get, url)).text for url in ("http://a.example/x", f"{server.url}/echo")]
+
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    proxied = await both(world, server, scenario, proxy=server.url)
+    assert proxied[0] == "by proxy http://a.example/x"
+    assert proxied[1].startswith("by proxy http://127.0.0.1")
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    by_environment = await both(world, server, scenario)
+    assert by_environment[0] == "by proxy http://a.example/x"
+    assert by_environment[1].startswith("['GET'")
+
+    async def alone(client: Any, server: Server) -> Any:
+        return (await world(client.get, "/echo")).text, len(client._mounts)
+
+    assert (await both(world, server, alone, trust_env=False))[1] == 0
+
+
+async def test_mounts_and_transports(world: World, server: Server) -> None:
+    """Requests go to the transport that is mounted for them, and retries are around each; None means none of it."""
+
+    async def scenario(client: Any, server: Server) -> Any:
+        return [
+            (await world(client.get, url)).status_code
+            for url in ("http://mounted.example/", f"{server.url}/echo", "https://other.example/")
+        ]
+
+    def keywords() -> Any:
+        return {"mounts": {"http://mounted.example": Scripted(202), "http://": None}, "transport": Scripted(200, 201)}
+
+    for kind in (world.Client, world.RateWiseClient):
+        async with world.within(kind(base_url=server.url, **keywords())) as client:
+            assert await scenario(client, server) == [202, 200, 201]
+
+    mounted = Scripted(503, 200)
+    clock = FakeClock()
+    async with world.within(world.RateWiseClient(server.url, mounts={"http://mounted.example": mounted}, clock=clock)) as client:
+        assert (await world(client.get, "http://mounted.example/")).status_code == 200
+    assert len(clock.sleeps) == 1
+    assert mounted.events == ["entered", "exited"]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def serving(authority: trustme.CA, *protocols: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    context.set_alpn_protocols(list(protocols))
+    return context
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+async def test_verify_and_http2(world: World, authority: trustme.CA) -> None:
+    """`verify` with a context, with False and by default; `http2` and `http1`: the same connections come of them."""
+
+    async def scenario(client: Any, server: Server) -> Any:
+        try:
+            return shown(await world(client.get, "/status/200"))[0], (await world(client.get, "/status/200")).http_version
+        except world.httpx.ConnectError as error:
+            return type(error)
+
+    trusted = trusting(authority)
+    with Server(answer, tls=serving(authority, "h2", "http/1.1")) as server:
+        for keywords, expected in (
+            ({"verify": trusted}, (200, "HTTP/1.1")),
+            ({"verify": False}, (200, "HTTP/1.1")),
+            ({"verify": trusted, "http2": True}, (200, "HTTP/2")),
+            ({"verify": trusted, "http2": True, "http1": False}, (200, "HTTP/2")),
+        ):
+            assert await both(world, server, scenario, **keywords) == expected
+        assert await both(world, server, scenario, trust_env=False) is world.httpx.ConnectError
+        async with world.within(world.RateWiseClient(server.url, verify_ssl=False)) as client:
+            assert (await world(client.get, "/status/200")).status_code == 200
+    assert server.connections == 11  # an untrusted certificate was met once by each client, and not retried
+
+
+async def test_client_certificates(world: World, authority: trustme.CA, tmp_path: Any) -> None:
+    """`cert=` is shown to a server that wants one."""
+    wanting = serving(authority)
+    wanting.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(wanting)
+    mine = authority.issue_cert("me@example.com")
+    path = tmp_path / "mine.pem"
+    mine.private_key_and_cert_chain_pem.write_to_path(path)
+
+    def who(received: Received) -> Answer:
+        def tell(connection: Any) -> bool:
+            connection.sendall(Reply(body=repr(connection.getpeercert()["subjectAltName"]).encode()).encoded())
+            return True
+
+        return tell
+
+    async def scenario(client: Any, server: Server) -> Any:
+        return (await world(client.get, "/")).text
+
+    with Server(who, tls=wanting) as server, pytest.warns(DeprecationWarning, match="cert="):
+        assert "me@example.com" in await both(world, server, scenario, verify=trusting(authority), cert=str(path))
+
+
+async def test_limits_and_timeouts(world: World, server: Server) -> None:
+    """`limits` reach the pool; the timeouts of a request are httpx's, ours by default."""
+    limits = world.httpx.Limits(max_connections=7, max_keepalive_connections=3)
+    async with world.within(world.RateWiseClient(server.url, limits=limits)) as client:
+        pool = client._transport._wire._pool
+        assert (pool._max_connections, pool._max_keepalive_connections) == (7, 3)
+    for keywords, expected in (
+        ({}, world.httpx.Timeout(30, connect=5)),
+        ({"timeout": 2}, world.httpx.Timeout(2)),
+        ({"timeout": 60, "connect_timeout": 10}, world.httpx.Timeout(60, connect=10)),
+        ({"timeout": 60, "connect_timeout": None}, world.httpx.Timeout(60)),
+        ({"timeout": None}, world.httpx.Timeout(None, connect=5)),
+        ({"timeout": None, "connect_timeout": None}, world.httpx.Timeout(None)),
+        ({"timeout": world.httpx.Timeout(1, read=9)}, world.httpx.Timeout(1, read=9)),
+        ({"timeout": (1, 2, 3, 4)}, world.httpx.Timeout((1, 2, 3, 4))),
+    ):
+        client = world.RateWiseClient(server.url, **keywords)
+        assert client.timeout == expected
+        assert client.build_request("GET", "/").extensions["timeout"] == expected.as_dict()
+        await world.close(client)
+
+
+# -- what ours adds
+
+
+async def test_retries_on_a_real_connection(world: World) -> None:
+    """A server that limits, fails and drops the connection is asked until it answers; one connection is enough."""
+    steps: list[Answer] = [Reply(503), Reply(429, (("Retry-After", "0.5"),), b"x" * 5000), Reply(500), Reply()]
+    clock = FakeClock()
+    with Server(lambda received: steps.pop(0)) as server:
+        limits = world.httpx.Limits(max_connections=1)
+        async with world.within(world.RateWiseClient(server.url, limits=limits, rate_limiter=None, clock=clock)) as client:
+            response = await world(client.get, "/")
+            assert response.status_code == 200
+            assert client.get_retry_delays() == clock.sleeps
+            assert 0.5 <= clock.sleeps[1] <= 0.55
+            assert response.extensions["ratewise"].attempts == 4
+            assert client.get_retry_stats() == {
+                "total_requests": 1,
+                "successful": 1,
+                "failed": 0,
+                "total_retries": 3,
+                "avg_retries": 3.0,
+                "circuit_breaker_trips": 0,
+            }
+    assert server.connections == 1
+
+
+async def test_a_last_429_raises(world: World, server: Server) -> None:
+    """RateLimitExceeded, with the read and closed response; hooks and cookies have seen it as on a plain client."""
+    seen: list[int] = []
+
+    def on_response(response: Any) -> None:
+        seen.append(response.status_code)
+
+    async def on_async_response(response: Any) -> None:
+        on_response(response)
+
+    hooks = {"response": [on_response if world.is_sync else on_async_response]}
+    async with world.within(world.RateWiseClient(server.url, event_hooks=hooks, rate_limiter=None)) as client:
+
+        async def get() -> None:
+            await world(client.get, "/429?api_key=hunter2")
+
+        async def stream() -> None:
+            async with world.within(client.stream("GET", "/429?api_key=hunter2")):
+                pass
+
+        for call in (get, stream):
+            with pytest.raises(world.ratewise.RateLimitExceeded) as raised:
+                await call()
+            error = raised.value
+            assert isinstance(error, world.httpx.HTTPStatusError)
+            assert isinstance(error, world.httpx.HTTPError)
+            assert error.response is not None
+            assert (error.attempts, error.retry_after, error.response.text) == (1, 400, "slow down")
+            assert error.response.is_closed
+            assert exchange_of(error) is exchange_of(error.response)
+            assert error.response.elapsed >= datetime.timedelta(0)
+            assert error.request is error.response.request
+            assert str(error) == (
+                f"429 Too Many Requests for GET {server.url}/429?api_key=REDACTED (requests sent: 1; Retry-After asks for "
+                "400 s, more than max_retry_after (300 s)). The server asks to wait 400 s"
+            )
+        assert seen == [429, 429]
+        assert client.cookies["seen"] == "429"
+        assert client.get_stats().failed == 2
+
+
+# Under trio, httpx's own generators complain when a body cannot be decoded: with a plain client too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_each_error_knows_its_call(world: World, clock: FakeClock) -> None:
+    """Whatever ends a call, exchange_of tells of it: also a status that is raised for, redirects, hooks and decoding."""
+
+    def loop(request: Any) -> Any:
+        return world.httpx.Response(302, headers={"Location": "/"})
+
+    broken = world.httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=world.httpx.ByteStream(b"no gzip"))
+    wire = Scripted(503, 404, 503, *[loop] * 4, 503, broken)
+    client = world.RateWiseClient("https://x.example", transport=wire, clock=clock, max_redirects=3, follow_redirects=True)
+    with pytest.raises(world.httpx.HTTPStatusError) as status:
+        (await world(client.get, "/")).raise_for_status()
+    with pytest.raises(world.httpx.TooManyRedirects) as redirects:
+        await world(client.get, "/")
+    with pytest.raises(world.httpx.DecodingError) as decoding:
+        await world(client.get, "/")
+    assert [exchange_of(raised.value).attempts for raised in (status, redirects, decoding)] == [2, 5, 2]
+
+
+async def test_a_429_may_be_returned(world: World, server: Server) -> None:
+    """raise_on_rate_limit=False: the response is the caller's."""
+    async with world.within(world.RateWiseClient(server.url, raise_on_rate_limit=False)) as client:
+        result = await world(client.get, "/429")
+        assert (result.status_code, result.text) == (429, "slow down")
+        assert exchange_of(result).retry_after == 400
+
+
+async def test_a_broken_429_is_one_all_the_same(world: World) -> None:
+    """The news is the 429, not that its body broke off; another status is told by the error of its body."""
+
+    def broken(received: Received) -> Answer:
+        def cut(connection: Any) -> bool:
+            status = received.target[1:].encode()
+            connection.sendall(b"HTTP/1.1 %s Reason\r\nContent-Length: 10\r\nRetry-After: 400\r\n\r\nabc" % status)
+            return False
+
+        return cut
+
+    with Server(broken) as server:
+        async with world.within(world.RateWiseClient(server.url, rate_limiter=None)) as client:
+            with pytest.raises(world.ratewise.RateLimitExceeded) as raised:
+                await world(client.get, "/429")
+            assert raised.value.response is not None
+            assert (raised.value.retry_after, raised.value.response.text) == (400, "")
+            with pytest.raises(world.ratewise.RateLimitExceeded) as raised:
+                async with world.within(client.stream("GET", "/429")):
+                    pass
+            assert raised.value.response is not None
+            assert (raised.value.retry_after, raised.value.response.text) == (400, "")
+            with pytest.raises(world.httpx.RemoteProtocolError) as other:
+                await world(client.post, "/500")
+            assert exchange_of(other.value).attempts == 1
+
+
+async def test_requests_of_an_auth_flow_belong_to_the_call(world: World, clock: FakeClock) -> None:
+    """Also those that the flow made by itself: they have the call's options and deadline, and count in it."""
+
+    class Token(world.httpx.Auth):
+        requires_response_body = True
+
+        def auth_flow(self, request: Any) -> Any:
+            token = yield world.httpx.Request("GET", "https://x.example/token")
+            request.headers["X-A"] = token.text
+            yield request
+
+    def slow(request: Any) -> Any:
+        clock.now += 6
+        return 200
+
+    wire = Scripted(503, 200, 200, 503, 200, slow, slow)
+    client = world.RateWiseClient("https://x.example", transport=wire, clock=clock, auth=Token(), total_timeout=10)
+    result = await world(client.get, "/")
+    assert (exchange_of(result).attempts, client.get_stats().total_retries, len(client.get_retry_delays())) == (3, 1, 1)
+    result = await world(client.get, "/", extensions=options(retry=False))
+    assert exchange_of(result).attempts == 2
+    with pytest.raises(world.ratewise.DeadlineExceeded):
+        await world(client.get, "/")
+
+
+async def test_nothing_of_a_call_is_left_behind(world: World, clock: FakeClock) -> None:
+    """Not on the request, nor on one that a redirect made; and a hook that replaces the extensions breaks nothing."""
+
+    def replace(request: Any) -> None:
+        request.extensions = {"timeout": request.extensions["timeout"]}
+
+    async def areplace(request: Any) -> None:
+        replace(request)
+
+    wire = Scripted(world.httpx.Response(302, headers={"Location": "/b"}), 200, 200)
+    hooks = {"request": [replace if world.is_sync else areplace]}
+    client = world.RateWiseClient("https://x.example", transport=wire, clock=clock, event_hooks=hooks)
+    here = await world(client.get, "/a")
+    assert [sorted(one.extensions) for one in (here.request, here.next_request)] == [["timeout"], ["timeout"]]
+    client.event_hooks = {}
+    there = await world(client.send, here.next_request, follow_redirects=True)
+    assert there.status_code == 200
+    assert "ratewise" not in there.request.extensions
+
+
+async def test_one_request_sent_twice_at_once(world: World) -> None:
+    """Two threads or tasks with the very same Request: both get their answer."""
+    with Server(answer) as server:
+        async with world.within(world.RateWiseClient(server.url, total_timeout=5)) as client:
+            request = client.build_request("GET", "/echo")
+            results = await world.gather(*[lambda: world(client.send, request)] * 8)
+            assert [result.status_code for result in results] == [200] * 8
+            assert "ratewise" not in request.extensions
+
+
+async def test_the_same_request_twice(world: World, clock: FakeClock) -> None:
+    """A request that is sent again is a new call, with the options that it was given, and nothing else left on it."""
+    wire = Scripted(503, 200, 503, 200)
+    client = world.RateWiseClient("https://api.example.com", transport=wire, clock=clock)
+    request = client.build_request("GET", "/", extensions=options(max_attempts=2))
+    before = dict(request.extensions)
+    for _ in range(2):
+        response = await world(client.send, request)
+        assert response.extensions["ratewise"].attempts == 2
+        assert request.extensions == before
+    assert response.extensions["ratewise"].options.max_attempts == 2
+
+
+async def test_one_call_one_exchange(world: World, clock: FakeClock) -> None:
+    """Redirects belong to their call: attempts and waits are counted over all of it."""
+    wire = Scripted(503, lambda request: world.httpx.Response(302, headers={"Location": "/b"}), 503, 200, 200)
+    client = world.RateWiseClient("https://api.example.com", transport=wire, clock=clock, follow_redirects=True)
+    response = await world(client.get, "/a")
+    assert [sent.request.url.path for sent in wire.sent] == ["/a", "/a", "/b", "/b"]
+    exchange = response.extensions["ratewise"]
+    assert (exchange.attempts, len(exchange.waits), exchange.streamed) == (4, 2, False)
+    assert client.get_retry_delays() == clock.sleeps
+    assert client.get_stats().total_requests == 1
+    async with world.within(client.stream("GET", "/c")) as response:
+        assert response.extensions["ratewise"].streamed
+
+
+async def test_what_counts_as_failed(world: World, clock: FakeClock) -> None:
+    """A call that raised, or ended in 429 or 5xx; 4xx else are answers."""
+    wire = Scripted(200, 404, 429, 500, world.httpx.ReadError("gone"))
+    client = world.RateWiseClient("https://x.example", transport=wire, clock=clock, max_retries=0, raise_on_rate_limit=False)
+    assert client.get_retry_stats()["avg_retries"] == 0
+    for _ in range(4):
+        await world(client.get, "/")
+    with pytest.raises(world.httpx.ReadError):
+        await world(client.get, "/")
+    stats = client.get_stats()
+    assert (stats.total_requests, stats.successful, stats.failed, stats.total_retries) == (5, 2, 3, 0)
+
+
+async def test_the_waits_of_ones_own_last_call(world: World) -> None:
+    """get_retry_delays: of this thread's or task's last call; of the client's, where this one has made none of it."""
+
+    def client(*steps: Any) -> tuple[Any, FakeClock]:
+        clock = FakeClock()
+        return world.RateWiseClient("https://x.example", transport=Scripted(*steps), clock=clock), clock
+
+    one, one_clock = client(503, 200, 200)
+    other, _ = client(200)
+    assert one.get_retry_delays() == []
+    await world(one.get, "/")
+    assert one.get_retry_delays() == one_clock.sleeps
+
+    async def elsewhere() -> None:
+        assert one.get_retry_delays() == one_clock.sleeps
+        await world(one.get, "/")
+        assert one.get_retry_delays() == []
+
+    await world.gather(elsewhere)
+    assert len(one.get_retry_delays()) == 1  # what the other one did is not this one's
+    await world(other.get, "/")
+    assert one.get_retry_delays() == []  # this one's last call was another client's: the client's last call
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"base_url": "api.example.com"}, ValueError, "base_url must be an absolute URL, .* not 'api.example.com'"),
+        ({"base_url": "localhost:8000"}, ValueError, "base_url"),
+        ({"base_url": ""}, ValueError, "base_url"),
+        ({"base_url": "/v1"}, ValueError, "base_url"),
+        ({"base_url": "https://[::1"}, ValueError, "base_url"),
+        ({"base_url": "//user:hunter2@x.example?key=hunter2"}, ValueError, r"not '//REDACTED@x\.example\?key=REDACTED'"),
+        ({"base_url": None}, TypeError, "base_url"),
+        ({"max_retries": -1}, ValueError, "max_retries must be a whole number of at least 0, not -1"),
+        ({"max_retries": True}, TypeError, "max_retries"),
+        ({"timeout": -1}, ValueError, "timeout must be a finite number of seconds above 0, not -1"),
+        ({"timeout": float("nan")}, ValueError, "timeout must be a finite number of seconds above 0, not nan"),
+        ({"timeout": True}, TypeError, "timeout must be a finite number of seconds above 0, not True"),
+        ({"timeout": "30"}, TypeError, r"timeout must be a number of seconds, None or an httpx2?\.Timeout, not '30'"),
+        ({"clock": 5}, TypeError, "clock must be a Clock, not 5"),
+        ({"connect_timeout": 0}, ValueError, "connect_timeout must be a finite number of seconds above 0, not 0"),
+        ({"connect_timeout": "5"}, TypeError, "connect_timeout"),
+        ({"timeout": (5, 5, 5, 5), "connect_timeout": 3}, TypeError, r"connect_timeout and an httpx2?\.Timeout"),
+        ({"verify_ssl": False, "verify": True}, TypeError, "verify_ssl and verify were both given"),
+        ({"default_headers": {"a": "b"}, "headers": {}}, TypeError, "default_headers and headers were both given"),
+        ({"raise_on_rate_limit": None}, TypeError, "raise_on_rate_limit must be True or False, not None"),
+        ({"max_retrys": 3}, TypeError, "max_retrys"),
+    ],
+)
+async def test_bad_settings(world: World, settings: Any, error: type[Exception], message: str) -> None:
+    """Refused at construction, by name, value and what is allowed, and without showing a secret."""
+    with pytest.raises(error, match=message) as raised:
+        world.RateWiseClient(**{"base_url": "https://api.example.com", **settings})
+    assert "hunter2" not in str(raised.value)
+
+
+async def test_default_headers(world: World) -> None:
+    """The seed's name for `headers`: sent with each request."""
+    wire = Scripted(200)
+    client = world.RateWiseClient("https://x.example", default_headers={"X-A": "1"}, transport=wire)
+    await world(client.get, "/")
+    assert wire.sent[0].request.headers["X-A"] == "1"
+
+
+async def test_no_secret_in_a_repr(world: World) -> None:
+    """Clients, transports and what belongs to them show no credential."""
+    client = world.RateWiseClient(
+        "https://user:hunter2@api.example.com?key=hunter2", auth=("user", "hunter2"), headers={"Authorization": "hunter2"}
+    )
+    assert "hunter2" not in repr(client) + repr(client._transport) + repr(client.__dict__["_transport"]._layers)
+    await world.close(client)
+
+
+def test_errors_survive_pickling(server: Server) -> None:
+    """RateLimitExceeded crosses a process pool whole."""
+    import pickle
+
+    from ratewise import RateWiseClient
+
+    with RateWiseClient(server.url) as client, pytest.raises(RateLimitExceeded) as raised:
+        client.get("/429")
+    copy = pickle.loads(pickle.dumps(raised.value))
+    assert type(copy) is type(raised.value)
+    assert (str(copy), copy.attempts, copy.retry_after) == (str(raised.value), 1, 400)
+    assert copy.response.text == "slow down"

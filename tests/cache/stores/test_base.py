@@ -1,0 +1,465 @@
+"""Stores: the one in memory, one of the user's own, and what the cache makes of one that fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+import ratewise.cache
+from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RateWiseTransport, options
+from ratewise.cache import Cache
+from ratewise.cache.stores.base import _forked
+from ratewise.cache.stores.memory import OVERHEAD
+from tests.cache.test_single_flight import ask, cached
+from tests.kit.support import FORKS, PATIENCE, Body, FakeClock, Scripted, World, only, response
+
+FRESH = {"Cache-Control": "max-age=60"}
+
+
+class Shelf(CacheBackend):
+    """A store of one's own, in a dict, that fails when it is told to."""
+
+    def __init__(self, values: Any = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.values: dict[str, bytes] = {} if values is None else values
+        self.broken: Exception | None = None
+        self.full: Exception | None = None
+        self.calls: list[str] = []
+        self.threads: set[int] = set()
+        self.ttls: list[float] = []
+
+    def get(self, key: str) -> bytes | None:
+        self._note("get")
+        return self.values.get(key)
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        self._note("set")
+        if self.full:
+            raise self.full
+        self.values[key] = value
+        self.ttls.append(ttl)
+
+    def delete(self, key: str) -> None:
+        self._note("delete")
+        if self.full:
+            raise self.full
+        self.values.pop(key, None)
+
+    def clear(self) -> None:
+        self._note("clear")
+        self.values.clear()
+
+    def _note(self, name: str) -> None:
+        self.calls.append(name)
+        self.threads.add(threading.get_ident())
+        if self.broken:
+            raise self.broken
+
+
+def counts(cache: Cache) -> tuple[int, int, int]:
+    stats = cache.get_stats()
+    return stats.hits, stats.misses, stats.errors
+
+
+async def test_a_store_of_ones_own(world: World) -> None:
+    """Four methods are enough, in every world; async code calls them in worker threads."""
+    shelf = Shelf()
+    transport = cached(world, Scripted(response(headers=FRESH), response(status=204), response(headers=FRESH)), shelf)
+    assert (await ask(world, transport)).headers["cache-status"] == "RateWise; fwd=uri-miss; stored"
+    assert (await ask(world, transport)).content == b"ok"
+    assert counts(shelf) == (1, 1, 0)
+    assert shelf.ttls[1:] == [pytest.approx(60, abs=2)]
+    assert (threading.get_ident() in shelf.threads) == world.is_sync
+    await ask(world, transport, method="DELETE")
+    assert len(shelf.values) == 1  # the secret
+    await world(shelf.clear if world.is_sync else shelf.aclear)
+    assert shelf.values == {}
+    assert shelf.get_stats().size is None
+
+
+async def test_what_is_stored_tells_nothing(world: World) -> None:
+    """Keys are hashes, and no credential and no request field is in what is stored."""
+    shelf = Shelf()
+    wire = Scripted(response(headers={**FRESH, "Vary": "X-Tenant", "Set-Cookie": "planted-7"}))
+    secrets = {"Authorization": "Bearer planted-1", "Cookie": "a=planted-2", "X-Tenant": "planted-3"}
+    await ask(world, cached(world, wire, shelf), url="https://planted-4:planted-5@x.example/planted-6", headers=secrets)
+    assert len(shelf.values) == 2
+    assert b"planted" not in repr(shelf.values).encode()
+    assert "planted" not in repr(shelf)
+
+
+async def test_another_process_has_the_same_secret(world: World) -> None:
+    """It is made once and kept in the store: what one process stored the next one finds, unless it is given another secret."""
+    values: dict[str, bytes] = {}
+    await ask(world, cached(world, Scripted(response(headers=FRESH)), Shelf(values)))
+    assert "hit" in (await ask(world, cached(world, Scripted(), Shelf(values)))).headers["cache-status"]
+    other = cached(world, Scripted(response(headers=FRESH)), Shelf(values, secret=bytes(16)))
+    assert "uri-miss" in (await ask(world, other)).headers["cache-status"]
+    apart = cached(world, Scripted(response(headers=FRESH)), Shelf(values, namespace="b"))
+    assert "uri-miss" in (await ask(world, apart)).headers["cache-status"]
+
+
+@only("sync")
+async def test_a_lost_secret_is_put_back(world: World, clock: FakeClock) -> None:
+    """A store that was emptied has it again within a minute; of two that came about at once the stored one wins."""
+    shelf = Shelf()
+    headers = {"Cache-Control": "max-age=1"}
+    transport = cached(world, Scripted(*[response(headers=headers)] * 4), shelf, clock=clock)
+    await ask(world, transport)
+    (name,) = [key for key in shelf.values if key.startswith("secret-")]
+    kept = shelf.values.pop(name)
+    clock.now += 59
+    await ask(world, transport)
+    assert name not in shelf.values
+    clock.now += 2
+    await ask(world, transport)
+    assert shelf.values[name] == kept
+    shelf.values[name] = bytes(32)
+    clock.now += 61
+    await ask(world, transport)
+    assert shelf.secret == bytes(32)
+    assert "fwd=uri-miss" in (await ask(world, cached(world, Scripted(200), shelf))).headers["cache-status"]
+
+
+async def test_a_store_that_fails(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a miss, told in the log without its text, and is left alone for longer each time; then all is well again."""
+    shelf = Shelf(secret=bytes(32))
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 30), shelf, clock=clock)
+    shelf.broken = ConnectionError("planted")
+    begun, tried = clock.now, []
+    while clock.now < begun + 70:
+        shelf.calls.clear()
+        assert (await ask(world, transport)).status_code == 200
+        tried += [clock.now - begun] * bool(shelf.calls)
+        clock.now += 5
+    assert tried == [0, 5, 10, 15, 25, 45]
+    assert "planted" not in caplog.text
+    assert "Cache: the Shelf fails (ConnectionError), and is left alone for 16 s" in caplog.text
+    shelf.broken, clock.now = None, clock.now + 30
+    assert "stored" in (await ask(world, transport)).headers["cache-status"]
+    assert "hit" in (await ask(world, transport)).headers["cache-status"]
+
+
+@pytest.mark.parametrize("given", [None, bytes(32)])
+async def test_a_store_that_fails_from_the_beginning(world: World, clock: FakeClock, given: Any) -> None:
+    """Not even its secret can be had: requests go on without it, invalidation too."""
+    shelf = Shelf(secret=given)
+    shelf.broken = OSError()
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 3), shelf, clock=clock)
+    for method in ("GET", "GET", "POST"):
+        assert (await ask(world, transport, method=method)).status_code == 200
+    assert counts(shelf) == (0, 2, 1)
+
+
+async def test_a_store_that_is_full(world: World, clock: FakeClock) -> None:
+    """What it has is still used while nothing can be written."""
+    shelf = Shelf()
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 3), shelf, clock=clock)
+    await ask(world, transport)
+    shelf.full = OSError("no space left")
+    await ask(world, transport, url="https://api.example.com/b")
+    assert "hit" in (await ask(world, transport)).headers["cache-status"]
+    shelf.calls.clear()
+    await ask(world, transport, url="https://api.example.com/c")
+    assert "set" not in shelf.calls
+    assert shelf.get_stats().stores == 1
+
+
+@pytest.mark.parametrize("way", ["resting", "refused"])
+async def test_what_could_not_be_deleted(world: World, clock: FakeClock, way: str) -> None:
+    """It is not used all the same, until it is stored anew."""
+    shelf = Shelf()
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 5), shelf, clock=clock)
+    await ask(world, transport)
+    shelf.full = OSError()
+    if way == "resting":
+        await ask(world, transport, url="https://api.example.com/b")
+    await ask(world, transport, method="POST")
+    shelf.full = None
+    clock.now += 5
+    assert "uri-miss; stored" in (await ask(world, transport)).headers["cache-status"]
+    assert "hit" in (await ask(world, transport)).headers["cache-status"]
+
+
+@pytest.mark.parametrize("value", [b"", b"RWC1", b"garbage" * 100, "text", 5, [1]])
+async def test_damaged_values(world: World, value: Any) -> None:
+    """Whatever a store gives back instead of what it was given is a miss."""
+    shelf = Shelf()
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 2), shelf)
+    await ask(world, transport)
+    shelf.values.update({key: value for key in shelf.values if not key.startswith("secret-")})
+    assert "uri-miss; stored" in (await ask(world, transport)).headers["cache-status"]
+    hits, misses, errors = counts(shelf)
+    assert (hits, misses) == (0, 2)
+    assert errors >= 1
+
+
+@only("asyncio", "trio")
+async def test_a_store_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call in a worker thread is left to itself when it takes too long; a cancelled one at once; and others go on meanwhile."""
+    monkeypatch.setattr("ratewise.cache.stores.base.PATIENCE", 0.05)
+    shelf, hangs = Shelf(secret=bytes(32)), threading.Event()
+
+    def hang(key: str) -> bytes | None:
+        hangs.wait(PATIENCE)
+        return None
+
+    monkeypatch.setattr(shelf, "get", hang)
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 2), shelf)
+    assert (await ask(world, transport)).status_code == 200
+    assert shelf.get_stats().errors == 1
+    hangs.set()
+
+
+async def test_the_least_recently_used_goes_first(world: World) -> None:
+    """By number and by size, and what is larger than all there is room for is not stored."""
+    for settings in ({"max_size": 2}, {"max_bytes": 2 * (OVERHEAD + 1200)}):
+        cache = InMemoryCache(**settings)
+        transport = cached(world, Scripted(*[response(headers=FRESH, body=b"x" * 1000)] * 5), cache)
+        for path in "abacab":
+            await ask(world, transport, url=f"https://api.example.com/{path}")
+        stats = cache.get_stats()
+        assert (stats.hits, stats.stores, stats.evictions, stats.size) == (2, 4, 2, 2)
+        cache.clear()
+        assert (cache.get_stats().size, cache._bytes) == (0, 0)
+    small = InMemoryCache(max_bytes=1000)
+    await ask(world, cached(world, Scripted(response(headers=FRESH, body=b"x" * 1000)), small))
+    assert (small.get_stats().stores, small.get_stats().size) == (0, 0)
+
+
+@only("sync")
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_an_interruption_in_the_store(world: World, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """It goes on, and leaves no connection open."""
+    shelf, body = Shelf(secret=bytes(32)), Body(b"a", b"b")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shelf, "get", interrupted)
+    monkeypatch.setattr(shelf, "delete", interrupted)
+    transport = cached(world, Scripted(response(headers=FRESH, body=body)), shelf)
+    if method == "GET":  # with something stored that its answer makes void
+        stored, values = (
+            Shelf(secret=bytes(32)),
+            Scripted(response(headers={"ETag": "a"}), response(headers={"Cache-Control": "no-store"}, body=body)),
+        )
+        transport = cached(world, values, stored)
+        await ask(world, transport)
+        monkeypatch.setattr(stored, "delete", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        await world.send(transport, method)
+    assert body.closed == 1
+
+
+async def test_what_changes_while_it_is_stored(world: World) -> None:
+    """Nobody knows which came to the store first: it is forgotten."""
+
+    class Slow(Shelf):
+        def set(self, key: str, value: bytes, ttl: float) -> None:
+            self.order.invalidate(bytes.fromhex(key))  # a POST succeeds in another thread
+            super().set(key, value, ttl)
+
+    shelf = Slow(secret=bytes(32))
+    transport = cached(world, Scripted(response(headers=FRESH)), shelf)
+    await ask(world, transport)
+    assert shelf.values == {}
+    assert shelf.get_stats().stores == 0
+
+
+async def test_only_what_is_stored_while_the_store_fails(world: World) -> None:
+    """There is nothing, and the server is not asked."""
+    shelf = Shelf()
+    shelf.broken = OSError()
+    answer = await ask(world, cached(world, Scripted(), shelf), headers={"Cache-Control": "only-if-cached"})
+    assert answer.status_code == 504
+
+
+@only("sync")
+async def test_a_body_that_grows_too_large(world: World) -> None:
+    """It passes, piece by piece, and is not stored; nor is it waited for."""
+    body = Body(b"x" * 60, b"y" * 60, b"z" * 60)
+    cache = InMemoryCache()
+    transport = cached(world, Scripted(response(headers=FRESH, body=body)), cache, CacheConfig(max_body_size=100))
+    assert len((await ask(world, transport)).content) == 180
+    assert (cache.get_stats().stores, cache.get_stats().size) == (0, 0)
+
+
+async def test_a_location_that_is_none(world: World) -> None:
+    """What a POST answers with may be any nonsense: the target is invalidated all the same."""
+    wire = Scripted(
+        response(headers=FRESH), response(201, headers={"Location": "/" + "x" * 70_000, "Content-Location": "//b/"}), 200
+    )
+    transport = cached(world, wire)
+    for method in ("GET", "POST"):
+        await ask(world, transport, method=method)
+    assert "uri-miss" in (await ask(world, transport)).headers["cache-status"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"cache": "never"}, ValueError, 'cache must be "bypass", "refresh" or None, not \'never\''),
+        ({"cache_ttl": -1}, ValueError, "cache_ttl must be a finite number of seconds of at least 0, not -1"),
+    ],
+)
+def test_options_are_checked(settings: Any, error: type[Exception], words: str) -> None:
+    """By name, with the value and what is allowed."""
+    with pytest.raises(error, match=words):
+        options(**settings)
+
+
+@only("asyncio", "trio")
+async def test_worker_threads_are_few(world: World) -> None:
+    """However many ask at once, and whatever else the event loop's threads have to do."""
+    lock, running, most = threading.Lock(), 0, 0
+
+    class Slow(Shelf):
+        def get(self, key: str) -> bytes | None:
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            threading.Event().wait(0.002)
+            with lock:
+                running -= 1
+            return None
+
+    shelf = Slow(secret=bytes(32))
+    transport = cached(world, Scripted(*[response(headers={"Cache-Control": "no-store"})] * 100), shelf)
+    await world.gather(*[lambda: ask(world, transport)] * 100)
+    assert 1 < most <= 20
+
+
+async def test_of_another_layers_making(world: World) -> None:
+    """A request that a layer around the cache makes by itself is answered like any other."""
+
+    class Around:
+        async def handle(self, request: Any, call: Any) -> Any:
+            return await call.send(world.httpx.Request("GET", "https://api.example.com/other"))
+
+    transport = world.LayerTransport(cached(world, Scripted(response(headers=FRESH))), Around())
+    await ask(world, transport)
+    assert "hit" in (await ask(world, transport)).headers["cache-status"]
+
+
+def test_what_is_forgotten_meanwhile() -> None:
+    """A response that goes while it is looked up is found or not, and nothing breaks."""
+    cache = InMemoryCache()
+    cache._entries[b"key"] = ()
+
+    class Gone(dict):  # type: ignore[type-arg]
+        def move_to_end(self, key: object) -> None:
+            raise KeyError(key)
+
+    cache._entries = Gone(cache._entries)  # type: ignore[assignment]
+    assert cache.find(b"key") == ()
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_fork() -> None:
+    """A lock that another thread holds, and a lead that it has, are not there in a forked process."""
+    cache = InMemoryCache()
+    cache.flights.join("key", "me", 0.0, 10.0)
+    with cache._lock:
+        child = os.fork()
+        if not child:
+            cache.count("misses")
+            os._exit(0 if cache.flights.join("key", "you", 0.0, 10.0)[1] is None else 1)  # type: ignore[index]
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The locks and the flights of every cache."""
+    cache = InMemoryCache()
+    monkeypatch.setattr("ratewise.cache.stores.base._caches", [cache])
+    before = cache.flights, cache._lock
+    _forked()
+    assert not {cache.flights, cache._lock} & {*before}
+
+
+def test_unknown_names() -> None:
+    """A typing error is told as ever."""
+    with pytest.raises(AttributeError, match=r"module 'ratewise\.cache' has no attribute 'RediCache'"):
+        _ = ratewise.cache.RediCache  # type: ignore[attr-defined]
+
+
+def test_stats() -> None:
+    """The hit rate is of what could have been a hit; 0 while there was nothing."""
+    assert InMemoryCache().get_stats() == CacheStats(0, 0, 0, 0, 0, 0, 0)
+    assert InMemoryCache().get_stats().hit_rate == 0
+    assert CacheStats(3, 1, 0, 0, 0, 0, 0).hit_rate == 0.75
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: InMemoryCache(ttl=-1), ValueError, "ttl must be a finite number of seconds of at least 0, not -1"),
+        (lambda: InMemoryCache(ttl="5"), TypeError, "ttl must be"),  # type: ignore[arg-type]
+        (lambda: InMemoryCache(max_size=0), ValueError, "max_size must be a whole number of at least 1, not 0"),
+        (lambda: InMemoryCache(max_bytes=0), ValueError, "max_bytes must be"),
+        (lambda: InMemoryCache(namespace=b"x"), TypeError, "namespace must be a string, not b'x'"),  # type: ignore[arg-type]
+        (lambda: InMemoryCache(secret="x" * 16), TypeError, "secret must be 16 to 64 bytes, not a str"),  # type: ignore[arg-type]
+        (lambda: InMemoryCache(secret=b"planted"), ValueError, "secret must be 16 to 64 bytes, not 7 bytes"),
+        (lambda: CacheConfig("forced"), ValueError, 'mode must be "rfc9111" or "force", not \'forced\''),  # type: ignore[arg-type]
+        (lambda: CacheConfig(shared=1), TypeError, "shared must be True or False, not 1"),  # type: ignore[arg-type]
+        (
+            lambda: CacheConfig(partition="Cookie"),
+            TypeError,
+            "partition must be a list of strings that are not",
+        ),
+        (lambda: CacheConfig(partition=[5]), TypeError, r"partition must be a list of strings .*, not \[5\]"),  # type: ignore[list-item]
+        (lambda: CacheConfig(targeted=["a b"]), ValueError, "targeted must be names of header fields, not \\['a b'\\]"),
+        (lambda: CacheConfig(targeted=5), TypeError, "targeted must be a list"),  # type: ignore[arg-type]
+        (lambda: CacheConfig(stale_if_error=-1), ValueError, "stale_if_error must be"),
+        (lambda: CacheConfig(stale_while_revalidate=-1), ValueError, "stale_while_revalidate must be"),
+        (lambda: CacheConfig(max_body_size=1.5), TypeError, "max_body_size must be"),  # type: ignore[arg-type]
+        (lambda: CacheConfig(max_wait=float("nan")), ValueError, "max_wait must be"),
+        (lambda: CacheConfig(keep_stale=-1), ValueError, "keep_stale must be"),
+        (lambda: CacheLayer({}), TypeError, "cache must be an InMemoryCache, a SQLiteCache, a RedisCache or another"),  # type: ignore[arg-type]
+        (lambda: CacheLayer(None, {}), TypeError, "cache_config must be a CacheConfig, not {}"),  # type: ignore[arg-type]
+        (
+            lambda: CacheLayer(None, CacheConfig("force")),
+            ValueError,
+            'ttl must be a number of seconds for a cache with the mode "force"',
+        ),
+        (lambda: RateWiseTransport(cache_config=CacheConfig()), TypeError, "cache_config was given without a cache"),
+    ],
+)
+def test_settings_are_checked(make: Any, error: type[Exception], words: str) -> None:
+    """By name, with the value and what is allowed; a secret is not shown."""
+    with pytest.raises(error, match=words) as caught:
+        make()
+    assert "planted" not in str(caught.value)
+
+
+def test_reprs() -> None:
+    """They tell what it is, and no secret."""
+    layer = CacheLayer(InMemoryCache(secret=b"planted" * 4), CacheConfig(partition=["Cookie"]))
+    assert repr(layer) == "CacheLayer(<InMemoryCache>, CacheConfig(mode='rfc9111', shared=False))"
+
+
+def test_loaded_on_demand() -> None:
+    """Who has no cache does not load it, and who has one in memory loads neither sqlite3 nor redis."""
+    import subprocess
+
+    script = (
+        "import sys; from ratewise import RateWiseClient, CacheTransport; assert 'ratewise.cache' not in sys.modules;"
+        "from ratewise import InMemoryCache; assert not {'sqlite3', 'redis', 'anyio'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_order_of_a_stack() -> None:
+    """A cache inside of what it should spare is told of; around it, it is not."""
+    import httpx
+
+    inner = ratewise.CacheTransport(httpx.MockTransport(lambda request: httpx.Response(200)))
+    with pytest.warns(UserWarning, match="this stack has its cache inside"):
+        ratewise.RetryTransport(inner)
+    ratewise.CacheTransport(ratewise.RetryTransport(httpx.MockTransport(lambda request: httpx.Response(200))))

@@ -1,0 +1,378 @@
+"""The caller's own conditions and ranges, answered from what is stored: RFC 9110, 8.8, 13, 14 and 15, as tables."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratewise.cache.conditions import ORIGINS, Part, brief, not_modified, part, partial, unsatisfiable
+from ratewise.cache.directives import weak
+from tests.kit.stored import NOW, at, raw, said, stored
+from tests.kit.support import growth
+
+BODY = b"0123456789"
+DATED = f"Date: {at(0)}"
+MODIFIED = f"Last-Modified: {at(-1000)} | {DATED}"
+
+
+# Conditions
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "strong", "weakly"),
+    [
+        ('W/"1"', 'W/"1"', False, True),
+        ('W/"1"', 'W/"2"', False, False),
+        ('W/"1"', '"1"', False, True),
+        ('"1"', '"1"', True, True),
+    ],
+)
+def test_8_8_3_2_comparison(one: str, other: str, strong: bool, weakly: bool) -> None:
+    """The table of the RFC: If-None-Match compares weakly, If-Range strongly, either way round."""
+    for first, second in ((one, other), (other, one)):
+        assert (weak(first.encode()) == weak(second.encode())) is weakly
+        assert not_modified(stored(f"ETag: {first}"), said(f"If-None-Match: {second}")) is weakly
+        found = part(stored(f"ETag: {first}"), said(f"Range: bytes=0-1 | If-Range: {second}"))
+        assert found == (range(2) if strong else Part.ALL)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "expected"),
+    [
+        ('ETag: "a"', '"a"', True),
+        ('ETag: "a"', '"b"', False),
+        ('ETag: "a"', '"A"', False),
+        ('ETag: "a"', '"b", "a"', True),
+        ('ETag: "a"', '"b",W/"a" , "c"', True),
+        ('ETag: "a"', '"b" | If-None-Match: "a"', True),
+        ('ETag: "a,b"', '"a,b", "c"', True),
+        ('ETag: "a,b"', '"c", "a,b"', True),
+        ('ETag: "a"', '"a,b"', False),
+        ('ETag: "b"', '"a,b"', False),
+        ('ETag: ""', '""', True),
+        ('ETag: "\xe9"', '"\xe9"', True),
+        ('ETag: "*"', '"*"', True),
+        ('ETag: "a"', "*", True),
+        ('ETag: "a"', " * ", True),
+        ("", "*", True),
+        ('ETag: "a"', '"*"', False),
+        ('ETag: "a"', '"b", *', False),
+        ("", '"a"', False),
+        ("", '""', False),
+        ("ETag:", "", False),
+        ('ETag: "a"', "", False),
+        ('ETag: "a"', ",", False),
+        ("ETag: a", "a", True),
+        ('ETag: "a"', "a", False),
+        ("ETag: a", '"a"', False),
+        ('ETag: "a"', 'w/"b"', False),
+        ('ETag: "a"', '"b, "a"', True),
+        ('ETag: "a b"', '"a b"', True),
+    ],
+)
+def test_13_1_2_if_none_match(text: str, wanted: str, expected: bool) -> None:
+    """A 304 if one of the tags is that of what is stored, compared weakly, or for any response with `*`."""
+    assert not_modified(stored(text), said(f"If-None-Match: {wanted}")) is expected
+
+
+@pytest.mark.parametrize("status", [200, 203, 204, 206, 226, 299, 199, 300, 301, 304, 404, 410, 500, 501])
+def test_13_2_1_for_what_succeeded(status: int) -> None:
+    """Conditions are for what would have been a success: an error or a redirection is given as it is."""
+    entry = stored(f'ETag: "a" | {MODIFIED}', status=status)
+    for asked in ('If-None-Match: "a"', "If-None-Match: *", f"If-Modified-Since: {at(0)}"):
+        assert not_modified(entry, said(asked)) is (200 <= status < 300)
+
+
+@pytest.mark.parametrize(
+    ("text", "since", "expected"),
+    [
+        (MODIFIED, at(-1000), True),
+        (MODIFIED, at(-999), True),
+        (MODIFIED, at(-1001), False),
+        (MODIFIED, at(99999), True),
+        (MODIFIED, at(-1000).lower(), True),
+        (MODIFIED, f" {at(-1000)} ", True),
+        (MODIFIED, "Fri Jan 15 07:43:20 2027", True),
+        (MODIFIED, "Friday, 15-Jan-27 07:43:20 GMT", True),
+        (MODIFIED, "Friday, 15-Jan-27 07:43:19 GMT", False),
+        (MODIFIED, "0", False),
+        (MODIFIED, "", False),
+        (MODIFIED, "tomorrow", False),
+        (MODIFIED, "*", False),
+        (MODIFIED, "Fri, 32 Jan 2027 08:00:00 GMT", False),
+        (MODIFIED, "Fri, 15 Jan 27 08:00:00 GMT", False),
+        (MODIFIED, f"{at(0)}, {at(0)}", False),
+        (MODIFIED, f"{at(0)} | If-Modified-Since: {at(0)}", False),
+        (DATED, at(0), True),  # RFC 9111, 4.3.2: without Last-Modified its Date counts
+        (DATED, at(-1), False),
+        (f"Date: {at(-50)}", at(-50), True),
+        (f"Date: {at(-50)}", at(-51), False),
+        (f"Last-Modified: x | {DATED}", at(0), True),
+        (f"Last-Modified: x | {DATED}", at(-1), False),
+        ("", at(0), True),  # and without that, when it was received
+        ("", at(-1), False),
+        ("Date: x", at(0), True),
+        ("Date: x", at(-1), False),
+    ],
+)
+def test_13_1_3_if_modified_since(text: str, since: str, expected: bool) -> None:
+    """A 304 if what is stored has not changed since; what is no date, or several, is ignored."""
+    assert not_modified(stored(text), said(f"If-Modified-Since: {since}")) is expected
+
+
+@pytest.mark.parametrize("wanted", ['"b"', "", "b", '"'])
+def test_13_2_2_precedence(wanted: str) -> None:
+    """With If-None-Match, be it ever so wrong, If-Modified-Since is ignored."""
+    entry = stored(f'ETag: "a" | {MODIFIED}')
+    asked = f"If-Modified-Since: {at(0)}"
+    assert not_modified(entry, said(asked))
+    assert not not_modified(entry, said(f"{asked} | If-None-Match: {wanted}"))
+    assert not_modified(entry, said(f'If-Modified-Since: {at(-9999)} | If-None-Match: "a"'))
+    assert not not_modified(entry, {})
+
+
+def test_4_3_2_not_for_a_cache() -> None:
+    """RFC 9111, 4.3.2: If-Match and If-Unmodified-Since are for the origin alone."""
+    assert {b"if-match", b"if-unmodified-since"} == ORIGINS
+    entry = stored(f'ETag: "a" | {MODIFIED}')
+    assert not not_modified(entry, said(f'If-Match: "a" | If-Unmodified-Since: {at(0)}'))
+
+
+# Ranges
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("bytes=0-0", range(1)),
+        ("bytes=0-3", range(4)),
+        ("bytes=3-3", range(3, 4)),
+        ("bytes=3-9", range(3, 10)),
+        ("bytes=0-9", range(10)),
+        ("bytes=0-10", range(10)),
+        ("bytes=3-99", range(3, 10)),
+        ("bytes=3-", range(3, 10)),
+        ("bytes=0-", range(10)),
+        ("bytes=9-", range(9, 10)),
+        ("bytes=00-03", range(4)),
+        ("bytes=10-", Part.NONE),
+        ("bytes=10-20", Part.NONE),
+        ("bytes=99-", Part.NONE),
+        ("bytes=999999999999999999-", Part.NONE),
+        ("bytes=0-999999999999999999", range(10)),
+        ("bytes=-1", range(9, 10)),
+        ("bytes=-3", range(7, 10)),
+        ("bytes=-10", range(10)),
+        ("bytes=-11", range(10)),
+        ("bytes=-999999999999999999", range(10)),
+        ("bytes=-0", Part.NONE),
+        ("bytes=-00", Part.NONE),
+        ("bytes=3-2", Part.ALL),
+        ("bytes=99-98", Part.ALL),
+        ("BYTES=0-3", range(4)),
+        ("Bytes=0-3", range(4)),
+        ("bytes=0-3 ", range(4)),
+        ("bytes= 0-3", range(4)),
+        ("bytes=0-1,3-4", Part.UNKNOWN),
+        ("bytes=0-1, -1", Part.UNKNOWN),
+        ("bytes=0-1,", Part.UNKNOWN),
+        ("bytes=0-1 | Range: bytes=3-4", Part.UNKNOWN),
+        ("seconds=0-1", Part.UNKNOWN),
+        ("items=0-5", Part.UNKNOWN),
+        ("bytes", Part.UNKNOWN),
+        ("bytes=", Part.UNKNOWN),
+        ("bytes=-", Part.UNKNOWN),
+        ("bytes=a-b", Part.UNKNOWN),
+        ("bytes=0", Part.UNKNOWN),
+        ("bytes=0-1-2", Part.UNKNOWN),
+        ("bytes=--1", Part.UNKNOWN),
+        ("bytes=+0-1", Part.UNKNOWN),
+        ("bytes=0 - 1", Part.UNKNOWN),
+        ("bytes=0x0-1", Part.UNKNOWN),
+        ("bytes=\xb2-3", Part.UNKNOWN),
+        ("bytes=1000000000000000000-", Part.UNKNOWN),
+        (f"bytes=0-{10**400}", Part.UNKNOWN),
+        (f"bytes=-{10**400}", Part.UNKNOWN),
+        ("0-1", Part.UNKNOWN),
+        ("", Part.UNKNOWN),
+    ],
+)
+def test_14_1_2_ranges(wanted: str, expected: range | Part) -> None:
+    """One range of bytes is cut out; one that is invalid is ignored, and one that only a server can answer is left to it."""
+    assert part(stored(DATED), said(f"Range: {wanted}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("bytes=0-", Part.NONE),
+        ("bytes=0-0", Part.NONE),
+        ("bytes=5-9", Part.NONE),
+        ("bytes=-0", Part.NONE),
+        ("bytes=-5", Part.ALL),  # it is satisfiable, and no Content-Range can say so
+        ("bytes=1-0", Part.ALL),
+        ("bytes=0-1,2-3", Part.UNKNOWN),
+    ],
+)
+def test_14_1_2_empty_body(wanted: str, expected: Part) -> None:
+    """Of an empty body no byte can be given."""
+    assert part(stored(DATED, b""), said(f"Range: {wanted}")) == expected
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
+def test_14_1_2_as_slices(size: int, first: int, last: int) -> None:
+    """A range is the bytes from the first to the last one, as far as there are any, or so many at the end."""
+    body = bytes(range(size))
+    entry = stored(DATED, body)
+    found = part(entry, {b"range": b"bytes=%d-%d" % (first, last)})
+    if isinstance(found, range):
+        assert body[found.start : found.stop] == body[first : last + 1] != b""
+    else:
+        assert found is (Part.ALL if last < first else Part.NONE)
+        assert last < first or first >= size
+    end = part(entry, {b"range": b"bytes=-%d" % last})
+    if isinstance(end, range):
+        assert body[end.start : end.stop] == body[-last:] != b""
+    else:
+        assert end is (Part.ALL if last else Part.NONE)
+        assert not (size and last)
+
+
+@pytest.mark.parametrize("status", [201, 203, 204, 206, 301, 404, 410, 416, 500])
+@pytest.mark.parametrize("wanted", ["bytes=0-1", "bytes=99-", "bytes=-0", "items=0-1", "bytes=0-1,3-4", ""])
+def test_14_2_another_status(status: int, wanted: str) -> None:
+    """A range of anything but a 200 is ignored."""
+    assert part(stored(DATED, status=status), said(f"Range: {wanted}")) is Part.ALL
+    assert part(stored(DATED, status=status), said(f'Range: {wanted} | If-Range: "a"')) is Part.ALL
+
+
+def test_14_2_no_range() -> None:
+    """Without Range all of it is wanted; If-Range alone means nothing."""
+    assert part(stored(DATED), {}) is Part.ALL
+    assert part(stored('ETag: "a"'), said('If-Range: "a"')) is Part.ALL
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "expected"),
+    [
+        ('ETag: "a"', '"a"', True),
+        ('ETag: "a"', ' "a" ', True),
+        ('ETag: "a"', '"b"', False),
+        ('ETag: "a"', 'W/"a"', False),
+        ('ETag: W/"a"', 'W/"a"', False),
+        ('ETag: W/"a"', '"a"', False),
+        ('ETag: "a"', '"a", "b"', False),
+        ('ETag: "a"', '"b", "a"', False),
+        ('ETag: "a"', "*", False),
+        ("", '"a"', False),
+        ("", '""', False),
+        ("ETag: a", "a", False),
+        ('ETag: "a"', "", False),
+        (MODIFIED, at(-1000), True),
+        (MODIFIED, at(-1000).lower(), True),
+        (MODIFIED, "Fri Jan 15 07:43:20 2027", True),
+        (MODIFIED, at(-999), False),  # an exact match
+        (MODIFIED, at(-1001), False),
+        (MODIFIED, at(0), False),
+        (MODIFIED, "0", False),
+        (MODIFIED, f"{at(-1000)}, {at(-1000)}", False),
+        (f'ETag: "a" | {MODIFIED}', at(-1000), True),
+        (f'ETag: W/"a" | {MODIFIED}', at(-1000), True),
+        (f"Last-Modified: {at(-1)} | {DATED}", at(-1), True),  # 8.8.2.2: strong one second after
+        (f"Last-Modified: {at(0)} | {DATED}", at(0), False),
+        (f"Last-Modified: {at(1)} | {DATED}", at(1), False),
+        (f"Last-Modified: {at(-1000)}", at(-1000), False),
+        (f"Last-Modified: {at(-1000)} | Date: x", at(-1000), False),
+        (f"Last-Modified: x | {DATED}", "x", False),
+        (DATED, at(0), False),
+    ],
+)
+def test_13_1_5_if_range(text: str, wanted: str, expected: bool) -> None:
+    """A part is given only of the very representation that the caller has a part of: same strong tag, or same strong date."""
+    found = part(stored(text), said(f"Range: bytes=2-3 | If-Range: {wanted}"))
+    assert found == (range(2, 4) if expected else Part.ALL)
+    beyond = part(stored(text), said(f"Range: bytes=99- | If-Range: {wanted}"))
+    assert beyond is (Part.NONE if expected else Part.ALL)
+
+
+# What is answered
+
+
+ALL = (
+    f"Cache-Control: max-age=60 | Content-Type: a/b | Content-Length: 10 | Content-Encoding: gzip | {DATED}"
+    f" | Content-Language: de | Content-Location: /x"
+    f" | Expires: {at(9)} | Vary: Accept | X-Foo: 1 | Age: 7 | Cache-Status: RateWise; hit"
+)
+
+
+@pytest.mark.parametrize(
+    ("validators", "left"),
+    [('ETag: "a"', 'ETag: "a"'), (f'ETag: "a" | Last-Modified: {at(-9)}', 'ETag: "a"'), (f"Last-Modified: {at(-9)}",) * 2],
+)
+def test_15_4_5_not_modified(validators: str, left: str) -> None:
+    """A 304 has the fields that guide a cache, Age among them, Last-Modified only for want of an ETag, and none of the body's."""
+    expected = (
+        f"Cache-Control: max-age=60 | {DATED} | Content-Location: /x | Expires: {at(9)} | Vary: Accept | Age: 7"
+        f" | Cache-Status: RateWise; hit | {left}"
+    )
+    assert list(brief(raw(f"{ALL} | {validators}"))) == raw(expected)
+    assert brief([]) == ()
+
+
+def test_15_3_7_partial_content() -> None:
+    """A 206 has all fields of the whole, but the length of the part, and says which part of how much it is."""
+    fields = raw('A: 1 | content-length: 10 | ETag: "a" | A: 2 | Content-Range: bytes 0-9/10 | Content-Encoding: gzip')
+    expected = raw('A: 1 | ETag: "a" | A: 2 | Content-Encoding: gzip | Content-Range: bytes 2-5/10 | Content-Length: 4')
+    assert list(partial(fields, range(2, 6), 10)) == expected
+    assert list(partial([], range(1), 1)) == raw("Content-Range: bytes 0-0/1 | Content-Length: 1")
+
+
+def test_15_5_17_range_not_satisfiable() -> None:
+    """A 416 says how long the whole is, and nothing of what it is."""
+    expected = f"{DATED} | Cache-Status: RateWise; hit | Content-Range: bytes */10 | Content-Length: 0"
+    assert list(unsatisfiable(raw(f'{ALL} | ETag: "a"'), 10)) == raw(expected)
+    assert list(unsatisfiable([], 0)) == raw("Content-Range: bytes */0 | Content-Length: 0")
+
+
+# Whatever comes in
+
+
+VALUES = st.binary(max_size=40) | st.text('bytes=0123-, "W/a*', max_size=40).map(str.encode)
+
+
+@given(VALUES, VALUES, VALUES)
+def test_nothing_raises(one: bytes, two: bytes, three: bytes) -> None:
+    """Whatever bytes a request and a stored response have, a range lies within the body."""
+    one, two, three = (value.replace(b"\n", b"") for value in (one, two, three))
+    entry = stored("", BODY)
+    entry.head = b"\n".join((b"ETag", one, b"Last-Modified", two, b"Date", three))
+    for name, value in ((b"if-none-match", one), (b"if-modified-since", two)):
+        assert not_modified(entry, {name: value}) in (True, False)
+    for own in ({}, {b"if-range": one}, {b"if-range": two}):
+        found = part(entry, {b"range": three, **own})
+        assert isinstance(found, Part) or 0 <= found.start < found.stop <= len(BODY)
+
+
+@pytest.mark.parametrize("prefix", [b"", b"bytes", b"bytes=", b"bytes=0-", b"bytes=-", b"bytes=0-1", b'"', b'W/"'])
+@pytest.mark.parametrize("unit", [b" ", b"0", b"-", b",", b"=", b"0-1,", b'"', b'W/"', b'"a",'])
+def test_linear(prefix: bytes, unit: bytes) -> None:
+    """Eight times the bytes take about eight times the work."""
+    small, large = (prefix + unit * (size // len(unit)) for size in (4000, 32_000))
+    entry = stored(f'ETag: "a" | {MODIFIED}')
+
+    def conditional(value: bytes) -> None:
+        not_modified(entry, {b"if-none-match": value})
+        not_modified(entry, {b"if-modified-since": value})
+        part(entry, {b"range": value})
+        part(entry, {b"range": b"bytes=0-1", b"if-range": value})
+
+    assert any(growth(conditional, small, large) < 25 for _ in range(10))
+
+
+def test_the_clock_has_no_part() -> None:
+    """Conditions are judged by what is stored, not by the time."""
+    assert time.time() != NOW
+    assert not_modified(stored(f"Last-Modified: {at(10**8)}"), said(f"If-Modified-Since: {at(10**8)}"))

@@ -1,0 +1,363 @@
+"""Single flight: of many requests for the same thing at the same time, one reaches the server."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from ratewise import CacheConfig, Clock, InMemoryCache
+from ratewise.cache.ordering import Order, Recent
+from ratewise.cache.single_flight import Flights, Outcome
+from tests.kit.server import Received, Reply, Server
+from tests.kit.support import PATIENCE, Body, FakeClock, Scripted, World, only, response
+
+FRESH = (("Cache-Control", "max-age=60"),)
+
+
+def cached(world: World, wire: Any, cache: Any = None, config: Any = None, clock: Any = None) -> Any:
+    kind = world.ratewise.CacheTransport if world.is_sync else world.ratewise.AsyncCacheTransport
+    return kind(wire, cache, config, clock=clock)
+
+
+class Gate:
+    """A real server that answers when it is told, and knows who asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self.opened = threading.Event()
+        self._answer = answer
+
+    def __call__(self, received: Received) -> Any:
+        assert self.opened.wait(PATIENCE)
+        return self._answer(received)
+
+
+@pytest.mark.parametrize("client", [True, False], ids=["bundled", "plain"])
+async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> None:
+    """1,000 callers of one URL at the same time: one request at the server, and all have its answer."""
+    number = 1000
+    gate = Gate(lambda received: Reply(200, FRESH, b"x" * 50_000))
+    cache = InMemoryCache()
+    with Server(gate) as server:
+        limits = world.httpx.Limits(max_connections=None)
+        wire = world.HTTPTransport(limits=limits)
+        if client:
+            made = world.RateWiseClient(server.url, transport=wire, cache=cache, rate_limiter=None)
+        else:
+            made = world.Client(base_url=server.url, transport=cached(world, wire, cache))
+        async with world.within(made) as one:
+            waiting = 0
+
+            async def call() -> int:
+                nonlocal waiting
+                waiting += 1
+                if waiting == number:
+                    gate.opened.set()
+                return len((await world(one.get, "/a")).content)
+
+            assert set(await world.gather(*[call] * number)) == {50_000}
+        assert len(server.received) == 1
+    stats = cache.get_stats()
+    assert (stats.hits, stats.misses, stats.stores) == (number - 1, 1, 1)
+
+
+async def wait_for(world: World, condition: Any) -> None:
+    """Until other threads or tasks have come so far."""
+    import anyio
+
+    for _ in range(int(PATIENCE * 1000)):
+        if condition():
+            return
+        await world(threading.Event().wait, 0.001) if world.is_sync else await anyio.sleep(0.001)
+    raise AssertionError("they have not")
+
+
+def followers(cache: InMemoryCache) -> int:
+    """How many are waiting for others."""
+    return sum(len(flight.waiters) for flight in list(cache.flights._flights.values()))
+
+
+class Held:
+    """An inner transport whose first answer waits for the others to have come."""
+
+    def __init__(self, world: World, cache: InMemoryCache, others: int, *steps: Any) -> None:
+        self.world, self.cache, self.others = world, cache, others
+        self.scripted = Scripted(*steps)
+        self.first = True
+
+    async def _answer(self, request: Any) -> Any:
+        first, self.first = self.first, False
+        if first:
+            await wait_for(self.world, lambda: followers(self.cache) >= self.others)
+        handle = self.scripted.handle_request if self.world.is_sync else self.scripted.handle_async_request
+        return await self.world(handle, request)
+
+    def handle_request(self, request: Any) -> Any:
+        from ratewise._core.step import step
+
+        return step(self._answer(request))
+
+    async def handle_async_request(self, request: Any) -> Any:
+        return await self._answer(request)
+
+    def close(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+async def ask(world: World, transport: Any, **kwargs: Any) -> Any:
+    """The response, read and closed; or the error."""
+    try:
+        answer = await world.send(transport, **kwargs)
+    except world.httpx.TransportError as error:
+        return error
+    try:
+        await world.read(answer)
+    finally:
+        await world.close(answer)
+    return answer
+
+
+@pytest.mark.parametrize("failure", [lambda request: library_error(request), 503, 429], ids=["a broken connection", "503", "429"])
+async def test_a_lead_that_fails(world: World, failure: Any) -> None:
+    """It gets its failure; one of those who waited asks in its place, and its answer is for all the others."""
+    cache = InMemoryCache()
+    wire = Held(world, cache, 9, failure, response(headers=FRESH))
+    transport = cached(world, wire, cache)
+    answers = await world.gather(*[lambda: ask(world, transport)] * 10)
+    assert len(wire.scripted.sent) == 2
+    assert sum(getattr(answer, "status_code", 0) == 200 for answer in answers) == 9
+
+
+def library_error(request: Any) -> Any:
+    from tests.kit.support import library
+
+    return library(request).ReadError("broken")
+
+
+async def test_an_answer_that_is_not_for_others(world: World) -> None:
+    """As soon as its head shows that, each asks for itself; and the next ones do not wait at all."""
+    cache = InMemoryCache()
+    body = Body(b"never read")
+    wire = Held(world, cache, 9, response(headers={"Cache-Control": "no-store"}, body=body), *[200] * 20)
+    transport = cached(world, wire, cache)
+    answers = await world.gather(lambda: world.send(transport), *[lambda: ask(world, transport)] * 9)
+    assert [answer.status_code for answer in answers] == [200] * 10
+    assert len(wire.scripted.sent) == 10
+    await world.gather(*[lambda: ask(world, transport)] * 5)
+    assert len(wire.scripted.sent) == 15
+    for answer in answers:
+        await world.close(answer)
+
+
+async def test_a_body_that_is_read_at_leisure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for one who has the head of an answer and does not go on reading."""
+    monkeypatch.setattr("ratewise.cache.single_flight.STALLED", 0.01)
+    wire = Scripted(response(headers=FRESH, body=Body(b"a", b"b")), response(headers=FRESH, body=b"own"))
+    transport = cached(world, wire)
+
+    async def lead() -> Any:
+        return await world.send(transport)
+
+    leisurely = (await world.gather(lead))[0]
+    assert (await ask(world, transport)).content == b"own"
+    assert await world.read(leisurely) == b"ab"
+    await world.close(leisurely)
+
+
+async def test_ones_own_lead_is_not_waited_for(world: World) -> None:
+    """Who has a stream open, and asks for the same thing, asks at once."""
+    wire = Scripted(response(headers=FRESH, body=Body(b"a", b"b")), response(headers=FRESH, body=b"own"))
+    clock = FakeClock()
+    transport = cached(world, wire, clock=clock)
+    leisurely = await world.send(transport)
+    assert (await ask(world, transport)).content == b"own"
+    await world.close(leisurely)
+    assert clock.now == FakeClock().now
+
+
+async def test_variants_are_apart(world: World) -> None:
+    """Callers who want different languages get theirs, with one request for each language."""
+    cache = InMemoryCache()
+
+    def answer(request: Any) -> Any:
+        language = request.headers["accept-language"]
+        return response(headers=[*FRESH, ("Vary", "Accept-Language")], body=language.encode())(request)
+
+    wire = Held(world, cache, 19, answer, answer, answer, answer)
+    transport = cached(world, wire, cache)
+
+    def asks(language: str) -> Any:
+        return lambda: ask(world, transport, headers={"Accept-Language": language})
+
+    answers = await world.gather(*[asks("en"), asks("fr"), asks("de"), asks("it")] * 5)
+    assert [answer.content for answer in answers] == [b"en", b"fr", b"de", b"it"] * 5
+    assert len(wire.scripted.sent) == 4
+
+
+async def test_a_lead_that_is_gone(world: World) -> None:
+    """One whose event loop or process has ended is not waited for longer than `max_wait`, and only once."""
+    cache = InMemoryCache()
+    transport = cached(world, Scripted(200, response(headers=FRESH)), cache, CacheConfig(max_wait=0.01))
+    gone = cached(world, Scripted(response(headers=FRESH, body=Body(b"a"))), cache)
+    gone_answer = (await world.gather(lambda: world.send(gone)))[0]
+    await ask(world, transport)
+    assert (await ask(world, transport)).headers["cache-status"] == "RateWise; fwd=uri-miss; stored"
+    assert "hit" in (await ask(world, transport)).headers["cache-status"]
+    await world.close(gone_answer)
+
+
+async def test_no_waiting(world: World) -> None:
+    """With `max_wait=0` each asks for itself."""
+    wire = Scripted(*[response(headers={"Cache-Control": "max-age=60"})] * 2)
+    transport = cached(world, wire, config=CacheConfig(max_wait=0))
+    leisurely = await world.send(transport)
+    await ask(world, transport)
+    await world.close(leisurely)
+    assert len(wire.sent) == 2
+
+
+async def test_an_answer_that_is_stale_when_it_is_shared(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waited for it asks for itself."""
+
+    class Shifted(Clock):
+        shift = 0.0
+
+        def time(self) -> float:
+            return super().time() + self.shift
+
+    clock, cache = Shifted(), InMemoryCache()
+    change = cache.change
+
+    def late(key: bytes, new: Any) -> bool:
+        clock.shift += 100
+        return change(key, new)
+
+    monkeypatch.setattr(cache, "change", late)
+    wire = Held(world, cache, 1, *[response(headers=FRESH)] * 2)
+    transport = cached(world, wire, cache, clock=clock)
+    await world.gather(*[lambda: ask(world, transport)] * 2)
+    assert len(wire.scripted.sent) == 2
+
+
+@only("asyncio", "trio")
+async def test_one_refresh_at_a_time(world: World) -> None:
+    """However many are served a stale answer, before the request behind has begun or while it is under way."""
+    import anyio
+
+    gate, clock, cache = anyio.Event(), FakeClock(), InMemoryCache()
+    wire = Scripted(response(headers={"Cache-Control": "max-age=1, stale-while-revalidate=60"}, body=b"old"))
+    transport = cached(world, wire, cache, clock=clock)
+    await ask(world, transport)
+    clock.now += 5
+
+    class Slow(Scripted):
+        async def handle_async_request(self, request: Any) -> Any:
+            await gate.wait()
+            return await super().handle_async_request(request)
+
+    slow = Slow(response(headers=FRESH, body=b"new"))
+    transport = cached(world, slow, cache, clock=clock)
+    for _ in range(3):
+        assert (await ask(world, transport)).content == b"old"
+        assert (await ask(world, transport)).headers["cache-status"] == "RateWise; hit; ttl=-4"
+        await anyio.wait_all_tasks_blocked()
+    gate.set()
+    await wait_for(world, lambda: cache.get_stats().stores == 2)
+    assert (await ask(world, transport)).content == b"new"
+    assert len(slow.sent) == 1
+    await world.close(transport)
+
+
+@only("asyncio", "trio")
+async def test_a_lead_that_is_cancelled(world: World) -> None:
+    """At whatever step it is: those who wait have their answer all the same, and no flight stays behind."""
+    import anyio
+
+    for steps in range(30):
+        cache = InMemoryCache()
+        wire = Scripted(response(headers=FRESH, body=Body(b"a", b"b")), response(headers=FRESH, body=b"ab"))
+        transport = cached(world, wire, cache)
+        async with anyio.create_task_group() as group:
+            scope = anyio.CancelScope()
+
+            async def lead(scope: Any = scope, transport: Any = transport) -> None:
+                with scope:
+                    await ask(world, transport)
+
+            async def cancel(scope: Any = scope, steps: int = steps) -> None:
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                scope.cancel()
+
+            group.start_soon(lead)
+            await anyio.lowlevel.checkpoint()
+            group.start_soon(cancel)
+            with anyio.fail_after(PATIENCE):
+                assert (await ask(world, transport)).content == b"ab"
+        assert not cache.flights._flights
+
+
+def test_flights() -> None:
+    """Landing twice is landing once; who comes later leads anew; what is long under way is led anew too."""
+    flights = Flights()
+    lead = flights.join("key", "me", 0.0, 10.0)
+    assert lead is not None
+    assert lead[1] is None
+    assert flights.join("key", "me", 0.0, 10.0) is None
+    joined = flights.join("key", "you", 10.0, 10.0)
+    assert joined is not None
+    assert joined[0] is lead[0]
+    assert joined[1] is not None
+    flights.land(lead[0], Outcome.FAILED, 10.0)
+    flights.land(lead[0], Outcome.UNSHARED, 10.0)
+    assert joined[1].woken
+    assert lead[0].outcome is Outcome.FAILED
+    second = flights.join("key", "you", 10.0, 10.0)
+    third = flights.join("key", "we", 20.1, 10.0)
+    assert second is not None
+    assert third is not None
+    assert third[1] is None
+    flights.land(second[0], Outcome.FAILED, 21.0)
+    assert flights.under_way("key", 21.0, 10.0)
+    assert flights.begin("key", "me", 21.0, 10.0) is None
+    assert flights.begin("key", "me", 31.0, 10.0) is not None
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """Of what was forgotten one is on the safe side, where that matters."""
+    recent = Recent()
+    for number in range(1002):
+        recent.note(number, float(number))
+    assert recent.since(500, 500.0)
+    assert not recent.since(500, 501.0)
+    assert recent.since("never seen", 1.0)
+    assert not recent.since("never seen", 1.5)
+    assert not recent.known_since("never seen", 0.0)
+    assert recent.known_since(1001, 1001.0)
+    recent.note_all(5000.0)
+    assert recent
+    assert recent.since(1001, 5000.0)
+    assert not recent.known_since(1001, 0.0)
+    recent.note(1, 6000.0)
+    recent.forget(1)
+    assert recent.since(1, 5000.0)
+    assert not Recent()
+
+
+def test_order() -> None:
+    """What was begun later and tells what there is counts, in whatever order that becomes known."""
+    order = Order()
+    first, second, third = (order.begin() for _ in range(3))
+    order.tell("key", second)
+    order.tell("key", first)
+    assert [order.later("key", number) for number in (first, second, third)] == [True, False, False]
+    order.invalidate("key")
+    assert order.later("key", third)
+    assert not order.later("other", first)
+    looked = order.begin()
+    assert not order.changed("key", looked)
+    now = order.change("key")
+    assert order.changed("key", looked)
+    assert not order.changed("key", now)

@@ -1,0 +1,552 @@
+"""The circuit breaker around a transport: what counts, what the user sees, and exactly so many probes at a real server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+import ratewise.exceptions
+from ratewise import CircuitBreaker, exchange_of
+from tests.kit.server import Received, Reply, Server
+from tests.kit.support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
+
+ORIGIN = ("https", "api.example.com", None)
+
+
+def guarded(world: World, wire: Any, guard: CircuitBreaker, clock: FakeClock | None = None) -> Any:
+    kind = world.ratewise.CircuitBreakerTransport if world.is_sync else world.ratewise.AsyncCircuitBreakerTransport
+    return kind(wire, guard, clock=clock)
+
+
+def brittle(**settings: Any) -> CircuitBreaker:
+    """One failure opens it, one success closes it."""
+    return CircuitBreaker(**{"failure_threshold": 1, "success_threshold": 1, "jitter": 0, **settings})
+
+
+async def outcome(world: World, transport: Any) -> Any:
+    """The status of a request through a bare transport, its body read, or the name of the error."""
+    try:
+        result = await world.send(transport)
+        await world.read(result)
+        return result.status_code
+    except Exception as error:
+        return type(error).__name__
+
+
+OUTCOMES = [
+    *((status, True) for status in (500, 502, 503, 504)),
+    *((status, False) for status in (200, 301, 400, 403, 408, 425, 429, 501, 505)),
+    *((failing(name), True) for name in ("ConnectError", "ConnectTimeout", "ProxyError", "ReadTimeout", "WriteTimeout")),
+    *((failing(name), True) for name in ("ReadError", "WriteError", "CloseError", "RemoteProtocolError")),
+    *((failing(name), None) for name in ("PoolTimeout", "UnsupportedProtocol", "LocalProtocolError")),
+    (ZeroDivisionError("a bug"), None),
+]
+
+
+@pytest.mark.parametrize(("step", "failed"), OUTCOMES)
+async def test_what_a_closed_circuit_counts(world: World, clock: FakeClock, step: Any, failed: bool | None) -> None:
+    """True: a failure. False: a success, which makes the count begin anew. None: nothing."""
+    guard = CircuitBreaker(2)
+    transport = guarded(world, Scripted(500, step, 500), guard, clock)
+    await outcome(world, transport)
+    await outcome(world, transport)
+    assert guard.get_state()["state"] == ("open" if failed else "closed")
+    if not failed:
+        await outcome(world, transport)
+        assert guard.get_state()["state"] == ("closed" if failed is False else "open")
+
+
+@pytest.mark.parametrize(("step", "failed"), OUTCOMES)
+async def test_what_a_probe_tells(world: World, clock: FakeClock, step: Any, failed: bool | None) -> None:
+    """A failure opens the circuit again, a success closes it, and nothing leaves it to the next probe, at once."""
+    guard = brittle()
+    transport = guarded(world, Scripted(500, step, 200), guard, clock)
+    await outcome(world, transport)
+    clock.now += 60
+    await outcome(world, transport)
+    assert guard.get_state()["state"] == {True: "open", False: "closed", None: "half_open"}[failed]
+    if failed is None:
+        assert await outcome(world, transport) == 200
+        assert guard.get_state()["state"] == "closed"
+
+
+async def test_a_body_that_breaks_off_is_a_failure(world: World, clock: FakeClock) -> None:
+    """Whether the caller reads it as it comes, or the bundled client reads it whole; a head alone makes no success."""
+    for name in ("ReadError", "ReadTimeout"):
+        for state in ("closed", "half_open"):
+            step = response(body=Body(b"a", error=failing(name)))
+            for through_client in (True, False):
+                guard = brittle()
+                wire = Scripted(*([] if state == "closed" else [500]), step)
+                if through_client:
+                    client = world.RateWiseClient(
+                        "https://api.example.com", transport=wire, circuit_breaker=guard, clock=clock, max_retries=0
+                    )
+                    transport = client._transport
+                else:
+                    transport = guarded(world, wire, guard, clock)
+                if state == "half_open":
+                    await outcome(world, transport)
+                    clock.now += 60
+                if through_client:
+                    with pytest.raises(world.httpx.TransportError):
+                        await world(client.get, "/")
+                else:
+                    assert await outcome(world, transport) == name
+                assert guard.get_state()["state"] == "open"
+
+
+async def test_what_the_user_sees(world: World, clock: FakeClock) -> None:
+    """Retries open the circuit; then `CircuitBreakerOpen`, at once and not retried; and the counts of the client."""
+    guard = CircuitBreaker(2, jitter=0)
+    url = "https://user:hunter2@api.example.com/users?token=hunter2"
+    wire = Scripted(503, failing("ReadError"))
+    client = world.RateWiseClient("https://api.example.com", transport=wire, circuit_breaker=guard, clock=clock)
+    assert client.circuit_breaker is guard
+    with pytest.raises(world.ratewise.CircuitBreakerOpen) as raised:
+        await world(client.get, url)
+    error = raised.value
+    assert isinstance(error, world.httpx.TransportError)
+    assert not isinstance(error, (world.httpx.ConnectError, world.httpx.TimeoutException))
+    assert isinstance(error, ratewise.exceptions.CircuitBreakerOpen)
+    left = 60 - clock.sleeps[1]
+    assert (error.key, error.failure_count, error.retry_after) == (ORIGIN, 2, pytest.approx(left))
+    assert error.request.url == url
+    assert exchange_of(error).attempts == 2
+    assert len(wire.sent) == 2
+    assert str(error) == (
+        "GET https://REDACTED@api.example.com/users?token=REDACTED was not sent again (requests sent: 2"
+        + "".join(f"; {attempt}" for attempt in exchange_of(error).history)
+        + "): the circuit of https://api.example.com is open "
+        f"after 2 failures. A request is let through in {left:.3g} s"
+    )
+    assert client.get_retry_stats()["circuit_breaker_trips"] == 1
+    assert client.get_stats().failed == 1
+    late = world.RateWiseClient("https://api.example.com", transport=Scripted(), circuit_breaker=guard, clock=clock)
+    assert late.get_stats().circuit_breaker_trips == 0
+    with pytest.raises(world.ratewise.CircuitBreakerOpen):
+        await world(late.get, "/")
+
+
+async def test_what_is_told_of_other_refusals(world: World, clock: FakeClock) -> None:
+    """While a probe is out, and where the circuit is held open by hand."""
+    guard = brittle()
+    transport = guarded(world, Scripted(500, response(200)), guard, clock)
+    await outcome(world, transport)
+    clock.now += 60
+    probe = await world.send(transport)
+    with pytest.raises(
+        world.ratewise.CircuitBreakerOpen,
+        match=r"was not sent: .* is being probed after 1 failure\. A request is let through in 30 s",
+    ):
+        await world.send(transport)
+    await world.close(probe)
+    guard.force_open()
+    with pytest.raises(world.ratewise.CircuitBreakerOpen, match=r"is held open by hand\. reset\(\)") as raised:
+        await world.send(transport)
+    assert raised.value.retry_after is None
+
+
+async def test_a_body_that_is_left_is_no_failure(world: World, clock: FakeClock) -> None:
+    """The verdict on a probe comes with the end of its body: read whole, or closed by a caller who has seen enough."""
+    for read in (True, False):
+        guard = brittle()
+        transport = guarded(world, Scripted(500, response(body=Body(b"a", b"b"))), guard, clock)
+        await outcome(world, transport)
+        clock.now += 60
+        result = await world.send(transport)
+        assert guard.get_state()["state"] == "half_open"
+        await world(world.read if read else world.close, result)
+        assert guard.get_state()["state"] == "closed"
+
+
+async def test_a_stream_without_end_is_a_success(world: World, clock: FakeClock) -> None:
+    """A probe whose body still comes after half_open_timeout closes the circuit when the next request asks."""
+    guard = brittle(half_open_timeout=5)
+    transport = guarded(world, Scripted(500, response(body=Body(b"a")), 200), guard, clock)
+    await outcome(world, transport)
+    clock.now += 60
+    endless = await world.send(transport)
+    clock.now += 5
+    assert await outcome(world, transport) == 200
+    assert guard.get_state()["state"] == "closed"
+    await world.close(endless)
+
+
+async def test_upgrades_are_successes(world: World, clock: FakeClock) -> None:
+    """101: what is talked over the connection is no business of the circuit."""
+    guard = brittle()
+    transport = guarded(world, Scripted(500, response(101, body=Body(error=AssertionError("read")))), guard, clock)
+    await outcome(world, transport)
+    clock.now += 60
+    assert (await world.send(transport)).status_code == 101
+    assert guard.get_state()["state"] == "closed"
+
+
+async def test_the_retry_after_of_a_503(world: World, clock: FakeClock) -> None:
+    """It says how long the circuit stays open; that of another status does not, nor one that is not valid."""
+    for status, value, seconds in ((503, "7", 7), (503, "soon", 60), (503, "0", 60), (500, "7", 60), (503, "9000", 600)):
+        guard = brittle()
+        await outcome(world, guarded(world, Scripted(response(status, {"Retry-After": value})), guard, clock))
+        assert guard.get_state(now=clock.now)["retry_after"] == seconds
+
+
+async def test_slow_calls(world: World, clock: FakeClock) -> None:
+    """Measured to the head of the response, whatever time its body takes."""
+
+    def slow(request: Any) -> Any:
+        clock.now += 2
+        return 200
+
+    guard = CircuitBreaker(slow_call_duration=2, slow_call_rate=0.5, minimum_calls=4, jitter=0)
+    transport = guarded(world, Scripted(200, 200, slow, slow), guard, clock)
+    assert [await outcome(world, transport) for _ in range(5)] == [200, 200, 200, 200, "CircuitBreakerOpen"]
+
+
+async def test_your_own_failures(world: World, clock: FakeClock) -> None:
+    """`failure_on` comes first, of responses and errors; None leaves it to the rules."""
+    asked: list[Any] = []
+
+    def failure_on(result: Any, error: Exception | None) -> bool | None:
+        asked.append(result.status_code if error is None else type(error).__name__)
+        return {200: True, 500: False, "ReadError": False, "PoolTimeout": True}.get(asked[-1])
+
+    for step, opened in (
+        *((200, True), (500, False), (503, True), (404, False)),
+        *((failing("ReadError"), False), (failing("PoolTimeout"), True), (failing("ReadTimeout"), True)),
+    ):
+        guard = brittle(failure_on=failure_on)
+        await outcome(world, guarded(world, Scripted(step), guard, clock))
+        assert guard.get_state()["state"] == ("open" if opened else "closed")
+    assert asked == [200, 500, 503, 404, "ReadError", "PoolTimeout", "ReadTimeout"]
+
+
+async def test_a_mock(world: World, clock: FakeClock) -> None:
+    """A body in memory is no body to wait for: the verdict comes with the head."""
+    guard = CircuitBreaker(2)
+    transport = guarded(world, Scripted(500, world.httpx.Response(200), world.httpx.Response(200), 500), guard, clock)
+    assert [await outcome(world, transport) for _ in range(4)] == [500, 200, 200, 500]
+    assert guard.get_state()["failure_count"] == 1
+    for said, state in ((True, "open"), (False, "closed"), (None, "closed")):
+        guard = brittle(failure_on=lambda result, error, said=said: said)
+        guard.report(ORIGIN, guard.admit(ORIGIN, clock.now), failed=True, now=clock.now)
+        clock.now += 60
+        await outcome(world, guarded(world, Scripted(world.httpx.Response(200)), guard, clock))
+        assert guard.get_state()["state"] == state
+
+
+async def test_a_failure_on_that_breaks(world: World, clock: FakeClock) -> None:
+    """Its error comes out, the response is closed, and the permit is given back."""
+
+    def failure_on(result: Any, error: Exception | None) -> bool | None:
+        return None if result is None or result.status_code == 500 else bool(1 / 0)
+
+    guard = brittle(failure_on=failure_on)
+    wire = Scripted(500, 200, failing("ReadError"))
+    transport = guarded(world, wire, guard, clock)
+    await outcome(world, transport)
+    clock.now += 60
+    assert await outcome(world, transport) == "ZeroDivisionError"
+    assert wire.bodies[-1].closed
+    assert await outcome(world, transport) == "ReadError"
+
+
+async def test_a_circuit_for_each_key(world: World, clock: FakeClock) -> None:
+    """Each origin has its own, also with redirects; `key=` makes them of anything."""
+    guard = brittle()
+    transport = guarded(world, Scripted(500, 200), guard, clock)
+    await world.send(transport)
+    assert (await world.send(transport, url="https://other.example/")).status_code == 200
+    assert [guard.get_state((*ORIGIN[:1], host, None))["state"] for host in ("api.example.com", "other.example")] == [
+        "open",
+        "closed",
+    ]
+    guard = brittle(key=lambda request: request.url.path.split("/")[1])
+    transport = guarded(world, Scripted(500, 200), guard, clock)
+    await world.send(transport, url="https://api.example.com/users/1")
+    assert (await world.send(transport, url="https://api.example.com/orders/1")).status_code == 200
+    with pytest.raises(world.ratewise.CircuitBreakerOpen, match="the circuit of users is open"):
+        await world.send(transport, url="https://api.example.com/users/2")
+
+
+async def test_our_own_refusals_do_not_count(world: World, clock: FakeClock) -> None:
+    """What a layer below did not send says nothing about the server."""
+    guard, places = brittle(), ratewise.Bulkhead(1, max_queue=0)
+    client = world.RateWiseClient(
+        "https://api.example.com",
+        transport=Scripted(500, 200),
+        circuit_breaker=guard,
+        bulkhead=places,
+        clock=clock,
+        max_retries=0,
+    )
+    await world(client.get, "/")
+    clock.now += 60
+    held = places.enter(ORIGIN, clock.now)
+    assert held is not None
+    with pytest.raises(world.ratewise.BulkheadFull):
+        await world(client.get, "/")
+    places.queue.leave(held, clock.now)
+    assert (await world(client.get, "/")).status_code == 200
+    assert guard.get_state()["state"] == "closed"
+
+
+async def test_the_wall_clock_changes_nothing(world: World) -> None:
+    """Stepped back an hour and forward a day, the circuit is open and probed as if nothing had been."""
+
+    class Stepped(FakeClock):
+        step = 0.0
+
+        def time(self) -> float:
+            return self.now + self.step
+
+    clock = Stepped()
+    guard = brittle()
+    transport = guarded(world, Scripted(503, 200), guard, clock)
+    await outcome(world, transport)
+    for step, passed, expected in ((-3600, 59, "CircuitBreakerOpen"), (86400, 0.5, "CircuitBreakerOpen"), (86400, 0.5, 200)):
+        clock.step = step
+        clock.now += passed
+        assert await outcome(world, transport) == expected
+
+
+async def test_dry_run(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Everything is sent, and the log tells what would not have been."""
+    caplog.set_level(logging.INFO, "ratewise")
+    transport = guarded(world, Scripted(500, 200, 200), brittle(dry_run=True), clock)
+    assert [await outcome(world, transport) for _ in range(3)] == [500, 200, 200]
+    assert caplog.messages[1:] == ["Circuit breaker: a request to https://api.example.com would have been refused (dry run)"] * 2
+
+
+async def test_one_breaker_for_both_libraries(world: World, clock: FakeClock) -> None:
+    """What requests of one library have learnt holds for those of the other."""
+    guard = brittle()
+    other = World(f"{world.style}-{'httpx' if world.httpx.__name__ == 'httpx2' else 'httpx2'}")
+    await outcome(world, guarded(world, Scripted(500), guard, clock))
+    with pytest.raises(other.ratewise.CircuitBreakerOpen):
+        await other.send(guarded(other, Scripted(), guard, clock))
+
+
+async def test_a_time_out_is_slow_too(world: World, clock: FakeClock) -> None:
+    """A call that took long counts as slow however it ended; a slow probe has failed, although its body still comes."""
+
+    def late(request: Any) -> Any:
+        clock.now += 3
+        return failing("ReadTimeout")
+
+    guard = CircuitBreaker(9, slow_call_duration=2, minimum_calls=2, jitter=0, half_open_timeout=5)
+    slow = response(body=Body(b"a", b"b"))
+    transport = guarded(world, Scripted(late, late, lambda request: slow, 200), guard, clock)
+    assert [await outcome(world, transport) for _ in range(3)] == ["ReadTimeout"] * 2 + ["CircuitBreakerOpen"]
+    clock.now += 60
+
+    def slowly(request: Any) -> Any:
+        clock.now += 2
+        return slow
+
+    transport._wire.steps[0] = slowly
+    probe = await world.send(transport)
+    clock.now += 5
+    assert await outcome(world, transport) == 200  # the next probe: the slow one has proved nothing
+    assert guard.get_state()["state"] == "half_open"
+    await world.close(probe)
+
+
+async def test_what_a_failure_on_may_say(world: World, clock: FakeClock) -> None:
+    """True, False or None: what is merely true or false is refused, of responses and errors, and nothing is learnt of it."""
+    for said in ("", 0, 1, "yes"):
+        guard = brittle(failure_on=lambda result, error, said=said: said)
+        for step in (200, failing("ReadError"), response(body=Body(b"a", error=failing("ReadError")))):
+            assert await outcome(world, guarded(world, Scripted(step), guard, clock)) == "TypeError"
+        assert guard.get_state()["state"] == "closed"
+
+
+async def test_what_a_slow_reader_proves(world: World, clock: FakeClock) -> None:
+    """Nothing: the deadline came because the caller took its time with the body, and the server is fine."""
+    guard = brittle()
+    wire = Scripted(response(body=Body(b"a", b"b")))
+    client = world.RateWiseClient("https://x.example", transport=wire, circuit_breaker=guard, clock=clock, total_timeout=10)
+    async with world.within(client.stream("GET", "/")) as result:
+        clock.now += 11
+        with pytest.raises(world.ratewise.DeadlineExceeded):
+            await world.read(result)
+    assert guard.get_state()["state"] == "closed"
+
+
+async def test_a_deadline_below_counts(world: World, clock: FakeClock) -> None:
+    """Around a stack with a `total_timeout` of its own, a server that uses it up has failed."""
+
+    def late(request: Any) -> Any:
+        clock.now += 10
+        return failing("ReadTimeout")
+
+    guard = brittle()
+    transport = guarded(
+        world, world.RateWiseTransport(Scripted(late), total_timeout=10, max_retries=0, clock=clock), guard, clock
+    )
+    assert await outcome(world, transport) == "DeadlineExceeded"
+    assert guard.get_state()["state"] == "open"
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_who_waits_while_the_circuit_opens(world: World, dry_run: bool) -> None:
+    """Requests that queue in the bulkhead of the same stack are refused when their turn comes, and not sent."""
+    guard, places = brittle(dry_run=dry_run), ratewise.Bulkhead(1)
+    queued = threading.Event()
+
+    def answer(received: Received) -> Reply:
+        assert queued.wait(PATIENCE)
+        return Reply(500)
+
+    with Server(answer) as server:
+        settings = {"circuit_breaker": guard, "rate_limiter": None, "bulkhead": places, "trust_env": False, "max_retries": 0}
+        async with world.within(world.RateWiseClient(server.url, **settings)) as client:
+            seen = []
+
+            async def call() -> None:
+                try:
+                    seen.append((await world(client.get, "/")).status_code)
+                except world.ratewise.CircuitBreakerOpen as error:
+                    seen.append(error.failure_count)
+
+            async def watch() -> None:
+                while places.get_state() != {"in_flight": 1, "waiting": 4}:
+                    await world(time.sleep if world.is_sync else anyio.sleep, 0.001)
+                queued.set()
+
+            await world.gather(*[call] * 5, watch)
+        assert len(server.received) == (5 if dry_run else 1)
+    assert sorted(seen) == ([500] * 5 if dry_run else [1, 1, 1, 1, 500])
+
+
+async def test_waiting_for_a_connection_is_no_failure(world: World) -> None:
+    """The call's deadline comes while all connections are in use: nothing was sent, and nothing is held against the server."""
+    guard = brittle()
+    with Server(lambda received: Reply()) as server:
+        limits = world.httpx.Limits(max_connections=1)
+        settings = {"circuit_breaker": guard, "limits": limits, "trust_env": False, "total_timeout": 0.1, "max_retries": 0}
+        client = world.RateWiseClient(server.url, **settings)
+        async with world.within(client), world.within(client.stream("GET", "/")):
+            with pytest.raises(world.ratewise.DeadlineExceeded):
+                await world(client.get, "/")
+    assert guard.get_state()["state"] == "closed"
+
+
+# -- a real server
+
+
+@pytest.mark.parametrize("permitted", [1, 3])
+async def test_exactly_so_many_probes(world: World, permitted: int) -> None:
+    """100 tasks, or 64 threads, knock at a half-open circuit at once: the server sees the permitted probes, and no more."""
+    callers = 64 if world.is_sync else 100
+    healthy, all_refused = threading.Event(), threading.Event()
+
+    def answer(received: Received) -> Reply:
+        if not healthy.is_set():
+            return Reply(500)
+        assert all_refused.wait(PATIENCE)
+        return Reply()
+
+    clock = FakeClock()
+    guard = brittle(half_open_max_calls=permitted, success_threshold=permitted)
+    with Server(answer) as server:
+        settings = {"circuit_breaker": guard, "clock": clock, "trust_env": False, "max_retries": 0}
+        async with world.within(world.RateWiseClient(server.url, **settings)) as client:
+            assert (await world(client.get, "/")).status_code == 500
+            healthy.set()
+            clock.now += 60
+            results: list[str] = []
+
+            async def knock() -> None:
+                try:
+                    results.append(str((await world(client.get, "/")).status_code))
+                except world.ratewise.CircuitBreakerOpen:
+                    results.append("refused")
+                    if results.count("refused") == callers - permitted:
+                        all_refused.set()
+
+            await world.gather(*[knock] * callers)
+        assert sorted(results) == ["200"] * permitted + ["refused"] * (callers - permitted)
+        assert len(server.received) == 1 + permitted
+    assert guard.get_state()["state"] == "closed"
+
+
+@only("asyncio", "trio")
+@pytest.mark.parametrize("where", ["head", "body"])
+async def test_a_cancelled_probe_gives_its_permit_back(world: World, clock: FakeClock, where: str) -> None:
+    """Without a verdict: the next request is the probe. The caller's time-out is no news of the server."""
+
+    class Hanging(Body):
+        async def __aiter__(self) -> Any:
+            yield b"a"
+            await anyio.sleep_forever()
+
+    class Wire(Scripted):
+        async def handle_async_request(self, request: Any) -> Any:
+            result = await super().handle_async_request(request)
+            if where == "head" and len(self.sent) == 2:
+                await anyio.sleep_forever()
+            return result
+
+    guard = brittle()
+    transport = guarded(world, Wire(500, response(body=Hanging()), 200), guard, clock)
+    await outcome(world, transport)
+    clock.now += 60
+    with anyio.move_on_after(0.01) as scope:
+        await world.read(await world.send(transport))
+    assert scope.cancelled_caught
+    assert guard.get_state()["state"] == "half_open"
+    assert await outcome(world, transport) == 200
+    assert guard.get_state()["state"] == "closed"
+
+
+async def test_a_keyboard_interrupt_tells_nothing(world: World, clock: FakeClock) -> None:
+    """In the middle of a probe: the next request is the probe."""
+    guard = brittle()
+    transport = guarded(world, Scripted(500, KeyboardInterrupt(), 200), guard, clock)
+    await outcome(world, transport)
+    clock.now += 60
+    with pytest.raises(KeyboardInterrupt):
+        await world.send(transport)
+    assert await outcome(world, transport) == 200
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
+async def test_a_server_that_hangs_until_the_deadline_has_failed(world: World, head: bytes) -> None:
+    """Whether the call's deadline cancels the wait (asyncio, trio) or shortens its time-out (sync): head or body."""
+
+    def hang(connection: Any) -> bool:
+        connection.sendall(head)
+        connection.recv(1)
+        return False
+
+    guard = brittle()
+    with Server(lambda received: hang) as server:
+        client = world.RateWiseClient(server.url, circuit_breaker=guard, total_timeout=0.2, trust_env=False, max_retries=0)
+        async with world.within(client):
+            with pytest.raises(world.ratewise.DeadlineExceeded):
+                await world(client.get, "/")
+    assert guard.get_state()["state"] == "open"
+
+
+@pytest.mark.parametrize("wrong", [5, True, CircuitBreaker])
+async def test_bad_settings(world: World, wrong: Any) -> None:
+    """Anything but a breaker is refused, also by the clients."""
+    with pytest.raises(TypeError, match="circuit_breaker must be a CircuitBreaker, not "):
+        guarded(world, Scripted(), wrong)
+    with pytest.raises(TypeError, match="circuit_breaker must be a CircuitBreaker, not "):
+        world.RateWiseClient("https://api.example.com", circuit_breaker=wrong)
+
+
+async def test_without_settings(world: World) -> None:
+    """A transport of the library's own, and a breaker of its own."""
+    kind = world.ratewise.CircuitBreakerTransport if world.is_sync else world.ratewise.AsyncCircuitBreakerTransport
+    transport = kind()
+    assert repr(transport._layers[0]) == "CircuitBreakerLayer(<CircuitBreaker closed, circuits=0>)"
+    assert repr(transport) == (f"<{kind.__name__}: CircuitBreakerLayer > {world.HTTPTransport.__name__}>")
+    await world.close(transport)

@@ -1,0 +1,355 @@
+"""What rate limits are measured with: the limited servers, virtual time, and the benchmark of both in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+import subprocess
+import sys
+import time
+from collections import Counter
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any, Callable
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratewise import AsyncRetryTransport, RetryConfig, Waiter
+from ratewise._core.clock import Expired
+from ratewise._http.retry_advice import retry_advice
+from tests.kit import limited
+from tests.kit.limited import EPOCH, STYLES, Bucket, Policy, Window, go_duration, nothing
+from tests.kit.virtual import Deadlock, LimitedWire, VirtualClock, VirtualLoop, drive, run
+
+FASTEST = dict(zip(STYLES, (20, 20, 23, 516, 23, 25, 23, 23, 20, 28, 23, 11.8)))
+CHANGES = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 4)), max_size=3, unique_by=lambda change: change[0]).map(sorted)
+GAPS = st.lists(st.one_of(st.just(0.0), st.floats(0, 0.3), st.floats(0, 8)), max_size=150)
+
+
+def said(policy: Policy, now: float = 0.0) -> str:
+    """The header fields of its answer, but for the date."""
+    return ", ".join(f"{name}: {value}" for name, value in policy.answer(now).headers if name != "Date")
+
+
+def spent(policy: Policy, requests: int, now: float = 0.0) -> Policy:
+    """The policy after that many."""
+    for _ in range(requests):
+        policy.answer(now)
+    return policy
+
+
+def asked(policy: Policy, gaps: list[float]) -> tuple[list[tuple[int, bool]], list[int]]:
+    """Each request's time, in nanoseconds, and whether it was accepted; and the times alone of those that were."""
+    now, answers = 0.0, []
+    for gap in gaps:
+        now += gap
+        answers.append((limited.nanoseconds(now), policy.answer(now).status == 200))
+    assert [policy.accepted, policy.refused] == [sum(ok for _, ok in answers), sum(not ok for _, ok in answers)]
+    return answers, [at for at, ok in answers if ok]
+
+
+@given(GAPS, st.sampled_from(["first", "wall"]))
+def test_a_window_never_accepts_more(gaps: list[float], anchor: Any) -> None:
+    """3 in each 5 s and not one more, wherever they begin; what is refused came when the window had accepted 3."""
+    epoch = EPOCH + 1.7
+    answers, _ = asked(Window(3, 5, nothing, anchor=anchor, epoch=epoch), gaps)
+    counts: Counter[int] = Counter()
+    begun = -(10**18)
+    for at, accepted in answers:
+        if anchor == "wall":
+            begun = (at + limited.nanoseconds(epoch)) // (5 * 10**9)
+        elif at >= begun + 5 * 10**9:
+            begun = at
+        assert accepted == (counts[begun] < 3)
+        counts[begun] += accepted
+
+
+@given(GAPS)
+def test_a_bucket_never_accepts_more(gaps: list[float]) -> None:
+    """In any stretch of time: the burst, and 4 for each of its seconds. What is refused would have been more."""
+
+    def within(times: list[int]) -> bool:
+        return all(len(times) - i <= 4 + Fraction(4 * (times[-1] - at), 10**9) for i, at in enumerate(times))
+
+    answers, _ = asked(Bucket(4, 1, nothing), gaps)
+    taken: list[int] = []
+    for at, accepted in answers:
+        assert within([*taken, at]) == accepted
+        taken += [at] * accepted
+
+
+@given(GAPS)
+def test_what_a_refusal_costs(gaps: list[float]) -> None:
+    """With a penalty the level is that of a plain recount: one down with each request, to minus the burst at most."""
+    answers, _ = asked(Bucket(4, 1, nothing, penalty=True), gaps)
+    level, before = Fraction(4), 0
+    for at, accepted in answers:
+        level, before = min(Fraction(4), level + Fraction(4 * (at - before), 10**9)), at
+        assert accepted == (level >= 1)
+        level = max(level - 1, Fraction(-4))
+
+
+def test_a_debt_is_paid_first() -> None:
+    """After 20 accepted and 40 refused at once a second brings it back to nothing, and the next token is there after it."""
+    policy = spent(STYLES["penalty"](), 60)
+    assert (policy.accepted, policy.refused) == (20, 40)
+    later = copy.deepcopy(policy)
+    assert policy.answer(1.049).status == 429
+    assert later.answer(1.05).status == 200
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_perfect_client_is_as_fast(style: str) -> None:
+    """Who always knows what would be accepted, and tries each twentieth of a second, is as fast as `fastest` says."""
+    policy, tick, reached = STYLES[style](), 0, []
+    while len(reached) < 480:
+        while copy.copy(policy).answer(tick / 20).status == 200:
+            policy.answer(tick / 20)
+            reached.append(tick / 20)
+        tick += 1
+    assert policy.refused == 0
+    assert reached[:480] == [policy.fastest(n) for n in range(1, 481)]
+    assert policy.fastest(480) == FASTEST[style]
+    assert policy.fastest(0) == 0
+
+
+@given(CHANGES, st.integers(1, 4), st.integers(0, 9), st.integers(1, 20))
+def test_the_best_choice_of_windows(changes: list[tuple[int, int]], first: int, start: int, n: int) -> None:
+    """`fastest` finds the best of all ways to open windows of 3 s, each second tried, whatever the limit does."""
+    policy = Window(first, 3, nothing, changes=changes)
+
+    @cache
+    def best(at: int, left: int) -> int:
+        if left <= 0:
+            return at
+        if at >= 13:  # nothing changes any more
+            return at + 3 * (-(-left // policy.limit(10**12)) - 1)
+        size = policy.limit(at * 10**9)
+        return min(at if size >= left else best(at + 3, left - size), best(at + 1, left))
+
+    assert policy.fastest(n, start) == best(start, n) - start
+
+
+@given(CHANGES, st.integers(1, 4), st.floats(0, 9), GAPS, st.sampled_from(["first", "wall", "bucket"]))
+def test_nobody_is_faster(changes: list[tuple[int, int]], first: int, start: float, gaps: list[float], kind: Any) -> None:
+    """Whoever asks whenever: its n-th success does not come before `fastest(n)`, whatever the limit does."""
+    policy: Policy
+    if kind == "bucket":
+        policy = Bucket(first, 1, nothing, changes=changes)
+    else:
+        policy = Window(first, 3, nothing, changes=changes, anchor=kind, epoch=EPOCH + 0.4)
+    _, accepted = asked(policy, [start, *gaps])
+    for number, at in enumerate(accepted, 1):
+        assert at - limited.nanoseconds(start) >= limited.nanoseconds(policy.fastest(number, start))
+
+
+def test_windows_of_the_wall_clock() -> None:
+    """Who comes 2 s before one ends has all of it, and the next one so much sooner."""
+    policy = STYLES["window"](anchor="wall")
+    assert policy.fastest(480, elapsed_start=3) == STYLES["window"](anchor="wall", epoch=EPOCH + 3).fastest(480) == 17
+    assert said(policy, 3.0).endswith("Remaining: 99, X-RateLimit-Reset: 1800000005")
+    assert said(policy, 5.0).endswith("Remaining: 99, X-RateLimit-Reset: 1800000010")
+
+
+def test_a_limit_that_changes() -> None:
+    """Halved from 10 s on, and back from 20 s on: a window has the limit that holds when it begins."""
+    policy = STYLES["halved"]()
+    assert [spent(policy, 120, at).accepted for at in (0, 4.9, 5, 9.9, 10, 15, 19.9, 20)] == [
+        *(100, 100, 200, 200, 250, 300, 300, 400)
+    ]
+    bucket = Bucket(20, 1, nothing, changes=((10.025, 5), (20, 40)))
+    assert [bucket.fastest(n) for n in (220, 221, 270, 271, 280)] == [10, 10.125, 19.925, 20.015625, 20.240625]
+    bucket = Bucket(20, 1, nothing, changes=((10, 5), (20, 40)))
+    assert [spent(bucket, 100, at).accepted for at in (0, 10, 11, 20.5, 21.5)] == [20, 25, 30, 55, 95]
+
+
+XRATELIMIT = "X-RateLimit-Limit: 100, X-RateLimit-Remaining: %s, X-RateLimit-Reset: 1800000006"
+IETF = 'RateLimit-Policy: "default";q=100;w=5, RateLimit: "default";r=%s;t=5'
+OPENAI = "x-ratelimit-limit-requests: 20, x-ratelimit-remaining-requests: %s, x-ratelimit-reset-requests: %s"
+SAID = {
+    "window": (XRATELIMIT % 99, XRATELIMIT % 0 + ", Retry-After: 5"),
+    "ietf": (IETF % 99, IETF % 0),
+    "openai": (OPENAI % (19, "50ms"), OPENAI % (0, "990ms") + ", retry-after-ms: 40, retry-after: 1"),
+    "penalty": (OPENAI % (19, "50ms"), OPENAI % (0, "2s") + ", retry-after-ms: 1050, retry-after: 2"),
+    "seconds": ("", "Retry-After: 1"),
+    "bare": ("", ""),
+    "bare-window": ("", ""),
+    "bare-halved": ("", ""),
+    "shuts": ("", "Retry-After: 5"),
+    "slots": ("", ""),
+}
+
+
+@pytest.mark.parametrize("style", SAID)
+def test_what_they_say(style: str) -> None:
+    """The first answer, at 0.7 s, and the one 10 ms after 100 and more at once: each style in its own words."""
+    policy = STYLES[style]()
+    first, refused = SAID[style]
+    assert said(policy, 0.7) == first
+    assert said(spent(policy, 120, 0.7), 0.71) == refused
+
+
+def test_what_they_say_is_true() -> None:
+    """As `retry_advice` reads them: who waits as a refusal says is accepted, be the server's clock right or not."""
+    for style in ("window", "ietf", "openai", "penalty", "halved", "seconds"):
+        for skew in (0, -90, 90):
+            policy = spent(STYLES[style](date_skew=skew), 120, 0.33)
+            reply = policy.answer(0.36)
+            raw = [(name.encode(), value.encode()) for name, value in reply.headers]
+            wait = retry_advice(raw, EPOCH + 0.36).wait
+            assert wait is not None
+            assert (reply.status, policy.answer(0.36 + wait).status) == (429, 200)
+
+
+def test_a_clock_that_is_wrong() -> None:
+    """`date_skew` moves the Date and the reset alike; what is told in seconds stays."""
+    (_, date), *_, (_, reset) = STYLES["window"](date_skew=-30).answer(1.5).headers
+    assert (date, reset) == ("Fri, 15 Jan 2027 07:59:31 GMT", "1799999977")
+    assert said(STYLES["ietf"](date_skew=-30), 1.5) == said(STYLES["ietf"](), 1.5)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "told"),
+    [(0, "0s"), (52, "52ms"), (1000, "1s"), (1020, "1.02s"), (61_500, "1m1.5s"), (360_000, "6m0s"), (3_600_000, "1h0m0s")],
+)
+def test_durations_of_go(milliseconds: int, told: str) -> None:
+    """As Go prints them, the zeros that it prints included."""
+    assert go_duration(milliseconds) == told
+
+
+def test_virtual_time() -> None:
+    """A minute of sleeps, in a row and at the same time, is over at once, in the right order; and so are a clock's waits."""
+
+    async def main() -> list[float]:
+        loop, clock, order = asyncio.get_running_loop(), VirtualClock(offset=7), []
+
+        async def sleeper(seconds: float) -> None:
+            for _ in range(int(60 / seconds)):
+                await asyncio.sleep(seconds)
+                order.append(loop.time())
+
+        await asyncio.gather(*map(sleeper, (60, 0.1, 7)))
+        assert order == sorted(order)
+        assert loop.time() == pytest.approx(60)
+        assert clock.time() == EPOCH + 7 + clock.monotonic() == EPOCH + 7 + loop.time()
+        await clock.asleep(10)
+        waiter = Waiter()
+        assert not await clock.apark(waiter, 20)
+        loop.call_later(5, waiter.wake)
+        assert await clock.apark(waiter, None)
+        with pytest.raises(Expired):
+            await clock.within(5, asyncio.sleep, 60)
+        return [loop.time()]
+
+    begin = time.perf_counter()
+    assert run(main(), start=0) == [pytest.approx(100)]
+    assert time.perf_counter() - begin < 0.8
+
+
+async def _never() -> None:
+    """Wait for what nobody does, with a task that does so too."""
+    task = asyncio.ensure_future(asyncio.Event().wait())
+    await asyncio.sleep(5)
+    await task
+
+
+async def _forever() -> None:
+    """Go round and round."""
+    for seconds in itertools.repeat(1):
+        await asyncio.sleep(seconds)
+
+
+@pytest.mark.parametrize(("main", "told"), [(_never, "no timer is set"), (_forever, "still not over at second 160")])
+def test_deadlocks_are_found(main: Callable[[], Any], told: str) -> None:
+    """Who waits for what cannot come gets an error, and who goes on for ever as well; all is cleared away."""
+    with pytest.raises(Deadlock, match=told):
+        run(main(), start=60, most=100)
+
+
+def test_an_error_comes_out() -> None:
+    """What the main coroutine raises, `run` raises; its tasks are cancelled."""
+    ended: list[str] = []
+
+    async def other() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            ended.append("other")
+            raise
+
+    async def main() -> None:
+        task = asyncio.ensure_future(other())
+        await asyncio.sleep(1)
+        assert isinstance(asyncio.get_running_loop(), VirtualLoop)
+        raise KeyError(task.done())
+
+    with pytest.raises(KeyError, match="False"):
+        run(main())
+    assert ended == ["other"]
+
+
+def test_a_wire() -> None:
+    """The policy is asked half way, the answer has come at the end; 503s do not ask it, and a seed says which these are."""
+
+    def sent(**options: Any) -> Any:
+        async def main() -> Any:
+            policy = STYLES["window"]()
+            wire = LimitedWire(policy, **options)
+            return await drive(wire, 300, 10), wire, policy
+
+        return run(main())
+
+    result, wire, policy = sent()
+    assert result.wall == pytest.approx(0.6)
+    assert [round(second, 3) for second, _ in wire.log[::100]] == [0.01, 0.21, 0.41]
+    assert (result.statuses, result.lost, result.p99) == ({200: 100, 429: 200}, 200, pytest.approx(0.02))
+    assert (policy.accepted, policy.refused, wire.failed) == (100, 200, 0)
+    assert result.efficiency(policy) == 0  # 100 at once would have been accepted
+
+    result, wire, policy = sent(failures=0.3, jitter=0.5, seed=4)
+    assert 60 < wire.failed == result.statuses[503] < 120
+    assert policy.accepted + policy.refused == 300 - wire.failed
+    assert max(result.waits) <= 1.02 + 1e-9
+    assert wire.log == sent(failures=0.3, jitter=0.5, seed=4)[1].log != sent(failures=0.3, jitter=0.5, seed=5)[1].log
+
+
+def test_errors_are_kept() -> None:
+    """A request that raises ends none of the others."""
+
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("gone")
+
+    result = run(drive(httpx.MockTransport(broken), 30, 4))
+    assert [str(error) for error in result.errors] == ["gone"] * 30
+    assert (result.lost, len(result.waits)) == (0, 30)
+
+
+def test_retries_in_virtual_time() -> None:
+    """Half a minute of retries against a window of 100 in 5 s takes no time, loses nothing, and is not beyond the limit."""
+    policy = STYLES["window"]()
+    config = RetryConfig(51, budget=False)
+    begin = time.perf_counter()
+    result = run(drive(AsyncRetryTransport(LimitedWire(policy), config, clock=VirtualClock())))
+    assert time.perf_counter() - begin < 3
+    assert result.statuses == {200: 480}
+    assert policy.accepted == 480
+    assert 0.8 < result.efficiency(policy) <= 1
+
+
+def test_in_real_time() -> None:
+    """`python -m tests.benchmarks goodput` runs; what it measures is no business of a test."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "goodput", "--style", "openai", "--requests", "25"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line[30:].split() for line in done.stdout.splitlines() if "blind" in line]
+    assert [len(row) for row in rows] == [6, 6]
+    assert all(0 < float(efficiency) <= 1 and lost == errors == "0" for efficiency, _, lost, errors, *_ in rows)

@@ -1,0 +1,198 @@
+"""asyncio in virtual time, and a rate-limited server within it: what takes minutes is over in no time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import selectors
+from collections import Counter
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import httpx
+
+from ratewise._core.clock import Clock
+
+if TYPE_CHECKING:
+    from tests.kit.limited import Policy
+
+T = TypeVar("T")
+
+EPOCH = 1_800_000_000.0
+"""The wall time when a loop's time is 0, as `limited` has it."""
+
+
+class Deadlock(Exception):  # noqa: N818  (what it is called everywhere)
+    """Nothing can ever happen again, or nothing did in all the time that was given."""
+
+
+class _Selector(selectors.DefaultSelector):
+    """Never waits: the time jumps by as much as it would have waited."""
+
+    def __init__(self, start: float, most: float) -> None:
+        super().__init__()
+        self.now, self.end = start, start + most
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready:
+            return ready
+        if timeout is None:
+            raise Deadlock("nothing is ready, and no timer is set")
+        self.now += timeout
+        if self.now > self.end:
+            raise Deadlock(f"still not over at second {self.end:g}")
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to the next timer when nothing is ready. Not for threads: it waits for none."""
+
+    def __init__(self, start: float = 0.0, most: float = 86_400.0) -> None:
+        self._virtual = _Selector(start, most)
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.now
+
+
+def run(main: Coroutine[Any, Any, T], *, start: float = 0.0, most: float = 86_400.0) -> T:
+    """Run a coroutine in virtual time, from second `start`. Raises `Deadlock` if it cannot end, or not in `most` seconds."""
+    loop = VirtualLoop(start, most)
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        try:
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+
+class VirtualClock(Clock):
+    """The running loop's time. `offset`: seconds that its wall clock is fast."""
+
+    def __init__(self, offset: float = 0.0) -> None:
+        self.offset = offset
+
+    def time(self) -> float:
+        return EPOCH + self.monotonic() + self.offset
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class LimitedWire(httpx.AsyncBaseTransport):
+    """A server behind a wire: a policy is asked after half the latency, and its answer is there after the other half.
+
+    - `latency`: seconds; the policy's own if None. `jitter`: seconds by which each half is longer at most.
+    - `failures`: the part of the requests, 0 to 1, that get a 503 from a proxy which does not ask the policy.
+    - `seed`: of the chance in both.
+
+    `log` has what was answered: the second, as the server saw it, and the status. `failed` counts the 503s.
+    """
+
+    def __init__(
+        self, policy: Policy, *, latency: float | None = None, jitter: float = 0.0, failures: float = 0.0, seed: int = 0
+    ) -> None:
+        self.policy = policy
+        self.log: list[tuple[float, int]] = []
+        self.failed = 0
+        self._latency = policy.latency if latency is None else latency
+        self._jitter, self._failures = jitter, failures
+        self._random = random.Random(seed)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await self._travel()
+        now = asyncio.get_running_loop().time()
+        if self._random.random() < self._failures:
+            self.failed += 1
+            response = httpx.Response(503, content=b"no")
+        else:
+            status, headers, seconds = self.policy.answer(now)
+            response = httpx.Response(status, headers=headers, content=b"ok")
+            await asyncio.sleep(seconds)
+        self.log.append((now, response.status_code))
+        await self._travel()
+        return response
+
+    async def _travel(self) -> None:
+        """One way."""
+        await asyncio.sleep(self._latency / 2 + self._jitter * self._random.random())
+
+
+class Result(NamedTuple):
+    """What came of some requests. Times in seconds."""
+
+    wall: float
+    statuses: Counter[int]
+    errors: list[Exception]
+    waits: list[float]
+    """How long each took, its retries and all, in ascending order."""
+
+    @property
+    def lost(self) -> int:
+        """How many were answered with anything but 200."""
+        return sum(self.statuses.values()) - self.statuses[200]
+
+    def efficiency(self, policy: Policy, elapsed_start: float = 0.0) -> float:
+        """The least time in which so many could have been accepted, as a part of what it took: 1 is the physical limit."""
+        return policy.fastest(self.statuses[200], elapsed_start) / self.wall
+
+    @property
+    def p99(self) -> float:
+        """The wait that 99 of 100 do not exceed."""
+        return self.waits[-(-99 * len(self.waits) // 100) - 1]
+
+
+class Offered(NamedTuple):
+    """One of the requests that were made however the others fared. Times in seconds since the first."""
+
+    begun: float
+    ended: float
+    status: int
+    """0: an exception came of it."""
+
+
+async def offer(transport: Any, rate: float, seconds: float, *, url: str = "https://api.example.com/") -> list[Offered]:
+    """Make `rate` GETs each second, whether those before are answered or not; in the order in which they were made."""
+    loop = asyncio.get_running_loop()
+    async with httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as client:
+        start = loop.time()
+
+        async def one(at: float) -> Offered:
+            await asyncio.sleep(start + at - loop.time())
+            try:
+                status = (await client.get(url)).status_code
+            except httpx.HTTPError:
+                status = 0
+            return Offered(at, loop.time() - start, status)
+
+        return await asyncio.gather(*(one(number / rate) for number in range(int(rate * seconds))))
+
+
+async def drive(transport: Any, n: int = 480, tasks: int = 50, *, url: str = "https://api.example.com/") -> Result:
+    """Make `n` GETs through a transport, `tasks` at a time, in the time of the running loop: virtual or real."""
+    loop = asyncio.get_running_loop()
+    statuses: Counter[int] = Counter()
+    errors: list[Exception] = []
+    waits: list[float] = []
+    left = iter(range(n))
+    async with httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as client:
+
+        async def work() -> None:
+            for _ in left:
+                begin = loop.time()
+                try:
+                    statuses[(await client.get(url)).status_code] += 1
+                except Exception as error:
+                    errors.append(error)
+                waits.append(loop.time() - begin)
+
+        start = loop.time()
+        await asyncio.gather(*(work() for _ in range(tasks)))
+        return Result(loop.time() - start, statuses, errors, sorted(waits))

@@ -1,0 +1,425 @@
+"""How much of a limit is used, and how much is refused, when it is known only from what the server tells. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+import math
+import random
+from typing import Any, Callable, NamedTuple
+
+import anyio
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratewise import AsyncLayerTransport, AsyncRateLimitTransport, RateLimiter, RateLimitLayer, RetryConfig, RetryLayer
+from tests.kit import limited
+from tests.kit.limited import EPOCH, STYLES, Bucket, Down, Headers, Policy, Quota, Reply, Window, ietf, nothing, xratelimit
+from tests.kit.virtual import LimitedWire, Offered, Result, VirtualClock, drive, offer, run
+
+TOLD = ("window", "ietf", "openai", "penalty", "halved")
+"""The styles that tell their limits; `anthropic` too, which takes minutes."""
+
+
+class Outcome(NamedTuple):
+    """What came of one run."""
+
+    result: Result
+    policy: Policy
+    wire: LimitedWire
+
+
+def through(style: str, n: int = 480, tasks: int = 50, wire: Any = None, limiter: Any = None, **policy: Any) -> Outcome:
+    """`n` requests by so many tasks at a time, through retries and a limiter that knows nothing, to a cold server."""
+    return drive_virtually(STYLES[style](**policy), n, tasks, wire, limiter)
+
+
+def drive_virtually(served: Any, n: int, tasks: int, wire: Any = None, limiter: Any = None) -> Outcome:
+    """The same, to any server."""
+
+    async def main() -> Outcome:
+        limited = LimitedWire(served, **(wire or {}))
+        retries = RetryLayer(RetryConfig(budget=False, initial_delay=0.1), uniform=random.Random(1).random)
+        layers = retries, RateLimitLayer(RateLimiter(**(limiter or {})))
+        transport = AsyncLayerTransport(limited, *layers, clock=VirtualClock(offset=7.7))
+        return Outcome(await drive(transport, n, tasks), served, limited)
+
+    return run(main(), most=3600)
+
+
+def check(outcome: Outcome, efficiency: float, refused: float) -> None:
+    """All came through, as fast as that and with no more refusals."""
+    result, policy, _ = outcome
+    assert (result.lost, result.errors) == (0, [])
+    assert policy.refused <= refused * policy.accepted
+    assert result.efficiency(policy) >= efficiency
+
+
+@pytest.mark.parametrize("style", TOLD)
+def test_cold(style: str) -> None:
+    """50 tasks, 480 requests, 20 a second: nearly as fast as can be, and nearly nothing refused."""
+    check(through(style), 0.97, 0.005)
+
+
+@pytest.mark.parametrize("style", TOLD)
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"date_skew": 3.0, "epoch": EPOCH + 0.4},
+        {"date_skew": -3.0, "epoch": EPOCH + 0.9},
+        {"wire": {"failures": 0.02, "seed": 1}},
+        {"wire": {"jitter": 0.02, "seed": 2}},
+        {"tasks": 200},
+        {"tasks": 20},
+    ],
+    ids=str,
+)
+def test_otherwise(style: str, otherwise: Any) -> None:
+    """The `Date` off, 503s by chance, jitter, many tasks and few: hardly worse."""
+    check(through(style, 280, **otherwise), 0.94, 0.005)
+
+
+@pytest.mark.parametrize(("style", "efficiency"), [("window", 0.94), ("ietf", 0.97), ("penalty", 0.97)])
+def test_many_requests(style: str, efficiency: float) -> None:
+    """Of 20 whole windows hardly a request is wasted to see when they turn: of one whose length is told, none."""
+    check(through(style, 2000), efficiency, 0.001)
+
+
+@pytest.mark.parametrize("style", ["window", "ietf"])
+@pytest.mark.parametrize("phase", [0.02, 0.7, 1.3, 2.5, 3.9, 4.6])
+def test_windows_by_the_wall_clock(style: str, phase: float) -> None:
+    """It comes in the middle of a window, wherever that turns."""
+    check(through(style, anchor="wall", epoch=EPOCH + phase), 0.94, 0.005)
+
+
+@pytest.mark.parametrize("anchor", ["first", "wall"])
+def test_everything_at_once(anchor: str) -> None:
+    """2,000 requests by 200 tasks, a window by the wall clock, a `Date` that is wrong, jitter and 503s."""
+    wire = {"failures": 0.02, "jitter": 0.005, "seed": 3}
+    outcome = through("window", 2000, 200, wire, anchor=anchor, epoch=EPOCH + 1.77, date_skew=3.0)
+    check(outcome, 0.93, 0.005)
+    assert outcome.wire.failed > 20
+
+
+@pytest.mark.parametrize("anchor", ["first", "wall"])
+@pytest.mark.parametrize("speak", [xratelimit, ietf])
+@pytest.mark.parametrize(("limit", "seconds"), [(5, 1), (10, 1), (30, 1), (10, 4), (100, 6), (10, 7), (60, 60)])
+def test_other_windows(limit: int, seconds: int, speak: Any, anchor: Any) -> None:
+    """Short ones, small ones, and odd lengths: none is taken for another one for long."""
+    served = Window(limit, seconds, speak, anchor=anchor, epoch=EPOCH + 0.37)
+    outcome = drive_virtually(served, 12 * limit + limit // 2, 50, limiter={"max_wait": 300})
+    check(outcome, 0.9, 0.03)
+
+
+def test_whole_seconds_of_a_bucket() -> None:
+    """When it will be full is told in whole seconds, by the server's clock: what is left tells more, and the rate is found."""
+    check(through("anthropic", 200, 20, date_skew=3.0, epoch=EPOCH + 0.4), 0.97, 0.005)
+
+
+def test_a_wait_is_fair() -> None:
+    """Nobody waits longer than a perfect first-come-first-served queue would let it wait, but for a little."""
+    outcome = through("openai")
+    assert outcome.result.p99 <= 1.1 * 50 / 20
+
+
+@pytest.mark.parametrize("style", ["window", "openai"])
+def test_a_stated_limit_too(style: str) -> None:
+    """A limit that is stated lower than the server's is kept to; what the server tells is kept to where it is higher."""
+    slow = through(style, 100, limiter={"rate": 10, "burst": 5})
+    assert slow.policy.refused == 0
+    assert slow.result.wall == pytest.approx(9.5, abs=0.1)
+    check(through(style, limiter={"rate": 1000, "burst": 1000}), 0.97, 0.005)
+
+
+def test_pace() -> None:
+    """With `pace` a window is not spent at its first instant: in no second do more than about a fifth of it come."""
+    outcome = through("window", 200, limiter={"pace": True})
+    assert (outcome.result.lost, outcome.policy.refused) == (0, 0)
+    seconds = [int(at) for at, _ in outcome.wire.log]
+    assert max(map(seconds.count, set(seconds))) <= 40
+
+
+def test_without_limits() -> None:
+    """A server that tells nothing is waited for once, by all, for one answer."""
+    served = Bucket(10**6, 1, nothing)
+
+    async def main() -> Result:
+        return await drive(AsyncRateLimitTransport(LimitedWire(served), clock=VirtualClock()), 500, 50)
+
+    result = run(main())
+    assert result.statuses == {200: 500}
+    assert result.wall == pytest.approx(0.02 + 10 * 0.02)
+
+
+def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """One line for each time that there is waiting, and not one for each who waits."""
+    with caplog.at_level(logging.WARNING, "ratewise"):
+        through("window", 300)
+    assert 2 <= len(caplog.messages) <= 6
+    assert all("https://api.example.com wait" in line and "used up" in line for line in caplog.messages)
+
+
+class Both:
+    """Two limits at once: a request must keep to each, and is told of both."""
+
+    latency = Policy.latency
+
+    def __init__(self, *policies: Policy) -> None:
+        self.policies = policies
+        self.accepted = self.refused = 0
+
+    def answer(self, now: float) -> Reply:
+        accepted = all(copy.copy(policy).answer(now).status == 200 for policy in self.policies)
+        asked = self.policies if accepted else [copy.copy(policy) for policy in self.policies]
+        self.accepted += accepted
+        self.refused += not accepted
+        answers = [policy.answer(now).headers for policy in asked]
+        fields = [(field, ", ".join(dict(headers)[field] for headers in answers)) for field in ("RateLimit", "RateLimit-Policy")]
+        return Reply(200 if accepted else 429, fields)
+
+
+def named(name: str) -> Callable[[Quota], Headers]:
+    """What `ietf` tells, of a policy of this name."""
+    return lambda quota: [(field, value.replace("default", name)) for field, value in ietf(quota)]
+
+
+@pytest.mark.parametrize("tasks", [1, 10, 50])
+def test_two_limits_at_once(tasks: int) -> None:
+    """10 a second, and 100 in 20 seconds: the tightest binds at any time."""
+    policy = Both(Window(10, 1, named("second")), Window(100, 20, named("minute")))
+    outcome = drive_virtually(policy, 210, tasks)
+    assert (outcome.result.lost, outcome.result.errors) == (0, [])
+    assert policy.refused <= 2
+    assert outcome.result.wall <= 40 * 1.05
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 8),
+    st.integers(1, 4) | st.none(),
+    st.lists(st.tuples(st.floats(0, 2), st.floats(0, 0.5) | st.none(), st.booleans()), min_size=1, max_size=25),
+)
+def test_a_stated_limit_holds_whatever_happens(rate: int, burst: int, concurrency: int | None, calls: list[Any]) -> None:
+    """However requests come, fail and are cancelled: never more than stated in any interval or at once; nothing is left over."""
+    limiter, times, now, peak = RateLimiter(rate=rate, burst=burst, concurrency=concurrency), list[float](), 0, 0
+
+    class Wire(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal now, peak
+            times.append(asyncio.get_running_loop().time())
+            now += 1
+            peak = max(peak, now)
+            try:
+                await asyncio.sleep(0.03)
+            finally:
+                now -= 1
+            if request.url.path == "/fails":
+                raise httpx.ReadError("no")
+            return httpx.Response(200, content=b"ok")
+
+    async def main() -> None:
+        transport = AsyncRateLimitTransport(Wire(), limiter, clock=VirtualClock())
+
+        async def call(start: float, patience: float | None, fails: bool) -> None:
+            await asyncio.sleep(start)
+            with anyio.move_on_after(math.inf if patience is None else patience) as scope:
+                with contextlib.suppress(httpx.ReadError):
+                    request = httpx.Request("GET", "https://api.example.com/fails" if fails else "https://api.example.com/")
+                    assert (await transport.handle_async_request(request)).status_code == 200
+            assert patience is not None or not scope.cancelled_caught
+
+        await asyncio.gather(*(call(*each) for each in calls))
+
+    run(main())
+    for first, start in enumerate(times):
+        for number, end in enumerate(times[first:], 1):
+            assert number <= burst + (end - start + 1e-5) * rate
+    assert peak <= (concurrency or len(calls))
+    (room,) = limiter.rooms.values()
+    assert (len(room.queue), room.governor._sent, room.governor._busy) == (0, {}, 0)
+
+
+# -- servers that say nothing but no
+
+
+SILENT = ("seconds", "bare", "bare-window", "bare-halved")
+"""The styles that do not tell their limits. `shuts` and `slots` are told apart."""
+
+CAUTIOUS = {"cautious": True}
+
+
+@pytest.mark.parametrize("wire", [{}, {"jitter": 0.002, "seed": 1}, {"jitter": 0.005, "seed": 2}], ids=str)
+@pytest.mark.parametrize(
+    ("style", "efficiency", "refused", "cautiously"),
+    [
+        ("seconds", 0.97, 0.10, 0.03),
+        ("bare", 0.97, 0.10, 0.03),
+        ("bare-window", 0.97, 0.12, 0.04),
+        ("bare-halved", 0.92, 0.10, 0.04),
+        ("slots", 0.92, 0.10, 0.03),
+    ],
+)
+def test_silent(style: str, efficiency: float, refused: float, cautiously: float, wire: Any) -> None:
+    """Nothing but refusals, cold: the limit is found out and used, for so many refusals; `cautious` takes few of these."""
+    check(through(style, wire=wire), efficiency, refused)
+    check(through(style, wire=wire, limiter=CAUTIOUS), efficiency, cautiously)
+
+
+@pytest.mark.parametrize("style", SILENT)
+def test_silent_for_long(style: str) -> None:
+    """The surer it is, the more seldom it asks for more: of 2,000 requests hardly more are refused than of 480."""
+    check(through(style, 2000), 0.97, 0.03)
+    check(through(style, 2000, limiter=CAUTIOUS), 0.97, 0.012)
+
+
+@pytest.mark.parametrize("style", ["seconds", "bare"])
+@pytest.mark.parametrize("limiter", [{}, CAUTIOUS], ids=str)
+def test_a_silent_wait_is_fair(style: str, limiter: Any) -> None:
+    """As of those that tell: finding out makes hardly anyone wait longer."""
+    assert through(style, limiter=limiter).result.p99 <= 1.1 * 50 / 20
+
+
+@pytest.mark.parametrize("limiter", [{}, CAUTIOUS], ids=str)
+def test_penalties(limiter: Any) -> None:
+    """A request too many shuts everyone out for 5 s: that is waited out, and earned no more than twice."""
+    outcome = through("shuts", limiter=limiter)
+    check(outcome, 0.65, 0.08)
+    assert isinstance(outcome.policy, Bucket)
+    assert outcome.policy.penalties <= 2
+
+
+def again(style: str, pause: float = 6.0, **policy: Any) -> list[Outcome]:
+    """One run after the other, with one limiter each: the second goes on with what the first has found out."""
+    outcomes: list[Outcome] = []
+    snapshots: list[str] = []
+
+    async def main() -> None:
+        for _ in range(2):
+            limiter, start, served = RateLimiter(), asyncio.get_running_loop().time(), STYLES[style](**policy)
+
+            class Anew:
+                """Its second 0 is now."""
+
+                latency = served.latency
+
+                def answer(self, now: float, start: float = start, served: Policy = served) -> Reply:
+                    return served.answer(now - start)
+
+            if snapshots:
+                limiter.restore(snapshots[-1], clock=VirtualClock())
+            wire: Any = LimitedWire(Anew())  # type: ignore[arg-type]  (all of a policy that it needs)
+            transport = AsyncLayerTransport(wire, RetryLayer(), RateLimitLayer(limiter), clock=VirtualClock())
+            outcomes.append(Outcome(await drive(transport), served, wire))
+            snapshots.append(limiter.snapshot(clock=VirtualClock()))
+            await asyncio.sleep(pause)
+
+    run(main(), most=3600)
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    ("style", "efficiency", "refused"),
+    [("seconds", 0.97, 0.01), ("bare", 0.97, 0.01), ("bare-window", 0.97, 0.01), ("shuts", 0.95, 0.0), ("slots", 0.93, 0.015)],
+)
+def test_warm(style: str, efficiency: float, refused: float) -> None:
+    """What was found out is kept: a warm start is refused next to nothing, and never shut out."""
+    check(again(style)[1], efficiency, refused)
+
+
+def test_a_window_that_goes_on() -> None:
+    """A snapshot knows when the window turns: what is restored in its middle waits for that."""
+    outcome = again("bare-window", pause=0.5)[1]
+    assert (outcome.result.lost, outcome.policy.refused <= 8) == (0, True)
+
+
+class Sliding(Policy):
+    """So many in any so many seconds."""
+
+    def __init__(self, *limit: Any) -> None:
+        super().__init__(*limit)
+        self._taken: list[int] = []
+
+    def _take(self, at: int, wall: int) -> Quota:
+        self._taken = [taken for taken in self._taken if taken > at - self._per]
+        accepted = len(self._taken) < self._first
+        if accepted:
+            self._taken.append(at)
+        return Quota(accepted, self._first, self._per, self._first - len(self._taken), 0, self._per, wall)
+
+    def _finish(self, n: int, start: int) -> int:
+        return start + (-(-n // self._first) - 1) * self._per
+
+
+@pytest.mark.parametrize(
+    ("served", "efficiency"),
+    [
+        (lambda: Bucket(5, 1, nothing), 0.97),
+        (lambda: Bucket(37, 1, nothing), 0.95),
+        (lambda: Bucket(10, 10, nothing), 0.95),
+        (lambda: Bucket(1, 0.5, nothing), 0.6),
+        (lambda: Window(10, 1, nothing), 0.85),
+        (lambda: Window(60, 60, nothing), 0.97),
+        (lambda: Window(60, 60, nothing, anchor="wall", epoch=EPOCH + 17.3), 0.9),
+        (lambda: Window(40, 7, nothing), 0.7),
+        (lambda: Window(20, 3, nothing, anchor="wall", epoch=EPOCH + 1.2), 0.7),
+        (lambda: Window(100, 5, nothing, changes=((10, 50), (20, 100))), 0.65),
+        (lambda: Sliding(10, 10, nothing), 0.9),
+        (lambda: Sliding(20, 1, nothing), 0.8),
+    ],
+)
+def test_other_silent_limits(served: Any, efficiency: float) -> None:
+    """Of whatever kind, size and length: they come through, most of what there is is used, and not many are refused."""
+    policy = served()
+    outcome = drive_virtually(policy, 300, 50, {"jitter": 0.003}, {"max_wait": 600})
+    assert outcome.result.errors == []
+    assert outcome.result.lost <= 1  # refused four times: no more retries are left to it
+    assert policy.refused <= 0.3 * 300
+    assert outcome.result.efficiency(policy) >= efficiency
+
+
+@pytest.mark.parametrize("refusal", [429, 503])
+@pytest.mark.parametrize("connects", [True, False])
+def test_an_outage(refusal: int, connects: bool) -> None:
+    """Away for 5 s: hardly anything is sent meanwhile, nothing is lost, and who comes later does not wait for the backlog."""
+
+    class Gone(LimitedWire):
+        """Cannot be reached while it is away, unless it answers 503."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if not connects and 2 <= asyncio.get_running_loop().time() < 7:
+                server.sent += 1
+                raise httpx.ConnectError("refused", request=request)
+            return await super().handle_async_request(request)
+
+    server = Down(Bucket(200, 1, nothing, refusal=refusal), 2, 7)
+
+    async def main() -> list[Offered]:
+        retries = RetryLayer(uniform=random.Random(1).random)
+        wire: Any = Gone(server)  # type: ignore[arg-type]  (all of a policy that it needs)
+        transport = AsyncLayerTransport(wire, retries, RateLimitLayer(RateLimiter()), clock=VirtualClock())
+        return await offer(transport, 100, 12)
+
+    offered = run(main(), most=600)
+    assert {each.status for each in offered} == {200}
+    assert server.sent <= 0.1 * 500
+    waits = sorted(each.ended - each.begun for each in offered if each.begun >= 7)
+    assert waits[len(waits) // 2] < 0.5
+    assert waits[-len(waits) // 20] < 2
+    assert any(each.ended < 8 for each in offered if each.begun >= 7)
+
+
+def test_a_silent_server_without_a_limit() -> None:
+    """Is waited for twice, for one answer and for half of the first ones, and never again; some 503s change nothing."""
+
+    async def main() -> Result:
+        wire = LimitedWire(limited.unlimited(), failures=0.03, seed=4)
+        layers = RetryLayer(RetryConfig(initial_delay=0.01)), RateLimitLayer(RateLimiter())
+        return await drive(AsyncLayerTransport(wire, *layers, clock=VirtualClock()), 2000, 50)
+
+    result = run(main())
+    assert result.statuses == {200: 2000}
+    assert result.wall <= 1.15 * 2000 / 50 * 0.02

@@ -1,0 +1,401 @@
+"""Servers that do not tell their limits, around a transport: refusals without a word, failures, and what outlives the process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from ratewise import (
+    AsyncLayerTransport,
+    AsyncRateLimitTransport,
+    AsyncRateWiseTransport,
+    RateLimiter,
+    RateLimitLayer,
+    RateLimitTransport,
+    RetryConfig,
+    RetryLayer,
+    exchange_of,
+)
+from ratewise.rate_limit.found import Burst, Ceiling, Filling, Shut
+from tests.kit.limited import Bucket, Window, nothing, retry_after
+from tests.kit.support import FakeClock, Scripted, Timed, World, failing, limited, response
+from tests.kit.virtual import LimitedWire, VirtualClock, run
+
+URL = "https://api.example.com/"
+
+
+def governor(limiter: RateLimiter) -> Any:
+    """Of the only key."""
+    (room,) = limiter.rooms.values()
+    return room.governor
+
+
+# -- failures
+
+
+@pytest.mark.parametrize("failure", [503, failing("ConnectError")], ids=["503", "ConnectError"])
+async def test_a_server_that_is_down(world: World, clock: FakeClock, failure: Any) -> None:
+    """Once it has failed four times, requests ask one by one, each a little later; when it is back, all go on."""
+    limiter = RateLimiter()
+    wire = Timed(clock, *[failure] * 7, 200, 200)
+    transport = limited(world, wire, limiter, clock)
+    for _ in range(7):
+        try:
+            assert (await world.send(transport)).status_code == 503
+        except world.httpx.ConnectError:
+            assert failure != 503
+    for _ in range(2):
+        assert (await world.send(transport)).status_code == 200
+    assert wire.times == pytest.approx([0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.4], abs=0.01)
+
+
+async def test_failures_by_chance(world: World, clock: FakeClock) -> None:
+    """A 503 now and then holds nobody back."""
+    wire = Timed(clock, *[503, 200, 503, 200, 200, 200] * 20)
+    limiter = RateLimiter()
+    transport = limited(world, wire, limiter, clock)
+    for _ in range(120):
+        await world.send(transport)
+    assert wire.times == [0] * 120
+    assert governor(limiter).quiet
+
+
+async def test_other_errors_are_no_outage(world: World, clock: FakeClock) -> None:
+    """A server that answers late, or breaks off, has been reached: its requests are not held back."""
+    late = [failing("ReadTimeout")] * 6
+    wire = Timed(clock, *late, 200, 200, *late, 200)
+    transport = limited(world, wire, RateLimiter(), clock)
+    for answers in (2, 1):  # before anything is known, and where nobody needs to be counted
+        for _ in late:
+            with pytest.raises(world.httpx.ReadTimeout):
+                await world.send(transport)
+        for _ in range(answers):
+            await world.send(transport)
+    assert wire.times == [0] * 15
+
+
+@pytest.mark.parametrize("failure", [503, failing("ConnectError")], ids=["503", "ConnectError"])
+async def test_retries_of_failures(world: World, clock: FakeClock, failure: Any) -> None:
+    """They wait by the backoff, and then for the limiter; while the limiter holds them back they cost no retry budget."""
+    config = RetryConfig(max_attempts=9, jitter=False, initial_delay=0.01, multiplier=1.0, budget=True)
+    wire = Timed(clock, *[failure] * 8, 200)
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config)
+    result = await world(client.get, "/")
+    assert (result.status_code, exchange_of(result).attempts) == (200, 9)
+    assert clock.sleeps == pytest.approx([0.01] * 8)
+    assert wire.times[:4] == pytest.approx([0, 0.01, 0.02, 0.03])
+    assert [round(after - before, 2) >= 0.1 for before, after in zip(wire.times[3:], wire.times[4:])] == [True] * 5
+
+
+async def test_a_long_outage(world: World, clock: FakeClock) -> None:
+    """Is expected to last as long again: who could not be the next to ask is told so, and does not wait in vain."""
+    limiter = RateLimiter()
+    transport = limited(world, Timed(clock, *[503] * 60), limiter, clock)
+    for _ in range(40):
+        await world.send(transport)
+    now = clock.monotonic()
+    assert governor(limiter).opens(now, 9, 0)[0] < 20
+    wait, reason = governor(limiter).opens(now, 9, 1)
+    assert (wait > 10, reason) == (True, "the server does not answer")
+
+
+# -- who asks
+
+
+async def test_a_refusal_that_says_how_long(world: World, clock: FakeClock) -> None:
+    """Is believed, also by the one that asks whether it is over: nobody waits for as long as windows usually are."""
+    limited_twice = [response(429, {"retry-after-ms": "50"})] * 2
+    wire = Timed(clock, 200, 200, *limited_twice, 200, 200)
+    transport = limited(world, wire, RateLimiter(), clock)
+    for _ in range(6):
+        await world.send(transport)
+    assert wire.times == [0, 0, 0, 0.05, 0.1, 0.1]
+
+
+def test_others_ask_too() -> None:
+    """Who was refused when it asked for all lines up behind the others: nobody uses up all its attempts alone."""
+    asked: list[str] = []
+
+    class Wire(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.path)
+            await asyncio.sleep(0.02)
+            return httpx.Response(429 if asyncio.get_running_loop().time() < 20 else 200)
+
+    async def main() -> None:
+        transport = AsyncRateWiseTransport(Wire(), rate_limiter=True, clock=VirtualClock())
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+            answers = await asyncio.gather(*(client.get(f"/{number}") for number in range(8)))
+        assert [answer.status_code for answer in answers] == [200] * 8
+
+    run(main())
+    assert len(set(asked[:8])) >= 6
+    assert max(map(asked.count, asked)) <= 4
+
+
+def test_after_an_outage() -> None:
+    """Who came while the server was away is served in turn with who comes when it is back."""
+    limiter = RateLimiter()
+    served: list[str] = []
+
+    class Wire(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(0.02)
+            if asyncio.get_running_loop().time() < 3:
+                return httpx.Response(503)
+            served.append(request.url.path)
+            return httpx.Response(200)
+
+    async def main() -> None:
+        transport = AsyncRateLimitTransport(Wire(), limiter, clock=VirtualClock())
+
+        async def call(name: str, at: float) -> None:
+            await asyncio.sleep(at)
+            await transport.handle_async_request(httpx.Request("GET", URL + name))
+
+        old = [call(f"old{number}", 0.1 + number / 20) for number in range(50)]
+        new = [call(f"new{number}", 3.1 + number / 1000) for number in range(300)]
+        await asyncio.gather(*old, *new)
+
+    run(main())
+    first = next(number for number, path in enumerate(served) if path.startswith("/new"))
+    assert any(path.startswith("/old") for path in served[first + 10 :])
+    assert len(served) >= 300
+    (room,) = limiter.rooms.values()
+    assert (len(room.queue), room.governor._sent, room.governor._busy) == (0, {}, 0)
+
+
+# -- what an ordinary day brings
+
+
+def test_long_polls_do_not_block_it() -> None:
+    """Requests that hang do not keep the limiter from finding out what it wants to know, nor make anyone spin."""
+    looked = 0
+
+    class Wire(httpx.AsyncBaseTransport):
+        def __init__(self) -> None:
+            self.tokens, self.at = 20.0, 0.0
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(0.01)
+            now = asyncio.get_running_loop().time()
+            self.tokens, self.at = min(self.tokens + (now - self.at) * 20, 20), now
+            accepted = self.tokens >= 1
+            self.tokens -= accepted
+            await asyncio.sleep(60 if request.url.path == "/poll" else 0.01)
+            return httpx.Response(200 if accepted else 429)
+
+    class Limiter(RateLimiter):
+        def forecast(self, *arguments: Any) -> Any:
+            nonlocal looked
+            looked += 1
+            return super().forecast(*arguments)
+
+    async def main() -> float:
+        layers = RetryLayer(RetryConfig(9)), RateLimitLayer(Limiter())
+        transport = AsyncLayerTransport(Wire(), *layers, clock=VirtualClock())
+        async with httpx.AsyncClient(transport=transport, base_url=URL, timeout=None) as client:
+            polls = [asyncio.ensure_future(client.get("/poll")) for _ in range(5)]
+            await asyncio.sleep(2)
+            answers = await asyncio.gather(*(client.get("/") for _ in range(200)))
+            assert {answer.status_code for answer in answers} == {200}
+            took = asyncio.get_running_loop().time()
+            await asyncio.gather(*polls)
+            return took
+
+    assert run(main()) < 20
+    assert looked < 5000
+
+
+def test_a_long_poll_and_a_moment_of_failures() -> None:
+    """The way back is felt for by those that are answered, not by one that hangs."""
+
+    class Wire(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(120 if request.url.path == "/poll" else 0.02)
+            down = 2 <= asyncio.get_running_loop().time() < 2.2
+            return httpx.Response(503 if down else 200)
+
+    async def main() -> None:
+        transport = AsyncRateLimitTransport(Wire(), clock=VirtualClock())
+        loop = asyncio.get_running_loop()
+
+        async def work() -> int:
+            done = 0
+            while loop.time() < 10:
+                response = await transport.handle_async_request(httpx.Request("GET", URL))
+                done += response.status_code == 200
+            return done
+
+        poll = asyncio.ensure_future(transport.handle_async_request(httpx.Request("GET", URL + "poll")))
+        done = await asyncio.gather(*(work() for _ in range(10)))
+        assert sum(done) > 3000
+        await poll
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("served", "burst", "pause", "seconds"),
+    [
+        (lambda: Window(100, 5, nothing), 200, 60, 6),
+        (lambda: Bucket(100, 1, nothing), 150, 60, 2),
+        (lambda: Bucket(20, 1, retry_after), 150, 10, 8),
+        (lambda: Bucket(20, 1, nothing), 30, 30, 2),
+    ],
+)
+def test_bursts(served: Any, burst: int, pause: float, seconds: float) -> None:
+    """So many at once, and then a while nobody: what was not asked for in the pause does not count against the rate."""
+
+    async def main() -> None:
+        layers = RetryLayer(RetryConfig(9)), RateLimitLayer(RateLimiter())
+        transport = AsyncLayerTransport(LimitedWire(served()), *layers, clock=VirtualClock())
+        loop = asyncio.get_running_loop()
+        async with httpx.AsyncClient(transport=transport, base_url=URL, timeout=None) as client:
+            for _ in range(8):
+                start = loop.time()
+                answers = await asyncio.gather(*(client.get("/") for _ in range(burst)))
+                assert {answer.status_code for answer in answers} == {200}
+                took = loop.time() - start
+                assert took < seconds
+                await asyncio.sleep(pause)
+
+    run(main())
+
+
+def test_many_dead_hosts() -> None:
+    """A key whose server has long not been asked for is forgotten like others: a new one finds room."""
+    limiter, clock = RateLimiter(), FakeClock()
+    clock.now = time.monotonic() - 200_000  # what may be forgotten is asked by the real clock
+    with httpx.Client(transport=RateLimitTransport(Scripted(*[failing("ConnectError")] * 4020), limiter, clock=clock)) as client:
+        for number in range(1005):
+            for _ in range(4):
+                with pytest.raises(httpx.ConnectError):
+                    client.get(f"https://dead{number}.example/")
+            clock.now += 100
+    assert len(limiter.rooms) <= 1000
+    assert any("dead1004" in str(key) for key in limiter.rooms)
+
+
+# -- what outlives the process
+
+
+async def learnt(world: World, clock: FakeClock, **settings: Any) -> RateLimiter:
+    """A limiter that knows a rate: 20 at once, then one more each second."""
+    limiter = RateLimiter(**settings)
+    tokens, at = 20.0, clock.now
+
+    def bucket(request: Any) -> Any:
+        nonlocal tokens, at
+        tokens, at = min(tokens + clock.now - at, 20), clock.now
+        accepted = tokens >= 1
+        tokens -= accepted
+        return response(200 if accepted else 429)(request)
+
+    transport = limited(world, Scripted(*[bucket] * 60), limiter, clock)
+    for _ in range(60):
+        await world.send(transport, headers={"Authorization": "Bearer hunter2"})
+    return limiter
+
+
+async def test_snapshot_and_restore(world: World, clock: FakeClock) -> None:
+    """JSON; the next limiter goes on with it where the same caller asks the same server, and knows nothing of others."""
+    text = (await learnt(world, clock)).snapshot(clock=clock)
+    ((name, kept),) = json.loads(text)["limits"].items()
+    assert name.startswith("https://api.example.com ")
+    assert kept["rate"] == pytest.approx(1, rel=0.1)
+    limiter = RateLimiter()
+    limiter.restore(text, clock=clock)
+    transport = limited(world, Scripted(200, 200, 200, 200), limiter, clock)
+    await world.send(transport)
+    await world.send(transport)
+    await world.send(transport, url="https://other.example/", headers={"Authorization": "Bearer hunter2"})
+    await world.send(transport, headers={"Authorization": "Bearer hunter2"})
+    found = [room.governor.found for room in limiter.rooms.values()]
+    assert [type(each) for each in found] == [type(None), Burst, Filling]
+    assert json.loads(limiter.snapshot(clock=clock))["limits"].keys() == {name}
+    unmet = RateLimiter()
+    unmet.restore(text, clock=clock)
+    clock.now += 5
+    passed = clock.now - json.loads(text)["at"]
+    assert json.loads(unmet.snapshot(clock=clock))["limits"][name]["left"] == pytest.approx(kept["left"] + passed * kept["rate"])
+
+
+async def test_snapshots_tell_no_secret(world: World, clock: FakeClock) -> None:
+    """Neither credentials nor what a `key` gives; two bytes of a hash tell them apart."""
+    named = await learnt(world, clock)
+    keyed = await learnt(world, clock, key=lambda request: (("a", "b", "tenant"), request.headers["Authorization"]))
+    for limiter in (named, keyed):
+        text = limiter.snapshot(clock=clock)
+        assert len(json.loads(text)["limits"]) == 1
+        assert "hunter2" not in text
+        assert "tenant" not in text
+    restored = RateLimiter(key=keyed.key)
+    restored.restore(keyed.snapshot(clock=clock), clock=clock)
+    await world.send(limited(world, Scripted(200), restored, clock), headers={"Authorization": "Bearer hunter2"})
+    assert isinstance(governor(restored).found, Filling)
+
+
+async def test_restore_where_something_is_known(world: World, clock: FakeClock) -> None:
+    """What a limiter knows itself is newer; what it has met and knows nothing of is restored at once."""
+    text = json.loads((await learnt(world, clock)).snapshot(clock=clock))
+    (kept,) = text["limits"].values()
+    text["limits"] = {URL.rstrip("/"): kept, "https://met.example": kept}
+    limiter = RateLimiter()
+    transport = limited(world, Scripted(200, 429), limiter, clock)
+    await world.send(transport, url="https://met.example/")
+    await world.send(transport)
+    limiter.restore(json.dumps(text), clock=clock)
+    found = [room.governor.found for room in limiter.rooms.values()]
+    assert [type(each) for each in found] == [Filling, Shut]
+    assert [room.governor.quiet for room in limiter.rooms.values()] == [False, False]
+
+
+async def test_a_bucket_of_the_server_is_kept(world: World, clock: FakeClock) -> None:
+    """What is found out of a part that the server counts apart is kept under its name."""
+    bucket = {"X-RateLimit-Bucket": "search"}
+    limiter = RateLimiter()
+    steps = [response(200, {"X-RateLimit-Bucket": "other"}), *[response(200, bucket)] * 3, *[response(429, bucket)] * 2]
+    transport = limited(world, Scripted(*steps), limiter, clock)
+    await world.send(transport)
+    for _ in range(5):
+        await world.send(transport, url=URL + "search")
+    limiter.restore(limiter.snapshot(clock=clock), clock=clock)
+    assert json.loads(limiter.snapshot(clock=clock))["limits"] == {}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "error", "message"),
+    [
+        (None, TypeError, "snapshot must be the text that snapshot() returned, not None"),
+        ("", ValueError, "this is no snapshot of a RateLimiter"),
+        ('{"ratewise": 2, "at": 1, "limits": {}}', ValueError, "another version"),
+    ],
+)
+def test_what_is_no_snapshot(snapshot: Any, error: type[Exception], message: str) -> None:
+    """It is refused at once, and says so."""
+    with pytest.raises(error) as raised:
+        RateLimiter().restore(snapshot)
+    assert message in str(raised.value)
+
+
+# -- cautious
+
+
+async def test_cautious(world: World, clock: FakeClock) -> None:
+    """One first, and then few at a time; the setting shows."""
+    limiter = RateLimiter(cautious=True)
+    await world.send(limited(world, Scripted(200), limiter, clock))
+    found = governor(limiter).found
+    assert isinstance(found, Ceiling)
+    assert found.most == 2
+    assert repr(limiter) == "RateLimiter(max_wait=90, cautious=True)"
+    assert governor(limiter).free(math.inf, 50) == 2
+    with pytest.raises(TypeError, match="cautious"):
+        RateLimiter(cautious="yes")  # type: ignore[arg-type]

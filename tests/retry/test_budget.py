@@ -1,0 +1,144 @@
+"""The retry budget: as a rule, and around a wire that fails everything."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratewise import RetryBudget, RetryConfig, exchange_of
+from ratewise.retry import budget as module
+from tests.kit.support import FakeClock, Scripted, World
+
+
+def spend(budget: RetryBudget, now: float, origin: str = "a") -> int:
+    """How many retries there are in hand."""
+    count = 0
+    while budget.withdraw(origin, now):
+        count += 1
+    return count
+
+
+def test_a_part_of_what_is_sent() -> None:
+    """100 requests earn 20 retries, on top of the floor of one second that is there at the start."""
+    budget = RetryBudget(ratio=0.2, min_per_second=10)
+    for _ in range(100):
+        budget.accounts["a"].requests += 1
+    assert spend(budget, 0.0) == 30
+
+
+def test_the_floor_comes_with_time() -> None:
+    """10 a second, whatever is sent; no more than is worth saving up."""
+    budget = RetryBudget(ratio=0, min_per_second=10)
+    assert spend(budget, 0.0) == 10
+    assert spend(budget, 1.0) == 10
+    assert spend(budget, 1.05) == 0
+    assert spend(budget, 1.25) == 2
+    assert spend(budget, 3600.0) == module.SAVED
+    assert spend(RetryBudget(ratio=0, min_per_second=0), 3600.0) == 0
+    assert spend(RetryBudget(min_per_second=500), 0.0) == 500
+
+
+def test_each_server_has_its_own() -> None:
+    """What one server spends is not another's; those that are longest known are forgotten first."""
+    budget = RetryBudget(ratio=0, min_per_second=2)
+    assert (spend(budget, 0.0, "a"), spend(budget, 0.0, "b")) == (2, 2)
+    for number in range(module.ORIGINS):
+        budget.accounts[number].requests += 1
+    assert len(budget.accounts) == module.ORIGINS
+    assert "a" not in budget.accounts
+
+
+@given(
+    ratio=st.floats(0, 2),
+    floor=st.floats(0, 50),
+    steps=st.lists(st.tuples(st.booleans(), st.floats(0, 5)), max_size=200),
+)
+def test_never_more_than_earned(ratio: float, floor: float, steps: list[tuple[bool, float]]) -> None:
+    """Whatever comes in whatever order: retries <= ratio x requests + floor x (seconds + 1)."""
+    budget = RetryBudget(ratio, floor)
+    now, requests, retries = 0.0, 0, 0
+    budget.accounts["a"].requests += 1
+    for is_request, passed in steps:
+        now += passed
+        if is_request:
+            budget.accounts["a"].requests += 1
+            requests += 1
+        else:
+            retries += budget.withdraw("a", now)
+    assert retries <= ratio * (requests + 1) + floor * (now + 1) + 1e-6
+
+
+def test_threads_do_not_spend_twice() -> None:
+    """64 threads at once get what there is, and no more."""
+    budget = RetryBudget(ratio=0, min_per_second=50)
+    taken: list[int] = []
+    threads = [threading.Thread(target=lambda: taken.append(spend(budget, 0.0))) for _ in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(taken) == 50
+
+
+async def test_a_server_that_fails_everything(world: World, clock: FakeClock) -> None:
+    """1,000 calls in 10 seconds: once the floor is used up, a fifth more than is offered reaches the server."""
+    wire = Scripted(*[503] * 5000)
+    config = RetryConfig(initial_delay=0, budget=RetryBudget())
+    transport = world.RetryTransport(wire, config, clock=clock)
+    refused = 0
+    for _ in range(1000):
+        result = await world.send(transport)
+        assert result.status_code == 503
+        refused += "retry budget" in exchange_of(result).history[-1].reason
+        clock.now += 0.01
+    assert 1200 <= len(wire.sent) <= 1200 + 10 * 11
+    assert refused > 800
+
+
+async def test_what_was_never_sent_is_free(world: World, clock: FakeClock) -> None:
+    """It is no load on the server; without a budget nothing is counted at all."""
+    empty = RetryBudget(ratio=0, min_per_second=0)
+    for budget, error, sent in ((empty, "connect", 4), (empty, "read", 1), (False, "read", 4)):
+        steps = [world.httpx.ConnectError("no") if error == "connect" else world.httpx.ReadError("gone") for _ in range(4)]
+        wire = Scripted(*steps)
+        with pytest.raises(world.httpx.TransportError):
+            await world.send(world.RetryTransport(wire, RetryConfig(budget=budget), clock=clock))
+        assert len(wire.sent) == sent
+
+
+def test_one_budget_for_several_configs() -> None:
+    """It may be shared; each config has one of its own otherwise; a copy with another backoff keeps it."""
+    shared = RetryBudget()
+    assert RetryConfig(budget=shared).budget is shared
+    own = RetryConfig()
+    assert own.budget is not RetryConfig().budget
+    assert own.with_backoff(own.backoff).budget is own.budget
+    assert RetryConfig(budget=False).budget is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"ratio": -0.1}, ValueError, "ratio must be a finite number of at least 0, not -0.1"),
+        ({"ratio": float("inf")}, ValueError, "ratio"),
+        ({"ratio": True}, TypeError, "ratio"),
+        ({"min_per_second": float("nan")}, ValueError, "min_per_second must be a finite number of at least 0, not nan"),
+        ({"min_per_second": "10"}, TypeError, "min_per_second"),
+    ],
+)
+def test_bad_settings(settings: Any, error: type[Exception], message: str) -> None:
+    """Refused at construction, by name, value and what is allowed."""
+    with pytest.raises(error, match=message):
+        RetryBudget(**settings)
+
+
+def test_a_budget_must_be_one() -> None:
+    """RetryConfig(budget=5) is refused, and a budget shows its settings."""
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="budget must be a RetryBudget, True or False, not 5"):
+        RetryConfig(budget=wrong)
+    assert repr(RetryBudget()) == "RetryBudget(ratio=0.2, min_per_second=10.0)"

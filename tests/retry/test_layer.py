@@ -1,0 +1,625 @@
+"""The retry loop around a scripted wire, in sync, asyncio and trio."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import sys
+import tempfile
+from typing import Any
+
+import pytest
+
+from ratewise import ExponentialBackoff, RateWiseError, RetryConfig, RetryDecision, RetryLayer, options
+from tests.kit.support import Body, FakeClock, Scripted, World, failing, only, response
+
+PLAIN = RetryConfig(jitter=False, budget=False)
+
+
+def limited(seconds: str = "5", status: int = 429) -> Any:
+    return response(status, {"Retry-After": seconds})
+
+
+async def test_a_good_answer_is_handed_on(world: World, clock: FakeClock) -> None:
+    """The first success comes back as it is: one request, no wait, no history."""
+    wire = Scripted(200)
+    result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
+    assert result is wire.answers[0]
+    exchange = result.extensions["ratewise"]
+    assert (exchange.attempts, exchange.history, exchange.waits, clock.sleeps) == (1, (), [], [])
+    assert await world.read(result) == b"ok"
+
+
+async def test_backoff_grows(world: World, clock: FakeClock) -> None:
+    """503 three times: waits of 1, 2 and 4 seconds, then the answer."""
+    wire = Scripted(503, 503, 503, 200)
+    result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
+    assert result.status_code == 200
+    assert clock.sleeps == [1, 2, 4]
+    assert result.extensions["ratewise"].waits == [1, 2, 4]
+
+
+async def test_discarded_responses_are_closed_before_the_wait(world: World) -> None:
+    """When the clock is asked to wait, nothing is open: the pool has its connection back."""
+    wire = Scripted(503, 503, 200)
+
+    class Checking(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            assert all(body.closed for body in wire.bodies)
+            super().sleep(seconds)
+
+    await world.send(world.RetryTransport(wire, PLAIN, clock=Checking()))
+    assert [sent.open for sent in wire.sent] == [0, 0, 0]
+    assert [body.closed for body in wire.bodies] == [1, 1, 0]
+
+
+async def test_out_of_tries_the_last_response_is_returned(world: World, clock: FakeClock) -> None:
+    """It is the very response, unread, with the history on it."""
+    wire = Scripted(500, response(503, {"Retry-After": "7"}, b"sorry"))
+    result = await world.send(world.RetryTransport(wire, RetryConfig(2, jitter=False), clock=clock))
+    assert result is wire.answers[-1]
+    assert await world.read(result) == b"sorry"
+    exchange = result.extensions["ratewise"]
+    assert [str(attempt) for attempt in exchange.history] == [
+        "attempt 1: 500, waited 1 s (backoff)",
+        "attempt 2: 503, no retry (max_attempts (2) reached)",
+    ]
+    assert exchange.retry_after == 7
+
+
+async def test_out_of_tries_the_last_error_is_raised(world: World, clock: FakeClock) -> None:
+    """It is the very error, with the history as a note where this Python has notes; URLs in it are masked."""
+    last = world.httpx.ReadTimeout("late")
+    wire = Scripted(world.httpx.ConnectError("no"), last)
+    transport = world.RetryTransport(wire, RetryConfig(2, jitter=False), clock=clock)
+    with pytest.raises(world.httpx.ReadTimeout) as raised:
+        await world.send(transport, url="https://user:hunter2@api.example.com/x?api_key=hunter2")
+    assert raised.value is last
+    if sys.version_info >= (3, 11):
+        assert last.__notes__ == [
+            "RateWise: GET https://REDACTED@api.example.com/x?api_key=REDACTED: "
+            "attempt 1: ConnectError, waited 1 s (backoff); "
+            "attempt 2: ReadTimeout, no retry (max_attempts (2) reached)"
+        ]
+
+
+async def test_the_server_is_never_asked_too_early(world: World, clock: FakeClock) -> None:
+    """Retry-After is the least wait, plus at most 10 %."""
+    for uniform in (0.0, 0.5, 1.0):
+        clock.sleeps.clear()
+        layer = RetryLayer(PLAIN, uniform=lambda uniform=uniform: uniform)
+        await world.send(world.LayerTransport(Scripted(limited("5"), 200), layer, clock=clock))
+        assert clock.sleeps == [pytest.approx(5 * (1 + uniform / 10))]
+        assert clock.sleeps[0] >= 5
+
+
+async def test_a_wait_that_is_too_long_is_handed_back(world: World, clock: FakeClock) -> None:
+    """Longer than max_retry_after: no sleep, no clamping; the response, with what the server asked."""
+    result = await world.send(world.RetryTransport(Scripted(limited("301")), PLAIN, clock=clock))
+    assert (result.status_code, clock.sleeps) == (429, [])
+    assert result.extensions["ratewise"].retry_after == 301
+    assert "max_retry_after (300 s)" in result.extensions["ratewise"].history[0].reason
+
+
+async def test_dates_are_measured_by_the_servers_own_clock(world: World, clock: FakeClock) -> None:
+    """A Retry-After date counts from the response's Date, whatever the local clock says."""
+    headers = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT", "Retry-After": "Wed, 21 Oct 2015 07:28:30 GMT"}
+    layer = RetryLayer(PLAIN, uniform=lambda: 0.0)
+    await world.send(world.LayerTransport(Scripted(response(429, headers), 200), layer, clock=clock))
+    assert clock.sleeps == [30]
+
+
+@pytest.mark.parametrize(
+    ("method", "steps", "sent"),
+    [
+        ("GET", [503, 200], 2),
+        ("DELETE", [failing("ReadTimeout", "late"), 200], 2),
+        ("PUT", [408, 200], 2),
+        ("GET", [404], 1),
+        ("POST", [500], 1),
+        ("POST", [503], 1),
+        ("POST", [408], 1),
+        ("POST", [failing("ReadTimeout", "late")], 1),
+        ("POST", [failing("ReadError", "gone")], 1),
+        ("PATCH", [failing("RemoteProtocolError", "gone")], 1),
+        ("POST", [failing("ConnectError", "no"), 200], 2),
+        ("POST", [failing("ConnectTimeout", "no"), 200], 2),
+        ("POST", [failing("PoolTimeout", "no"), 200], 2),
+        ("POST", [failing("ProxyError", "502 Bad Gateway"), 200], 2),
+        ("POST", [429, 200], 2),
+        ("POST", [425, 200], 2),
+        ("POST", [limited("1", 503), 200], 2),
+        ("GET", [failing("ProxyError", "407 Proxy Authentication Required")], 1),
+        ("GET", [failing("UnsupportedProtocol", "ftp")], 1),
+        ("GET", [failing("LocalProtocolError", "bad header")], 1),
+        ("GET", [failing("ReadError", "gone"), 200], 2),
+        ("GET", [failing("WriteError", "gone"), 200], 2),
+        ("GET", [failing("WriteTimeout", "late"), 200], 2),
+    ],
+)
+async def test_what_is_retried(world: World, clock: FakeClock, method: str, steps: list[Any], sent: int) -> None:
+    """By method and outcome: idempotent ones, and what proves that nothing was done; never else."""
+    wire = Scripted(*steps)
+    transport = world.RetryTransport(wire, PLAIN, clock=clock)
+    try:
+        outcome = await world.send(transport, method)
+    except world.httpx.TransportError as error:
+        outcome = error
+    assert outcome is wire.answers[-1]
+    assert len(wire.sent) == sent
+    assert not wire.steps
+
+
+async def test_a_certificate_that_is_not_trusted(world: World, clock: FakeClock) -> None:
+    """Trying again would not make it trusted."""
+    import ssl
+
+    error = world.httpx.ConnectError("certificate verify failed")
+    error.__cause__ = OSError("wrapped")
+    error.__cause__.__cause__ = ssl.SSLCertVerificationError("self-signed")
+    wire = Scripted(error)
+    with pytest.raises(world.httpx.ConnectError):
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
+    assert len(wire.sent) == 1
+    ring = world.httpx.ConnectError("no")
+    ring.__cause__ = ring
+    assert (await world.send(world.RetryTransport(Scripted(ring, 200), PLAIN, clock=clock))).status_code == 200
+
+
+async def test_our_own_refusals_are_never_retried(world: World, clock: FakeClock) -> None:
+    """An error of RateWise's from below passes, although it is a TransportError too."""
+
+    class RefusalError(RateWiseError, world.httpx.TransportError):
+        pass
+
+    wire = Scripted(RefusalError("no", None))
+    with pytest.raises(RefusalError):
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
+
+
+async def test_other_errors_pass(world: World, clock: FakeClock) -> None:
+    """A bug in a transport is not an outcome of HTTP."""
+    with pytest.raises(ZeroDivisionError):
+        await world.send(world.RetryTransport(Scripted(ZeroDivisionError()), PLAIN, clock=clock))
+
+
+async def test_the_server_may_forbid_it(world: World, clock: FakeClock) -> None:
+    """`x-should-retry: false` is obeyed."""
+    result = await world.send(world.RetryTransport(Scripted(response(503, {"X-Should-Retry": "false"})), PLAIN, clock=clock))
+    assert result.extensions["ratewise"].history[0].reason == "the server asks not to retry"
+
+
+async def test_a_403_that_is_a_rate_limit(world: World, clock: FakeClock) -> None:
+    """It is retried like a 429, a POST too; given up, it is handed back with the history and what the server asked."""
+    layer = RetryLayer(RetryConfig(2, budget=False), uniform=lambda: 0.0)
+    for last in (200, 403):
+        wire = Scripted(limited("5", 403), 200 if last == 200 else limited("7", 403))
+        result = await world.send(world.LayerTransport(wire, layer, clock=clock), "POST")
+        assert result is wire.answers[-1]
+        assert (result.status_code, wire.bodies[-1].read) == (last, 0)
+        exchange = result.extensions["ratewise"]
+        told = ["attempt 1: 403, waited 5 s (Retry-After)", "attempt 2: 403, no retry (max_attempts (2) reached)"]
+        assert [str(attempt) for attempt in exchange.history] == told[: 1 if last == 200 else 2]
+        assert exchange.retry_after == (5 if last == 200 else 7)
+    assert clock.sleeps == [5, 5]
+
+
+async def test_other_403s_pass(world: World, clock: FakeClock) -> None:
+    """Forbidden: the very response, unread, with no history; also a rate limit where 429 is not retried."""
+    for step, config in ((403, PLAIN), (limited("0", 403), PLAIN), (limited("5", 403), RetryConfig(statuses=[503]))):
+        wire = Scripted(step)
+        result = await world.send(world.RetryTransport(wire, config, clock=clock))
+        assert result is wire.answers[0]
+        assert wire.bodies[0].read == 0
+        exchange = result.extensions["ratewise"]
+        assert (exchange.attempts, exchange.history, exchange.retry_after) == (1, (), None)
+    listed = RetryConfig(statuses=[403], jitter=False, budget=False)
+    assert (await world.send(world.RetryTransport(Scripted(403, 200), listed, clock=clock))).status_code == 200
+
+
+async def test_a_403_whose_body_breaks_off(world: World, clock: FakeClock) -> None:
+    """With a client's get(): a failed attempt like any other; of a rate limit that is given up only the body is lost."""
+    broken = response(403, body=Body(b"no", error=failing("ReadError")))
+    settings = {"clock": clock, "retry_config": RetryConfig(2), "rate_limiter": None}
+    client = world.RateWiseClient("https://api.example.com", transport=Scripted(broken, 403), **settings)
+    result = await world(client.get, "/")
+    assert (result.content, result.extensions["ratewise"].attempts) == (b"ok", 2)
+    last = response(403, {"Retry-After": "5"}, Body(b"no", error=failing("ReadError")))
+    client = world.RateWiseClient("https://api.example.com", transport=Scripted(limited("5", 403), last), **settings)
+    result = await world(client.get, "/")
+    assert (result.status_code, result.content, result.extensions["ratewise"].retry_after) == (403, b"", 5)
+
+
+async def test_a_last_body_that_breaks_off(world: World, clock: FakeClock) -> None:
+    """With a client's get() it is an error, but of a 429 only the body is lost."""
+    for status in (503, 429):
+        wire = Scripted(response(status, body=Body(b"no", error=failing("ReadError"))))
+        settings = {"clock": clock, "max_retries": 0, "rate_limiter": None, "raise_on_rate_limit": False}
+        client = world.RateWiseClient("https://api.example.com", transport=wire, **settings)
+        if status == 503:
+            with pytest.raises(world.httpx.ReadError):
+                await world(client.get, "/")
+        else:
+            assert (await world(client.get, "/")).content == b""
+
+
+# -- bodies
+
+
+async def test_bodies_in_memory_are_sent_again(world: World, clock: FakeClock) -> None:
+    """Bytes, JSON, forms and multipart arrive whole at every attempt."""
+    for body in ({"content": b"abc"}, {"json": {"a": 1}}, {"data": {"a": "1"}}, {"files": {"f": b"abc"}}):
+        wire = Scripted(503, 503, 200)
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", **body)
+        assert len({sent.body for sent in wire.sent}) == 1
+        assert len(wire.sent) == 3
+        assert wire.sent[0].body
+
+
+async def test_multipart_files_are_sent_again(world: World, clock: FakeClock) -> None:
+    """Files that can be rewound are; with one that cannot, the outcome comes back unretried."""
+    for file, sent in ((io.BytesIO(b"abc"), 2), (Unseekable(b"abc"), 1)):
+        wire = Scripted(503, 200)
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", files={"f": file, "g": b"1"}, data={"a": "1"})
+        assert len(wire.sent) == sent
+        assert all(b"abc" in one.body for one in wire.sent)
+
+
+class Unseekable(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: int) -> int:
+        raise io.UnsupportedOperation
+
+
+@only("sync")
+async def test_a_file_is_rewound_to_where_it_stood(world: World, clock: FakeClock) -> None:
+    """A file given as content goes out from where it stood, at every attempt, whole; also one without `seekable`."""
+    with tempfile.SpooledTemporaryFile() as spooled:
+        for file in (io.BytesIO(), spooled):
+            file.write(b"0123456789")
+            file.seek(4)
+            wire = Scripted(503, failing("ConnectError", "no"), 200)
+            await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", content=file)
+            assert [sent.body for sent in wire.sent] == [b"456789"] * 3
+
+
+async def test_what_can_be_read_once_is_sent_once(world: World, clock: FakeClock) -> None:
+    """Generators, iterators, closed or foreign streams: the original outcome, unretried, with the reason."""
+
+    def chunks() -> Any:
+        yield b"abc"
+
+    async def achunks() -> Any:
+        yield b"abc"
+
+    class Foreign(Body):
+        pass
+
+    class File:
+        """An asynchronous file."""
+
+        async def read(self, size: int = -1) -> bytes:
+            return b""
+
+        async def aread(self, size: int = -1) -> bytes:
+            return b""
+
+        def __aiter__(self) -> Any:
+            return achunks()
+
+    class Pipe(io.BytesIO):
+        def tell(self) -> int:
+            raise OSError("illegal seek")
+
+    sync = [{"content": chunks()}, {"content": iter([b"abc"])}, {"content": Unseekable(b"abc")}, {"content": Pipe(b"abc")}]
+    asynchronous = [{"content": achunks()}, {"content": File()}]
+    for body in [{"stream": Foreign(b"abc")}, *(sync if world.is_sync else asynchronous)]:
+        wire = Scripted(response(503, body=b"original"))
+        result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", **body)
+        assert await world.read(result) == b"original"
+        assert result.extensions["ratewise"].history[0].reason == "its body can be sent only once"
+        wire = Scripted(world.httpx.ConnectError("no"))
+        with pytest.raises(world.httpx.ConnectError):
+            await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", stream=Foreign(b"abc"))
+    assert clock.sleeps == []
+
+
+@only("sync")
+async def test_a_list_of_chunks_is_sent_again(world: World, clock: FakeClock) -> None:
+    """What holds its chunks can be read again."""
+    wire = Scripted(503, 200)
+    await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", content=[b"a", b"bc"])
+    assert [sent.body for sent in wire.sent] == [b"abc", b"abc"]
+
+
+async def test_what_may_read_as_it_goes_is_sent_once(world: World, clock: FakeClock) -> None:
+    """An object with its own `__iter__` or `__aiter__` may read a file, which would be empty the second time."""
+    file = io.BytesIO(b"precious")
+
+    class Progress:
+        def __iter__(self) -> Any:
+            while chunk := file.read(3):
+                yield chunk
+
+        async def __aiter__(self) -> Any:
+            for chunk in self:
+                yield chunk
+
+    class AsyncProgress(Progress):
+        __iter__ = None
+
+        async def __aiter__(self) -> Any:
+            while chunk := file.read(3):
+                yield chunk
+
+    wire = Scripted(503, 200)
+    content: Any = Progress() if world.is_sync else AsyncProgress()
+    result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", content=content)
+    assert result.status_code == 503
+    assert [sent.body for sent in wire.sent] == [b"precious"]
+
+
+@only("sync")
+async def test_a_file_that_was_closed(world: World, clock: FakeClock) -> None:
+    """It cannot be sent again: the outcome is handed back, with the reason."""
+    file = io.BytesIO(b"abc")
+
+    def close(request: Any) -> Any:
+        file.close()
+        return response(503)
+
+    result = await world.send(world.RetryTransport(Scripted(close), PLAIN, clock=clock), "PUT", content=file)
+    assert result.status_code == 503
+    reason = result.extensions["ratewise"].history[0].reason
+    assert reason == "its body cannot be sent again: I/O operation on closed file."
+
+
+# -- idempotency keys
+
+
+async def test_a_key_makes_a_post_retryable(world: World, clock: FakeClock) -> None:
+    """The user's own Idempotency-Key, or one from options(): the same on each attempt, and nothing else changes."""
+    own = {"headers": {"Idempotency-Key": "mine"}}
+    for given in (own, {"extensions": options(idempotency_key="mine")}, {**own, "extensions": options(idempotency_key="other")}):
+        wire = Scripted(500, world.httpx.ReadTimeout("late"), 200)
+        request = world.httpx.Request("POST", "https://api.example.com/", json={"a": 1}, **given)
+        before = request.headers.raw
+        await world.send(world.RetryTransport(wire, PLAIN, clock=clock), request=request)
+        assert [sent.request.headers["Idempotency-Key"] for sent in wire.sent] == ["mine"] * 3
+        assert [sent.body for sent in wire.sent] == [request.content] * 3
+        assert request.headers.raw == before
+
+
+async def test_keys_for_every_post(world: World, clock: FakeClock) -> None:
+    """RetryConfig(idempotency_key=True): one key a call for POST and PATCH, another for the next call, none for others."""
+    transport_config = RetryConfig(jitter=False, idempotency_key=True)
+    wire = Scripted(500, 200, 500, 200, 500, 200)
+    transport = world.RetryTransport(wire, transport_config, clock=clock)
+    request = world.httpx.Request("POST", "https://api.example.com/")
+    await world.send(transport, request=request)
+    await world.send(transport, request=request)
+    await world.send(transport, "PUT")
+    keys = [sent.request.headers.get("Idempotency-Key") for sent in wire.sent]
+    assert keys[0] == keys[1]
+    assert keys[2] == keys[3]
+    assert keys[0] != keys[2]
+    assert len(keys[0]) == 36
+    assert keys[4:] == [None, None]
+
+
+async def test_a_key_does_not_follow_a_redirect(world: World, clock: FakeClock) -> None:
+    """303 leads to a GET, which gets none: neither a key of its own making nor the caller's."""
+    to = {"Location": "https://other.example/"}
+    for extensions in ({}, options(idempotency_key="mine")):
+        wire = Scripted(world.httpx.Response(303, headers=to), 200)
+        settings = {"retry_config": RetryConfig(idempotency_key=True), "clock": clock, "follow_redirects": True}
+        client = world.RateWiseClient("https://api.example.com", transport=wire, **settings)
+        await world(client.post, "/", extensions=extensions)
+        assert ["Idempotency-Key" in sent.request.headers for sent in wire.sent] == [True, False]
+
+
+# -- decide=
+
+
+async def test_decide_is_asked_first(world: World, clock: FakeClock) -> None:
+    """It sees the response or the error, and the number of the attempt, of good outcomes too."""
+    seen: list[Any] = []
+    error = world.httpx.ReadError("gone")
+
+    def decide(response: Any, exception: Any, attempt: int) -> RetryDecision | None:
+        seen.append((response and response.status_code, exception, attempt))
+        return RetryDecision(True, 3.5) if response and response.status_code == 202 else None
+
+    transport = world.RetryTransport(Scripted(error, 202, 200), RetryConfig(jitter=False, decide=decide), clock=clock)
+    result = await world.send(transport)
+    assert seen == [(None, error, 1), (202, None, 2), (200, None, 3)]
+    assert clock.sleeps == [1, 3.5]
+    assert [attempt.reason for attempt in result.extensions["ratewise"].history] == ["backoff", "decide"]
+
+
+async def test_decide_may_stop(world: World, clock: FakeClock) -> None:
+    """False hands the outcome back at once."""
+    config = RetryConfig(decide=lambda response, exception, attempt: False)
+    result = await world.send(world.RetryTransport(Scripted(503), config, clock=clock))
+    assert (result.status_code, clock.sleeps) == (503, [])
+
+
+async def test_decide_cannot_go_on_for_ever(world: World, clock: FakeClock) -> None:
+    """max_attempts bounds it, also where the outcome is good."""
+    config = RetryConfig(2, decide=lambda response, exception, attempt: True)
+    wire = Scripted(200, 200)
+    result = await world.send(world.RetryTransport(wire, config, clock=clock))
+    assert result.status_code == 200
+    assert len(wire.sent) == 2
+
+
+async def test_an_error_in_decide_leaves_nothing_open(world: World, clock: FakeClock) -> None:
+    """It comes out as it is, and the response that it was asked about is closed."""
+
+    def decide(response: Any, exception: Any, attempt: int) -> bool:
+        raise KeyError("mine")
+
+    wire = Scripted(200)
+    with pytest.raises(KeyError, match="mine"):
+        await world.send(world.RetryTransport(wire, RetryConfig(decide=decide), clock=clock))
+    assert [body.closed for body in wire.bodies] == [1]
+
+
+async def test_a_backoff_of_ones_own(world: World, clock: FakeClock) -> None:
+    """Any object with `delay`; it is told the wait before. What is no number of seconds is refused by name."""
+
+    class Fixed:
+        def delay(self, attempt: int, *, previous: float, uniform: float) -> float:
+            return previous + attempt
+
+    await world.send(world.RetryTransport(Scripted(503, 503, 200), RetryConfig(backoff=Fixed()), clock=clock))
+    assert clock.sleeps == [1, 3]
+
+    class Wrong:
+        def delay(self, attempt: int, *, previous: float, uniform: float) -> float:
+            return -1.0
+
+    wire = Scripted(503)
+    with pytest.raises(ValueError, match=r"the delay of the backoff must be .* not -1\.0"):
+        await world.send(world.RetryTransport(wire, RetryConfig(backoff=Wrong()), clock=clock))
+    assert [body.closed for body in wire.bodies] == [1]
+
+
+# -- options, log, settings
+
+
+async def test_options_of_one_request(world: World, clock: FakeClock) -> None:
+    """retry=False sends once, max_attempts is the request's own; the next request has the transport's again."""
+    for extensions, sent in ((options(retry=False), 1), (options(max_attempts=2), 2), (options(retry=True), 3), ({}, 3)):
+        wire = Scripted(503, 503, 503)
+        result = await world.send(world.RetryTransport(wire, RetryConfig(3), clock=clock), extensions=extensions)
+        assert (result.status_code, len(wire.sent)) == (503, sent)
+
+
+async def test_every_wait_is_told(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """One WARNING a retry, with attempt, outcome, wait and reason, and no secret."""
+    with caplog.at_level(logging.DEBUG, "ratewise"):
+        await world.send(
+            world.RetryTransport(Scripted(limited("120"), 200), RetryConfig(3), clock=clock),
+            url="https://api.example.com/users?token=hunter2",
+        )
+    assert [(record.name, record.levelname) for record in caplog.records] == [("ratewise", "WARNING")]
+    message = caplog.messages[0]
+    assert message.startswith("Retry: GET https://api.example.com/users?token=REDACTED: attempt 1 of 3 got 429, the next in 1")
+    assert message.endswith(" s (Retry-After)")
+
+
+def test_the_layer_takes_a_config() -> None:
+    """Anything else is refused by name, and the layer shows its rules."""
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="config must be a RetryConfig, not 5"):
+        RetryLayer(wrong)
+    assert "max_attempts=4" in repr(RetryLayer())
+
+
+async def test_the_whole_stack_as_one_transport(world: World, clock: FakeClock) -> None:
+    """RateWiseTransport: max_retries counts after the first; retry_config wins; backoff_strategy replaces the backoff."""
+    for settings, sent, sleeps in (
+        ({"backoff_strategy": ExponentialBackoff(0.5, jitter=False)}, 4, [0.5, 1, 2]),
+        ({"max_retries": 1, "backoff_strategy": ExponentialBackoff(jitter=False)}, 2, [1]),
+        ({"max_retries": 0}, 1, []),
+        ({"max_retries": 1, "retry_config": RetryConfig(3, jitter=False)}, 3, [1, 2]),
+        ({"retry_config": RetryConfig(3), "backoff_strategy": ExponentialBackoff(3, jitter=False)}, 3, [3, 6]),
+    ):
+        clock.sleeps.clear()
+        wire = Scripted(*[503] * sent)
+        result = await world.send(world.RateWiseTransport(wire, clock=clock, **settings))
+        assert result.status_code == 503
+        assert (len(wire.sent), clock.sleeps) == (sent, sleeps)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"max_retries": -1}, ValueError, "max_retries must be a whole number of at least 0, not -1"),
+        ({"max_retries": True}, TypeError, "max_retries must be a whole number of at least 0, not True"),
+        ({"max_retries": 1.5}, TypeError, "max_retries"),
+        ({"retry_config": 3}, TypeError, "retry_config must be a RetryConfig, not 3"),
+        ({"backoff_strategy": 3}, TypeError, "backoff_strategy must be an ExponentialBackoff"),
+        ({"backoff_strategy": ExponentialBackoff}, TypeError, "backoff_strategy must be an ExponentialBackoff"),
+        ({"raise_on_rate_limit": 1}, TypeError, "raise_on_rate_limit must be True or False, not 1"),
+        ({"max_retry": 1}, TypeError, "max_retry"),
+    ],
+)
+async def test_bad_settings_of_the_stack(world: World, settings: Any, error: type[Exception], message: str) -> None:
+    """Refused at construction, by name, value and what is allowed."""
+    with pytest.raises(error, match=message):
+        world.RateWiseTransport(**settings)
+
+
+async def test_a_new_transports_own_keywords(world: World) -> None:
+    """Without a transport, httpx's keywords make one; beside a given transport they are refused, not ignored."""
+    transport = world.RateWiseTransport(http2=True, limits=world.httpx.Limits(max_connections=3))
+    assert transport._wire._pool._max_connections == 3
+    assert transport._wire._pool._http2
+    await world.close(transport)
+    with pytest.raises(TypeError, match="http2: cannot be given beside a transport; give it to that Scripted"):
+        world.RateWiseTransport(Scripted(), http2=True)
+
+
+async def test_http2_needs_h2(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package a new transport for HTTP/2 is refused when it is made, as httpx's clients refuse it."""
+    monkeypatch.setattr("ratewise._adapter.chain.find_spec", lambda name: None)
+    needed = f"http2=True needs the package h2: pip install '{world.httpx.__name__}[http2]'"
+    with pytest.raises(ImportError, match=re.escape(needed)):
+        world.RateWiseTransport(http2=True)
+
+
+# Under trio, httpx's own generators complain when a body cannot be decoded: with a plain client too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_raising_on_a_last_429(world: World, clock: FakeClock) -> None:
+    """With raise_on_rate_limit=True a bare stack raises, with a response that is read and closed; else it returns."""
+    for last, text in (
+        (response(429, {"Retry-After": "9"}, b"slow down"), "slow down"),
+        (response(429, body=Body(b"slow", error=failing("ReadError"))), ""),
+        (response(429, {"Content-Encoding": "gzip"}, b"no gzip"), ""),
+    ):
+        wire = Scripted(429, last)
+        config = RetryConfig(2, jitter=False)
+        transport = world.RateWiseTransport(wire, retry_config=config, raise_on_rate_limit=True, clock=clock)
+        with pytest.raises(world.ratewise.RateLimitExceeded) as raised:
+            await world.send(transport)
+        assert raised.value.response is not None
+        assert raised.value.response.text == text
+        assert wire.answers[-1].is_closed
+        assert wire.bodies[-1].closed
+        assert raised.value.attempts == 2
+    assert raised.value.response is not None
+    assert raised.value.response.request.url == "https://api.example.com/"
+    result = await world.send(world.RateWiseTransport(Scripted(200), raise_on_rate_limit=True, clock=clock))
+    assert result.status_code == 200
+
+
+# -- HTTP/2
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        ("<StreamReset stream_id:1, error_code:7, remote_reset:True>", True),
+        ("<StreamReset stream_id:13, error_code:ErrorCodes.REFUSED_STREAM, remote_reset:True>", True),
+        ("<StreamReset stream_id:7, error_code:8, remote_reset:True>", False),
+        ("<StreamReset stream_id:7, error_code:77, remote_reset:True>", False),
+        ("<StreamReset stream_id:1, error_code:7, remote_reset:False>", False),
+        ("<ConnectionTerminated error_code:0, last_stream_id:0, additional_data:None>", True),
+        ("<ConnectionTerminated error_code:ErrorCodes.NO_ERROR, last_stream_id:0, additional_data:None>", True),
+        ("<ConnectionTerminated error_code:11, last_stream_id:0, additional_data:too_many_pings>", True),
+        ("<ConnectionTerminated error_code:0, last_stream_id:3, additional_data:None>", False),
+        ("<ConnectionTerminated error_code:0, last_stream_id:01, additional_data:None>", False),
+        ("Server disconnected without sending a response.", False),
+        ("", False),
+    ],
+)
+def test_what_http2_proves(message: str, refused: bool) -> None:
+    """Only the words that httpcore has from h2 for REFUSED_STREAM, and for a GOAWAY before the first stream."""
+    from ratewise._core.failure import http2_refused
+
+    assert http2_refused(message) is refused
