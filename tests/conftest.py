@@ -9,7 +9,8 @@ import hypothesis
 import pytest
 
 from tests.kit import redis_server
-from tests.kit.support import WORLDS, FakeClock, World
+from tests.kit.clock import FakeClock
+from tests.kit.world import WORLDS, World
 
 # A deadline is a timed assertion. What a run finds that nobody watches must be found again by the next one.
 hypothesis.settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from ratewise import RetryConfig, exchange_of
-from tests.kit.support import Body, FakeClock, Scripted, World, only, response
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Body, Scripted, response
+from tests.kit.world import World, only
 
 CONFIG = RetryConfig(jitter=False, budget=False)
 

@@ -21,7 +21,7 @@ import pytest
 
 from ratewise import Exchange
 from ratewise import _demo as demo
-from tests.kit.support import FakeClock
+from tests.kit.clock import FakeClock
 
 LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 WITHOUT_RICH = "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('ratewise', run_name='__main__', alter_sys=True)"

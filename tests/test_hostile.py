@@ -18,8 +18,9 @@ import trustme
 from h2.errors import ErrorCodes
 
 from ratewise import Bulkhead, CircuitBreaker, RateLimiter, RetryConfig, exchange_of
+from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.server import Answer, Received, Reply, Server, reset
-from tests.kit.support import PATIENCE, FakeClock, World, only
+from tests.kit.world import World, only
 
 
 def settings(world: World, **more: Any) -> Any:

@@ -15,7 +15,7 @@ import pytest
 import ratewise
 from ratewise._core.clock import Clock
 from ratewise._redaction import secrets
-from tests.kit.support import library
+from tests.kit.wire import library
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)

@@ -11,8 +11,10 @@ import pytest
 import trustme
 
 from ratewise import RateLimitExceeded, exchange_of, options
+from tests.kit.clock import FakeClock
 from tests.kit.server import Answer, Received, Reply, Server
-from tests.kit.support import FakeClock, Scripted, World
+from tests.kit.wire import Scripted
+from tests.kit.world import World
 
 Scenario = Callable[[Any, Server], Awaitable[Any]]
 

@@ -18,8 +18,10 @@ import ratewise
 import ratewise.httpx2
 from ratewise import RetryBudget, RetryConfig, exchange_of
 from tests.kit import twin
+from tests.kit.clock import FakeClock
 from tests.kit.server import Reply, Server
-from tests.kit.support import Body, FakeClock, Scripted, World, failing, only, response
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World, only
 
 OTHER = {"httpx": (httpx2, "httpx2", "ratewise.httpx2"), "httpx2": (httpx, "httpx", "ratewise")}
 # Python 3.9 gets httpx2 2.0.0, which has neither alias_httpx nor sse, websocket and query.

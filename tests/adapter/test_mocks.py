@@ -8,7 +8,8 @@ import httpx
 import pytest
 import respx
 
-from tests.kit.support import FakeClock, World, only
+from tests.kit.clock import FakeClock
+from tests.kit.world import World, only
 
 URL = "https://api.example.com/users"
 

@@ -16,7 +16,9 @@ import trio
 import ratewise
 from ratewise import Exchange, LayerTransport, RetryConfig, Waiter, exchange_of
 from ratewise._core.step import step
-from tests.kit.support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World, only
 
 
 class Layer:

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from ratewise import AsyncBulkheadTransport, Bulkhead, BulkheadLayer, CircuitBreaker, Clock, Waiter, exceptions, exchange_of
 from ratewise._core import admission
+from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.server import Received, Reply, Server
-from tests.kit.support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World, only
 
 URL = "https://api.example.com/"
 ORIGIN = ("https", "api.example.com", None)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ratewise.cache.conditions import ORIGINS, Part, brief, not_modified, part, partial, unsatisfiable
 from ratewise.cache.directives import weak
+from tests.kit.growth import growth
 from tests.kit.stored import NOW, at, raw, said, stored
-from tests.kit.support import growth
 
 BODY = b"0123456789"
 DATED = f"Date: {at(0)}"

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from ratewise.cache import CacheConfig, InMemoryCache
-from tests.kit.support import Body, FakeClock, Scripted, World, failing, response
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World
 
 HOST = "https://api.example.com"
 CONDITIONS = ("if-none-match", "if-modified-since")

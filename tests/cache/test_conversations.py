@@ -16,7 +16,9 @@ import ratewise
 from ratewise import CircuitBreaker, RetryConfig, exchange_of
 from ratewise._core.step import step
 from ratewise.cache import CacheBackend, CacheConfig, InMemoryCache
-from tests.kit.support import Body, FakeClock, Scripted, World, failing, only, response
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World, only
 
 URL = "https://api.example.com/"
 FRESH = {"Cache-Control": "max-age=3600"}

@@ -13,8 +13,8 @@ from ratewise.cache import CacheConfig
 from ratewise.cache import directives as module
 from ratewise.cache.directives import age_of, date_of, delta, directives, etags, gmt, joined, length_of, listed, targeted, weak
 from ratewise.cache.entry import Policy
+from tests.kit.growth import growth
 from tests.kit.stored import NOW, at, judged, policy, raw, said
-from tests.kit.support import growth
 
 LAST_MODIFIED = f"Last-Modified: {at(-1000)}"
 OTHER_DIGITS = "\u0661".encode().decode("latin-1")

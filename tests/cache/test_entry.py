@@ -15,8 +15,8 @@ from ratewise.cache import CacheConfig, entry, key
 from ratewise.cache.directives import listed
 from ratewise.cache.entry import MAGIC, Entry, Policy, decode, encode, pack, unpack
 from ratewise.cache.key import SIZE, Keys, _framed, _normal
+from tests.kit.growth import growth
 from tests.kit.stored import NOW, raw, said, stored
-from tests.kit.support import growth
 
 SECRET = b"s" * 32
 KEYS = Keys(SECRET, "space", None)

@@ -18,7 +18,8 @@ import pytest
 import ratewise
 from ratewise._core.background import Background
 from ratewise.cache import CacheBackend, CacheConfig, InMemoryCache, SQLiteCache
-from tests.kit.support import Body, FakeClock
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Body
 
 URLS = ("/a", "/b")
 USERS = {"": {}, "a": {"Authorization": "Bearer a"}, "b": {"Cookie": "session=b"}}

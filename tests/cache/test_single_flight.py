@@ -10,8 +10,10 @@ import pytest
 from ratewise import CacheConfig, Clock, InMemoryCache
 from ratewise.cache.ordering import Order, Recent
 from ratewise.cache.single_flight import Flights, Outcome
+from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.server import Received, Reply, Server
-from tests.kit.support import PATIENCE, Body, FakeClock, Scripted, World, only, response
+from tests.kit.wire import Body, Scripted, response
+from tests.kit.world import World, only
 
 FRESH = (("Cache-Control", "max-age=60"),)
 
@@ -131,7 +133,7 @@ async def test_a_lead_that_fails(world: World, failure: Any) -> None:
 
 
 def library_error(request: Any) -> Any:
-    from tests.kit.support import library
+    from tests.kit.wire import library
 
     return library(request).ReadError("broken")
 

@@ -21,7 +21,7 @@ from ratewise._util.bounded_table import Table
 from ratewise.circuit_breaker import breaker as module
 from ratewise.circuit_breaker.circuit import NOTED, Permit
 from ratewise.circuit_breaker.window import BUCKETS
-from tests.kit.support import PATIENCE
+from tests.kit.clock import PATIENCE
 
 TOKEN = "aB3dEfGhIjKlMnOp"
 

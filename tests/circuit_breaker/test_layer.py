@@ -12,8 +12,10 @@ import pytest
 
 import ratewise.exceptions
 from ratewise import CircuitBreaker, exchange_of
+from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.server import Received, Reply, Server
-from tests.kit.support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World, only
 
 ORIGIN = ("https", "api.example.com", None)
 

@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ratewise._http.rate_limit_headers import NOTHING, Quota, Told, told
-from tests.kit.support import growth
+from tests.kit.growth import growth
 
 NOW = 1_445_412_420.0
 DATE = ("Date", "Wed, 21 Oct 2015 07:27:00 GMT")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ratewise._http.dates import http_date
 from ratewise._http.retry_advice import RETRY_AFTER, RetryAdvice, delay_seconds, retry_advice
-from tests.kit.support import growth
+from tests.kit.growth import growth
 
 NOW = 1_445_412_420.0  # Wed, 21 Oct 2015 07:27:00 GMT
 LONGEST = 2.0**31

@@ -18,8 +18,11 @@ from ratewise import Bulkhead, CircuitBreaker, LogConfig, RateLimiter, RetryConf
 from ratewise._core.exchange import Exchange
 from ratewise.circuit_breaker.circuit import Permit
 from ratewise.logging import filters
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.marks import FORKS
 from tests.kit.server import Reply, Server
-from tests.kit.support import FORKS, PATIENCE, Body, FakeClock, Scripted, World, only, response
+from tests.kit.wire import Body, Scripted, response
+from tests.kit.world import World, only
 
 URL = "https://api.example.com/CUST-4711?ticket=hunter2"
 OWN: dict[str, Any] = {"redact_patterns": [r"CUST-\d+"], "redact_query_params": ["ticket"]}

@@ -25,7 +25,8 @@ import pytest
 
 from ratewise import LogConfig, RedactionFilter, RedactionProcessor, Redactor, install_redaction
 from ratewise.logging import filters as filters_module
-from tests.kit.support import Scripted, World
+from tests.kit.wire import Scripted
+from tests.kit.world import World
 
 URL = "https://user:sesame@api.example.com/?token=sesame&page=2"
 SHOWN = "https://REDACTED@api.example.com/?token=REDACTED&page=2"

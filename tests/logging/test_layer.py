@@ -15,7 +15,10 @@ import httpx
 import pytest
 
 from ratewise import LogConfig, LoggingLayer, exchange_of, options, setup_logging
-from tests.kit.support import Body, FakeClock, Scripted, World, failing, growth, response
+from tests.kit.clock import FakeClock
+from tests.kit.growth import growth
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World
 
 URL = "https://api.example.com/users"
 SEED: Any = {

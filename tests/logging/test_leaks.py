@@ -26,8 +26,9 @@ from ratewise import (
     exchange_of,
 )
 from ratewise._redaction.masker import Masker
+from tests.kit.clock import FakeClock
 from tests.kit.server import Received, Reply, Server
-from tests.kit.support import FakeClock, World
+from tests.kit.world import World
 
 PLACES = (
     "userinfo query authorization cookie setcookie apikey jsonrequest jsonresponse formrequest location link referer proxy redis"

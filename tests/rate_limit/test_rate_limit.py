@@ -20,8 +20,11 @@ from ratewise._http.credentials import _digests, credential
 from ratewise._http.rate_limit_headers import NOTHING, Told
 from ratewise.rate_limit.governor import Came, Governor, Verdict
 from ratewise.rate_limit.limits import KnownLimit
+from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.server import Received, Reply, Server
-from tests.kit.support import PATIENCE, Body, FakeClock, Scripted, Timed, World, failing, limited, only, response
+from tests.kit.wire import Body, Scripted, Timed, failing, response
+from tests.kit.world import World, only
+from tests.rate_limit.transport import limited
 
 URL = "https://api.example.com/"
 

@@ -23,9 +23,12 @@ from ratewise import (
     exchange_of,
 )
 from ratewise.rate_limit.found import Burst, Ceiling, Filling, Shut
+from tests.kit.clock import FakeClock
 from tests.kit.limited import Bucket, Window, nothing, retry_after
-from tests.kit.support import FakeClock, Scripted, Timed, World, failing, limited, response
 from tests.kit.virtual import LimitedWire, VirtualClock, run
+from tests.kit.wire import Scripted, Timed, failing, response
+from tests.kit.world import World
+from tests.rate_limit.transport import limited
 
 URL = "https://api.example.com/"
 

@@ -16,7 +16,7 @@ from ratewise._redaction.masker import LONGEST_TEXT
 from ratewise._redaction.text import lines, message
 from ratewise._redaction.values import value
 from ratewise._util.escapes import escaped
-from tests.kit.support import growth
+from tests.kit.growth import growth
 from tests.redaction.test_redact import HOSTILE, TOKENS
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")

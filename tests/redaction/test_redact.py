@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ratewise import Redactor
 from ratewise._redaction.masker import DEFAULT, LONGEST_TEXT, MOST_KNOWN
-from tests.kit.support import growth
+from tests.kit.growth import growth
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 BARE = Redactor(defaults=False)

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from ratewise import RetryBudget, RetryConfig, exchange_of
 from ratewise.retry import budget as module
-from tests.kit.support import FakeClock, Scripted, World
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Scripted
+from tests.kit.world import World
 
 
 def spend(budget: RetryBudget, now: float, origin: str = "a") -> int:

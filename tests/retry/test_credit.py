@@ -21,8 +21,10 @@ import pytest
 from ratewise import RetryBudget, RetryConfig, RetryDecision, exchange_of, options
 from ratewise._adapter.drain import LONGEST
 from ratewise._core.credit import spent
+from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.server import Answer, Received, Reply, Server, reset
-from tests.kit.support import PATIENCE, Body, FakeClock, Scripted, World, failing, only, response
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World, only
 
 PLAIN = RetryConfig(jitter=False, budget=False)
 REASON = "the caller's credit is spent: waiting does not help"

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from ratewise import ExponentialBackoff, RateWiseError, RetryConfig, RetryDecision, RetryLayer, options
-from tests.kit.support import Body, FakeClock, Scripted, World, failing, only, response
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World, only
 
 PLAIN = RetryConfig(jitter=False, budget=False)
 

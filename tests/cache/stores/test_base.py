@@ -15,7 +15,10 @@ from ratewise.cache import Cache
 from ratewise.cache.stores.base import _forked
 from ratewise.cache.stores.memory import OVERHEAD
 from tests.cache.test_single_flight import ask, cached
-from tests.kit.support import FORKS, PATIENCE, Body, FakeClock, Scripted, World, only, response
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.marks import FORKS
+from tests.kit.wire import Body, Scripted, response
+from tests.kit.world import World, only
 
 FRESH = {"Cache-Control": "max-age=60"}
 

@@ -29,8 +29,10 @@ from ratewise.cache.entry import Entry, Policy, encode
 from ratewise.cache.stores.base import REST
 from ratewise.cache.stores.redis import MOST, RedisCache, _Punctual, _punctual
 from ratewise.layer import Call
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.marks import FORKS
 from tests.kit.redis_server import Server
-from tests.kit.support import FORKS, PATIENCE, FakeClock, World, only
+from tests.kit.world import World, only
 
 SECRET = b"s" * 32
 KEY, OTHER = b"k" * 16, b"o" * 16

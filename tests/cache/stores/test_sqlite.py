@@ -25,7 +25,9 @@ from ratewise.cache.entry import Entry, Policy
 from ratewise.cache.stores import sqlite, sqlite_file
 from ratewise.cache.stores.sqlite import SQLiteCache
 from ratewise.layer import Call
-from tests.kit.support import FORKS, PATIENCE, FakeClock, World, only
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.marks import FORKS
+from tests.kit.world import World, only
 
 KEY, OTHER = "a" * 32, "b" * 32
 # Windows has no owner, group and others whose rights could be looked at: a file's come from its folder.

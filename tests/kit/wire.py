@@ -1,0 +1,138 @@
+"""The wire as tests script it: inner transports that do what they are told, their responses and bodies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Callable, NamedTuple
+
+import anyio
+import httpx
+import httpx2
+
+from tests.kit.clock import FakeClock
+
+
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream, httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A body that comes in chunks, maybe breaks off, and knows whether it was read and closed."""
+
+    def __init__(self, *chunks: bytes, error: Any = None, waits: bool = True) -> None:
+        self.chunks, self.error, self.waits = chunks, error, waits
+        self.read = 0
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self.chunks:
+            self.read += len(chunk)
+            yield chunk
+        if self.error is not None:
+            raise self.error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            if self.waits:
+                await anyio.lowlevel.checkpoint()
+            yield chunk
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def aclose(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.close()
+
+
+class Sent(NamedTuple):
+    """One request as it reached the wire."""
+
+    request: httpx.Request
+    body: bytes
+    open: int
+    """How many earlier responses had not been closed by then."""
+
+
+class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """An inner transport, for either library, that does one step of its script per request.
+
+    A step is a status code, a `Response`, an exception, or a function of the request that gives a step.
+    """
+
+    def __init__(self, *steps: Any) -> None:
+        self.steps = list(steps)
+        self.sent: list[Sent] = []
+        self.answers: list[Any] = []
+        self.bodies: list[Body] = []
+        self.events: list[str] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._answer(request, b"".join(request.stream))  # type: ignore[arg-type]
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = b"".join([chunk async for chunk in request.stream])  # type: ignore[union-attr]
+        await anyio.lowlevel.checkpoint()
+        return self._answer(request, body)
+
+    def _answer(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        self.sent.append(Sent(request, body, sum(not body.closed for body in self.bodies)))
+        assert self.steps, f"the script is over, and {request.method} {request.url} came"
+        answer = self.steps.pop(0)
+        while callable(answer) or isinstance(answer, int):
+            answer = response(answer) if isinstance(answer, int) else answer(request)
+        self.answers.append(answer)
+        if isinstance(answer, BaseException):
+            raise answer
+        if isinstance(answer.stream, Body):
+            self.bodies.append(answer.stream)
+        return answer
+
+    def close(self) -> None:
+        self.events.append("closed")
+
+    async def aclose(self) -> None:
+        self.events.append("closed")
+
+    def __enter__(self) -> Scripted:
+        self.events.append("entered")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.events.append("exited")
+
+    async def __aenter__(self) -> Scripted:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+
+class Timed(Scripted):
+    """Knows when, on a clock, each request came."""
+
+    def __init__(self, clock: FakeClock, *steps: Any) -> None:
+        super().__init__(*steps)
+        self.clock, self.began, self.times = clock, clock.now, list[float]()
+
+    def _answer(self, request: Any, body: bytes) -> Any:
+        self.times.append(round(self.clock.now - self.began, 3))
+        return super()._answer(request, body)
+
+
+def library(request: Any) -> Any:
+    """The HTTP library that a request is of."""
+    return httpx2 if isinstance(request, httpx2.Request) else httpx
+
+
+def response(status: int = 200, headers: Any = None, body: bytes | Body = b"ok") -> Callable[[Any], Any]:
+    """A step: a response as a transport gives it, its body still to be read. Of the request's library."""
+
+    def step(request: Any) -> Any:
+        stream = body if isinstance(body, Body) else Body(body)
+        if callable(stream.error):
+            stream.error = stream.error(request)
+        return library(request).Response(status, headers=headers, stream=stream)
+
+    return step
+
+
+def failing(name: str, message: str = "no") -> Callable[[Any], Any]:
+    """A step: an error of the request's library, by its name."""
+    return lambda request: getattr(library(request), name)(message)

@@ -1,0 +1,130 @@
+"""One world for everything there is: sync, asyncio and trio, with httpx and httpx2."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import threading
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from importlib import import_module
+from typing import Any, Callable
+
+import anyio
+import httpx
+import httpx2
+import pytest
+import trio
+
+import ratewise
+import ratewise.httpx2
+from ratewise._adapter.flavour import AsyncFlavour, SyncFlavour
+from ratewise._core.step import step
+from tests.kit.clock import PATIENCE
+
+WORLDS = [f"{style}-{library}" for library in ("httpx", "httpx2") for style in ("sync", "asyncio", "trio")]
+
+
+def only(*words: str) -> pytest.MarkDecorator:
+    """For a test of those worlds alone that have one of the words in their names."""
+    names = [name for name in WORLDS if set(words) & set(name.split("-"))]
+    return pytest.mark.parametrize("world", names, indirect=True)
+
+
+class World:
+    """Sync, asyncio or trio, with httpx or httpx2.
+
+    A scenario is a coroutine written once, whose every step goes through its world: `httpx` is its library, `ratewise` the
+    flavour for it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.style, library = name.split("-")
+        self.is_sync = self.style == "sync"
+        self.httpx: Any = {"httpx": httpx, "httpx2": httpx2}[library]
+        self.ratewise: Any = {"httpx": ratewise, "httpx2": ratewise.httpx2}[library]
+        prefix = "" if self.is_sync else "Async"
+        for module, names in (
+            (self.ratewise, ("LayerTransport", "RetryTransport", "RateWiseTransport", "RateWiseClient")),
+            (self.httpx, ("Client", "HTTPTransport", "BaseTransport")),
+        ):
+            for public in names:
+                setattr(self, public, getattr(module, prefix + public))
+
+    def __getattr__(self, name: str) -> Any:  # the classes set above
+        raise AttributeError(name)
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self.is_sync:
+            step(scenario())
+        elif self.style == "asyncio":
+            import asyncio
+
+            asyncio.run(scenario())
+        else:
+            trio.run(scenario)
+
+    def flavour(self) -> Any:
+        """The library as layers see it."""
+        base = import_module(f"{self.RetryTransport.__module__.rpartition('.')[0]}.base")
+        return (SyncFlavour if self.is_sync else AsyncFlavour)(base.LIBRARY)
+
+    async def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function of this world: a plain one or a coroutine function."""
+        result = function(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+    async def send(self, transport: Any, method: str = "GET", url: str = "https://api.example.com/", **kwargs: Any) -> Any:
+        """Hand a request to a bare transport."""
+        request = kwargs.pop("request", None) or self.httpx.Request(method, url, **kwargs)
+        return await self(transport.handle_request if self.is_sync else transport.handle_async_request, request)
+
+    async def read(self, response: Any) -> bytes:
+        return await self(response.read if self.is_sync else response.aread)
+
+    async def close(self, thing: Any) -> None:
+        await self(thing.close if self.is_sync else thing.aclose)
+
+    @contextlib.asynccontextmanager
+    async def within(self, thing: Any) -> AsyncIterator[Any]:
+        """`with` or `async with`, as this world has it."""
+        if self.is_sync:
+            with thing as entered:
+                yield entered
+        else:
+            async with thing as entered:
+                yield entered
+
+    async def gather(self, *functions: Callable[[], Awaitable[Any]]) -> list[Any]:
+        """Run coroutine functions at the same time, in threads or tasks. Their results; the first error is raised."""
+        results: list[Any] = [None] * len(functions)
+        errors: list[BaseException] = []
+
+        if self.is_sync:
+
+            def thread(index: int) -> None:
+                try:
+                    results[index] = step(functions[index]())
+                except BaseException as error:
+                    errors.append(error)
+
+            threads = [threading.Thread(target=thread, args=(index,), daemon=True) for index in range(len(functions))]
+            for one in threads:
+                one.start()
+            for one in threads:
+                one.join(PATIENCE * 2)
+                assert not one.is_alive()
+        else:
+
+            async def task(index: int) -> None:
+                try:
+                    results[index] = await functions[index]()
+                except Exception as error:
+                    errors.append(error)
+
+            with anyio.fail_after(PATIENCE * 2):
+                async with anyio.create_task_group() as group:
+                    for index in range(len(functions)):
+                        group.start_soon(task, index)
+        if errors:
+            raise errors[0]
+        return results
