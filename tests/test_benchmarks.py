@@ -40,3 +40,17 @@ def test_every_subject_has_a_row() -> None:
     rows = {line[:42].rstrip(): line[42:].split() for line in run.stdout.splitlines()}
     for subject in SUBJECTS:
         assert rows[subject] == ["not", "installed"] or float(rows[subject][0]) > 0
+
+
+def test_in_real_time() -> None:
+    """`python -m tests.benchmarks goodput` runs; what it measures is no business of a test."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "goodput", "--style", "openai", "--requests", "25"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line[30:].split() for line in done.stdout.splitlines() if "blind" in line]
+    assert [len(row) for row in rows] == [6, 6]
+    assert all(0 < float(efficiency) <= 1 and lost == errors == "0" for efficiency, _, lost, errors, *_ in rows)

@@ -19,6 +19,7 @@ from h2.errors import ErrorCodes
 
 from ratewise import Bulkhead, CircuitBreaker, RateLimiter, RetryConfig, exchange_of
 from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.marks import HALF_READ
 from tests.kit.server import Answer, Received, Reply, Server, reset
 from tests.kit.world import World, only
 
@@ -285,10 +286,6 @@ async def test_http2(world: World, tls: dict[str, ssl.SSLContext]) -> None:
 
 
 # -- deadline
-
-
-HALF_READ = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-"""Under trio, the library's own generators complain when they are broken off: with a plain client too."""
 
 
 @HALF_READ

@@ -17,7 +17,7 @@ from ratewise._redaction.text import lines, message
 from ratewise._redaction.values import value
 from ratewise._util.escapes import escaped
 from tests.kit.growth import growth
-from tests.redaction.test_redact import HOSTILE, TOKENS
+from tests.redaction.samples import HOSTILE, TOKENS
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 OWN = Redactor(query_params=["code", "plan"], headers=["X-Plan"], patterns=[r"CUST-\d+"], defaults=False)

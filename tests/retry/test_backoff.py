@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import ExponentialBackoff
-from ratewise._validation import factor, flag, refusal, seconds, whole
 
 JITTERS = [True, False, "full", "equal", "decorrelated"]
 
@@ -137,38 +136,3 @@ def test_bad_settings(setting: str, value: Any, error: type[Exception], allowed:
     with pytest.raises(error) as caught:
         ExponentialBackoff(**{setting: value})
     assert str(caught.value) == f"{setting} must be {allowed}, not {value!r}"
-
-
-# The checks themselves
-
-
-@pytest.mark.parametrize("value", [0.5, 1, 1e300, 5e-324])
-def test_good_numbers(value: float) -> None:
-    """What is allowed comes back as it is."""
-    assert seconds("wait", value) == seconds("wait", value, above_zero=True) == value
-    assert factor("times", value, least=0) == value
-    assert seconds("wait", 0) == factor("times", 0, least=0, most=0) == 0
-    assert whole("tries", 1, least=1) == 1
-    assert flag("on", True) is True
-    assert flag("on", False) is False
-
-
-@pytest.mark.parametrize(
-    ("check", "error", "message"),
-    [
-        (lambda: seconds("wait", 0, above_zero=True), ValueError, "wait must be a finite number of seconds above 0, not 0"),
-        (lambda: seconds("wait", -1, above_zero=True), ValueError, "wait must be a finite number of seconds above 0, not -1"),
-        (lambda: factor("times", 3, least=0.5, most=2), ValueError, "times must be a number from 0.5 to 2, not 3"),
-        (lambda: whole("tries", True, least=1), TypeError, "tries must be a whole number of at least 1, not True"),
-        (lambda: whole("tries", 1.0, least=1), TypeError, "tries must be a whole number of at least 1, not 1.0"),
-        (lambda: whole("tries", 0, least=1), ValueError, "tries must be a whole number of at least 1, not 0"),
-        (lambda: flag("on", 1), TypeError, "on must be True or False, not 1"),
-        (lambda: flag("on", None), TypeError, "on must be True or False, not None"),
-    ],
-)
-def test_bad_values(check: Any, error: type[Exception], message: str) -> None:
-    """What is not allowed is refused in one form of words."""
-    with pytest.raises(error) as caught:
-        check()
-    assert str(caught.value) == message
-    assert refusal("x", "y", "z") == "x must be z, not 'y'"

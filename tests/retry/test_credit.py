@@ -1,4 +1,4 @@
-"""Spent credit: a 429 whose body says that waiting does not help, and what a look at that body does to it."""
+"""Spent credit: a 429 whose body says that waiting does not help, and that body for the caller, off a real wire."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import socket
 import sys
 import threading
 import time
-import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,16 +19,16 @@ import pytest
 
 from ratewise import RetryBudget, RetryConfig, RetryDecision, exchange_of, options
 from ratewise._adapter.drain import LONGEST
-from ratewise._core.credit import spent
 from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.credit import SPENT, chunks
+from tests.kit.marks import HALF_READ
 from tests.kit.server import Answer, Received, Reply, Server, reset
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
+from tests.retry.plain import PLAIN
 
-PLAIN = RetryConfig(jitter=False, budget=False)
 REASON = "the caller's credit is spent: waiting does not help"
 CODES = ["insufficient_quota", "credit_balance_exhausted", "enforced_spend_limit_reached", "billing_hard_limit_reached"]
-SPENT = json.dumps({"error": {"type": "insufficient_quota", "message": "You exceeded your current quota"}}).encode()
 LONG = SPENT + b"".join(b"%07d\n" % number for number in range(25_000))
 
 
@@ -241,25 +240,6 @@ async def asked(world: World, url: str, how: str, **more: Any) -> AsyncIterator[
             assert (await world(client.get, "/")).content == b"ok"
 
 
-async def chunks(world: World, result: Any, least: int) -> bytes:
-    """The first so many bytes of the body, or some more."""
-    read = b""
-    if world.is_sync:
-        for data in result.iter_bytes():
-            read += data
-            if len(read) >= least:
-                break
-    else:
-        async for data in result.aiter_bytes():
-            read += data
-            if len(read) >= least:
-                break
-    return read
-
-
-# Under trio, httpx's own generators complain when a body is left half read: with a plain client too.
-HALF_READ = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 HOW = ["get", "stream", "bare"]
 
 
@@ -393,106 +373,6 @@ def test_control_c_in_a_look(world: World) -> None:
         assert transport.handle_request(request).read() == b"ok"
 
 
-# -- a look, by itself
-
-
-class Layer:
-    """A layer made of a function."""
-
-    def __init__(self, handle: Any) -> None:
-        self.handle = handle
-
-
-def looking(seen: list[bytes], times: int = 2) -> Layer:
-    """A layer that looks at each response, and notes what it sees."""
-
-    async def handle(request: Any, call: Any) -> Any:
-        result = await call.send(request)
-        for _ in range(times):
-            seen.append(await call.http.peek(result, request))
-        return result
-
-    return Layer(handle)
-
-
-class Watcher:
-    """Notes what passes by."""
-
-    def __init__(self) -> None:
-        self.seen: list[bytes] = []
-        self.ends: list[str] = []
-
-    def chunk(self, data: bytes) -> None:
-        self.seen.append(data)
-
-    async def complete(self) -> None:
-        self.ends.append("complete")
-
-    def failed(self, error: BaseException) -> None:
-        self.ends.append("failed")
-
-    def closed(self) -> None:
-        self.ends.append("closed")
-
-
-def tapping(watcher: Watcher) -> Layer:
-    async def handle(request: Any, call: Any) -> Any:
-        return call.tap(await call.send(request), watcher)
-
-    return Layer(handle)
-
-
-@pytest.mark.parametrize("size", [0, 1, 3, 100])
-async def test_looking_again(world: World, size: int) -> None:
-    """It costs nothing and shows the same; layers below and above see each chunk of the body once, and its end."""
-    parts = [bytes([number]) * 1000 for number in range(size)]
-    body = Body(*parts)
-    below, between, above = Watcher(), Watcher(), Watcher()
-    seen: list[bytes] = []
-    layers = tapping(above), looking(seen), tapping(between), looking(seen), tapping(below)
-    result = await world.send(world.LayerTransport(Scripted(response(429, body=body)), *layers))
-    assert seen == [b"".join(parts)[:LONGEST]] * 4
-    assert body.read == min(size, 66) * 1000
-    assert body.closed == (size < 66)
-    assert await world.read(result) == b"".join(parts)
-    await world.close(result)
-    assert body.closed == 1
-    for watcher in (below, between, above):
-        assert b"".join(watcher.seen) == b"".join(parts)
-        assert watcher.ends == ["complete", "closed"]
-
-
-@only("sync")
-async def test_looking_again_at_a_slow_body(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first look takes its time; the second one takes none, although there is more to be seen by then."""
-    seen: list[bytes] = []
-
-    async def handle(request: Any, call: Any) -> Any:
-        result = await call.send(request)
-        for within in (-1.0, 1.0):
-            monkeypatch.setattr("ratewise._adapter.drain.WITHIN", within)
-            seen.append(await call.http.peek(result, request))
-        return result
-
-    body = Body(b"one", b"two", b"three")
-    result = await world.send(world.LayerTransport(Scripted(response(429, body=body)), Layer(handle)))
-    assert (seen, body.read) == ([b"one", b"one"], 3)
-    assert await world.read(result) == b"onetwothree"
-
-
-@HALF_READ
-async def test_a_long_body_that_is_given_up(world: World) -> None:
-    """Closed unread after a look, or half read: the wire's body is closed, once."""
-    for unread in (True, False):
-        body = Body(*[b"x" * 1000] * 100)
-        result = await world.send(world.LayerTransport(Scripted(response(429, body=body)), looking([])))
-        if not unread:
-            assert await chunks(world, result, 1) == b"x" * 66_000
-        await world.close(result)
-        assert body.closed == 1
-        assert body.read == 66_000
-
-
 async def test_a_long_body_that_breaks_off(world: World, clock: FakeClock) -> None:
     """Behind what was looked at: an error for who streams; without it for who wants the 429."""
     step = response(429, body=Body(SPENT, *[b"x" * 1000] * 100, error=failing("ReadError")))
@@ -502,21 +382,6 @@ async def test_a_long_body_that_breaks_off(world: World, clock: FakeClock) -> No
     settings = {"clock": clock, "raise_on_rate_limit": False, "rate_limiter": None}
     client = world.RateWiseClient("https://api.example.com", transport=Scripted(step), **settings)
     assert (await world(client.get, "/")).status_code == 429
-
-
-async def test_what_was_read_before(world: World) -> None:
-    """By a layer below, or closed by it: shown as far as it is there."""
-    for read, expected in ((True, SPENT), (False, b"")):
-
-        async def handle(request: Any, call: Any, read: bool = read) -> Any:
-            result = await call.send(request)
-            await (world.read if read else world.close)(result)
-            return result
-
-        seen: list[bytes] = []
-        result = await world.send(world.LayerTransport(Scripted(response(429, body=SPENT)), looking(seen), Layer(handle)))
-        assert seen == [expected] * 2
-        assert not read or result.content == SPENT
 
 
 async def test_mocks_are_left_alone(world: World, clock: FakeClock) -> None:
@@ -544,78 +409,3 @@ async def test_mocks_are_left_alone(world: World, clock: FakeClock) -> None:
         for _ in range(2):
             result = await world(client.get, "/")
             assert (result.content, exchange_of(result).attempts) == (SPENT, 1)
-
-
-async def test_a_bomb(world: World) -> None:
-    """What little was sent may be much when decoded: 64 KiB of it are shown and not much more made, and nothing is lost."""
-    zeros = b"0" * 20_000_000
-    seen: list[bytes] = []
-
-    async def handle(request: Any, call: Any) -> Any:
-        tracemalloc.start()
-        try:
-            return await call.send(request)
-        finally:
-            seen.append(b"" if tracemalloc.get_traced_memory()[1] < 10_000_000 else b"much")
-            tracemalloc.stop()
-
-    step = response(429, {"Content-Encoding": "gzip"}, gzip.compress(zeros))
-    result = await world.send(world.LayerTransport(Scripted(step), Layer(handle), looking(seen)))
-    assert seen == [zeros[:LONGEST], zeros[:LONGEST], b""]
-    assert await world.read(result) == zeros
-    mock = world.httpx.MockTransport(lambda request: world.httpx.Response(429, content=zeros))
-    await world.send(world.LayerTransport(mock, looking(seen, 1)))
-    assert seen[3:] == [zeros[:LONGEST]]
-
-
-async def test_what_decodes_in_part(world: World) -> None:
-    """As far as it goes; and the caller has what was sent."""
-    data = gzip.compress(SPENT)
-    for sent, expected in ((data[:-8], SPENT), (data + b"more", SPENT), (b"none", b""), (data[:5], b"")):
-        seen: list[bytes] = []
-        step = response(429, {"Content-Encoding": "gzip"}, sent)
-        result = await world.send(world.LayerTransport(Scripted(step), looking(seen, 1)))
-        assert seen == [expected]
-        raw = list(result.iter_raw()) if world.is_sync else [part async for part in result.aiter_raw()]
-        assert b"".join(raw) == sent
-
-
-@only("sync")
-async def test_time_outs(world: World) -> None:
-    """A step of a look takes a second at most, unless it may take even less; the next attempt has the request as it was."""
-    seen: list[Any] = []
-
-    async def handle(request: Any, call: Any) -> Any:
-        seen[:] = [request]
-        result = await call.send(request)
-        seen.append({name: value for name, value in request.extensions.items() if name != "ratewise"})
-        return result
-
-    given = ({}, {"timeout": {"read": 30.0}}, {"timeout": {"read": None, "pool": 2.0}}, {"timeout": {"read": 0.5}})
-    for extensions, meanwhile in zip(given, (1.0, 1.0, 1.0, 0.5)):
-
-        class Timed(Body):
-            def __iter__(self) -> Any:
-                seen.append(seen[0].extensions["timeout"])
-                yield from super().__iter__()
-
-        wire = Scripted(response(429, body=Timed(b"slow down")), 200)
-        await world.send(world.LayerTransport(wire, Layer(handle), looking([])), extensions=extensions)
-        assert seen[1:] == [{**extensions.get("timeout", {}), "read": meanwhile}, extensions]
-
-
-async def test_spent(world: World) -> None:
-    """Any layer may ask, in any world, more than once: of a 429, and of nothing else."""
-    for status, body, expected in ((429, SPENT, True), (429, b"no", False), (200, SPENT, False), (403, SPENT, False)):
-        said: list[bool] = []
-
-        async def handle(request: Any, call: Any, said: list[bool] = said) -> Any:
-            result = await call.send(request)
-            said += [await spent(result, request, call), await spent(result, request, call)]
-            return result
-
-        wire = Scripted(response(status, body=body))
-        result = await world.send(world.LayerTransport(wire, Layer(handle)))
-        assert said == [expected] * 2
-        assert wire.bodies[0].read == (len(body) if status == 429 else 0)
-        assert await world.read(result) == body

@@ -1,0 +1,165 @@
+"""Who was called and does not come: whoever waits behind is called, in order, whatever comes when. As bulkheads have it."""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ratewise import AsyncBulkheadTransport, Bulkhead, Clock, Waiter
+from ratewise._core import admission
+from tests.bulkhead.places import ORIGIN, URL, entered, transport
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Scripted
+from tests.kit.world import World
+
+
+async def test_the_next_but_one_notices(world: World, clock: FakeClock) -> None:
+    """The first in the queue is called and gone: who waits behind it is called GRACE seconds later, by nobody else's doing."""
+    bulkhead = Bulkhead(1)
+    first, gone = (entered(bulkhead, now=clock.now) for _ in range(2))
+
+    class Leaving(FakeClock):
+        def _wait(self, waiter: Waiter, timeout: float | None) -> float:
+            bulkhead.queue.leave(first, clock.now)
+            return super()._wait(waiter, timeout)
+
+    late = Leaving()
+    assert (await world.send(transport(world, Scripted(200), bulkhead, clock=late))).status_code == 200
+    assert gone.waiter.woken
+    assert 1 <= (late.now - clock.now) / admission.GRACE <= 2
+
+
+def test_a_full_queue_of_the_gone() -> None:
+    """Nobody who is inside or waits will ever come: a request that arrives later is not refused for them."""
+    bulkhead = Bulkhead(1, max_queue=1)
+    first, _ = (entered(bulkhead) for _ in range(2))
+    bulkhead.queue.leave(first, 0)
+    assert bulkhead.enter(ORIGIN, 0.5) is None  # it may be on its way
+    entered(bulkhead, now=admission.GRACE)
+
+
+def test_late_is_first_again() -> None:
+    """Who was passed over and comes after all is inside if there is room, else it waits as the first again."""
+    bulkhead = Bulkhead(1)
+    first, late, second, third = (entered(bulkhead) for _ in range(4))
+    bulkhead.queue.leave(first, 0)
+    bulkhead.queue.look(third, 0.25)
+    assert second.called_at is None
+    bulkhead.queue.look(third, 1)
+    assert (second.called_at, third.called_at) == (1, None)
+    assert bulkhead.queue.take(second, 1)
+    assert not bulkhead.queue.take(late, 1.5)
+    assert bulkhead.get_state() == {"in_flight": 1, "waiting": 2}
+    bulkhead.queue.leave(second, 2)
+    assert (late.called_at, third.called_at) == (2, None)
+    assert bulkhead.queue.take(late, 2)
+    for _ in range(2):
+        bulkhead.queue.leave(late, 2)
+        assert bulkhead.get_state() == {"in_flight": 0, "waiting": 1}
+    assert bulkhead.queue.take(third, 2)
+
+
+def test_who_was_passed_over_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes back to the same room as everybody else, also after many other keys: one place is one."""
+    monkeypatch.setattr(admission, "KEYS", 1)
+    bulkhead = Bulkhead(1)
+    first, late, second = (entered(bulkhead) for _ in range(3))
+    bulkhead.queue.leave(first, 0)
+    bulkhead.queue.look(second, admission.GRACE)
+    assert bulkhead.queue.take(second, admission.GRACE)
+    bulkhead.queue.leave(second, admission.GRACE)
+    bulkhead.queue.leave(entered(bulkhead, "another", 2), 2)
+    assert [entered(bulkhead, now=2).inside, bulkhead.queue.take(late, 2)].count(True) == 1
+
+
+@types.coroutine
+def suspended(waiter: Any = None, end: float = 0) -> Any:
+    yield waiter, end
+
+
+class Stage(Clock):
+    """An event loop of the test's own, with its own time: each step is the test's to take, or never to take."""
+
+    def __init__(self, limit: int) -> None:
+        self.now, self.limit, self.calls, self.order = 0.0, limit, list[Any](), list[Any]()
+        self.overtaken: list[Any] = []
+        self.subject = AsyncBulkheadTransport(self, Bulkhead(limit, max_wait=1000), clock=self)  # type: ignore[arg-type]
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def apark(self, waiter: Waiter, timeout: float | None) -> bool:
+        await suspended(waiter, self.now + (timeout or 0))
+        return waiter.woken
+
+    async def handle_async_request(self, request: Any) -> Any:
+        visit = request.extensions["visit"]
+        self.order.append(visit)
+        before = [] if visit.late else self.calls[: self.calls.index(visit)]
+        self.overtaken += [one for one in before if one.there and one.waiter and not (one.waiter.woken or one.late)]
+        await suspended()
+        return httpx.Response(200)
+
+    def there(self, what: str = "") -> list[Any]:
+        there = [call for call in self.calls if call.there and (call.waiter or what != "vanish")]
+        return [call for call in there if what != "go on" or not call.waiter or call.waiter.woken or self.now >= call.end]
+
+
+class Visit:
+    """One request on the stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.there, self.late, self.called_at, self.waiter = stage, True, False, None, None
+        stage.calls.append(self)
+        request = httpx.Request("GET", URL, extensions={"visit": self})
+        self.coroutine = stage.subject.handle_async_request(request)
+        self.go_on()
+
+    def go_on(self, error: Any = None) -> None:
+        stage = self.stage
+        self.late |= self.called_at is not None and stage.now - self.called_at >= admission.GRACE
+        self.called_at = None
+        try:
+            self.waiter, self.end = self.coroutine.throw(error) if error else self.coroutine.send(None)
+        except (StopIteration, asyncio.CancelledError):
+            self.there = False
+        assert sum(not call.waiter for call in stage.there()) <= stage.limit
+        for call in stage.there("vanish"):
+            if call.waiter.woken and call.called_at is None:
+                call.called_at = stage.now
+
+
+STEPS = ["call"] * 4 + ["go on"] * 4 + ["time", "cancel", "vanish"]
+
+
+@settings(max_examples=1000)
+@given(st.integers(1, 3), st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9)), min_size=5, max_size=50))
+def test_any_interleaving(limit: int, steps: list[tuple[str, int]]) -> None:
+    """Whatever comes when, is cancelled, or vanishes from the queue: never too many, in order, and who stays gets in."""
+    stage, left = Stage(limit), set[Any]()
+    for what, number in steps:
+        there = stage.there(what)
+        if what == "call":
+            Visit(stage)
+        elif what == "time":
+            stage.now += number / 4
+        elif there:
+            chosen = there[number % len(there)]
+            if what == "go on":
+                chosen.go_on()
+            else:
+                left.add(chosen)
+                chosen.go_on(asyncio.CancelledError()) if what == "cancel" else setattr(chosen, "there", False)
+    while stage.there():
+        for call in stage.there("go on")[:1]:
+            call.go_on()
+        if not stage.there("go on"):
+            stage.now = min((call.end for call in stage.there()), default=0)
+    assert {*stage.order, *left} == {*stage.calls}
+    assert stage.overtaken == []  # nobody enters before someone who came earlier has been called

@@ -1,0 +1,28 @@
+"""Spent credit, as any layer may ask of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ratewise._core.credit import spent
+from tests.kit.credit import SPENT
+from tests.kit.layers import Layer
+from tests.kit.wire import Scripted, response
+from tests.kit.world import World
+
+
+async def test_spent(world: World) -> None:
+    """Any layer may ask, in any world, more than once: of a 429, and of nothing else."""
+    for status, body, expected in ((429, SPENT, True), (429, b"no", False), (200, SPENT, False), (403, SPENT, False)):
+        said: list[bool] = []
+
+        async def handle(request: Any, call: Any, said: list[bool] = said) -> Any:
+            result = await call.send(request)
+            said += [await spent(result, request, call), await spent(result, request, call)]
+            return result
+
+        wire = Scripted(response(status, body=body))
+        result = await world.send(world.LayerTransport(wire, Layer(handle)))
+        assert said == [expected] * 2
+        assert wire.bodies[0].read == (len(body) if status == 429 else 0)
+        assert await world.read(result) == body

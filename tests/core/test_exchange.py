@@ -1,0 +1,71 @@
+"""The Exchange: what a call and its layers tell of a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+import ratewise
+from ratewise import Exchange, RetryConfig, exchange_of
+from tests.kit.clock import FakeClock
+from tests.kit.layers import Layer
+from tests.kit.wire import Scripted
+from tests.kit.world import World
+
+
+async def test_the_exchange_of_a_call(world: World) -> None:
+    """Layers find it in the request, the caller in the response; the request is left as it was."""
+    seen: list[Any] = []
+
+    async def handle(request: Any, call: Any) -> Any:
+        seen.append(request.extensions["ratewise"])
+        return await call.send(request)
+
+    options = ratewise.options(max_attempts=2)
+    for extensions in ({"timeout": {}}, {"timeout": {}, **options}):
+        request = world.httpx.Request("GET", "https://api.example.com", extensions=extensions)
+        result = await world.send(world.LayerTransport(Scripted(200), Layer(handle)), request=request)
+        assert result.extensions["ratewise"] is exchange_of(result) is seen[-1]
+        assert request.extensions == extensions
+    assert isinstance(seen[0], Exchange)
+    assert seen[0] is not seen[1]
+    assert (seen[0].options.max_attempts, seen[1].options.max_attempts) == (None, 2)
+    assert seen[0].streamed
+    assert "attempts=1" in repr(seen[0])
+
+
+async def test_the_exchange_of_a_failure(world: World) -> None:
+    """Also when the call raises, the request carries nothing of it, and the error does."""
+    request = world.httpx.Request("GET", "https://api.example.com", extensions={"timeout": {}})
+    with pytest.raises(world.httpx.ConnectError) as raised:
+        await world.send(world.RetryTransport(Scripted(world.httpx.ConnectError("no")), RetryConfig(1)), request=request)
+    assert request.extensions == {"timeout": {}}
+    assert exchange_of(raised.value).attempts == 1
+
+
+def test_what_has_no_exchange() -> None:
+    """Responses and errors that came another way are told apart."""
+    for other in (httpx.Response(200), httpx.ConnectError("no"), None):
+        with pytest.raises(LookupError, match="no call through a RateWise transport is known"):
+            exchange_of(other)
+
+
+async def test_options_must_be_options(world: World) -> None:
+    """`extensions={"ratewise": ...}` of the user's own making is refused with the way to do it."""
+    with pytest.raises(TypeError, match=r"ratewise\.options"):
+        await world.send(world.LayerTransport(Scripted()), extensions={"ratewise": {"retry": False}})
+
+
+async def test_a_layer_that_drops_the_exchange(world: World) -> None:
+    """A request that a layer made by itself carries none: the layers below make do with a new one."""
+
+    async def handle(request: Any, call: Any) -> Any:
+        return await call.send(world.httpx.Request("GET", "https://api.example.com/other"))
+
+    wire = Scripted(503, 200)
+    transport = world.LayerTransport(world.RetryTransport(wire, clock=FakeClock()), Layer(handle))
+    result = await world.send(transport)
+    assert result.status_code == 200
+    assert len(wire.sent) == 2

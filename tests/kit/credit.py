@@ -1,0 +1,26 @@
+"""A body that tells of spent credit, and its first bytes as a caller reads them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.kit.world import World
+
+SPENT = json.dumps({"error": {"type": "insufficient_quota", "message": "You exceeded your current quota"}}).encode()
+
+
+async def chunks(world: World, result: Any, least: int) -> bytes:
+    """The first so many bytes of the body, or some more."""
+    read = b""
+    if world.is_sync:
+        for data in result.iter_bytes():
+            read += data
+            if len(read) >= least:
+                break
+    else:
+        async for data in result.aiter_bytes():
+            read += data
+            if len(read) >= least:
+                break
+    return read

@@ -1,0 +1,135 @@
+"""Virtual time: what comes of timers, deadlocks and errors in it, and of a limited server behind a wire."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from typing import Any, Callable
+
+import httpx
+import pytest
+
+from ratewise import AsyncRetryTransport, RetryConfig, Waiter
+from ratewise._core.clock import Expired
+from tests.kit.limited import EPOCH, STYLES
+from tests.kit.virtual import Deadlock, LimitedWire, VirtualClock, VirtualLoop, drive, run
+
+
+def test_virtual_time() -> None:
+    """A minute of sleeps, in a row and at the same time, is over at once, in the right order; and so are a clock's waits."""
+
+    async def main() -> list[float]:
+        loop, clock, order = asyncio.get_running_loop(), VirtualClock(offset=7), []
+
+        async def sleeper(seconds: float) -> None:
+            for _ in range(int(60 / seconds)):
+                await asyncio.sleep(seconds)
+                order.append(loop.time())
+
+        await asyncio.gather(*map(sleeper, (60, 0.1, 7)))
+        assert order == sorted(order)
+        assert loop.time() == pytest.approx(60)
+        assert clock.time() == EPOCH + 7 + clock.monotonic() == EPOCH + 7 + loop.time()
+        await clock.asleep(10)
+        waiter = Waiter()
+        assert not await clock.apark(waiter, 20)
+        loop.call_later(5, waiter.wake)
+        assert await clock.apark(waiter, None)
+        with pytest.raises(Expired):
+            await clock.within(5, asyncio.sleep, 60)
+        return [loop.time()]
+
+    begin = time.perf_counter()
+    assert run(main(), start=0) == [pytest.approx(100)]
+    assert time.perf_counter() - begin < 0.8
+
+
+async def _never() -> None:
+    """Wait for what nobody does, with a task that does so too."""
+    task = asyncio.ensure_future(asyncio.Event().wait())
+    await asyncio.sleep(5)
+    await task
+
+
+async def _forever() -> None:
+    """Go round and round."""
+    for seconds in itertools.repeat(1):
+        await asyncio.sleep(seconds)
+
+
+@pytest.mark.parametrize(("main", "told"), [(_never, "no timer is set"), (_forever, "still not over at second 160")])
+def test_deadlocks_are_found(main: Callable[[], Any], told: str) -> None:
+    """Who waits for what cannot come gets an error, and who goes on for ever as well; all is cleared away."""
+    with pytest.raises(Deadlock, match=told):
+        run(main(), start=60, most=100)
+
+
+def test_an_error_comes_out() -> None:
+    """What the main coroutine raises, `run` raises; its tasks are cancelled."""
+    ended: list[str] = []
+
+    async def other() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            ended.append("other")
+            raise
+
+    async def main() -> None:
+        task = asyncio.ensure_future(other())
+        await asyncio.sleep(1)
+        assert isinstance(asyncio.get_running_loop(), VirtualLoop)
+        raise KeyError(task.done())
+
+    with pytest.raises(KeyError, match="False"):
+        run(main())
+    assert ended == ["other"]
+
+
+def test_a_wire() -> None:
+    """The policy is asked half way, the answer has come at the end; 503s do not ask it, and a seed says which these are."""
+
+    def sent(**options: Any) -> Any:
+        async def main() -> Any:
+            policy = STYLES["window"]()
+            wire = LimitedWire(policy, **options)
+            return await drive(wire, 300, 10), wire, policy
+
+        return run(main())
+
+    result, wire, policy = sent()
+    assert result.wall == pytest.approx(0.6)
+    assert [round(second, 3) for second, _ in wire.log[::100]] == [0.01, 0.21, 0.41]
+    assert (result.statuses, result.lost, result.p99) == ({200: 100, 429: 200}, 200, pytest.approx(0.02))
+    assert (policy.accepted, policy.refused, wire.failed) == (100, 200, 0)
+    assert result.efficiency(policy) == 0  # 100 at once would have been accepted
+
+    result, wire, policy = sent(failures=0.3, jitter=0.5, seed=4)
+    assert 60 < wire.failed == result.statuses[503] < 120
+    assert policy.accepted + policy.refused == 300 - wire.failed
+    assert max(result.waits) <= 1.02 + 1e-9
+    assert wire.log == sent(failures=0.3, jitter=0.5, seed=4)[1].log != sent(failures=0.3, jitter=0.5, seed=5)[1].log
+
+
+def test_errors_are_kept() -> None:
+    """A request that raises ends none of the others."""
+
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("gone")
+
+    result = run(drive(httpx.MockTransport(broken), 30, 4))
+    assert [str(error) for error in result.errors] == ["gone"] * 30
+    assert (result.lost, len(result.waits)) == (0, 30)
+
+
+def test_retries_in_virtual_time() -> None:
+    """Half a minute of retries against a window of 100 in 5 s takes no time, loses nothing, and is not beyond the limit."""
+    policy = STYLES["window"]()
+    config = RetryConfig(51, budget=False)
+    begin = time.perf_counter()
+    result = run(drive(AsyncRetryTransport(LimitedWire(policy), config, clock=VirtualClock())))
+    assert time.perf_counter() - begin < 3
+    assert result.statuses == {200: 480}
+    assert policy.accepted == 480
+    assert 0.8 < result.efficiency(policy) <= 1

@@ -1,0 +1,31 @@
+"""Work: no text makes a redactor slow, or fills its memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratewise import Redactor
+from ratewise._redaction.masker import MOST_KNOWN
+from tests.kit.growth import growth
+from tests.redaction.samples import FULL, HOSTILE
+
+
+@pytest.mark.parametrize("unit", HOSTILE.values(), ids=list(HOSTILE))
+@pytest.mark.parametrize("prefix", ["", "https://h/?a="], ids=["bare", "query"])
+def test_linear(unit: str, prefix: str) -> None:
+    """Eight times the text takes about eight times the work: no text makes the Redactor slow."""
+    small, large = (prefix + unit * (size // len(unit)) for size in (2000, 16_000))
+    for function in (FULL.url, FULL.text, lambda text: FULL.header("Link", text)):
+        assert any(growth(function, small, large) < 25 for _ in range(10))
+
+
+def test_names_are_not_remembered_without_end() -> None:
+    """Neither many names nor long ones are kept, and all are told apart."""
+    own = Redactor()
+    for number in range(2 * MOST_KNOWN):
+        assert own.is_secret_parameter(f"token[{number}]")
+        assert not own.is_secret_parameter(f"{number}")
+    assert len(own._secret_parameters) == MOST_KNOWN
+    long = Redactor()
+    assert long.is_secret_parameter("password" + "x" * 1000)
+    assert long._secret_parameters == {}
