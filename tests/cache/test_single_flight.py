@@ -8,19 +8,14 @@ from typing import Any
 import pytest
 
 from ratewise import CacheConfig, Clock, InMemoryCache
-from ratewise.cache.ordering import Order, Recent
 from ratewise.cache.single_flight import Flights, Outcome
+from tests.cache.asking import ask, cached
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World, only
 
 FRESH = (("Cache-Control", "max-age=60"),)
-
-
-def cached(world: World, wire: Any, cache: Any = None, config: Any = None, clock: Any = None) -> Any:
-    kind = world.ratewise.CacheTransport if world.is_sync else world.ratewise.AsyncCacheTransport
-    return kind(wire, cache, config, clock=clock)
 
 
 class Gate:
@@ -106,19 +101,6 @@ class Held:
     def close(self) -> None: ...
 
     async def aclose(self) -> None: ...
-
-
-async def ask(world: World, transport: Any, **kwargs: Any) -> Any:
-    """The response, read and closed; or the error."""
-    try:
-        answer = await world.send(transport, **kwargs)
-    except world.httpx.TransportError as error:
-        return error
-    try:
-        await world.read(answer)
-    finally:
-        await world.close(answer)
-    return answer
 
 
 @pytest.mark.parametrize("failure", [lambda request: library_error(request), 503, 429], ids=["a broken connection", "503", "429"])
@@ -325,41 +307,3 @@ def test_flights() -> None:
     assert flights.under_way("key", 21.0, 10.0)
     assert flights.begin("key", "me", 21.0, 10.0) is None
     assert flights.begin("key", "me", 31.0, 10.0) is not None
-
-
-def test_what_is_remembered_is_bounded() -> None:
-    """Of what was forgotten one is on the safe side, where that matters."""
-    recent = Recent()
-    for number in range(1002):
-        recent.note(number, float(number))
-    assert recent.since(500, 500.0)
-    assert not recent.since(500, 501.0)
-    assert recent.since("never seen", 1.0)
-    assert not recent.since("never seen", 1.5)
-    assert not recent.known_since("never seen", 0.0)
-    assert recent.known_since(1001, 1001.0)
-    recent.note_all(5000.0)
-    assert recent
-    assert recent.since(1001, 5000.0)
-    assert not recent.known_since(1001, 0.0)
-    recent.note(1, 6000.0)
-    recent.forget(1)
-    assert recent.since(1, 5000.0)
-    assert not Recent()
-
-
-def test_order() -> None:
-    """What was begun later and tells what there is counts, in whatever order that becomes known."""
-    order = Order()
-    first, second, third = (order.begin() for _ in range(3))
-    order.tell("key", second)
-    order.tell("key", first)
-    assert [order.later("key", number) for number in (first, second, third)] == [True, False, False]
-    order.invalidate("key")
-    assert order.later("key", third)
-    assert not order.later("other", first)
-    looked = order.begin()
-    assert not order.changed("key", looked)
-    now = order.change("key")
-    assert order.changed("key", looked)
-    assert not order.changed("key", now)

@@ -1,26 +1,21 @@
-"""Stores: the one in memory, one of the user's own, and what the cache makes of one that fails."""
+"""Stores of the user's own, and what the cache makes of one that fails, hangs or is damaged; what is common to all."""
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from typing import Any
 
 import pytest
 
-import ratewise.cache
-from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache, RateWiseTransport, options
+from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache
 from ratewise.cache import Cache
 from ratewise.cache.stores.base import _forked
-from ratewise.cache.stores.memory import OVERHEAD
-from tests.cache.test_single_flight import ask, cached
+from tests.cache.asking import FRESH, ask, cached
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.marks import FORKS
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World, only
-
-FRESH = {"Cache-Control": "max-age=60"}
 
 
 class Shelf(CacheBackend):
@@ -218,22 +213,6 @@ async def test_a_store_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch)
     hangs.set()
 
 
-async def test_the_least_recently_used_goes_first(world: World) -> None:
-    """By number and by size, and what is larger than all there is room for is not stored."""
-    for settings in ({"max_size": 2}, {"max_bytes": 2 * (OVERHEAD + 1200)}):
-        cache = InMemoryCache(**settings)
-        transport = cached(world, Scripted(*[response(headers=FRESH, body=b"x" * 1000)] * 5), cache)
-        for path in "abacab":
-            await ask(world, transport, url=f"https://api.example.com/{path}")
-        stats = cache.get_stats()
-        assert (stats.hits, stats.stores, stats.evictions, stats.size) == (2, 4, 2, 2)
-        cache.clear()
-        assert (cache.get_stats().size, cache._bytes) == (0, 0)
-    small = InMemoryCache(max_bytes=1000)
-    await ask(world, cached(world, Scripted(response(headers=FRESH, body=b"x" * 1000)), small))
-    assert (small.get_stats().stores, small.get_stats().size) == (0, 0)
-
-
 @only("sync")
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_an_interruption_in_the_store(world: World, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
@@ -282,40 +261,6 @@ async def test_only_what_is_stored_while_the_store_fails(world: World) -> None:
     assert answer.status_code == 504
 
 
-@only("sync")
-async def test_a_body_that_grows_too_large(world: World) -> None:
-    """It passes, piece by piece, and is not stored; nor is it waited for."""
-    body = Body(b"x" * 60, b"y" * 60, b"z" * 60)
-    cache = InMemoryCache()
-    transport = cached(world, Scripted(response(headers=FRESH, body=body)), cache, CacheConfig(max_body_size=100))
-    assert len((await ask(world, transport)).content) == 180
-    assert (cache.get_stats().stores, cache.get_stats().size) == (0, 0)
-
-
-async def test_a_location_that_is_none(world: World) -> None:
-    """What a POST answers with may be any nonsense: the target is invalidated all the same."""
-    wire = Scripted(
-        response(headers=FRESH), response(201, headers={"Location": "/" + "x" * 70_000, "Content-Location": "//b/"}), 200
-    )
-    transport = cached(world, wire)
-    for method in ("GET", "POST"):
-        await ask(world, transport, method=method)
-    assert "uri-miss" in (await ask(world, transport)).headers["cache-status"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "error", "words"),
-    [
-        ({"cache": "never"}, ValueError, 'cache must be "bypass", "refresh" or None, not \'never\''),
-        ({"cache_ttl": -1}, ValueError, "cache_ttl must be a finite number of seconds of at least 0, not -1"),
-    ],
-)
-def test_options_are_checked(settings: Any, error: type[Exception], words: str) -> None:
-    """By name, with the value and what is allowed."""
-    with pytest.raises(error, match=words):
-        options(**settings)
-
-
 @only("asyncio", "trio")
 async def test_worker_threads_are_few(world: World) -> None:
     """However many ask at once, and whatever else the event loop's threads have to do."""
@@ -336,31 +281,6 @@ async def test_worker_threads_are_few(world: World) -> None:
     transport = cached(world, Scripted(*[response(headers={"Cache-Control": "no-store"})] * 100), shelf)
     await world.gather(*[lambda: ask(world, transport)] * 100)
     assert 1 < most <= 20
-
-
-async def test_of_another_layers_making(world: World) -> None:
-    """A request that a layer around the cache makes by itself is answered like any other."""
-
-    class Around:
-        async def handle(self, request: Any, call: Any) -> Any:
-            return await call.send(world.httpx.Request("GET", "https://api.example.com/other"))
-
-    transport = world.LayerTransport(cached(world, Scripted(response(headers=FRESH))), Around())
-    await ask(world, transport)
-    assert "hit" in (await ask(world, transport)).headers["cache-status"]
-
-
-def test_what_is_forgotten_meanwhile() -> None:
-    """A response that goes while it is looked up is found or not, and nothing breaks."""
-    cache = InMemoryCache()
-    cache._entries[b"key"] = ()
-
-    class Gone(dict):  # type: ignore[type-arg]
-        def move_to_end(self, key: object) -> None:
-            raise KeyError(key)
-
-    cache._entries = Gone(cache._entries)  # type: ignore[assignment]
-    assert cache.find(b"key") == ()
 
 
 @FORKS
@@ -386,12 +306,6 @@ def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None
     assert not {cache.flights, cache._lock} & {*before}
 
 
-def test_unknown_names() -> None:
-    """A typing error is told as ever."""
-    with pytest.raises(AttributeError, match=r"module 'ratewise\.cache' has no attribute 'RediCache'"):
-        _ = ratewise.cache.RediCache  # type: ignore[attr-defined]
-
-
 def test_stats() -> None:
     """The hit rate is of what could have been a hit; 0 while there was nothing."""
     assert InMemoryCache().get_stats() == CacheStats(0, 0, 0, 0, 0, 0, 0)
@@ -399,70 +313,7 @@ def test_stats() -> None:
     assert CacheStats(3, 1, 0, 0, 0, 0, 0).hit_rate == 0.75
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "words"),
-    [
-        (lambda: InMemoryCache(ttl=-1), ValueError, "ttl must be a finite number of seconds of at least 0, not -1"),
-        (lambda: InMemoryCache(ttl="5"), TypeError, "ttl must be"),  # type: ignore[arg-type]
-        (lambda: InMemoryCache(max_size=0), ValueError, "max_size must be a whole number of at least 1, not 0"),
-        (lambda: InMemoryCache(max_bytes=0), ValueError, "max_bytes must be"),
-        (lambda: InMemoryCache(namespace=b"x"), TypeError, "namespace must be a string, not b'x'"),  # type: ignore[arg-type]
-        (lambda: InMemoryCache(secret="x" * 16), TypeError, "secret must be 16 to 64 bytes, not a str"),  # type: ignore[arg-type]
-        (lambda: InMemoryCache(secret=b"planted"), ValueError, "secret must be 16 to 64 bytes, not 7 bytes"),
-        (lambda: CacheConfig("forced"), ValueError, 'mode must be "rfc9111" or "force", not \'forced\''),  # type: ignore[arg-type]
-        (lambda: CacheConfig(shared=1), TypeError, "shared must be True or False, not 1"),  # type: ignore[arg-type]
-        (
-            lambda: CacheConfig(partition="Cookie"),
-            TypeError,
-            "partition must be a list of strings that are not",
-        ),
-        (lambda: CacheConfig(partition=[5]), TypeError, r"partition must be a list of strings .*, not \[5\]"),  # type: ignore[list-item]
-        (lambda: CacheConfig(targeted=["a b"]), ValueError, "targeted must be names of header fields, not \\['a b'\\]"),
-        (lambda: CacheConfig(targeted=5), TypeError, "targeted must be a list"),  # type: ignore[arg-type]
-        (lambda: CacheConfig(stale_if_error=-1), ValueError, "stale_if_error must be"),
-        (lambda: CacheConfig(stale_while_revalidate=-1), ValueError, "stale_while_revalidate must be"),
-        (lambda: CacheConfig(max_body_size=1.5), TypeError, "max_body_size must be"),  # type: ignore[arg-type]
-        (lambda: CacheConfig(max_wait=float("nan")), ValueError, "max_wait must be"),
-        (lambda: CacheConfig(keep_stale=-1), ValueError, "keep_stale must be"),
-        (lambda: CacheLayer({}), TypeError, "cache must be an InMemoryCache, a SQLiteCache, a RedisCache or another"),  # type: ignore[arg-type]
-        (lambda: CacheLayer(None, {}), TypeError, "cache_config must be a CacheConfig, not {}"),  # type: ignore[arg-type]
-        (
-            lambda: CacheLayer(None, CacheConfig("force")),
-            ValueError,
-            'ttl must be a number of seconds for a cache with the mode "force"',
-        ),
-        (lambda: RateWiseTransport(cache_config=CacheConfig()), TypeError, "cache_config was given without a cache"),
-    ],
-)
-def test_settings_are_checked(make: Any, error: type[Exception], words: str) -> None:
-    """By name, with the value and what is allowed; a secret is not shown."""
-    with pytest.raises(error, match=words) as caught:
-        make()
-    assert "planted" not in str(caught.value)
-
-
 def test_reprs() -> None:
     """They tell what it is, and no secret."""
     layer = CacheLayer(InMemoryCache(secret=b"planted" * 4), CacheConfig(partition=["Cookie"]))
     assert repr(layer) == "CacheLayer(<InMemoryCache>, CacheConfig(mode='rfc9111', shared=False))"
-
-
-def test_loaded_on_demand() -> None:
-    """Who has no cache does not load it, and who has one in memory loads neither sqlite3 nor redis."""
-    import subprocess
-
-    script = (
-        "import sys; from ratewise import RateWiseClient, CacheTransport; assert 'ratewise.cache' not in sys.modules;"
-        "from ratewise import InMemoryCache; assert not {'sqlite3', 'redis', 'anyio'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_the_order_of_a_stack() -> None:
-    """A cache inside of what it should spare is told of; around it, it is not."""
-    import httpx
-
-    inner = ratewise.CacheTransport(httpx.MockTransport(lambda request: httpx.Response(200)))
-    with pytest.warns(UserWarning, match="this stack has its cache inside"):
-        ratewise.RetryTransport(inner)
-    ratewise.CacheTransport(ratewise.RetryTransport(httpx.MockTransport(lambda request: httpx.Response(200))))

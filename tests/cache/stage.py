@@ -1,0 +1,47 @@
+"""A cache on a stage: its client, its clock, and an origin that does what the script says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ratewise.cache import CacheConfig, InMemoryCache
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Scripted, response
+from tests.kit.world import World
+
+URL = "https://api.example.com/"
+FRESH = {"Cache-Control": "max-age=3600"}
+STALE = {"Cache-Control": "max-age=2"}
+
+
+class Stage:
+    """A client with a cache before a scripted origin."""
+
+    def __init__(self, world: World, *steps: Any, cache: Any = None, around: Any = None, **config: Any) -> None:
+        self.world, self.clock, self.origin = world, FakeClock(), Scripted(*steps)
+        self.cache = cache or InMemoryCache()
+        kind = world.ratewise.CacheTransport if world.is_sync else world.ratewise.AsyncCacheTransport
+        self.transport = kind(around or self.origin, self.cache, CacheConfig(**config), clock=self.clock)
+        self.client = world.Client(transport=self.transport, trust_env=False)
+
+    async def __call__(self, method: str = "GET", url: str = URL, *, stream: bool = False, **given: Any) -> Any:
+        return await self.world(self.client.send, self.client.build_request(method, url, **given), stream=stream)
+
+    async def text(self, *given: Any, **more: Any) -> str:
+        return str((await self(*given, **more)).text)
+
+    async def end(self) -> None:
+        """Nothing is left to be asked, no connection was lost, and nobody is waited for."""
+        await self.world.close(self.client)
+        assert not self.origin.steps
+        assert [body.closed for body in self.origin.bodies] == [1] * len(self.origin.bodies)
+        assert not self.cache.flights._flights
+
+
+def note(response: Any) -> str:
+    """What Cache-Status says, without the seconds."""
+    return str(response.headers["cache-status"]).removeprefix("RateWise; ").split("; ttl=")[0]
+
+
+def tagged(tag: str, body: bytes = b"", **more: str) -> Any:
+    return response(200, {"ETag": tag, **STALE, **more}, body or tag.encode())

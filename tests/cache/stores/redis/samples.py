@@ -1,0 +1,35 @@
+"""What tests store in Redis, and by which names."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from ratewise._core.clock import Clock
+from ratewise.cache.entry import Entry, Policy
+from ratewise.cache.stores.redis import RedisCache
+from ratewise.layer import Call
+from tests.kit.world import World, only
+
+SECRET = b"s" * 32
+KEY, OTHER = b"k" * 16, b"o" * 16
+PREFIX = f"ratewise-test-{uuid.uuid4().hex}:"
+"""What every key of this run begins with: the server may be shared."""
+
+TIMEOUT = 0.06
+SLACK = 1.0
+"""Seconds that a busy machine may add."""
+
+each_world = only("httpx")
+
+
+def entry(body: bytes = b"hello") -> Entry:
+    return Entry(200, b"content-type\ntext/plain", body, born=1.0, received=1.0, policy=Policy(60.0))
+
+
+def call_of(world: World, clock: Clock | None = None) -> Any:
+    return Call[Any, Any](None, world.flavour(), clock or Clock())  # type: ignore[arg-type]
+
+
+def name_of(cache: RedisCache, key: bytes) -> str:
+    return cache._prefix + key.hex()

@@ -1,0 +1,183 @@
+"""Connections to Redis: refused, dropped, too few, by TLS, or to a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from typing import Any
+
+import anyio
+import pytest
+import redis
+import redis.asyncio
+import trustme
+
+from ratewise.cache.entry import encode
+from ratewise.cache.stores.base import REST
+from ratewise.cache.stores.redis import _Punctual
+from tests.cache.stores.redis.false_servers import Wrong, answering, deaf, hung
+from tests.cache.stores.redis.samples import KEY, SECRET, SLACK, TIMEOUT, call_of, each_world, entry, name_of
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.redis_server import Server
+from tests.kit.world import World
+
+
+@each_world
+async def test_what_a_real_server_refuses(world: World, make: Any, private: Server) -> None:
+    """Out of memory, a replica and a missing password: a miss, and nothing stored; afterwards it works again."""
+    clock = FakeClock()
+    cache, call = make(private.url), call_of(world, clock)
+
+    async def stores() -> bool:
+        clock.now += REST
+        return await cache.save(KEY, (entry(),), 60.0, call)  # type: ignore[no-any-return]
+
+    with redis.Redis.from_url(private.url) as admin:
+        admin.config_set("maxmemory", 1)
+        admin.config_set("maxmemory-policy", "noeviction")
+        assert not await stores()
+        admin.config_set("maxmemory", 0)
+        assert await stores()
+        admin.replicaof("127.0.0.1", 1)
+        assert not await stores()
+        admin.replicaof("NO", "ONE")
+        assert await stores()
+        admin.config_set("requirepass", "swordfish")
+        await world.close(cache)
+        assert not await stores()
+        clock.now += REST
+        assert await cache.load(KEY, call) == ()
+        allowed = make(private.url, password="swordfish")
+        assert await allowed.save(KEY, (entry(),), 60.0, call)
+        await world.close(allowed)
+        admin.config_set("requirepass", "")
+    await world.close(cache)
+
+
+@each_world
+async def test_dropped_connections_are_replaced(world: World, make: Any, private: Server) -> None:
+    """A server that dropped its connections, or was started anew, costs no miss, or one."""
+    clock = FakeClock()
+    cache, call = make(private.url), call_of(world, clock)
+    assert await cache.save(KEY, (entry(),), 60.0, call)
+    with redis.Redis.from_url(private.url) as admin:
+        admin.client_kill_filter(_type="normal", skipme=True)
+    await world(time.sleep if world.is_sync else anyio.sleep, 0.02)
+    assert len(await cache.load(KEY, call)) == 1
+    private.stop()
+    private.start()
+    await cache.save(KEY, (entry(),), 60.0, call)
+    clock.now += REST
+    assert await cache.save(KEY, (entry(),), 60.0, call)
+    assert len(await cache.load(KEY, call)) == 1
+    await world.close(cache)
+
+
+@each_world
+async def test_more_callers_than_connections(world: World, make: Any, plain: Any) -> None:
+    """They wait for one another, and none of them misses."""
+    cache, call = make(max_connections=2, timeout=PATIENCE), call_of(world)
+    keys = [b"%16d" % number for number in range(40)]
+    for key in keys:
+        plain.set(name_of(cache, key), encode((entry(key),), key, SECRET))
+    loaded = await world.gather(*(lambda key=key: cache.load(key, call) for key in keys))  # type: ignore[misc]
+    assert [one.body for (one,) in loaded] == keys
+    await world.close(cache)
+
+
+@each_world
+async def test_no_place_in_time(world: World, make: Any) -> None:
+    """Whoever gets no connection in time does without."""
+    with Wrong(hung) as server:
+        cache = make(server.url, timeout=TIMEOUT, max_connections=1)
+        get = cache.get if world.is_sync else cache.aget
+
+        async def one() -> None:
+            with pytest.raises((TimeoutError, redis.TimeoutError)):
+                await world(get, "a")
+
+        began = time.monotonic()
+        await world.gather(*[one] * 4)
+        assert time.monotonic() - began < 3 * TIMEOUT + SLACK
+        await world.close(cache)
+
+
+def test_no_place_for_a_thread(make: Any) -> None:
+    """A thread waits for a place no longer than for an answer."""
+    cache = make(max_connections=1, timeout=TIMEOUT)
+    cache._threads.places.acquire()
+    with pytest.raises(TimeoutError):
+        cache.get("a")
+    cache._threads.places.release()
+    assert cache.get("a") is None
+
+
+@pytest.mark.parametrize("read", ["recv", "recv_into"])
+def test_one_time_out_for_an_answer(read: str) -> None:
+    """From the sending of a command on, whichever way its answer is read."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        punctual = _Punctual(ours, TIMEOUT)
+        punctual.sendall(b"abc")
+        assert theirs.recv(10) == b"abc"
+        theirs.sendall(b"de")
+        for _ in range(2):
+            assert getattr(punctual, read)(1 if read == "recv" else bytearray(1)) in (b"d", b"e", 1)
+        for _ in range(2):
+            with pytest.raises(socket.timeout):
+                getattr(punctual, read)(1 if read == "recv" else bytearray(1))
+        assert punctual.fileno() == ours.fileno()
+
+
+@each_world
+async def test_tls(world: World, make: Any, tmp_path: Any) -> None:
+    """With a certificate that is trusted it works, with another it is a miss; and one time-out holds for it all."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(trusted := str(tmp_path / "trusted.pem"))
+    trustme.CA().cert_pem.write_to_path(other := str(tmp_path / "other.pem"))
+    value = encode((entry(),), KEY, SECRET)
+    call = call_of(world)
+    with Wrong(answering(b"$%d\r\n%s\r\n" % (len(value), value)), tls=context) as server:
+        for path, found in ((trusted, 1), (other, 0)):
+            cache = make(f"rediss://127.0.0.1:{server.port}", ssl_ca_certs=path, timeout=PATIENCE)
+            assert len(await cache.load(KEY, call)) == found
+            await world.close(cache)
+    with Wrong(deaf, tls=context) as server:
+        cache = make(f"rediss://127.0.0.1:{server.port}", ssl_ca_certs=trusted, timeout=TIMEOUT)
+        began = time.monotonic()
+        assert not await cache.save(KEY, (entry(b"x" * 10**7),), 60.0, call)
+        assert time.monotonic() - began < 3 * TIMEOUT + SLACK
+        await world.close(cache)
+
+
+def test_cluster(make: Any) -> None:
+    """The clients of a cluster serve as well: every node is cleared, and keys of all slots in one go."""
+
+    async def scenario() -> None:
+        for name in names:
+            await cache.aset(name, b"x", 60.0)
+            assert await cache.aget(name) == b"x"
+        await cache.aclear()
+        assert [await cache.aget(name) for name in names] == [None] * len(names)
+        await cache.aclose()
+
+    names = [f"{number:032x}" for number in range(20)]
+    with Server.running("--cluster-enabled", "yes") as server:
+        with redis.Redis(port=server.port) as admin:
+            admin.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+            until = time.monotonic() + PATIENCE
+            while admin.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        client = redis.RedisCluster(host="127.0.0.1", port=server.port)
+        cache = make(client=client, async_client=lambda: redis.asyncio.RedisCluster(host="127.0.0.1", port=server.port))
+        for name in names:
+            cache.set(name, b"x", 60.0)
+        cache.clear()
+        assert [cache.get(name) for name in names] == [None] * len(names)
+        asyncio.run(scenario())
+        client.close()

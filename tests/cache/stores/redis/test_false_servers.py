@@ -1,0 +1,132 @@
+"""A false server is a miss, in bounded time, and its answers are nobody's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from typing import Any
+
+import anyio
+import pytest
+import redis
+import redis.asyncio
+
+from ratewise.cache.entry import encode
+from ratewise.cache.stores.base import REST
+from tests.cache.stores.redis.false_servers import FALSE, Wrong, answering, deaf
+from tests.cache.stores.redis.samples import KEY, OTHER, SECRET, SLACK, TIMEOUT, call_of, each_world, entry
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.world import World
+
+
+@each_world
+@pytest.mark.parametrize("name", FALSE)
+async def test_false_servers(world: World, make: Any, name: str) -> None:
+    """Whatever the server does, it is a miss and nothing stored, within a bounded time, and no exception."""
+    with Wrong(FALSE[name]) as server:
+        cache, clock = make(server.url, timeout=TIMEOUT), FakeClock()
+        call = call_of(world, clock)
+        began = time.monotonic()
+        assert await cache.load(KEY, call) == ()
+        clock.now += REST
+        assert not await cache.save(KEY, (entry(),), 60.0, call)
+        clock.now += REST
+        await cache.drop(KEY, call)
+        clock.now += REST
+        assert await cache.load(KEY, call) == ()
+        assert time.monotonic() - began < 4 * 2 * TIMEOUT + SLACK
+        assert cache.get_stats().errors >= 3
+        await world.close(cache)
+
+
+@each_world
+async def test_a_server_that_does_not_read(world: World, make: Any) -> None:
+    """Storing something large ends in time."""
+    with Wrong(deaf) as server:
+        cache, call = make(server.url, timeout=TIMEOUT), call_of(world)
+        began = time.monotonic()
+        assert not await cache.save(KEY, (entry(b"x" * 10**7),), 60.0, call)
+        assert time.monotonic() - began < 2 * TIMEOUT + SLACK
+        await world.close(cache)
+
+
+@each_world
+async def test_nobody_there(world: World, make: Any) -> None:
+    """A server that is down is a miss, and is left alone for a while; so is a host that has no address."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        for settings in ({"host": "127.0.0.1", "port": bound.getsockname()[1]}, {"host": "nowhere.invalid", "port": 1}):
+            cache, clock = make(secret=None, **settings), FakeClock()
+            call = call_of(world, clock)
+            assert await cache.prepare(call) is None
+            cache.secret = SECRET
+            for tried in (1, 1, 2):
+                clock.now += REST * (tried == 2)
+                assert await cache.load(KEY, call) == ()
+                assert not await cache.save(KEY, (entry(),), 60.0, call)
+                assert cache.get_stats().errors == tried
+            await world.close(cache)
+
+
+@each_world
+async def test_a_late_answer_is_nobodys(world: World, make: Any) -> None:
+    """The answer to a command that was given up does not come to the next one."""
+    answers = [0.0, 3 * TIMEOUT, 0.0, 0.0]
+
+    def serve(server: Wrong, connection: Any) -> None:
+        for command in server.read(connection):
+            server.over.wait(answers.pop(0))
+            value = command[1][-1:]
+            connection.sendall(b"$1\r\n" + value + b"\r\n")
+
+    with Wrong(serve) as server:
+        cache = make(server.url, timeout=TIMEOUT)
+        get = cache.get if world.is_sync else cache.aget
+        assert await world(get, "a") == b"a"
+        with pytest.raises((TimeoutError, redis.TimeoutError)):
+            await world(get, "b")
+        assert await world(get, "c") == b"c"
+        await world(time.sleep if world.is_sync else anyio.sleep, 3 * TIMEOUT)
+        assert await world(get, "d") == b"d"
+        await world.close(cache)
+
+
+@each_world
+async def test_answers_that_nobody_asked_for(world: World, make: Any) -> None:
+    """A connection that says more than it was asked is not used again, or its answer is refused as another key's."""
+    with Wrong(
+        answering(lambda command: 2 * (b"$%d\r\n%s\r\n" % (len(value := encode((entry(),), KEY, SECRET)), value)))
+    ) as server:
+        cache, call = make(server.url), call_of(world)
+        for key in (KEY, OTHER, KEY, OTHER):
+            assert len(await cache.load(key, call)) == (key == KEY)
+        await world.close(cache)
+
+
+def test_closing_that_hangs(make: Any, monkeypatch: Any) -> None:
+    """A client that does not close holds its event loop for a bounded time, and one that fails raises nothing."""
+
+    async def never(self: Any) -> None:
+        await asyncio.sleep(PATIENCE)
+
+    async def fails(self: Any) -> None:
+        await redis.asyncio.ConnectionPool.disconnect(self.connection_pool)
+        raise OSError
+
+    async def scenario() -> None:
+        for closing in (never, fails):
+            client = redis.asyncio.Redis.from_url(cache_url)
+            monkeypatch.setattr(redis.asyncio.Redis, "aclose", closing)
+            cache = make(cache_url, async_client=lambda client=client: client, timeout=TIMEOUT)
+            with contextlib.suppress(Exception):
+                await cache.aget("a")
+            await cache.aclose()
+            await redis.asyncio.ConnectionPool.disconnect(client.connection_pool)
+
+    with Wrong(answering(b"$-1\r\n")) as server:
+        cache_url = server.url
+        began = time.monotonic()
+        asyncio.run(scenario())
+        assert time.monotonic() - began < TIMEOUT + SLACK

@@ -1,0 +1,44 @@
+"""Stores in one file, closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from ratewise.cache.stores import sqlite
+from ratewise.cache.stores.sqlite import SQLiteCache
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "cache.db"
+
+
+@pytest.fixture
+def make(path: Path) -> Iterator[Callable[..., SQLiteCache]]:
+    """Stores on one file, closed at the end."""
+    made = []
+
+    def build(**settings: Any) -> SQLiteCache:
+        made.append(SQLiteCache(path, **settings))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def cache(make: Callable[..., SQLiteCache]) -> SQLiteCache:
+    return make()
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The wall time, as the store sees it."""
+    times = [1000.0]
+    monkeypatch.setattr(sqlite, "time", lambda: times[0])
+    return times

@@ -1,0 +1,83 @@
+"""The file of a store as others come to it: other connections, processes and threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from ratewise.cache.entry import Entry, Policy
+from ratewise.layer import Call
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.world import World
+
+KEY, OTHER = "a" * 32, "b" * 32
+# Windows has no owner, group and others whose rights could be looked at: a file's come from its folder.
+unix = pytest.mark.skipif(os.name != "posix", reason="Windows has no permissions such as 0600")
+
+
+def call_of(world: World) -> Call[Any, Any]:
+    send: Any = None
+    return Call(send, world.flavour(), FakeClock())
+
+
+def entry(body: bytes) -> Entry:
+    return Entry(200, b"", body, born=0, received=0, policy=Policy(60))
+
+
+@contextlib.contextmanager
+def raw(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection of somebody else."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+        yield connection
+
+
+def python(script: str, *args: object) -> subprocess.Popen[str]:
+    """Another process, with `cache` on the file that is its first argument."""
+    begin = "import sys; from ratewise.cache.stores.sqlite import SQLiteCache; cache = SQLiteCache(sys.argv[1], timeout=5)\n"
+    command = [sys.executable, "-c", begin + script, *map(str, args)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+
+
+def threads(number: int, work: Callable[[int], None]) -> None:
+    errors: list[BaseException] = []
+
+    def run(index: int) -> None:
+        try:
+            work(index)
+        except BaseException as error:
+            errors.append(error)
+
+    running = [threading.Thread(target=run, args=(index,), daemon=True) for index in range(number)]
+    for one in running:
+        one.start()
+    for one in running:
+        one.join(PATIENCE * 4)
+        assert not one.is_alive()
+    assert not errors
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """What became of `work` in a forked child: 0 is well, 1 an error, and more that it hung."""
+    pid = os.fork()
+    if not pid:  # pragma: no cover
+        code = 1
+        try:
+            signal.alarm(10)
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

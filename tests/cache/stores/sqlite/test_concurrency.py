@@ -1,0 +1,90 @@
+"""Threads, tasks and processes that share a file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ratewise.cache.stores import sqlite_file
+from ratewise.cache.stores.sqlite import SQLiteCache
+from tests.cache.stores.sqlite.files import KEY, python, threads
+from tests.kit.clock import PATIENCE
+from tests.kit.world import World, only
+
+
+def test_threads(cache: SQLiteCache) -> None:
+    """16 threads write and read at once: all is there, no error, and no more connections are kept than may be."""
+
+    def work(index: int) -> None:
+        for number in range(20):
+            cache.set(f"{index}-{number}", b"%d" % number, 60)
+            assert cache.get(f"{index}-{number}") == b"%d" % number
+            assert cache.get(f"{index}-nothing") is None
+
+    cache.timeout = 5
+    threads(16, work)
+    assert cache.size() == 320
+    assert len(cache._file._pool.connections) == len(cache._file._pool.idle) <= sqlite_file.POOL
+
+
+def test_idle_connections_are_bounded(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that a burst needed are closed after it."""
+    monkeypatch.setattr(sqlite_file, "POOL", 2)
+    together = threading.Barrier(5)
+    cache.set(KEY, b"value", 60)
+    cache.timeout = 5
+    threads(5, lambda _: cache._file.run(time.monotonic() + 5, lambda connection: together.wait(PATIENCE)))
+    assert len(cache._file._pool.connections) == 2
+    assert cache.get(KEY) == b"value"
+
+
+def test_threads_that_open_and_close(cache: SQLiteCache) -> None:
+    """Closing while others use it disturbs nobody."""
+
+    def work(index: int) -> None:
+        for number in range(20):
+            cache.set(f"{index}", b"%d" % number, 60)
+            assert cache.get(f"{index}") == b"%d" % number
+            if index == 0:
+                cache.close()
+
+    cache.timeout = 5
+    threads(4, work)
+    cache.close()
+    assert not cache._file._pool.connections
+
+
+@only("asyncio", "trio")
+async def test_tasks(world: World, cache: SQLiteCache) -> None:
+    """Many tasks write and read at once."""
+    cache.timeout = 5
+
+    async def work(index: int) -> None:
+        for number in range(5):
+            await cache.aset(f"{index}", b"%d" % number * 20_000, 60)
+            assert await cache.aget(f"{index}") == b"%d" % number * 20_000
+
+    await world.gather(*[lambda index=index: work(index) for index in range(20)])
+    assert cache.size() == 20
+    cache.close()
+
+
+def test_processes(cache: SQLiteCache, path: Path) -> None:
+    """Two processes make the file and write to it at once: all is there."""
+    script = """
+sys.stdin.readline()
+for number in range(100):
+    key = sys.argv[2] + str(number)
+    cache.set(key, b"value", 60)
+    assert cache.get(key) == b"value"
+"""
+    with python(script, path, "a") as one, python(script, path, "b") as two:
+        for process in (one, two):
+            assert process.stdin
+            process.stdin.write("\n")
+            process.stdin.flush()
+        assert (one.wait(), two.wait()) == (0, 0)
+    assert cache.size() == 200

@@ -1,0 +1,77 @@
+"""Room in the file: what goes when there is too much."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import pytest
+
+from ratewise.cache.stores import sqlite
+from ratewise.cache.stores.sqlite import SQLiteCache
+
+
+def test_eviction_by_number(make: Callable[..., SQLiteCache]) -> None:
+    """The least recently used goes first; a hit is a use, though it writes nothing."""
+    cache = make(max_size=3)
+    for key in "abc":
+        cache.set(key, b"value", 60)
+    assert cache.get("a")
+    for key in "de":
+        cache.set(key, b"value", 60)
+    assert [key for key in "abcde" if cache.get(key)] == ["a", "d", "e"]
+    stats = cache.get_stats()
+    assert (stats.evictions, stats.size) == (2, 3)
+
+
+def test_eviction_by_bytes(make: Callable[..., SQLiteCache]) -> None:
+    """As many go as the new value needs room for; one that never fits is not stored, nor what it was to replace kept."""
+    cache = make(max_bytes=100)
+    for key in "abcd":
+        cache.set(key, b"x" * 25, 60)
+    cache.set("e", b"x" * 26, 60)
+    assert [key for key in "abcde" if cache.get(key)] == ["c", "d", "e"]
+    cache.set("e", b"x" * 101, 60)
+    assert [key for key in "abcde" if cache.get(key)] == ["c", "d"]
+
+
+def test_expired_ones_go_first(make: Callable[..., SQLiteCache], now: list[float]) -> None:
+    """What has expired makes room before anything else does, and is no eviction."""
+    cache = make(max_size=2)
+    cache.set("a", b"value", 60)
+    cache.set("b", b"value", 5)
+    now[0] += 10
+    cache.set("c", b"value", 60)
+    assert [key for key in "abc" if cache.get(key)] == ["a", "c"]
+    assert cache.get_stats().evictions == 0
+
+
+def test_a_smaller_limit(make: Callable[..., SQLiteCache], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that holds much more than it may is brought down by the next writes, and no single one does it all."""
+    monkeypatch.setattr(sqlite, "BATCH", 4)
+    for number in range(10):
+        make().set(str(number), b"value", 60)
+    small = make(max_size=2)
+    sizes = []
+    for number in range(3):
+        small.set(str(number), b"value", 60)
+        sizes.append(small.size())
+    assert sizes == [6, 3, 2]
+
+
+def test_clock_set_back(make: Callable[..., SQLiteCache], now: list[float]) -> None:
+    """What is stored after the clock was set back is not taken for the oldest."""
+    cache = make(max_size=2)
+    for key in "abcd":
+        now[0] -= 100
+        cache.set(key, b"value", 1000)
+    assert [key for key in "abcd" if cache.get(key)] == ["c", "d"]
+
+
+def test_hits_remembered_are_bounded(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hits without a write in between take only so much memory."""
+    monkeypatch.setattr(sqlite, "REMEMBERED", 5)
+    for number in range(20):
+        cache.set(str(number), b"value", 60)
+    for number in range(20):
+        assert cache.get(str(number))
+        assert len(cache._hits) <= 5

@@ -1,0 +1,127 @@
+"""The store in a file: what is stored is found, kept, and forgotten in its time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from ratewise.cache.stores import sqlite
+from ratewise.cache.stores.sqlite import SQLiteCache
+from tests.cache.stores.sqlite.files import KEY, OTHER, call_of, entry, python, raw
+from tests.kit.world import World, only
+
+
+async def test_what_is_stored_is_found(world: World, cache: SQLiteCache) -> None:
+    """Entries go in and come out in every world, small ones and those that a thread reads; deleted ones do not."""
+    call = call_of(world)
+    assert await cache.prepare(call)
+    for body in (b"", b"small", b"x" * 1_000_000):
+        key = os.urandom(16)
+        assert await cache.load(key, call) == ()
+        assert await cache.save(key, (entry(body),), 60, call)
+        (found,) = await cache.load(key, call)
+        assert found.body == body
+        await cache.drop(key, call)
+        assert await cache.load(key, call) == ()
+    assert cache.get_stats().errors == 0
+    await world.close(cache) if world.is_sync else cache.close()
+
+
+@only("asyncio", "trio")
+async def test_async_clear(world: World, cache: SQLiteCache) -> None:
+    """What async code clears is gone."""
+    await cache.aset(KEY, b"value", 60)
+    assert await cache.aget(KEY) == b"value"
+    await cache.aclear()
+    assert await cache.aget(KEY) is None
+    cache.close()
+
+
+def test_values(cache: SQLiteCache) -> None:
+    """A value is stored as it is, an empty one too, and takes the place of the one before."""
+    for value in (b"", b"one", b"two" * 100_000, b"\0\xff"):
+        cache.set(KEY, value, 60)
+        assert cache.get(KEY) == value
+        assert cache.size() == 1
+    cache.delete(KEY)
+    cache.delete(KEY)
+    assert cache.get(KEY) is None
+    assert cache.size() == 0
+
+
+def test_it_is_kept(make: Callable[..., SQLiteCache]) -> None:
+    """Another store on the same file finds what the first one stored, also while that is open; and a closed one opens again."""
+    first, second = make(), make()
+    first.set(KEY, b"value", 60)
+    assert second.get(KEY) == b"value"
+    first.close()
+    second.close()
+    assert first.get(KEY) == b"value"
+    assert make().size() == 1
+
+
+def test_it_outlives_the_process(cache: SQLiteCache, path: Path) -> None:
+    """One process stores, another finds it."""
+    with python("cache.set(sys.argv[2], b'theirs', 60)", path, KEY) as process:
+        assert process.wait() == 0
+    assert cache.get(KEY) == b"theirs"
+
+
+def test_expiry(cache: SQLiteCache, now: list[float], path: Path) -> None:
+    """After its time a value is not found, and the next write removes it."""
+    cache.set(KEY, b"value", 60)
+    now[0] += 59
+    assert cache.get(KEY) == b"value"
+    now[0] += 1
+    assert cache.get(KEY) is None
+    assert cache.size() == 1
+    cache.set(OTHER, b"value", 60)
+    assert cache.size() == 1
+    with raw(path) as connection:
+        assert connection.execute("SELECT count(*) FROM bodies").fetchone() == (1,)
+    assert cache.get_stats().evictions == 0
+
+
+def test_namespaces(make: Callable[..., SQLiteCache]) -> None:
+    """A namespace sees, counts and clears its own entries alone."""
+    one, two = make(namespace="one"), make(namespace="two")
+    one.set(KEY, b"1", 60)
+    two.set(KEY, b"2", 60)
+    two.set(OTHER, b"2", 60)
+    assert (one.size(), two.size()) == (1, 2)
+    one.clear()
+    assert (one.size(), two.size()) == (0, 2)
+    assert (one.get(KEY), two.get(KEY)) == (None, b"2")
+
+
+def test_clear_takes_all(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`clear` goes on until nothing is left, though each of its writes is short."""
+    monkeypatch.setattr(sqlite, "BATCH", 3)
+    for number in range(10):
+        cache.set(str(number), b"value", 60)
+    cache.clear()
+    assert cache.size() == 0
+
+
+def test_the_secret_stays(make: Callable[..., SQLiteCache]) -> None:
+    """A secret is not cleared, counted or evicted, and whoever comes second takes that of the first."""
+    cache = make(max_size=1, max_bytes=10)
+    cache.set("secret-x", b"12345678", 60)
+    cache.set("secret-x", b"87654321", 60)
+    for key in (KEY, OTHER):
+        cache.set(key, b"0123456789", 60)
+    assert cache.size() == 1
+    cache.clear()
+    assert cache.get("secret-x") == b"12345678"
+    cache.set("secret-x", b"another length", 60)  # more than there is room for: what cannot be stored is deleted
+    assert cache.get("secret-x") is None
+
+
+def test_a_secret_of_no_use(cache: SQLiteCache) -> None:
+    """A secret of another length is replaced."""
+    cache.set("secret-x", b"short", 60)
+    cache.set("secret-x", b"longer", 60)
+    assert cache.get("secret-x") == b"longer"

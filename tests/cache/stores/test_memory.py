@@ -1,0 +1,48 @@
+"""The store in memory: its room, and what goes first."""
+
+from __future__ import annotations
+
+from ratewise import CacheConfig, InMemoryCache
+from ratewise.cache.stores.memory import OVERHEAD
+from tests.cache.asking import FRESH, ask, cached
+from tests.kit.wire import Body, Scripted, response
+from tests.kit.world import World, only
+
+
+async def test_the_least_recently_used_goes_first(world: World) -> None:
+    """By number and by size, and what is larger than all there is room for is not stored."""
+    for settings in ({"max_size": 2}, {"max_bytes": 2 * (OVERHEAD + 1200)}):
+        cache = InMemoryCache(**settings)
+        transport = cached(world, Scripted(*[response(headers=FRESH, body=b"x" * 1000)] * 5), cache)
+        for path in "abacab":
+            await ask(world, transport, url=f"https://api.example.com/{path}")
+        stats = cache.get_stats()
+        assert (stats.hits, stats.stores, stats.evictions, stats.size) == (2, 4, 2, 2)
+        cache.clear()
+        assert (cache.get_stats().size, cache._bytes) == (0, 0)
+    small = InMemoryCache(max_bytes=1000)
+    await ask(world, cached(world, Scripted(response(headers=FRESH, body=b"x" * 1000)), small))
+    assert (small.get_stats().stores, small.get_stats().size) == (0, 0)
+
+
+@only("sync")
+async def test_a_body_that_grows_too_large(world: World) -> None:
+    """It passes, piece by piece, and is not stored; nor is it waited for."""
+    body = Body(b"x" * 60, b"y" * 60, b"z" * 60)
+    cache = InMemoryCache()
+    transport = cached(world, Scripted(response(headers=FRESH, body=body)), cache, CacheConfig(max_body_size=100))
+    assert len((await ask(world, transport)).content) == 180
+    assert (cache.get_stats().stores, cache.get_stats().size) == (0, 0)
+
+
+def test_what_is_forgotten_meanwhile() -> None:
+    """A response that goes while it is looked up is found or not, and nothing breaks."""
+    cache = InMemoryCache()
+    cache._entries[b"key"] = ()
+
+    class Gone(dict):  # type: ignore[type-arg]
+        def move_to_end(self, key: object) -> None:
+            raise KeyError(key)
+
+    cache._entries = Gone(cache._entries)  # type: ignore[assignment]
+    assert cache.find(b"key") == ()

@@ -1,0 +1,63 @@
+"""However many there are, what is stored takes bounded room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ratewise.cache import InMemoryCache
+from tests.cache.stage import FRESH, STALE, URL, Stage
+from tests.kit.wire import Scripted, response
+from tests.kit.world import World, only
+
+
+@only("sync")
+async def test_many_urls_take_bounded_room(world: World) -> None:
+    """Whatever is asked for, stored, refused or invalidated, what is remembered has its end."""
+    cache = InMemoryCache(max_size=10, secret=b"s" * 32)
+
+    def answer(request: Any) -> Any:
+        kind = request.url.path[-1]
+        return response(200, {"Cache-Control": "no-store" if kind in "13579" else "max-age=99", "Vary": "Accept-Language"}, b"x")
+
+    class Endless(Scripted):
+        def _answer(self, request: Any, body: bytes) -> Any:
+            return answer(request)(request)
+
+    transport = world.ratewise.CacheTransport(Endless(), cache)
+    for number in range(1100):
+        url = f"{URL}{number}"
+        await world.read(await world.send(transport, url=url, headers={"Accept-Language": f"x-{number}"}))
+        await world.read(await world.send(transport, "POST", url=url))
+    assert cache.size() <= 10
+    flights, order = cache.flights, cache.order
+    kept = (flights._unshared, flights.landed, order._latest, order._invalidated, order._changed)
+    for table in (flights._flights, *(recent.times for recent in kept)):
+        assert len(table) <= 1000
+    (layer,) = transport._layers
+    assert len(layer._keys._selectors) <= 1000
+
+
+@only("sync")
+async def test_many_variants_take_bounded_room(world: World) -> None:
+    """Of one URL a few responses are kept, the latest, and no more tags are asked with than that."""
+    stage = Stage(world)
+    for number in range(40):
+        stage.origin.steps = [response(200, {"ETag": f'"{number}"', "Vary": "Foo", **FRESH}, b"%d" % number)]
+        assert await stage.text(headers={"Foo": str(number)}) == str(number)
+    tags = stage.origin.sent[-1].request.headers["If-None-Match"].split(", ")
+    assert len(tags) == 8
+    assert [await stage.text(headers={"Foo": str(number)}) for number in (39, 32)] == ["39", "32"]
+    await stage.end()
+
+
+@only("sync")
+async def test_one_variant_that_is_asked_for_again_and_again_stays_one(world: World) -> None:
+    """The newer answer takes the place of the older."""
+    stage = Stage(world)
+    for _ in range(20):
+        stage.origin.steps = [response(200, {"Vary": "Foo", **STALE}, b"x")]
+        await stage(headers={"Foo": "1"})
+        stage.clock.now += 3
+    (entries,) = stage.cache._entries.values()
+    assert len(entries) == 1
+    await stage.end()

@@ -1,0 +1,43 @@
+"""The order of what happens to one key, and of how much of it is remembered."""
+
+from __future__ import annotations
+
+from ratewise.cache.ordering import Order, Recent
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """Of what was forgotten one is on the safe side, where that matters."""
+    recent = Recent()
+    for number in range(1002):
+        recent.note(number, float(number))
+    assert recent.since(500, 500.0)
+    assert not recent.since(500, 501.0)
+    assert recent.since("never seen", 1.0)
+    assert not recent.since("never seen", 1.5)
+    assert not recent.known_since("never seen", 0.0)
+    assert recent.known_since(1001, 1001.0)
+    recent.note_all(5000.0)
+    assert recent
+    assert recent.since(1001, 5000.0)
+    assert not recent.known_since(1001, 0.0)
+    recent.note(1, 6000.0)
+    recent.forget(1)
+    assert recent.since(1, 5000.0)
+    assert not Recent()
+
+
+def test_order() -> None:
+    """What was begun later and tells what there is counts, in whatever order that becomes known."""
+    order = Order()
+    first, second, third = (order.begin() for _ in range(3))
+    order.tell("key", second)
+    order.tell("key", first)
+    assert [order.later("key", number) for number in (first, second, third)] == [True, False, False]
+    order.invalidate("key")
+    assert order.later("key", third)
+    assert not order.later("other", first)
+    looked = order.begin()
+    assert not order.changed("key", looked)
+    now = order.change("key")
+    assert order.changed("key", looked)
+    assert not order.changed("key", now)

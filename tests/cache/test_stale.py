@@ -1,0 +1,148 @@
+"""Stale responses: refreshed behind the caller, or standing in for a server that fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from ratewise import CircuitBreaker, RetryConfig
+from ratewise.cache import CacheConfig, InMemoryCache
+from tests.cache.stage import STALE, URL, Stage, note
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Scripted, failing, response
+from tests.kit.world import World, only
+
+
+async def settled(stage: Stage) -> None:
+    """What goes on behind the requests is over."""
+    if stage.world.is_sync:
+        stage.transport._http.background.close()
+    else:
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_stale_while_revalidate(world: World) -> None:
+    """The stale one is given at once, one request refreshes it behind, and the next one has the new."""
+    fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60"}
+    stage = Stage(world, response(200, fields, b"old"), response(200, fields, b"new"))
+    await stage()
+    stage.clock.now += 3
+    assert await stage.text() == "old"
+    await settled(stage)
+    assert len(stage.origin.sent) == 2
+    assert await stage.text() == "new"
+    await stage.end()
+
+
+async def test_a_refresh_behind_that_fails_harms_nobody(world: World) -> None:
+    """The stale one is good for as long as it was to be, and each request tries again."""
+    fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60", "ETag": '"a"'}
+    stage = Stage(world, response(200, fields, b"old"), failing("ConnectError"), 503, response(304, fields))
+    await stage()
+    stage.clock.now += 3
+    for _ in range(3):
+        assert await stage.text() == "old"
+        await settled(stage)
+    assert stage.origin.sent[3].request.headers["If-None-Match"] == '"a"'
+    assert note(await stage()) == "hit"
+    await stage.end()
+
+
+@only("sync")
+async def test_a_part_of_a_stale_response_refreshes_the_whole(world: World) -> None:
+    """The request behind asks for all of it: a part of the new one could not be stored."""
+    fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60"}
+    stage = Stage(world, response(200, fields, b"old one"), response(200, fields, b"new one"))
+    await stage()
+    stage.clock.now += 3
+    assert await stage.text(headers={"Range": "bytes=0-2"}) == "old"
+    await settled(stage)
+    assert "Range" not in stage.origin.sent[1].request.headers
+    assert await stage.text(headers={"Range": "bytes=0-2"}) == "new"
+    await stage.end()
+
+
+@only("sync")
+async def test_only_if_cached_sends_nothing_behind_either(world: World) -> None:
+    """Who wants nothing sent gets what is stored, and nothing is sent."""
+    stage = Stage(world, response(200, {"Cache-Control": "max-age=2, stale-while-revalidate=60"}, b"old"))
+    await stage()
+    stage.clock.now += 3
+    assert await stage.text(headers={"Cache-Control": "only-if-cached"}) == "old"
+    await settled(stage)
+    assert len(stage.origin.sent) == 1
+    await stage.end()
+
+
+async def test_a_stale_response_stands_in_for_an_open_circuit(world: World) -> None:
+    """In the full stack: the retries are used up, the circuit is open, and the caller still has an answer."""
+    fields = {"Cache-Control": "max-age=2, stale-if-error=600"}
+    wire, clock = Scripted(response(200, fields, b"old"), 503, 503, 503), FakeClock()
+    transport = world.RateWiseTransport(
+        wire,
+        retry_config=RetryConfig(3, jitter=False),
+        cache=InMemoryCache(),
+        circuit_breaker=CircuitBreaker(failure_threshold=3, recovery_timeout=60),
+        clock=clock,
+    )
+    client = world.Client(transport=transport, trust_env=False)
+    seen = []
+    for _ in range(3):
+        got = await world(client.get, URL)
+        seen.append((got.text, note(got)))
+        clock.now += 3
+    assert seen == [
+        ("old", "fwd=uri-miss; stored"),
+        ("old", "fwd=stale; fwd-status=503"),
+        ("old", 'fwd=stale; detail="CircuitBreakerOpen"'),
+    ]
+    await world.close(client)
+    assert [body.closed for body in wire.bodies] == [1] * 4
+
+
+async def test_no_stale_response_stands_in_where_it_is_forbidden(world: World) -> None:
+    """must-revalidate: the caller has the error of the open circuit."""
+    fields = {"Cache-Control": "max-age=2, stale-if-error=600, must-revalidate"}
+    wire, clock, breaker = Scripted(response(200, fields, b"old")), FakeClock(), CircuitBreaker()
+    transport = world.RateWiseTransport(
+        wire,
+        cache=InMemoryCache(),
+        cache_config=CacheConfig(stale_if_error=600, stale_while_revalidate=600),
+        circuit_breaker=breaker,
+        clock=clock,
+    )
+    client = world.Client(transport=transport, trust_env=False)
+    await world(client.get, URL)
+    clock.now += 3
+    breaker.force_open()
+    with pytest.raises(world.ratewise.CircuitBreakerOpen):
+        await world(client.get, URL)
+    await world.close(client)
+
+
+@only("sync")
+async def test_programming_errors_are_not_answered_from_the_store(world: World) -> None:
+    """What is no failure of the server's comes out."""
+
+    def wrong(request: Any) -> Any:
+        raise ZeroDivisionError
+
+    stage = Stage(world, response(200, STALE, b"old"), wrong, stale_if_error=600)
+    await stage()
+    stage.clock.now += 3
+    with pytest.raises(ZeroDivisionError):
+        await stage()
+    assert not stage.cache.flights._flights
+
+
+@only("sync")
+async def test_several_parts_of_a_stale_response_are_no_stand_in(world: World) -> None:
+    """What only the server could give is not given instead of its error."""
+    stage = Stage(world, response(200, {"Cache-Control": "max-age=1"}, b"0123456789"), 503, stale_if_error=600)
+    await stage.text()
+    stage.clock.now += 5
+    assert (await stage("GET", headers={"Range": "bytes=0-1,3-4"})).status_code == 503
+    await stage.end()
