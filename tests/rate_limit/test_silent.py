@@ -28,9 +28,7 @@ from tests.kit.limited import Bucket, Window, nothing, retry_after
 from tests.kit.virtual import LimitedWire, VirtualClock, run
 from tests.kit.wire import Scripted, Timed, failing, response
 from tests.kit.world import World
-from tests.rate_limit.transport import limited
-
-URL = "https://api.example.com/"
+from tests.rate_limit.limiters import URL, limited
 
 
 def governor(limiter: RateLimiter) -> Any:

@@ -1,0 +1,54 @@
+"""Credentials, by which limits are told apart: none is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from ratewise._http.credentials import _digests, credential
+
+
+def fields(**headers: str) -> list[tuple[bytes, bytes, bytes]]:
+    """As flavours give them."""
+    names = [name.replace("_", "-") for name in headers]
+    return [(name.encode(), name.lower().encode(), value.encode()) for name, value in zip(names, headers.values())]
+
+
+def test_a_credential_is_no_secret() -> None:
+    """What is remembered of it says nothing about it; cookies and other headers name nobody."""
+    told = credential(fields(Accept="*/*", Authorization="Bearer hunter2"))
+    assert told == credential(fields(authorization="Bearer hunter2"))
+    assert len(told) == 20
+    assert told != credential(fields(authorization="Bearer hunter3"))
+    assert credential(fields(Cookie="session=hunter2", X_Request_Id="1")) == ""
+
+
+def test_credentials_are_not_kept() -> None:
+    """However many there are, only so many hashes of them are remembered."""
+    for number in range(2500):
+        credential(fields(Authorization=f"Bearer {number}"))
+    assert len(_digests) <= 1000
+    assert all(isinstance(key, int) for key in _digests)
+
+
+@pytest.mark.parametrize(
+    ("one", "same", "other"),
+    [
+        (
+            'Digest username="Mufasa", realm="r", nonce="1", uri="/a", response="aa"',
+            'Digest username="Mufasa", realm="r", nonce="2", uri="/", response="bb"',
+            'Digest username="Simba", realm="r", nonce="1", uri="/a", response="aa"',
+        ),
+        (
+            "AWS4-HMAC-SHA256 Credential=AKIA1/20260101/eu/s3/aws4_request, SignedHeaders=host, Signature=aa",
+            "AWS4-HMAC-SHA256 Credential=AKIA1/20260102/eu/s3/aws4_request, SignedHeaders=host, Signature=bb",
+            "AWS4-HMAC-SHA256 Credential=AKIA2/20260101/eu/s3/aws4_request, SignedHeaders=host, Signature=aa",
+        ),
+        ('Hawk id="a", ts="1", mac="aa="', 'Hawk id="a", ts="2", mac="bb="', 'Hawk id="", ts="1", mac="aa="'),
+        ('Made-Up nonce="1"', 'Made-Up nonce="2"', 'Made-Over nonce="1"'),
+        ("Basic dXNlcjpwYXNz==", "Basic dXNlcjpwYXNz==", "Basic dXNlcjpwYXNy=="),
+    ],
+)
+def test_schemes_that_sign_each_request(one: str, same: str, other: str) -> None:
+    """Of these the scheme and the user are the caller, and the rest is not."""
+    keys = [credential(fields(Authorization=value)) for value in (one, same, other)]
+    assert keys[0] == keys[1] != keys[2]

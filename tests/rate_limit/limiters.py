@@ -1,0 +1,26 @@
+"""Transports with a rate limiter, and its queue."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ratewise import RateLimiter
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.world import World
+
+URL = "https://api.example.com/"
+
+
+def limited(world: World, wire: Any, limiter: RateLimiter | None, clock: FakeClock | None = None) -> Any:
+    """A transport with a rate limiter, of this world."""
+    kind = world.ratewise.RateLimitTransport if world.is_sync else world.ratewise.AsyncRateLimitTransport
+    return kind(wire, limiter, clock=clock)
+
+
+def queued(limiter: RateLimiter, number: int) -> None:
+    """Block until so many wait in its queues."""
+    until = time.monotonic() + PATIENCE
+    while sum(len(room.queue) for room in list(limiter.rooms.values())) < number:
+        assert time.monotonic() < until
+        time.sleep(0.001)

@@ -1,0 +1,84 @@
+"""How many are on their way at a time, their bodies counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from ratewise import RateLimiter
+from tests.kit.clock import FakeClock
+from tests.kit.server import Received, Reply, Server
+from tests.kit.wire import Body, Scripted, failing, response
+from tests.kit.world import World
+from tests.rate_limit.limiters import URL, limited, queued
+
+
+async def test_concurrency(world: World) -> None:
+    """No more than so many are in flight at once, to the end of their bodies; the rest waits its turn."""
+    peak, now = 0, 0
+    lock = threading.Lock()
+
+    def answer(received: Received) -> Reply:
+        nonlocal peak, now
+        with lock:
+            now += 1
+            peak = max(peak, now)
+        time.sleep(0.01)
+        with lock:
+            now -= 1
+        return Reply()
+
+    with Server(answer) as server:
+        limiter = RateLimiter(concurrency=3)
+        async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False)) as client:
+
+            async def call() -> None:
+                assert (await world(client.get, "/")).status_code == 200
+
+            await world.gather(*[call] * 12)
+    assert peak == 3
+
+
+async def test_who_waits_for_a_place_sleeps(world: World) -> None:
+    """It is woken when there is one, and does not keep asking."""
+    limiter, looks = RateLimiter(concurrency=1), 0
+    look = limiter.queue.look
+
+    def counted(place: Any, now: float) -> float:
+        nonlocal looks
+        looks += 1
+        return look(place, now)
+
+    limiter.queue.look = counted  # type: ignore[method-assign]  (to count)
+
+    def answer(received: Received) -> Reply:
+        if len(server.received) == 1:
+            queued(limiter, 1)
+            time.sleep(0.05)
+        return Reply()
+
+    with Server(answer) as server:
+        async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False)) as client:
+
+            async def call() -> None:
+                assert (await world(client.get, "/")).status_code == 200
+
+            await world.gather(call, call)
+    assert looks <= 4
+
+
+async def test_concurrency_holds_the_body(world: World, clock: FakeClock) -> None:
+    """A place is free again when the body is closed, or the request has failed."""
+    limiter = RateLimiter(concurrency=1, max_wait=0.5)
+    wire = Scripted(response(200, body=Body(b"abc")), 200, failing("ReadError"), 200)
+    async with world.within(world.Client(transport=limited(world, wire, limiter, clock))) as client:
+        async with world.within(client.stream("GET", URL)):
+            with pytest.raises(world.ratewise.WaitTooLong, match="as many are in flight as may be"):
+                await world(client.get, URL)
+        assert (await world(client.get, URL)).status_code == 200
+        with pytest.raises(world.httpx.ReadError):
+            await world(client.get, URL)
+        assert (await world(client.get, URL)).status_code == 200

@@ -1,0 +1,122 @@
+"""Who goes first: one asks before all others go, and who was refused comes before who is new."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import pytest
+
+from ratewise import RateLimiter, RetryBudget, RetryConfig, Waiter
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.server import Received, Reply, Server
+from tests.kit.wire import Timed, failing, response
+from tests.kit.world import World
+from tests.rate_limit.limiters import URL, limited, queued
+
+
+async def test_the_opening(world: World) -> None:
+    """One goes first, and the others wait for its answer; then all go."""
+    limiter = RateLimiter()
+
+    def answer(received: Received) -> Reply:
+        if len(server.received) == 1:
+            queued(limiter, 11)
+            assert len(server.received) == 1
+        return Reply()
+
+    with Server(answer) as server:
+        async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False)) as client:
+
+            async def call() -> None:
+                assert (await world(client.get, "/")).status_code == 200
+
+            await world.gather(*[call] * 12)
+    assert len(server.received) == 12
+
+
+async def test_a_first_answer_that_does_not_come(world: World, clock: FakeClock) -> None:
+    """A long poll holds nobody back for more than a second."""
+    done = threading.Event()
+    began = clock.now
+
+    def answer(received: Received) -> Reply:
+        if received.target == "/poll":
+            assert done.wait(PATIENCE)
+        return Reply()
+
+    with Server(answer) as server:
+        async with world.within(world.RateWiseClient(server.url, clock=clock, trust_env=False)) as client:
+
+            async def poll() -> None:
+                assert (await world(client.get, "/poll")).status_code == 200
+
+            async def call() -> None:
+                while not server.received:
+                    waiter = Waiter()
+                    await world(waiter.wait if world.is_sync else waiter.await_, 0.001)
+                assert (await world(client.get, "/")).status_code == 200
+                done.set()
+
+            await world.gather(poll, call)
+    assert clock.now - began == pytest.approx(1, abs=0.01)
+
+
+async def test_a_first_one_that_fails(world: World, clock: FakeClock) -> None:
+    """Then the next one goes first, at once."""
+    wire = Timed(clock, failing("ConnectError"), 200)
+    transport = limited(world, wire, RateLimiter(), clock)
+    with pytest.raises(world.httpx.ConnectError):
+        await world.send(transport)
+    await world.send(transport)
+    assert wire.times == [0, 0]
+
+
+async def test_who_was_refused_comes_first(world: World) -> None:
+    """Its place in the line is kept: it is asked again before all who came later, although they wait longer than it."""
+    order: list[str] = []
+    lock = threading.Lock()
+    limiter = RateLimiter()
+
+    def answer(received: Received) -> Reply:
+        with lock:
+            order.append(received.target)
+            count = len(order)
+        if count > 1:
+            return Reply()
+        queued(limiter, 4)
+        return Reply(429, (("retry-after-ms", "50"),))
+
+    with Server(answer) as server:
+        async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False)) as client:
+
+            async def call(number: int) -> None:
+                while number and not order:
+                    waiter = Waiter()
+                    await world(waiter.wait if world.is_sync else waiter.await_, 0.001)
+                assert (await world(client.get, f"/{number}")).status_code == 200
+
+            await world.gather(*(lambda number=number: call(number) for number in range(5)))  # type: ignore[misc]
+    assert order[:2] == ["/0", "/0"]
+    assert sorted(order[2:]) == ["/1", "/2", "/3", "/4"]
+
+
+def test_the_line() -> None:
+    """Those who come again stand where they stood: before all who came later, behind all who came before."""
+    queue = RateLimiter().queue
+    for number in (None, 5, 2, None, 3, 9, 1):
+        queue.enter("key", 0.0, math.inf, number)
+    (room,) = queue.rooms.values()
+    numbers = [place.number for place in room.queue]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 6
+
+
+async def test_a_refusal_costs_no_budget(world: World, clock: FakeClock) -> None:
+    """A retry that the limiter paces is no storm: however many there are, they are not given up."""
+    config = RetryConfig(max_attempts=2, budget=RetryBudget(ratio=0, min_per_second=0.001))
+    wire = Timed(clock, *[step for _ in range(20) for step in (response(429, {"Retry-After": "2"}), 200)])
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config)
+    for _ in range(20):
+        assert (await world(client.get, "/")).status_code == 200
+    assert clock.sleeps == []

@@ -1,0 +1,276 @@
+"""Refusals: they hold everyone back, for as long as the server says or nobody knows better."""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+from typing import Any
+
+import pytest
+
+from ratewise import RateLimiter, RetryConfig, RetryDecision, Waiter, exchange_of
+from ratewise._http.rate_limit_headers import NOTHING, Told
+from ratewise.rate_limit.governor import Came, Governor, Verdict
+from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.server import Received, Reply, Server
+from tests.kit.wire import Body, Scripted, Timed, response
+from tests.kit.world import World
+from tests.rate_limit.limiters import URL, limited
+
+
+@pytest.mark.parametrize(
+    ("headers", "pause"),
+    [({"Retry-After": "7"}, 7), ({"retry-after-ms": "1500"}, 1.5), ({"RateLimit": '"d";r=0;t=9'}, 9), ({}, 1)],
+)
+async def test_a_refusal_pauses_everyone(world: World, clock: FakeClock, headers: Any, pause: float) -> None:
+    """A 429 holds back all requests of its key, and of no other, for as long as the server says, or for a second."""
+    wire = Timed(clock, response(429, headers), 200, 200, 200)
+    transport = limited(world, wire, RateLimiter(), clock)
+    assert (await world.send(transport)).status_code == 429
+    await world.send(transport, url="https://other.example/")
+    await world.send(transport, headers={"Authorization": "Bearer another"})
+    await world.send(transport)
+    assert wire.times == [0, 0, 0, pause]
+
+
+async def test_an_older_answer_ends_no_pause(world: World, clock: FakeClock) -> None:
+    """What was sent before the refusal, and answered well after it, says nothing of what the server wants now."""
+    limiter = RateLimiter()
+    first, second = threading.Event(), threading.Event()
+
+    def answer(received: Received) -> Reply:
+        if received.target == "/slow":
+            assert second.wait(PATIENCE)
+            return Reply()
+        if received.target == "/limited":
+            assert first.wait(PATIENCE)
+            return Reply(429, (("Retry-After", "30"),))
+        return Reply()
+
+    with Server(answer) as server:
+        settings = {"rate_limiter": limiter, "trust_env": False, "clock": clock, "raise_on_rate_limit": False, "max_retries": 0}
+        async with world.within(world.RateWiseClient(server.url, **settings)) as client:
+            await world(client.get, "/")
+
+            async def slow() -> None:
+                first.set()
+                assert (await world(client.get, "/slow")).status_code == 200
+
+            async def refused() -> None:
+                assert (await world(client.get, "/limited")).status_code == 429
+                second.set()
+
+            await world.gather(slow, refused)
+            (room,) = limiter.rooms.values()
+            room.governor.answered(Verdict.ACCEPTED, NOTHING, Came(clock.now - 1, 9, 9), clock.now)
+            assert (room.governor.quiet, room.governor.free(clock.now, 1)) == (False, 0)
+            began = clock.now
+            assert (await world(client.get, "/")).status_code == 200
+            assert clock.now - began == pytest.approx(30, abs=0.1)
+
+
+async def test_a_refusal_reaches_who_waits_already(world: World) -> None:
+    """Who is in the queue when a 429 says "in an hour" is told at once, and does not wait for nothing."""
+    limiter = RateLimiter(rate=5)
+    queued = threading.Event()
+
+    def answer(received: Received) -> Reply:
+        assert queued.wait(PATIENCE)
+        return Reply(429, (("Retry-After", "3600"),))
+
+    with Server(answer) as server:
+        settings = {"rate_limiter": limiter, "trust_env": False, "max_retries": 0, "raise_on_rate_limit": False}
+        async with world.within(world.RateWiseClient(server.url, **settings)) as client:
+            seen: list[Any] = []
+
+            async def call() -> None:
+                try:
+                    seen.append((await world(client.get, "/")).status_code)
+                except world.ratewise.WaitTooLong as error:
+                    seen.append(math.ceil(error.retry_after))
+
+            async def watch() -> None:
+                while sum(len(room.queue) for room in limiter.queue.rooms.values()) < 2 or not server.received:
+                    waiter = Waiter()
+                    await world(waiter.wait if world.is_sync else waiter.await_, 0.001)
+                queued.set()
+
+            await world.gather(*[call] * 3, watch)
+    assert sorted(map(str, seen)) == ["3600", "3600", "429"]
+    assert len(server.received) == 1
+
+
+def test_pauses_without_a_word() -> None:
+    """The lengths that windows have, then each minute; what was under way when it began adds nothing; success forgets."""
+    governor, now = Governor(), 0.0
+    for asked in (0, 1, 2, 5, 10, 15, 30, 60, 120, 180):
+        now = float(asked)
+        assert governor.free(now, 9) > 0
+        came = governor.come(now)
+        governor.gone(came)
+        governor.answered(Verdict.REFUSED, NOTHING, came, now)
+        assert governor.free(now + 0.9, 9) == 0
+    assert governor.opens(now, 9) == (60, "the server refuses all, and does not say for how long")
+    assert not governor.idle(now)
+    governor.refused(Told((), 65, None, False), now)
+    governor.refused(Told((), 3, None, False), now)
+    assert governor.opens(now, 9) == (65, "the server asks for it")
+
+
+async def test_retries_wait_for_it(world: World, clock: FakeClock) -> None:
+    """The bundled client: a refused request comes again when the pause is over, and everything else waits with it."""
+    wire = Timed(clock, response(429, {"Retry-After": "5"}), 200, 200)
+    config = RetryConfig(jitter=False)
+    client = world.RateWiseClient(URL, transport=wire, rate_limiter=RateLimiter(), retry_config=config, clock=clock)
+    result = await world(client.get, "/")
+    assert (result.status_code, exchange_of(result).attempts) == (200, 2)
+    assert 5 <= wire.times[1] <= 5.5
+
+
+@pytest.mark.parametrize(
+    ("answer", "pause"),
+    [
+        (response(403, {"Retry-After": "60"}), 60),
+        (response(403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Limit": "60", "X-RateLimit-Reset": "30"}), 30),
+        (response(403, {"X-RateLimit-Remaining": "3", "X-RateLimit-Limit": "60", "X-RateLimit-Reset": "30"}), 0),
+        (response(403), 0),
+        (response(503, {"Retry-After": "9"}), 9),
+        (response(503), 0),
+        (response(429, {"X-RateLimit-Remaining": "5", "X-RateLimit-Limit": "60", "X-RateLimit-Reset": "30"}), 1),
+    ],
+    ids=["403 after 60 s", "403 used up", "403 with some left", "403", "503 after 9 s", "503", "429 with some left"],
+)
+async def test_what_is_a_refusal(world: World, clock: FakeClock, answer: Any, pause: float) -> None:
+    """429; 403, as GitHub has it, and 503 if they say when to come back. A 429 with something left is a 429."""
+    wire = Timed(clock, answer, 200)
+    transport = limited(world, wire, RateLimiter(), clock)
+    await world.send(transport)
+    await world.send(transport)
+    assert pause <= wire.times[1] <= pause + 1
+
+
+async def test_a_refusal_for_longer_than_anyone_may_wait(world: World, clock: FakeClock) -> None:
+    """Is handed on at once, with the answer: as one of `total_timeout`, or of `max_retry_after`."""
+    for asked, settings, reason in (
+        (125, {}, r"its limit is used up for 125 s, longer than max_wait \(90 s\)"),
+        (30, {"total_timeout": 20}, "Retry-After asks for 30 s, with 20 s left of total_timeout"),
+    ):
+        wire = Scripted(response(429, {"Retry-After": str(asked)}), 200)
+        client = world.RateWiseClient(URL, transport=wire, clock=clock, **settings)
+        with pytest.raises(world.ratewise.RateLimitExceeded, match=reason) as raised:
+            await world(client.get, "/")
+        assert (raised.value.attempts, len(wire.sent)) == (1, 1)
+        assert (raised.value.retry_after, raised.value.response.status_code) == (asked, 429)
+        assert (client.get_retry_delays(), clock.sleeps) == ([], [])
+
+
+async def test_a_wait_that_was_decided(world: World, clock: FakeClock) -> None:
+    """The retry layer makes the wait that `decide` asks for; the limiter what is left, unless the deadline comes before."""
+    config = RetryConfig(decide=lambda response, error, attempt: RetryDecision(True, 1) if attempt == 1 else None)
+    wire = Timed(clock, *[step for _ in range(2) for step in (response(429, {"Retry-After": "3"}), 200)])
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config)
+    assert (await world(client.get, "/")).status_code == 200
+    assert (wire.times, clock.sleeps) == ([0, 3], [1])
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config, total_timeout=2.5)
+    with pytest.raises(
+        world.ratewise.WaitTooLong, match=r"not sent again .* A higher total_timeout would let it wait$"
+    ) as raised:
+        await world(client.get, "/")
+    assert (raised.value.attempts, raised.value.retry_after) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Rate-Limit-Limit": "0", "X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "30"},
+        {"RateLimit": '"c";r=0;t=30', "RateLimit-Policy": '"c";q=5;qu="concurrent-requests"'},
+        {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999"},
+        {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "30"},
+    ],
+    ids=str,
+)
+async def test_a_refusal_that_tells_nothing_of_use(world: World, clock: FakeClock, headers: Any) -> None:
+    """Its retries wait all the same, longer each time: windows are as long."""
+    wire = Timed(clock, *[response(429, headers) for _ in range(4)])
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, raise_on_rate_limit=False, max_retries=3, rate_limiter=True)
+    await world(client.get, "/")
+    assert wire.times in ([0, 1, 2, 5], [0])  # or it is handed on: the retry rules believe what the limiter does not
+
+
+async def test_a_pause_is_over_for_what_comes_after_it(world: World, clock: FakeClock) -> None:
+    """A call that was refused once, and then fails for another reason, waits by the backoff again."""
+    config = RetryConfig(jitter=False)
+    limiter = RateLimiter()
+    wire = Timed(clock, response(429, {"retry-after-ms": "1"}), 500, 500, 200)
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config, rate_limiter=limiter)
+    spent = response(429, {"Content-Type": "application/json"}, Body(b'{"code": "insufficient_quota"}'))
+    assert (await world(client.get, "/")).status_code == 200
+    assert clock.sleeps == [2, 4]
+    quiet = Timed(clock, 200, 429, 500, spent)
+    client = world.RateWiseClient(URL, transport=quiet, clock=clock, retry_config=config, rate_limiter=limiter)
+    await world(client.get, "/a")
+    with pytest.raises(world.ratewise.TooManyRequests, match="credit"):
+        await world(client.get, "/b")
+    assert clock.sleeps == [2, 4, 2]
+
+
+async def test_the_history_has_the_waits(world: World, clock: FakeClock) -> None:
+    """Those that the limiter made: a second after a bare 429, exactly what was asked after another one."""
+    wire = Scripted(429, response(429, {"Retry-After": "5"}), 200)
+    client = world.RateWiseClient(URL, transport=wire, clock=clock)
+    result = await world(client.get, "/")
+    assert exchange_of(result).waits == pytest.approx([1, 5], abs=0.01)
+    assert clock.sleeps == []
+
+
+async def test_a_window_that_turns_after_the_deadline(world: World, clock: FakeClock) -> None:
+    """The limiter knows better than the answer how long it takes: it is not waited for in vain."""
+    left = {"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}
+    client = world.RateWiseClient(URL, transport=Scripted(response(429, left)), clock=clock, total_timeout=9.95)
+    with pytest.raises(world.ratewise.TooManyRequests, match=r"its limit is used up for 10 s, with 9\.95 s left"):
+        await world(client.get, "/")
+
+
+async def test_403_is_retried(world: World, clock: FakeClock) -> None:
+    """By the bundled client, where it is a rate limit; POST too, for nothing was done."""
+    wire = Timed(clock, response(403, {"Retry-After": "5"}), 200, 403)
+    client = world.RateWiseClient(URL, transport=wire, clock=clock)
+    assert (await world(client.post, "/")).status_code == 200
+    assert wire.times[1] == 5
+    assert (await world(client.post, "/")).status_code == 403
+
+
+async def test_spent_credit_holds_nobody(world: World, clock: FakeClock) -> None:
+    """That the caller's credit is spent is no limit on the rate: each who asks is told so at once, and nobody waits."""
+    answer = response(429, {"Content-Type": "application/json"}, Body(b'{"error": {"code": "insufficient_quota"}}'))
+    wire = Timed(clock, *[copy.copy(answer) for _ in range(3)])
+    client = world.RateWiseClient(URL, transport=wire, clock=clock)
+    for _ in range(3):
+        with pytest.raises(world.ratewise.TooManyRequests, match="credit") as raised:
+            await world(client.get, "/")
+        assert raised.value.response.json()["error"]["code"] == "insufficient_quota"
+    assert wire.times == [0, 0, 0]
+
+
+async def test_nonsense_holds_nobody(world: World, clock: FakeClock) -> None:
+    """What no server can mean is not believed: a limit of 0, a reset in the year 9999, a turn that has long been."""
+    for headers in (
+        {"X-Rate-Limit-Limit": "0", "X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "30"},
+        {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"},
+        {"RateLimit-Policy": '"c";q=5;qu="concurrent-requests"', "RateLimit": '"c";r=0;t=30'},
+        {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "-1", "X-RateLimit-Reset": "30"},
+        {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "NaN", "X-RateLimit-Reset": "30"},
+        {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "0"},
+        {"X-RateLimit-Remaining": "999999999", "X-RateLimit-Reset": "30"},
+    ):
+        wire = Timed(clock, *[response(200, headers) for _ in range(3)])
+        transport = limited(world, wire, RateLimiter(), clock)
+        for _ in range(3):
+            await world.send(transport)
+        assert wire.times == [0, 0, 0]
+    past = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "86400000000"}
+    wire = Timed(clock, *[response(200, past) for _ in range(3)])
+    for _ in range(3):
+        await world.send(limited(world, wire, RateLimiter(), clock))
+    assert wire.times[2] <= 9

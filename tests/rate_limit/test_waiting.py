@@ -1,0 +1,114 @@
+"""Waiting too long: it is refused at once, told of, and leaves no hole."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import pytest
+
+import ratewise.exceptions
+from ratewise import CircuitBreaker, RateLimiter, options
+from ratewise.rate_limit.limits import KnownLimit
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Scripted, response
+from tests.kit.world import World, only
+from tests.rate_limit.limiters import URL, limited
+
+
+async def test_a_wait_that_is_too_long(world: World, clock: FakeClock) -> None:
+    """Refused at once, with the time until its turn; an error of the library and of ours, not retried; it leaves no hole."""
+    wire = Scripted(response(429, {"Retry-After": "91"}), 200)
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, max_retries=2, raise_on_rate_limit=False)
+    await world(client.get, "/", extensions=options(retry=False))
+    with pytest.raises(world.ratewise.WaitTooLong) as raised:
+        await world(client.get, "/?token=hunter2")
+    error = raised.value
+    assert isinstance(error, world.httpx.RequestError)
+    assert isinstance(error, world.ratewise.RateLimitExceeded)
+    assert isinstance(error, ratewise.exceptions.WaitTooLong)
+    assert (error.attempts, error.retry_after, error.response, clock.sleeps) == (0, 91, None, [])
+    assert str(error) == (
+        "GET https://api.example.com/?token=REDACTED was not sent: its turn at https://api.example.com would come in 91 s: "
+        "the server asks for it. A higher max_wait would let it wait"
+    )
+    clock.now += 1
+    assert (await world(client.get, "/")).status_code == 200
+    assert len(wire.sent) == 2
+
+
+async def test_the_queue_counts(world: World, clock: FakeClock) -> None:
+    """With 100 before it, and 10 a second, its turn comes in 10 seconds: with less patience it does not begin to wait."""
+    limiter = RateLimiter(rate=10, max_wait=5)
+    key = (("https", "api.example.com", None), "")
+    for _ in range(51):
+        limiter.queue.enter(key, clock.now, math.inf)
+    with pytest.raises(world.ratewise.WaitTooLong) as raised:
+        await world.send(limited(world, Scripted(), limiter, clock))
+    assert raised.value.retry_after == pytest.approx(5.1, abs=1e-5)
+    assert limiter.forecast(limiter.queue.rooms[key].queue[-1], clock.now, 9)[0] == pytest.approx(5, abs=1e-5)
+
+
+async def test_the_deadline_counts(world: World, clock: FakeClock) -> None:
+    """A turn that comes after the call's deadline is not waited for."""
+    wire = Scripted(200)
+    client = world.RateWiseClient(URL, transport=wire, rate_limiter=RateLimiter(rate=0.1), clock=clock, total_timeout=9)
+    await world(client.get, "/")
+    with pytest.raises(world.ratewise.WaitTooLong) as raised:
+        await world(client.get, "/")
+    assert raised.value.retry_after == pytest.approx(10, abs=1e-5)
+
+
+async def test_patience_that_ends(world: World, clock: FakeClock) -> None:
+    """Whose turn does not come although it should have (those before it are gone) is refused when its time is over."""
+    limiter = RateLimiter(rate=1, max_wait=0.5)
+    key = (("https", "api.example.com", None), "")
+    transport = limited(world, Scripted(200), limiter, clock)
+    await world.send(transport)
+    limiter.queue.rooms[key].governor._limits[None] = limit = KnownLimit(4, 1, 1)
+    limit.come(clock.now)
+    limiter.queue.enter(key, clock.now, math.inf)
+    with pytest.raises(world.ratewise.WaitTooLong, match=r"It has waited 0\.5"):
+        await world.send(transport)
+    assert len(limiter.queue.rooms[key].queue) == 1
+
+
+async def test_long_waits_are_logged(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """With the reason and the seconds; short ones are not worth a line."""
+    line = "Rate limit: requests to https://api.example.com wait 2 s: the stated limit is used up"
+    for rate, lines in ((2.0, []), (0.5, [line])):
+        transport = limited(world, Scripted(200, 200), RateLimiter(rate=rate), clock)
+        with caplog.at_level(logging.WARNING, "ratewise"):
+            await world.send(transport)
+            await world.send(transport)
+        assert caplog.messages == lines
+
+
+@only("asyncio", "trio")
+async def test_a_cancelled_waiter_leaves_no_hole(world: World) -> None:
+    """Those behind it move up, and its request is not counted."""
+    import anyio
+
+    limiter = RateLimiter(rate=20)
+    transport = limited(world, Scripted(200, 200), limiter)
+    await world.send(transport)
+    with anyio.move_on_after(0.005) as scope:
+        await world.send(transport)
+    assert scope.cancelled_caught
+    assert all(not room.queue for room in limiter.queue.rooms.values())
+    assert (await world.send(transport)).status_code == 200
+
+
+async def test_waiting_is_no_news_of_the_server(world: World, clock: FakeClock) -> None:
+    """For the breaker around it a request begins when it leaves the queue, and one that was not sent has not failed."""
+    guard = CircuitBreaker(1, slow_call_duration=1, minimum_calls=1)
+    client = world.RateWiseClient(
+        URL, transport=Scripted(200, 200), rate_limiter=RateLimiter(rate=0.1, max_wait=10), circuit_breaker=guard, clock=clock
+    )
+    await world(client.get, "/")
+    await world(client.get, "/")
+    assert clock.now - 1_800_000_000 == pytest.approx(10, abs=1e-5)
+    client.rate_limiter.max_wait = 5
+    with pytest.raises(world.ratewise.WaitTooLong):
+        await world(client.get, "/")
+    assert guard.get_state()["state"] == "closed"
