@@ -1,4 +1,4 @@
-"""The order of what happens to one key, and of how much of it is remembered."""
+"""The order of what happens to a key, and how much of it is remembered."""
 
 from __future__ import annotations
 
