@@ -40,13 +40,3 @@ def test_loaded_on_demand() -> None:
         "from ratewise import InMemoryCache; assert not {'sqlite3', 'redis', 'anyio'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_the_order_of_a_stack() -> None:
-    """A cache inside of what it should spare is told of; around it, it is not."""
-    import httpx
-
-    inner = ratewise.CacheTransport(httpx.MockTransport(lambda request: httpx.Response(200)))
-    with pytest.warns(UserWarning, match="this stack has its cache inside"):
-        ratewise.RetryTransport(inner)
-    ratewise.CacheTransport(ratewise.RetryTransport(httpx.MockTransport(lambda request: httpx.Response(200))))

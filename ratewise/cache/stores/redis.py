@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import socket
 import threading
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
@@ -244,7 +243,9 @@ class _Made:
         once = self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0)
         client = self._build(self._redis.Redis, self._timeout, once)
         pool = client.connection_pool
-        pool.connection_class = _punctual(pool.connection_class)
+        bound = pool.connection_kwargs.get("socket_timeout")
+        if bound is not None:
+            pool.connection_class = _bounded(pool.connection_class, _Alarm(bound))
         pool.connection_class(**pool.connection_kwargs)  # an option that is not known is refused here, and not at every use
         return _checked("client", client, asynchronous=False)
 
@@ -265,60 +266,75 @@ class _Made:
             raise ValueError(refusal("url", DEFAULT.url(self._url), f"one that redis-py takes ({said})")) from None
 
 
-class _Punctual:
-    """A socket with one time-out for an answer as a whole, where a socket's own begins anew with every piece of it."""
+class _Alarm:
+    """Ends connections whose answer takes too long as a whole: a socket's own time-out begins anew with every piece of it.
 
-    def __init__(self, sock: Any, seconds: float) -> None:
-        self._sock, self._seconds = sock, seconds
-        self._until = 0.0
-        self._first = self._whole = self._waits = True
+    Its one thread lives while answers are waited for.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._lock = threading.Lock()
+        self._due: dict[Any, float] = {}
+        """In order: all have the same time."""
+        self._rung: set[Any] = set()
+        self._runs = False
 
-    def settimeout(self, timeout: float | None) -> None:
-        self._waits = timeout != 0  # else redis-py looks whether there is something to read
-        self._sock.settimeout(timeout)
+    def set(self, connection: Any) -> None:
+        with self._lock:
+            self._due.pop(connection, None)
+            self._due[connection] = time.monotonic() + self.seconds
+            runs, self._runs = self._runs, True
+        if not runs:
+            threading.Thread(target=self._run, name="ratewise-redis-alarm", daemon=True).start()
 
-    def sendall(self, data: Any) -> None:
-        self._until, self._first = time.monotonic() + self._seconds, True
-        if not self._whole:
-            self._sock.settimeout(self._seconds)
-            self._whole = True
-        sent = self._sock.send(data)
-        while sent < len(data):
-            sent += self._timely().send(memoryview(data)[sent:])
+    def stop(self, connection: Any) -> bool:
+        """Whether it has rung for this connection."""
+        with self._lock:
+            self._due.pop(connection, None)
+            rang = connection in self._rung
+            self._rung.discard(connection)
+            return rang
 
-    def recv(self, *args: Any) -> Any:
-        return self._timely().recv(*args)
-
-    def recv_into(self, *args: Any) -> Any:  # hiredis
-        return self._timely().recv_into(*args)
-
-    def _timely(self) -> Any:
-        """The socket, with what is left of the time. To set that costs a system call, which the first one is spared."""
-        if self._waits:
-            if not self._first:
-                left = self._until - time.monotonic()
-                if left <= 0:
-                    raise socket.timeout("timed out")
-                self._sock.settimeout(left)
-                self._whole = False
-            self._first = False
-        return self._sock
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._due:
+                    self._runs = False
+                    return
+                first = next(iter(self._due.values()))
+            time.sleep(max(0.0, first - time.monotonic()))
+            with self._lock:  # until it is ended, nobody else may be given the connection
+                now = time.monotonic()
+                for connection in [connection for connection, due in self._due.items() if due <= now]:
+                    del self._due[connection]
+                    self._rung.add(connection)
+                    with suppress(Exception):
+                        connection.disconnect()
 
 
-@lru_cache(maxsize=16)
-def _punctual(kind: Any) -> Any:
-    """A class of connections, whose sockets are punctual, as long as redis-py makes them where it does now."""
-    if not hasattr(kind, "_connect"):
-        return kind
+def _bounded(kind: Any, alarm: _Alarm) -> Any:
+    """A class of connections for whose answers an alarm is set."""
 
-    def connect(self: Any) -> Any:
-        sock = kind._connect(self)
-        return sock if self.socket_timeout is None else _Punctual(sock, self.socket_timeout)
+    class Bounded(kind):  # type: ignore[misc]
+        def send_packed_command(self, *args: Any, **options: Any) -> None:
+            super().send_packed_command(*args, **options)
+            alarm.set(self)
 
-    return type(kind.__name__, (kind,), {"_connect": connect})
+        def read_response(self, *args: Any, **options: Any) -> Any:
+            try:
+                response = super().read_response(*args, **options)
+            except Exception as error:
+                if alarm.stop(self):
+                    raise TimeoutError(f"no answer within {alarm.seconds:g} s") from error
+                raise
+            except BaseException:
+                alarm.stop(self)
+                raise
+            alarm.stop(self)
+            return response
+
+    return Bounded
 
 
 def _checked(setting: str, client: Any, *, asynchronous: bool) -> Any:

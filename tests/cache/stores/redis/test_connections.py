@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import time
 from typing import Any
@@ -16,7 +15,6 @@ import trustme
 
 from ratewise.cache.entry import encode
 from ratewise.cache.stores.base import REST
-from ratewise.cache.stores.redis import _Punctual
 from tests.cache.stores.redis.false_servers import Wrong, answering, deaf, hung
 from tests.cache.stores.redis.samples import KEY, SECRET, SLACK, TIMEOUT, call_of, each_world, entry, name_of
 from tests.kit.clock import PATIENCE, FakeClock
@@ -112,23 +110,6 @@ def test_no_place_for_a_thread(make: Any) -> None:
         cache.get("a")
     cache._threads.places.release()
     assert cache.get("a") is None
-
-
-@pytest.mark.parametrize("read", ["recv", "recv_into"])
-def test_one_time_out_for_an_answer(read: str) -> None:
-    """From the sending of a command on, whichever way its answer is read."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        punctual = _Punctual(ours, TIMEOUT)
-        punctual.sendall(b"abc")
-        assert theirs.recv(10) == b"abc"
-        theirs.sendall(b"de")
-        for _ in range(2):
-            assert getattr(punctual, read)(1 if read == "recv" else bytearray(1)) in (b"d", b"e", 1)
-        for _ in range(2):
-            with pytest.raises(socket.timeout):
-                getattr(punctual, read)(1 if read == "recv" else bytearray(1))
-        assert punctual.fileno() == ours.fileno()
 
 
 @each_world

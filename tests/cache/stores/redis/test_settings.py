@@ -11,7 +11,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from ratewise.cache.stores.redis import MOST, RedisCache, _punctual
+from ratewise.cache.stores.redis import MOST, RedisCache
 from tests.cache.stores.redis.false_servers import Wrong, answering
 from tests.cache.stores.redis.samples import KEY, call_of, each_world, entry
 from tests.kit.redis_server import Server
@@ -112,15 +112,6 @@ def test_time_outs_of_ones_own(make: Any) -> None:
         cache = make(server.url, socket_timeout=None)
         assert cache.get("a") is None
         cache.close()
-
-
-def test_connections_that_are_made_otherwise() -> None:
-    """Of a redis-py to come, whose sockets cannot be reached: they are used as they are."""
-
-    class Other:
-        pass
-
-    assert _punctual(Other) is Other
 
 
 @pytest.mark.parametrize(

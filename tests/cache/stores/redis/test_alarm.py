@@ -1,0 +1,81 @@
+"""One time-out for an answer as a whole, in sync code: whoever takes longer loses the connection."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from ratewise.cache.stores.redis import _Alarm, _bounded
+from tests.kit.clock import PATIENCE
+
+
+class Connection:
+    """Answers as it is told, or when it is ended."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.ended = threading.Event()
+
+    def send_packed_command(self, command: bytes) -> None:
+        if command == b"broken":
+            raise OSError(command)
+
+    def read_response(self) -> Any:
+        if self.answer is None:
+            assert self.ended.wait(PATIENCE)
+            raise ValueError("I/O operation on closed file")
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+    def disconnect(self) -> None:
+        self.ended.set()
+        raise OSError("closed")
+
+
+def bounded(alarm: _Alarm, answer: Any = None) -> Any:
+    return _bounded(Connection, alarm)(answer)
+
+
+def gone(alarm: _Alarm) -> bool:
+    """The alarm's thread has come to its end, and nothing is left."""
+    for thread in threading.enumerate():
+        if thread.name == "ratewise-redis-alarm":
+            thread.join(PATIENCE)
+    return not (alarm._runs or alarm._due or alarm._rung)
+
+
+def test_an_answer_in_time() -> None:
+    """It is given, and the connection stays; so it does where the answer is an error, or the reader is interrupted."""
+    alarm = _Alarm(PATIENCE)
+    for answer in (b"x", KeyError("an error of Redis"), KeyboardInterrupt()):
+        connection = bounded(alarm, answer)
+        connection.send_packed_command(b"GET")
+        if isinstance(answer, bytes):
+            assert connection.read_response() == answer
+        else:
+            with pytest.raises(type(answer)):
+                connection.read_response()
+        assert not connection.ended.is_set()
+        assert not (alarm._due or alarm._rung)
+
+
+def test_an_answer_that_takes_too_long() -> None:
+    """Its connection is ended, and whoever waits is told why; then the alarm is as new."""
+    alarm = _Alarm(0.01)
+    for _ in range(2):
+        slow = bounded(alarm)
+        slow.send_packed_command(b"GET")
+        with pytest.raises(TimeoutError, match=r"^no answer within 0.01 s$"):
+            slow.read_response()
+        assert gone(alarm)
+
+
+def test_a_command_that_cannot_be_sent() -> None:
+    """Nobody waits for its answer."""
+    alarm = _Alarm(0.01)
+    with pytest.raises(OSError, match="broken"):
+        bounded(alarm).send_packed_command(b"broken")
+    assert gone(alarm)
