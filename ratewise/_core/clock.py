@@ -61,7 +61,15 @@ class Clock:
 def running_trio() -> Any:
     """The trio module if a trio task is running here, else None."""
     trio = sys.modules.get("trio")
-    return trio if trio is not None and trio.lowlevel.in_trio_task() else None
+    if trio is None:
+        return None
+    if hasattr(trio.lowlevel, "in_trio_task"):
+        return trio if trio.lowlevel.in_trio_task() else None
+    try:  # trio before 0.29
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return None
+    return trio
 
 
 def running_task() -> Hashable:

@@ -7,9 +7,11 @@ import threading
 from typing import Any
 
 import anyio
+import pytest
 import trio
 
 from ratewise import Waiter
+from ratewise._core.clock import running_trio
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.layers import Layer
 from tests.kit.wire import Scripted
@@ -64,6 +66,13 @@ async def test_a_waiter_is_woken_by_another(world: World) -> None:
         lambda: world.send(transport, url="https://x.example/wake"),
     )
     assert order == ["waking", "woken"]
+
+
+async def test_trio_before_0_29(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which says only by an error that no task of it is running."""
+    if hasattr(trio.lowlevel, "in_trio_task"):
+        monkeypatch.delattr(trio.lowlevel, "in_trio_task")
+    assert (running_trio() is trio) is (world.style == "trio")
 
 
 async def test_a_waiter_woken_first_does_not_wait(world: World) -> None:
