@@ -10,6 +10,7 @@ import nox
 PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
 MEASURED = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python that runs nox: on this one the tests are counted on to run every branch of the package."""
+OLDEST = ["anyio==4.1", "httpcore==1.0.9", "httpx==0.28.0", "httpx2==2.0.0", "redis==5.0.8", "trio==0.25"]
 SOURCES = ["ratewise", "tests", "examples", "noxfile.py"]
 
 nox.needs_version = ">=2024.10.9"
@@ -20,10 +21,17 @@ nox.options.reuse_existing_virtualenvs = True
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Format and lint."""
+    """Format, lint, and whether the httpx2 twin is up to date."""
     session.install("ruff>=0.9")
+    session.run("python", "tests/kit/twin.py", "--check")
     session.run("ruff", "format", "--check", *SOURCES)
     session.run("ruff", "check", *SOURCES)
+
+
+@nox.session
+def twin(session: nox.Session) -> None:
+    """Write `ratewise/httpx2` anew: it is `ratewise/_httpx` with the library's name changed."""
+    session.run("python", "tests/kit/twin.py")
 
 
 @nox.session
@@ -40,6 +48,13 @@ def tests(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     covered = ["--cov", "--cov-report=term"] if session.python == MEASURED and not session.posargs else []
     session.run("pytest", "-n", "auto", *covered, *session.posargs)
+
+
+@nox.session(python="3.9")
+def oldest(session: nox.Session) -> None:
+    """The adapters, and the stores that use redis-py, with the oldest versions of all that RateWise stands on."""
+    session.install("-e", ".[test]", *OLDEST)
+    session.run("pytest", "-n", "auto", "tests/adapter", "tests/cache/stores", *session.posargs)
 
 
 @nox.session

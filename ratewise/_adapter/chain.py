@@ -76,7 +76,8 @@ def wrong_library(transport: Chain, request: object, wanted: type) -> TypeError:
     """The error of a transport that is given something else than a `wanted` request, such as one of the other library."""
     name, ours, theirs = _public_name(transport), _library(wanted), _library(type(request))
     hint = f", whose clients take the {name} of `{_FLAVOURS[theirs]}`" if theirs in _FLAVOURS else ""
-    return TypeError(f"this {name} takes an {ours}.Request, not a {theirs}.{type(request).__name__}{hint}")
+    given = type(request).__name__ if theirs == "builtins" else f"{theirs}.{type(request).__name__}"
+    return TypeError(f"this {name} takes an {ours}.Request, not a {given}{hint}")
 
 
 def _public_name(transport: Chain) -> str:

@@ -1,4 +1,4 @@
-"""Retries: `rules.py` and `backoff.py` decide, `layer.py` does."""
+"""Retries: `config.py`, `backoff.py` and `budget.py` decide, `layer.py` does."""
 
 from .backoff import Backoff, ExponentialBackoff
 from .budget import RetryBudget

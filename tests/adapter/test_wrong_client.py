@@ -1,0 +1,74 @@
+"""A transport in a client of the other library or world says which class is meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+
+import ratewise
+import ratewise.httpx2
+from ratewise import RateWiseTransport
+from tests.kit.world import World
+
+NAMES = [name.removeprefix("Async") for name in ratewise.__all__ if name.startswith("Async") and name.endswith("Transport")]
+OTHER = {httpx: (httpx2, "httpx2", "ratewise.httpx2"), httpx2: (httpx, "httpx", "ratewise")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_client_of_the_other_library(world: World, name: str) -> None:
+    """At the first request."""
+    prefix = "" if world.is_sync else "Async"
+    library, its_name, place = OTHER[world.httpx]
+    transport = getattr(world.ratewise, prefix + name)(getattr(world.httpx, f"{prefix}HTTPTransport")())
+    client = getattr(library, f"{prefix}Client")(transport=transport)
+    said = f"this {prefix}{name} takes an {world.httpx.__name__}.Request, not a {its_name}.Request"
+    with pytest.raises(TypeError) as raised:
+        await world(client.get, "https://api.example.com")
+    assert str(raised.value) == f"{said}, whose clients take the {prefix}{name} of `{place}`"
+    await world.close(client)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("flavour", [ratewise, ratewise.httpx2])
+def test_a_sync_transport_in_an_async_client(name: str, flavour: Any) -> None:
+    """On entering the client, at the first request, and on closing it."""
+    library = httpx if flavour is ratewise else httpx2
+    transport = getattr(flavour, name)(library.HTTPTransport())
+    client = library.AsyncClient(transport=transport)
+    for step in (client.get("https://api.example.com"), client.aclose()):
+        with pytest.raises(TypeError, match=f"^{name} is a sync transport: an AsyncClient takes an Async{name}$"):
+            step.send(None)
+    with pytest.raises(TypeError, match=f"takes an Async{name}$"):
+        library.AsyncClient(transport=transport).__aenter__().send(None)
+    transport.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("flavour", [ratewise, ratewise.httpx2])
+def test_an_async_transport_in_a_sync_client(name: str, flavour: Any) -> None:
+    """On entering the client, at the first request, and on closing it."""
+    library = httpx if flavour is ratewise else httpx2
+    client = library.Client(transport=getattr(flavour, f"Async{name}")(library.AsyncHTTPTransport()))
+    for step in (lambda: client.get("https://api.example.com"), client.close):
+        with pytest.raises(TypeError, match=f"^Async{name} is an async transport: a Client takes a {name}$"):
+            step()
+    with pytest.raises(TypeError, match=f"takes a {name}$"), library.Client(transport=client._transport):
+        pass
+
+
+def test_a_class_of_the_users_own() -> None:
+    """The error names the class of ours that it comes of, and that it may be given a request of."""
+
+    class Mine(RateWiseTransport):
+        pass
+
+    class Request(httpx.Request):
+        pass
+
+    transport = Mine(httpx.MockTransport(lambda request: httpx.Response(200)))
+    assert transport.handle_request(Request("GET", "https://x")).status_code == 200
+    with pytest.raises(TypeError, match=r"^this RateWiseTransport takes an httpx.Request, not a str$"):
+        transport.handle_request("https://x")  # type: ignore[arg-type]
