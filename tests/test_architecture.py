@@ -25,7 +25,7 @@ PUBLIC = {*CAPABILITIES, "exceptions", "httpx2", "layer"}
 FLOORS = 10
 """Modules in the longest chain of imports, at most."""
 
-LINES = 400
+LINES, TEST_LINES = 400, 600
 """Of a file, at most: one that has outgrown its name is split."""
 
 PURE = set(
@@ -223,3 +223,9 @@ def test_importing_ratewise_loads_nothing() -> None:
 def test_files_keep_one_concept(name: str) -> None:
     """A file that has outgrown its name is split."""
     assert len(FILES[name].read_text().splitlines()) <= LINES
+
+
+def test_files_of_tests_keep_one_concept() -> None:
+    """They may be a little longer."""
+    lengths = {str(path): len(path.read_text().splitlines()) for path in Path(__file__).parent.rglob("*.py")}
+    assert {path: length for path, length in lengths.items() if length > TEST_LINES} == {}

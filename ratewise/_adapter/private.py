@@ -8,6 +8,8 @@
   a server that trickles can make a sync call late.
 - `Client._transport`, `Client._mounts`: the transports that a client has made from its settings and the environment. There is no
   public way. Else a client raises `TypeError` as it is made.
+
+Type checkers alone see two more: `httpx._types` and `httpx._client.UseClientDefault`, in the signatures of the clients.
 """
 
 from __future__ import annotations
