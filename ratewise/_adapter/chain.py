@@ -82,27 +82,21 @@ def wrong_library(transport: Chain, request: object, wanted: type) -> TypeError:
 
 def _public_name(transport: Chain) -> str:
     """That of the class of ours that it is of, or that the user's class comes of."""
-    return next(kind.__name__ for kind in type(transport).__mro__ if _library(kind) == _PACKAGE)
+    ours = (kind.__name__ for kind in type(transport).__mro__ if _library(kind) == _PACKAGE)
+    return next(name for name in ours if not name.startswith("_"))
 
 
 def _library(kind: type) -> str:
     return kind.__module__.partition(".")[0]
 
 
-def counting(chain: Chain) -> Callable[[Any], None]:
-    """What is called with each request that leaves a chain: it is counted for the call that it belongs to, by the last one."""
-    if isinstance(chain._wire, Chain):
-        return lambda request: None
-    clock = chain._clock if any(getattr(layer, "kind", None) == "cache" for layer in chain._layers) else None
-
-    def count(request: Any) -> None:
-        exchange = request.extensions.get(KEY)
-        if type(exchange) is Exchange:
-            exchange.attempts += 1
-            if clock is not None:
-                exchange.sent_at = clock.time()
-
-    return count
+def count(request: Any, clock: Clock) -> None:
+    """One more request is sent for the call that it belongs to."""
+    exchange = request.extensions.get(KEY)
+    if type(exchange) is Exchange:
+        exchange.attempts += 1
+        if exchange.sent_at is not None:
+            exchange.sent_at = clock.time()
 
 
 _PACKAGE = __name__.split(".")[0]

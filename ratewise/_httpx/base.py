@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .._adapter.chain import AsyncChain, SyncChain, counting, wrong_library
+from .._adapter.chain import AsyncChain, Chain, SyncChain, count, wrong_library
 from .._adapter.flavour import AsyncFlavour, SyncFlavour
 from .._adapter.library import Library
 from .._adapter.socket_deadline import keep_deadlines
@@ -39,13 +39,14 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
         self._take(transport, layers, clock, httpx.BaseTransport, "handle_request")
         self._http = SyncFlavour(LIBRARY)
         wire: httpx.BaseTransport = self._wire
-        count = counting(self)
+        counted, own_clock = not isinstance(wire, Chain), self._clock
 
         async def send(request: httpx.Request) -> httpx.Response:
-            count(request)
+            if counted:
+                count(request, own_clock)
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
-        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+        self._send: _Send = compose(self._layers, Call(send, self._http, own_clock))
         if type(wire) is httpx.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
             keep_deadlines(wire)
 
@@ -87,13 +88,14 @@ class AsyncLayerTransport(AsyncChain, httpx.AsyncBaseTransport):
         self._take(transport, layers, clock, httpx.AsyncBaseTransport, "handle_async_request")
         self._http = AsyncFlavour(LIBRARY)
         wire: httpx.AsyncBaseTransport = self._wire
-        count = counting(self)
+        counted, own_clock = not isinstance(wire, Chain), self._clock
 
         def send(request: httpx.Request) -> Awaitable[httpx.Response]:
-            count(request)
+            if counted:
+                count(request, own_clock)
             return wire.handle_async_request(request)  # looked up now, as above
 
-        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+        self._send: _Send = compose(self._layers, Call(send, self._http, own_clock))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not isinstance(request, httpx.Request):
