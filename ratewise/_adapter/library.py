@@ -15,7 +15,7 @@ from .private import field_reader
 PIECE = 1024
 """Bytes that are decoded at a time: they may become a thousand times as many."""
 
-HEADERS = 256
+HEADERS = 128
 """Sets of header fields that are kept: what is served from a cache is served again."""
 
 
