@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Callable, NoReturn
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from .._core.clock import Clock
 from .._core.exchange import KEY, Exchange
@@ -17,6 +17,8 @@ class Chain:
     _given: Any
     _wire: Any
     _layers: tuple[Any, ...]
+    _stacked: tuple[Any, ...]
+    """These, and those of all transports of ours within."""
     _clock: Clock
 
     def _take(self, given: Any, layers: tuple[Any, ...], clock: Clock | None, base: type, method: str) -> None:
@@ -32,7 +34,9 @@ class Chain:
         for layer in layers:
             if isinstance(layer, type) or not callable(getattr(layer, "handle", None)):
                 raise TypeError(refusal("layer", layer, "an object with `async def handle(self, request, call)`"))
-        warn_of_order(self._layers)
+        within = given._stacked if isinstance(given, Chain) else ()
+        self._stacked = (*layers, *within)
+        warn_of_order(self._stacked, within)
 
     def __repr__(self) -> str:
         layers = "".join(f"{type(layer).__name__} > " for layer in self._layers)
@@ -42,42 +46,39 @@ class Chain:
 class SyncChain(Chain):
     """In an async client, a sync transport says which one is meant."""
 
-    async def handle_async_request(self, request: Any) -> NoReturn:
-        raise _wrong_world(self)
+    if not TYPE_CHECKING:  # for checkers, an attribute that is missing is missing
 
-    async def __aenter__(self) -> NoReturn:
-        raise _wrong_world(self)
-
-    async def aclose(self) -> NoReturn:
-        raise _wrong_world(self)
+        def __getattr__(self, name: str) -> NoReturn:
+            raise _missing(self, name, ("__aenter__", "aclose", "handle_async_request"), "a sync", "an AsyncClient", "Async{}")
 
 
 class AsyncChain(Chain):
     """In a sync client, an async transport says which one is meant."""
 
-    def handle_request(self, request: Any) -> NoReturn:
-        raise _wrong_world(self)
+    if not TYPE_CHECKING:  # as above
 
-    def __enter__(self) -> NoReturn:
-        raise _wrong_world(self)
-
-    def close(self) -> NoReturn:
-        raise _wrong_world(self)
+        def __getattr__(self, name: str) -> NoReturn:
+            raise _missing(self, name, ("__enter__", "close", "handle_request"), "an async", "a Client", "{}")
 
 
-def _wrong_world(transport: Chain) -> TypeError:
-    name = _public_name(transport)
-    if isinstance(transport, SyncChain):
-        return TypeError(f"{name} is a sync transport: an AsyncClient takes an Async{name}")
-    return TypeError(f"{name} is an async transport: a Client takes a {name.removeprefix('Async')}")
+class _WrongWorldError(TypeError, AttributeError):
+    """A transport was asked for what those of the other world have. To whoever only looks, as `hasattr` does, it has it not."""
+
+
+def _missing(transport: Chain, name: str, others: tuple[str, ...], own: str, client: str, other: str) -> Exception:
+    if name not in others:
+        return AttributeError(f"{type(transport).__name__!r} object has no attribute {name!r}")
+    kind = _public_name(transport)
+    return _WrongWorldError(f"{kind} is {own} transport: {client} takes the {other.format(kind.removeprefix('Async'))}")
 
 
 def wrong_library(transport: Chain, request: object, wanted: type) -> TypeError:
     """The error of a transport that is given something else than a `wanted` request, such as one of the other library."""
     name, ours, theirs = _public_name(transport), _library(wanted), _library(type(request))
-    hint = f", whose clients take the {name} of `{_FLAVOURS[theirs]}`" if theirs in _FLAVOURS else ""
-    given = type(request).__name__ if theirs == "builtins" else f"{theirs}.{type(request).__name__}"
-    return TypeError(f"this {name} takes an {ours}.Request, not a {given}{hint}")
+    if theirs not in _FLAVOURS:
+        return TypeError(f"this {name} takes requests of {ours}, not a {type(request).__name__}")
+    hint = f"its clients take the {name} of `{_FLAVOURS[theirs]}`"
+    return TypeError(f"this {name} takes requests of {ours}, not of {theirs}: {hint}")
 
 
 def _public_name(transport: Chain) -> str:

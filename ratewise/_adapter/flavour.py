@@ -34,10 +34,7 @@ class _Flavour:
 
     def origin(self, request: Any) -> tuple[str, str, int | None]:
         url = request.url
-        try:
-            return url.scheme, url.host, url.port
-        except UnicodeError:  # what looks like IDNA, and is none
-            return url.scheme, url.raw_host.decode("ascii"), url.port
+        return url.scheme, url.raw_host.decode("ascii"), url.port  # `host` decodes IDNA, which may fail
 
     def with_header(self, request: Any, name: str, value: str) -> Any:
         headers = [*request.headers.raw, (name.encode("ascii"), value.encode("ascii"))]
@@ -61,7 +58,8 @@ class _Flavour:
         except self._module.InvalidURL:
             return None
         ours = request.url
-        return self.target(url) if (url.scheme, url.host, url.port) == (ours.scheme, ours.host, ours.port) else None
+        same = (url.scheme, url.raw_host, url.port) == (ours.scheme, ours.raw_host, ours.port)
+        return self.target(url) if same else None
 
     def respond(self, status: int, head: Head, body: bytes) -> Any:
         module = self._module
@@ -71,12 +69,11 @@ class _Flavour:
         headers, lower = response.headers, name.lower().encode("ascii")
         for field in self.fields(headers):
             if field[1] == lower:
-                before = headers[name]
-                others, _, last = before.rpartition(", ")
-                if self.in_memory(response) and last.partition(";")[0] == member.partition(";")[0]:
-                    before = others  # a mock may give the same response again
-                member = f"{before}, {member}" if before else member
-                break
+                raw, own = headers.raw, (name.encode("ascii"), member.encode("ascii"))
+                if self.in_memory(response) and raw[-1][0] == own[0] and _begin(raw[-1][1]) == _begin(own[1]):
+                    raw.pop()  # a mock may give the same response again
+                response.headers = self._module.Headers([*raw, own], encoding=headers.encoding)
+                return response
         headers[name] = member
         return response
 
@@ -111,6 +108,10 @@ class _Flavour:
         """Hand on what was read of a body with what is left of it."""
         ready = b"".join(read)
         response.stream = self._library.Buffer(ready) if rest is None else self._library.Body(stream, rest, ready)
+
+
+def _begin(member: bytes) -> bytes:
+    return member.partition(b";")[0]
 
 
 class SyncFlavour(_Flavour, SyncWorld):

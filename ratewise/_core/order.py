@@ -4,32 +4,44 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
-WITHIN_THE_CACHE = ("retry", "circuit breaker", "rate limit", "bulkhead")
+Kind = Literal["cache", "retry", "circuit breaker", "rate limit", "bulkhead"]
 
 _PACKAGE = f"{__name__.split('.')[0]}."
 
 
-def warn_of_order(layers: Sequence[Any]) -> None:
-    """Warn of layers, outermost first, by the `kind` that they say to be of. One that says none stands well anywhere."""
-    kinds = [getattr(layer, "kind", None) for layer in layers]
-    first = next((number for number, kind in enumerate(kinds) if kind in WITHIN_THE_CACHE), len(kinds))
+class Ordered:
+    """A layer whose place in a stack matters."""
+
+    kind: Kind | None = None
+
+
+def warn_of_order(layers: Sequence[Any], within: Sequence[Any]) -> None:
+    """Warn of layers, outermost first, but not again of what is wrong `within`: the innermost of them, which stood before."""
+    known = set(_faults(within))
+    for fault in _faults(layers):
+        if fault not in known:
+            _warn(f"this stack {fault}")
+
+
+def _faults(layers: Sequence[Any]) -> Iterator[str]:
+    kinds = [layer.kind for layer in layers if isinstance(layer, Ordered) and layer.kind is not None]
+    first = next((number for number, kind in enumerate(kinds) if kind != "cache"), len(kinds))
     if "cache" in kinds[first:]:
-        _warn(
-            "this stack has its cache inside: what it answers is counted, and made to wait, as if it went to the server. "
+        yield (
+            "has its cache inside: what it answers is counted, and made to wait, as if it went to the server. "
             "Put the CacheTransport around the other transports"
         )
     if kinds.count("retry") > 1:
-        _warn(
-            "this stack retries twice: each try of the outer retry layer is made several times over by the inner one. "
-            "Leave one of them out"
+        yield (
+            "retries twice: each try of the outer retry layer is made several times over by the inner one. Leave one of them out"
         )
-    if "rate limit" in kinds and "retry" in kinds[kinds.index("rate limit") :]:
-        _warn(
-            "this stack has its rate limiter outside the retry: only the first try of a call waits for its turn, and what the "
-            "server says to the others is not seen. Put the RetryTransport around the RateLimitTransport"
+    if "rate limit" in kinds and "retry" in kinds and kinds.index("rate limit") < kinds.index("retry"):
+        yield (
+            "has its rate limiter outside the retry: only the first try of a call waits for its turn, and what the server "
+            "says to the others is not seen. Put the RetryTransport around the RateLimitTransport"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from .._core.admission import Held, Place, wait_turn
 from .._core.exchange import Exchange
+from .._core.order import Kind, Ordered
 from .._validation import refusal
 from ..layer import Call, Q, R
 from .bulkhead import Bulkhead
@@ -19,11 +20,10 @@ LONG = 1.0
 """Seconds of waiting that are worth a line in the log."""
 
 
-class BulkheadLayer:
+class BulkheadLayer(Ordered):
     """Sends a request when it has a place in the bulkhead, and holds the place until the response's body is closed."""
 
-    kind = "bulkhead"
-    """See `warn_of_order`."""
+    kind: Kind | None = "bulkhead"
 
     def __init__(self, bulkhead: Bulkhead | None = None) -> None:
         if bulkhead is not None and not isinstance(bulkhead, Bulkhead):

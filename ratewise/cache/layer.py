@@ -7,6 +7,7 @@ import math
 from typing import Any, cast
 
 from .._core.exchange import KEY, Exchange
+from .._core.order import Kind, Ordered
 from .._validation import refusal
 from ..exceptions import RateWiseError
 from ..layer import Call, Q, R
@@ -35,11 +36,10 @@ SPECIAL = PASSED | rules.OWN | {b"cache-control", b"pragma"}
 """A request with none of these takes what is fresh."""
 
 
-class CacheLayer:
+class CacheLayer(Ordered):
     """Answers a request from a store of responses where that is allowed, and stores the responses that may be."""
 
-    kind = "cache"
-    """See `warn_of_order`."""
+    kind: Kind | None = "cache"
 
     def __init__(self, cache: Cache | None = None, config: CacheConfig | None = None) -> None:
         if not isinstance(cache, (InMemoryCache, CacheBackend, type(None))):

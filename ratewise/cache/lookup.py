@@ -131,6 +131,6 @@ def noted(response: Any, note: str, call: Call[Any, Any]) -> Any:
 
 def only_if_cached(call: Call[Any, Any]) -> Any:
     """5.2.1.7: "or respond with a 504 (Gateway Timeout) status code"."""
-    return noted(
-        call.http.respond(504, Made(((b"Content-Length", b"content-length", b"0"),)), b""), 'detail="only-if-cached"', call
-    )
+    status = b'RateWise; detail="only-if-cached"'
+    fields = (b"Cache-Status", b"cache-status", status), (b"Content-Length", b"content-length", b"0")
+    return call.http.respond(504, Made(fields), b"")

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from .._core.exchange import Exchange
+from .._core.order import Kind, Ordered
 from .._http.retry_advice import RETRY_AFTER, retry_advice
 from .._validation import refusal
 from ..exceptions import RateWiseError
@@ -17,15 +18,14 @@ INSTANT = 0.001
 """Seconds: what left a queue so lately had no time to be sent."""
 
 
-class CircuitBreakerLayer:
+class CircuitBreakerLayer(Ordered):
     """Asks a circuit before a request is sent, and tells it what came of it.
 
     A response is good when its head came and, if its body is read, that came whole. `rechecked`: there is a
     `CircuitRecheckLayer` below it.
     """
 
-    kind = "circuit breaker"
-    """See `warn_of_order`."""
+    kind: Kind | None = "circuit breaker"
 
     def __init__(self, circuit_breaker: CircuitBreaker | None = None, *, rechecked: bool = False) -> None:
         if circuit_breaker is not None and not isinstance(circuit_breaker, CircuitBreaker):

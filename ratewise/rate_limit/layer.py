@@ -11,6 +11,7 @@ from .._core.admission import Held, Place, wait_turn
 from .._core.credit import spent
 from .._core.exchange import Exchange, Turn
 from .._core.failure import Failure
+from .._core.order import Kind, Ordered
 from .._http.credentials import credential
 from .._http.rate_limit_headers import NOTHING, Told, silent, told
 from .._validation import refusal
@@ -24,11 +25,10 @@ LONG = 1.0
 """Seconds of waiting that are worth a line in the log."""
 
 
-class RateLimitLayer:
+class RateLimitLayer(Ordered):
     """Sends a request when its limit allows it, and tells the limiter what the server tells."""
 
-    kind = "rate limit"
-    """See `warn_of_order`."""
+    kind: Kind | None = "rate limit"
 
     def __init__(self, rate_limiter: RateLimiter | None = None) -> None:
         if rate_limiter is not None and not isinstance(rate_limiter, RateLimiter):

@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 from .._core.credit import spent
 from .._core.exchange import KEY, Attempt, Exchange, Turn
+from .._core.order import Ordered
 from .._http.retry_advice import retry_advice
 from .._util.escapes import escaped
 from .._validation import refusal
@@ -25,19 +26,17 @@ SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 """Methods that never get one, so that it does not follow a redirect (RFC 9110, 15.4.4) to where it means nothing."""
 
 
-class RetryLayer:
+class RetryLayer(Ordered):
     """Sends a request again as its `config` says. What is discarded is closed before the wait.
 
     `uniform` gives the random numbers from 0 to 1 that spread the waits.
     """
 
-    kind = "retry"
-    """See `warn_of_order`."""
-
     def __init__(self, config: RetryConfig | None = None, *, uniform: Callable[[], float] = random.random) -> None:
         if config is not None and not isinstance(config, RetryConfig):
             raise TypeError(refusal("config", config, "a RetryConfig"))
         self.config = config or RetryConfig()
+        self.kind = "retry" if self.config.max_attempts > 1 else None
         self._uniform = uniform
         self._suspect = self.config.statuses | {403}
 

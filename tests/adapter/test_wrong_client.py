@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import httpx
 import httpx2
 import pytest
@@ -24,10 +25,10 @@ async def test_a_client_of_the_other_library(world: World, name: str) -> None:
     library, its_name, place = OTHER[world.httpx]
     transport = getattr(world.ratewise, prefix + name)(getattr(world.httpx, f"{prefix}HTTPTransport")())
     client = getattr(library, f"{prefix}Client")(transport=transport)
-    said = f"this {prefix}{name} takes an {world.httpx.__name__}.Request, not a {its_name}.Request"
+    said = f"this {prefix}{name} takes requests of {world.httpx.__name__}, not of {its_name}"
     with pytest.raises(TypeError) as raised:
         await world(client.get, "https://api.example.com")
-    assert str(raised.value) == f"{said}, whose clients take the {prefix}{name} of `{place}`"
+    assert str(raised.value) == f"{said}: its clients take the {prefix}{name} of `{place}`"
     await world.close(client)
 
 
@@ -38,10 +39,11 @@ def test_a_sync_transport_in_an_async_client(name: str, flavour: Any) -> None:
     library = httpx if flavour is ratewise else httpx2
     transport = getattr(flavour, name)(library.HTTPTransport())
     client = library.AsyncClient(transport=transport)
+    assert not any(hasattr(transport, wrong) for wrong in ("handle_async_request", "__aenter__", "aclose", "anything_else"))
     for step in (client.get("https://api.example.com"), client.aclose()):
-        with pytest.raises(TypeError, match=f"^{name} is a sync transport: an AsyncClient takes an Async{name}$"):
+        with pytest.raises(TypeError, match=f"^{name} is a sync transport: an AsyncClient takes the Async{name}$"):
             step.send(None)
-    with pytest.raises(TypeError, match=f"takes an Async{name}$"):
+    with pytest.raises(TypeError, match=f"takes the Async{name}$"):
         library.AsyncClient(transport=transport).__aenter__().send(None)
     transport.close()
 
@@ -51,11 +53,13 @@ def test_a_sync_transport_in_an_async_client(name: str, flavour: Any) -> None:
 def test_an_async_transport_in_a_sync_client(name: str, flavour: Any) -> None:
     """On entering the client, at the first request, and on closing it."""
     library = httpx if flavour is ratewise else httpx2
-    client = library.Client(transport=getattr(flavour, f"Async{name}")(library.AsyncHTTPTransport()))
+    transport = getattr(flavour, f"Async{name}")(library.AsyncHTTPTransport())
+    assert not any(hasattr(transport, wrong) for wrong in ("handle_request", "__enter__", "close", "anything_else"))
+    client = library.Client(transport=transport)
     for step in (lambda: client.get("https://api.example.com"), client.close):
-        with pytest.raises(TypeError, match=f"^Async{name} is an async transport: a Client takes a {name}$"):
+        with pytest.raises(TypeError, match=f"^Async{name} is an async transport: a Client takes the {name}$"):
             step()
-    with pytest.raises(TypeError, match=f"takes a {name}$"), library.Client(transport=client._transport):
+    with pytest.raises(TypeError, match=f"takes the {name}$"), library.Client(transport=transport):
         pass
 
 
@@ -70,5 +74,19 @@ def test_a_class_of_the_users_own() -> None:
 
     transport = Mine(httpx.MockTransport(lambda request: httpx.Response(200)))
     assert transport.handle_request(Request("GET", "https://x")).status_code == 200
-    with pytest.raises(TypeError, match=r"^this RateWiseTransport takes an httpx.Request, not a str$"):
+    with pytest.raises(TypeError, match=r"^this RateWiseTransport takes requests of httpx, not a str$"):
         transport.handle_request("https://x")  # type: ignore[arg-type]
+
+
+def test_a_class_for_both_worlds() -> None:
+    """A class of the user's own that has both halves works in both clients."""
+
+    class Both(RateWiseTransport, httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(201)
+
+    async def scenario() -> int:
+        async with httpx.AsyncClient(transport=Both(httpx.MockTransport(lambda request: httpx.Response(200)))) as client:
+            return (await client.get("https://x")).status_code
+
+    assert anyio.run(scenario) == 201

@@ -29,6 +29,16 @@ async def test_other_origins_are_not_invalidated(world: World) -> None:
     await stage.end()
 
 
+@pytest.mark.parametrize(
+    "reference", ["https://xn--foo_bar.example/x", "//xn--a.example/y", "http://xn--/", "http://[::1", "//a:b:c/"]
+)
+async def test_a_name_that_is_none(world: World, reference: str) -> None:
+    """What a server calls the place of what it has made is not worth losing its answer."""
+    stage = Stage(world, response(201, {"Location": reference, "Content-Location": reference}))
+    assert (await stage("POST")).status_code == 201
+    await stage.end()
+
+
 async def test_an_answer_from_before_a_change_is_not_stored_after_it(world: World) -> None:
     """The body of the old one is read when the new one is there already."""
     stage = Stage(world, response(200, FRESH, b"old"), 204, response(200, FRESH, b"new"))

@@ -1,0 +1,26 @@
+"""What a request's origin is called: what breakers, limiters, bulkheads and budgets tell servers apart by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.kit.world import World
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://api.example.com/a?b#c", ("https", "api.example.com", None)),
+        ("HTTP://User:pw@API.example.com:80", ("http", "api.example.com", None)),
+        ("http://api.example.com:8080", ("http", "api.example.com", 8080)),
+        ("https://[2001:db8::1]:444/", ("https", "2001:db8::1", 444)),
+        ("https://bücher.example", ("https", "xn--bcher-kva.example", None)),
+        ("https://xn--bcher-kva.example", ("https", "xn--bcher-kva.example", None)),
+        ("https://xn--foo_bar.example", ("https", "xn--foo_bar.example", None)),  # looks like IDNA, and is none
+    ],
+)
+async def test_origins(world: World, url: str, origin: Any) -> None:
+    """Scheme, host as it goes over the wire, and port, if it is not the scheme's own."""
+    assert world.flavour().origin(world.httpx.Request("GET", url)) == origin
