@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from .._core.clock import Clock
-from .._core.exchange import KEY, Exchange
 from .._core.order import warn_of_order
 from .._validation import refusal
 
@@ -89,15 +88,6 @@ def _public_name(transport: Chain) -> str:
 
 def _library(kind: type) -> str:
     return kind.__module__.partition(".")[0]
-
-
-def count(request: Any, clock: Clock) -> None:
-    """One more request is sent for the call that it belongs to."""
-    exchange = request.extensions.get(KEY)
-    if type(exchange) is Exchange:
-        exchange.attempts += 1
-        if exchange.sent_at is not None:
-            exchange.sent_at = clock.time()
 
 
 _PACKAGE = __name__.split(".")[0]

@@ -30,11 +30,15 @@ class _Flavour:
         self.held = library.held
         self.decoded = library.decoded
         self.fields = library.fields
-        self._headers = library.headers
+        self._headers, self._ByteStream = library.headers, library.module.ByteStream
 
     def origin(self, request: Any) -> tuple[str, str, int | None]:
         url = request.url
-        return url.scheme, url.raw_host.decode("ascii"), url.port  # `host` decodes IDNA, which may fail
+        try:
+            host: str = url.host
+        except UnicodeError:  # it decodes what looks like IDNA, and may be none
+            host = url.raw_host.decode("ascii")
+        return url.scheme, host if host.isascii() else url.raw_host.decode("ascii"), url.port
 
     def with_header(self, request: Any, name: str, value: str) -> Any:
         headers = [*request.headers.raw, (name.encode("ascii"), value.encode("ascii"))]
@@ -79,7 +83,7 @@ class _Flavour:
 
     def rewinder(self, request: Any) -> Callable[[], object] | None:
         stream = request.stream
-        return nothing if type(stream) is self._module.ByteStream else rewinder(stream, self._module.__name__)
+        return nothing if type(stream) is self._ByteStream else rewinder(stream, self._module.__name__)
 
     def with_timeout(self, request: Any, seconds: float) -> Any:
         given = request.extensions.get("timeout", {})

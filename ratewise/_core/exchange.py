@@ -105,8 +105,8 @@ class Exchange:
     """The caller reads the body as it pleases (`client.stream()`, a bare transport), maybe never."""
     attempts = 0
     """How many requests were sent."""
-    sent_at: float | None = None
-    """When the last of them was, by the wall clock: noted where a cache has set it as it began, and else None."""
+    sent_at = 0.0
+    """When the last of them was, by the wall clock."""
     history: Sequence[Attempt] = ()
     """The attempts that failed, in order."""
     retry_after: float | None = None

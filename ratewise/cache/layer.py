@@ -190,7 +190,7 @@ class CacheLayer(Ordered):
             return
         redactor = asked.exchange.redactor
         asked.exchange = Exchange.begin({KEY: asked.exchange.options}, streamed=False)
-        asked.exchange.redactor, asked.exchange.sent_at = redactor, asked.began_at
+        asked.exchange.redactor = redactor
         asked.request = call.http.apart(asked.request, asked.exchange, rules.OWN)  # the whole, and not what its caller lacks
         asked.fields = {name: value for name, value in asked.fields.items() if name not in rules.OWN}
 

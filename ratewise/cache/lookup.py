@@ -52,7 +52,7 @@ class Asked:
         self.exchange = exchange
         self.control = rules.asks(fields)
         self.began = call.clock.monotonic()
-        self.began_at = exchange.sent_at = call.clock.time()
+        self.began_at = call.clock.time()
 
     @property
     def shareable(self) -> bool:
@@ -63,7 +63,7 @@ class Asked:
     @property
     def sent_at(self) -> float:
         """When the request was last sent, by the wall clock: it may have waited, and been tried before."""
-        return self.exchange.sent_at or self.began_at
+        return max(self.exchange.sent_at, self.began_at)
 
     @property
     def forward(self) -> str:

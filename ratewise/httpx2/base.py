@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from .._adapter.chain import AsyncChain, Chain, SyncChain, count, wrong_library
+from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
 from .._adapter.flavour import AsyncFlavour, SyncFlavour
 from .._adapter.library import Library
 from .._adapter.socket_deadline import keep_deadlines
 from .._core.cancellation import steady
 from .._core.clock import Clock
 from .._core.compose import compose
+from .._core.exchange import KEY, Exchange
 from .._core.step import step
 from .._deadline import WireDeadlineLayer
 from ..layer import Call, Layer
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LIBRARY = Library(httpx2, errors)
 
+_Request = httpx2.Request
 _Send = Callable[[httpx2.Request], Coroutine[Any, Any, httpx2.Response]]
 
 
@@ -40,20 +42,22 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
         self._take(transport, layers, clock, httpx2.BaseTransport, "handle_request")
         self._http = SyncFlavour(LIBRARY)
         wire: httpx2.BaseTransport = self._wire
-        counted, own_clock = not isinstance(wire, Chain), self._clock
+        counted, now = not isinstance(wire, Chain), self._clock.time
 
         async def send(request: httpx2.Request) -> httpx2.Response:
-            if counted:
-                count(request, own_clock)
+            exchange = request.extensions.get(KEY)
+            if counted and type(exchange) is Exchange:
+                exchange.attempts += 1
+                exchange.sent_at = now()
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
-        self._send: _Send = compose(self._layers, Call(send, self._http, own_clock))
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
         if type(wire) is httpx2.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
             keep_deadlines(wire)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        if not isinstance(request, httpx2.Request):
-            raise wrong_library(self, request, httpx2.Request)
+        if type(request) is not _Request and not isinstance(request, _Request):
+            raise wrong_library(self, request, _Request)
         return step(self._send(request))
 
     def close(self) -> None:
@@ -89,18 +93,20 @@ class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
         self._take(transport, layers, clock, httpx2.AsyncBaseTransport, "handle_async_request")
         self._http = AsyncFlavour(LIBRARY)
         wire: httpx2.AsyncBaseTransport = self._wire
-        counted, own_clock = not isinstance(wire, Chain), self._clock
+        counted, now = not isinstance(wire, Chain), self._clock.time
 
         def send(request: httpx2.Request) -> Awaitable[httpx2.Response]:
-            if counted:
-                count(request, own_clock)
+            exchange = request.extensions.get(KEY)
+            if counted and type(exchange) is Exchange:
+                exchange.attempts += 1
+                exchange.sent_at = now()
             return wire.handle_async_request(request)  # looked up now, as above
 
-        self._send: _Send = compose(self._layers, Call(send, self._http, own_clock))
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if not isinstance(request, httpx2.Request):
-            raise wrong_library(self, request, httpx2.Request)
+        if type(request) is not _Request and not isinstance(request, _Request):
+            raise wrong_library(self, request, _Request)
         response = await steady(self._send(request))
         if not LIBRARY.in_memory(response):
             response.stream = LIBRARY.Steady(response.stream)
