@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import time
+from typing import Callable
+
 import anyio
 
 from ratewise._core.clock import Clock, Waiter
 
-PATIENCE = 5.0
-"""Seconds after which a test that waits for a real thread or task has failed."""
+PATIENCE = 25.0
+"""Seconds after which a test that waits for a real thread or task has failed, however busy the machine is."""
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Block until other threads or processes have come so far."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, "they have not"
+        time.sleep(0.001)
 
 
 class FakeClock(Clock):
@@ -43,3 +55,31 @@ class FakeClock(Clock):
         if not waiter.woken:
             self.now += timeout
         return 0
+
+
+class StillClock(FakeClock):
+    """Time that passes only when the test moves it: who waits is woken, or sees that it is over, each `look` real seconds.
+
+    `parks` has how long they meant to wait.
+    """
+
+    def __init__(self, look: float = 0.001) -> None:
+        super().__init__()
+        self.parks: list[float] = []
+        self._look = look
+
+    def park(self, waiter: Waiter, timeout: float | None) -> bool:
+        until = self._until(timeout)
+        while not waiter.wait(self._look) and self.now < until:
+            pass
+        return waiter.woken
+
+    async def apark(self, waiter: Waiter, timeout: float | None) -> bool:
+        until = self._until(timeout)
+        while not await waiter.await_(self._look) and self.now < until:
+            pass
+        return waiter.woken
+
+    def _until(self, timeout: float | None) -> float:
+        self.parks.append(math.inf if timeout is None else timeout)
+        return self.now + self.parks[-1]

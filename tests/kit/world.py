@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from importlib import import_module
 from typing import Any, Callable
@@ -93,6 +94,28 @@ class World:
         else:
             async with thing as entered:
                 yield entered
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until other threads or tasks have come so far."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, "they have not"
+            await self(time.sleep if self.is_sync else anyio.sleep, 0.001)
+
+    async def cancelled(self, function: Callable[[], Awaitable[Any]], when: Callable[[], object]) -> None:
+        """Run a coroutine function of asyncio or trio that must not end before it is cancelled, as soon as `when()` holds."""
+        ended = False
+        async with anyio.create_task_group() as group:
+
+            async def cancel() -> None:
+                await self.until(when)
+                group.cancel_scope.cancel()
+
+            group.start_soon(cancel)
+            await function()
+            ended = True
+            group.cancel_scope.cancel()
+        assert not ended
 
     async def gather(self, *functions: Callable[[], Awaitable[Any]]) -> list[Any]:
         """Run coroutine functions at the same time, in threads or tasks. Their results; the first error is raised."""
