@@ -12,8 +12,9 @@ from tests.kit import redis_server
 from tests.kit.clock import FakeClock
 from tests.kit.world import WORLDS, World
 
-# A deadline is a timed assertion, and so is a health check of slow ones. What a run finds that nobody watches must be found again by the next one.
-hypothesis.settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# A deadline is a timed assertion, and so is slowness. What a run finds that nobody watches must be found again by the next one.
+untimed = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("untimed", derandomize="CI" in os.environ, **untimed)
 hypothesis.settings.load_profile("untimed")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import anyio
@@ -48,8 +47,13 @@ async def test_the_longest_wait(world: World) -> None:
     """A max_wait that is allowed can be waited for: one of many years too."""
     bulkhead = Bulkhead(1, max_wait=1e12)
     first = entered(bulkhead)
-    threading.Timer(0.01, lambda: bulkhead.queue.leave(first, Clock().monotonic())).start()
-    assert (await world.send(transport(world, Scripted(200), bulkhead))).status_code == 200
+
+    async def leave() -> None:
+        await world.until(lambda: bulkhead.get_state() == {"in_flight": 1, "waiting": 1})
+        bulkhead.queue.leave(first, Clock().monotonic())
+
+    answer, _ = await world.gather(lambda: world.send(transport(world, Scripted(200), bulkhead)), leave)
+    assert answer.status_code == 200
 
 
 async def test_a_bulkhead_must_be_one(world: World) -> None:

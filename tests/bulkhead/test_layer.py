@@ -7,7 +7,6 @@ import contextlib
 import gc
 import logging
 import threading
-import time
 from typing import Any
 
 import anyio
@@ -16,17 +15,10 @@ import pytest
 from ratewise import Bulkhead, CircuitBreaker, Clock, Waiter, exceptions, exchange_of
 from ratewise._core import admission
 from tests.bulkhead.places import EMPTY, ONE, ORIGIN, URL, client, entered, transport
-from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.clock import PATIENCE, FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is passed over, however slow this machine is."""
-    monkeypatch.setattr(admission, "GRACE", PATIENCE * 10)
-
 
 # -- how long a place is held
 
@@ -106,7 +98,7 @@ async def test_what_holds_no_connection_holds_no_place(world: World) -> None:
 @only("asyncio", "trio")
 @pytest.mark.parametrize("victim", range(3))
 @pytest.mark.parametrize("how", ["get", "stream"])
-async def test_cancelled_at_each_step(world: World, patient: None, how: str, victim: int) -> None:
+async def test_cancelled_at_each_step(world: World, how: str, victim: int) -> None:
     """task.cancel() and cancel scopes, in the queue, in flight and in the body: nothing is lost, and the others are served."""
 
     async def call(number: int) -> None:
@@ -129,7 +121,8 @@ async def test_cancelled_at_each_step(world: World, patient: None, how: str, vic
 
     for native, steps in [(native, steps) for native in {False, world.style == "asyncio"} for steps in range(60)]:
         bulkhead, served, cancels = Bulkhead(1), set[int](), dict[int, Any]()
-        subject = client(world, Scripted(*[lambda request: response(body=Body(b"a", b"b"))] * 3), bulkhead)
+        wire = Scripted(*[lambda request: response(body=Body(b"a", b"b"))] * 3)
+        subject = client(world, wire, bulkhead, clock=StillClock())  # nobody is passed over
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as group:
                 for number in range(3):
@@ -293,21 +286,19 @@ async def test_the_key(world: World, clock: FakeClock) -> None:
     assert (by_origin.get_state(), by_origin.get_state("nobody")) == ({"in_flight": 4, "waiting": 0}, EMPTY)
 
 
-async def test_first_come_first_served(world: World, patient: None) -> None:
+async def test_first_come_first_served(world: World) -> None:
     """Who has been served and comes again goes to the end of the queue: five that share one place take turns."""
-    bulkhead, order = Bulkhead(1), list[int]()
-    subject = transport(world, Scripted(*[200] * 15), bulkhead)
+    bulkhead, order, clock = Bulkhead(1), list[int](), StillClock()  # nobody is passed over
+    subject = transport(world, Scripted(*[200] * 15), bulkhead, clock=clock)
     first = entered(bulkhead)
 
     async def call(number: int) -> None:
-        while bulkhead.get_state() != {"in_flight": 1, "waiting": number}:
-            waiter = Waiter()
-            await world(waiter.wait if world.is_sync else waiter.await_, 0.001)
+        await world.until(lambda: bulkhead.get_state() == {"in_flight": 1, "waiting": number})
         for _ in range(3 if number < 5 else 0):
             held = await world.send(subject)
             order.append(number)
             await world.close(held)
-        bulkhead.queue.leave(first, time.monotonic())
+        bulkhead.queue.leave(first, clock.now)
 
     await world.gather(*(lambda number=number: call(number) for number in range(6)))  # type: ignore[misc]
     assert (order, bulkhead.get_state()) == ([*range(5)] * 3, EMPTY)
@@ -351,7 +342,8 @@ class Counting:
 
 
 async def many(world: World, server: Server, bulkhead: Bulkhead, calls: int) -> None:
-    async with world.within(world.RateWiseClient(server.url, bulkhead=bulkhead, rate_limiter=None, trust_env=False)) as subject:
+    settings = {"bulkhead": bulkhead, "rate_limiter": None, "trust_env": False, "clock": StillClock(look=PATIENCE)}
+    async with world.within(world.RateWiseClient(server.url, **settings)) as subject:
         results = await world.gather(*[lambda: world(subject.get, "/")] * calls)
         assert {result.content for result in results} == {b"ok"}
 

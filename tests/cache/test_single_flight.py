@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ratewise import CacheConfig, Clock, InMemoryCache
+from ratewise import CacheConfig, InMemoryCache
 from ratewise.cache.single_flight import Flights, Outcome
 from tests.cache.asking import ask, cached
-from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.clock import PATIENCE, FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World, only
@@ -38,11 +38,11 @@ async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> 
     cache = InMemoryCache()
     with Server(gate) as server:
         limits = world.httpx.Limits(max_connections=None)
-        wire = world.HTTPTransport(limits=limits)
+        wire, clock = world.HTTPTransport(limits=limits), StillClock(look=PATIENCE)
         if client:
-            made = world.RateWiseClient(server.url, transport=wire, cache=cache, rate_limiter=None)
+            made = world.RateWiseClient(server.url, transport=wire, cache=cache, rate_limiter=None, clock=clock)
         else:
-            made = world.Client(base_url=server.url, transport=cached(world, wire, cache))
+            made = world.Client(base_url=server.url, transport=cached(world, wire, cache, clock=clock))
         async with world.within(made) as one:
             waiting = 0
 
@@ -57,17 +57,6 @@ async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> 
         assert len(server.received) == 1
     stats = cache.get_stats()
     assert (stats.hits, stats.misses, stats.stores) == (number - 1, 1, 1)
-
-
-async def wait_for(world: World, condition: Any) -> None:
-    """Until other threads or tasks have come so far."""
-    import anyio
-
-    for _ in range(int(PATIENCE * 1000)):
-        if condition():
-            return
-        await world(threading.Event().wait, 0.001) if world.is_sync else await anyio.sleep(0.001)
-    raise AssertionError("they have not")
 
 
 def followers(cache: InMemoryCache) -> int:
@@ -86,7 +75,7 @@ class Held:
     async def _answer(self, request: Any) -> Any:
         first, self.first = self.first, False
         if first:
-            await wait_for(self.world, lambda: followers(self.cache) >= self.others)
+            await self.world.until(lambda: followers(self.cache) >= self.others)
         handle = self.scripted.handle_request if self.world.is_sync else self.scripted.handle_async_request
         return await self.world(handle, request)
 
@@ -108,7 +97,7 @@ async def test_a_lead_that_fails(world: World, failure: Any) -> None:
     """It gets its failure; one of those who waited asks in its place, and its answer is for all the others."""
     cache = InMemoryCache()
     wire = Held(world, cache, 9, failure, response(headers=FRESH))
-    transport = cached(world, wire, cache)
+    transport = cached(world, wire, cache, clock=StillClock(look=PATIENCE))
     answers = await world.gather(*[lambda: ask(world, transport)] * 10)
     assert len(wire.scripted.sent) == 2
     assert sum(getattr(answer, "status_code", 0) == 200 for answer in answers) == 9
@@ -125,7 +114,7 @@ async def test_an_answer_that_is_not_for_others(world: World) -> None:
     cache = InMemoryCache()
     body = Body(b"never read")
     wire = Held(world, cache, 9, response(headers={"Cache-Control": "no-store"}, body=body), *[200] * 20)
-    transport = cached(world, wire, cache)
+    transport = cached(world, wire, cache, clock=StillClock(look=PATIENCE))
     answers = await world.gather(lambda: world.send(transport), *[lambda: ask(world, transport)] * 9)
     assert [answer.status_code for answer in answers] == [200] * 10
     assert len(wire.scripted.sent) == 10
@@ -170,7 +159,7 @@ async def test_variants_are_apart(world: World) -> None:
         return response(headers=[*FRESH, ("Vary", "Accept-Language")], body=language.encode())(request)
 
     wire = Held(world, cache, 19, answer, answer, answer, answer)
-    transport = cached(world, wire, cache)
+    transport = cached(world, wire, cache, clock=StillClock(look=PATIENCE))
 
     def asks(language: str) -> Any:
         return lambda: ask(world, transport, headers={"Accept-Language": language})
@@ -205,17 +194,11 @@ async def test_no_waiting(world: World) -> None:
 async def test_an_answer_that_is_stale_when_it_is_shared(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waited for it asks for itself."""
 
-    class Shifted(Clock):
-        shift = 0.0
-
-        def time(self) -> float:
-            return super().time() + self.shift
-
-    clock, cache = Shifted(), InMemoryCache()
+    clock, cache = StillClock(look=PATIENCE), InMemoryCache()
     change = cache.change
 
     def late(key: bytes, new: Any) -> bool:
-        clock.shift += 100
+        clock.now += 100
         return change(key, new)
 
     monkeypatch.setattr(cache, "change", late)
@@ -248,7 +231,7 @@ async def test_one_refresh_at_a_time(world: World) -> None:
         assert (await ask(world, transport)).headers["cache-status"] == "RateWise; hit; ttl=-4"
         await anyio.wait_all_tasks_blocked()
     gate.set()
-    await wait_for(world, lambda: cache.get_stats().stores == 2)
+    await world.until(lambda: cache.get_stats().stores == 2)
     assert (await ask(world, transport)).content == b"new"
     assert len(slow.sent) == 1
     await world.close(transport)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import Any
 
 import anyio
@@ -417,8 +416,7 @@ async def test_who_waits_while_the_circuit_opens(world: World, dry_run: bool) ->
                     seen.append(error.failure_count)
 
             async def watch() -> None:
-                while places.get_state() != {"in_flight": 1, "waiting": 4}:
-                    await world(time.sleep if world.is_sync else anyio.sleep, 0.001)
+                await world.until(lambda: places.get_state() == {"in_flight": 1, "waiting": 4})
                 queued.set()
 
             await world.gather(*[call] * 5, watch)
@@ -486,22 +484,25 @@ async def test_a_cancelled_probe_gives_its_permit_back(world: World, clock: Fake
     class Hanging(Body):
         async def __aiter__(self) -> Any:
             yield b"a"
+            hangs.append("body")
             await anyio.sleep_forever()
 
     class Wire(Scripted):
         async def handle_async_request(self, request: Any) -> Any:
             result = await super().handle_async_request(request)
             if where == "head" and len(self.sent) == 2:
+                hangs.append("head")
                 await anyio.sleep_forever()
             return result
 
-    guard = brittle()
+    async def probe() -> None:
+        await world.read(await world.send(transport))
+
+    guard, hangs = brittle(), list[str]()
     transport = guarded(world, Wire(500, response(body=Hanging()), 200), guard, clock)
     await outcome(world, transport)
     clock.now += 60
-    with anyio.move_on_after(0.01) as scope:
-        await world.read(await world.send(transport))
-    assert scope.cancelled_caught
+    await world.cancelled(probe, when=lambda: hangs == [where])
     assert guard.get_state()["state"] == "half_open"
     assert await outcome(world, transport) == 200
     assert guard.get_state()["state"] == "closed"

@@ -18,7 +18,7 @@ from tests.kit.virtual import Deadlock, LimitedWire, VirtualClock, VirtualLoop, 
 
 
 def test_virtual_time() -> None:
-    """An hour of sleeps, in a row and at the same time, is over before a test's time is, in the right order; as a clock's waits."""
+    """Hours of sleeps, in a row and at the same time, are over within a test's time, in the right order; as are a clock's."""
 
     async def main() -> list[float]:
         loop, clock, order = asyncio.get_running_loop(), VirtualClock(offset=7), []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ratewise import RateLimiter
-from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.clock import FakeClock, wait_until
 from tests.kit.world import World
 
 URL = "https://api.example.com/"
@@ -20,7 +19,9 @@ def limited(world: World, wire: Any, limiter: RateLimiter | None, clock: FakeClo
 
 def queued(limiter: RateLimiter, number: int) -> None:
     """Block until so many wait in its queues."""
-    until = time.monotonic() + PATIENCE
-    while sum(len(room.queue) for room in list(limiter.rooms.values())) < number:
-        assert time.monotonic() < until
-        time.sleep(0.001)
+    wait_until(lambda: waiting(limiter) >= number)
+
+
+def waiting(limiter: RateLimiter) -> int:
+    """How many wait in its queues."""
+    return sum(len(room.queue) for room in list(limiter.rooms.values()))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
 
 from ratewise import RateLimiter
-from tests.kit.clock import FakeClock
+from tests.kit.clock import PATIENCE, FakeClock, StillClock, wait_until
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World
@@ -18,15 +17,16 @@ from tests.rate_limit.limiters import URL, limited, queued
 
 async def test_concurrency(world: World) -> None:
     """No more than so many are in flight at once, to the end of their bodies; the rest waits its turn."""
-    peak, now = 0, 0
-    lock = threading.Lock()
+    peak, now, total = 0, 0, 0
+    lock, together = threading.Lock(), threading.Barrier(3)
 
     def answer(received: Received) -> Reply:
-        nonlocal peak, now
+        nonlocal peak, now, total
         with lock:
-            now += 1
-            peak = max(peak, now)
-        time.sleep(0.01)
+            now, total = now + 1, total + 1
+            peak, number = max(peak, now), total
+        if 2 <= number <= 4:  # the first one goes alone
+            together.wait(PATIENCE)
         with lock:
             now -= 1
         return Reply()
@@ -44,7 +44,7 @@ async def test_concurrency(world: World) -> None:
 
 async def test_who_waits_for_a_place_sleeps(world: World) -> None:
     """It is woken when there is one, and does not keep asking."""
-    limiter, looks = RateLimiter(concurrency=1), 0
+    limiter, looks, clock = RateLimiter(concurrency=1), 0, StillClock(look=PATIENCE)
     look = limiter.queue.look
 
     def counted(place: Any, now: float) -> float:
@@ -57,17 +57,18 @@ async def test_who_waits_for_a_place_sleeps(world: World) -> None:
     def answer(received: Received) -> Reply:
         if len(server.received) == 1:
             queued(limiter, 1)
-            time.sleep(0.05)
+            wait_until(lambda: clock.parks)
         return Reply()
 
     with Server(answer) as server:
-        async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False)) as client:
+        async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False, clock=clock)) as client:
 
             async def call() -> None:
                 assert (await world(client.get, "/")).status_code == 200
 
             await world.gather(call, call)
     assert looks <= 4
+    assert min(clock.parks) >= 1
 
 
 async def test_concurrency_holds_the_body(world: World, clock: FakeClock) -> None:

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ratewise.exceptions
-from ratewise import RateLimiter, Waiter
+from ratewise import RateLimiter
 from ratewise._http.rate_limit_headers import Told
 from ratewise.rate_limit.limits import KnownLimit
-from tests.kit.clock import FakeClock
+from tests.kit.clock import FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Scripted, Timed, failing
 from tests.kit.world import World
-from tests.rate_limit.limiters import URL, limited
+from tests.rate_limit.limiters import URL, limited, waiting
 
 # -- the stated limit
 
@@ -115,20 +115,25 @@ def test_threads_and_event_loops_share_it() -> None:
     assert time.monotonic() - began >= 45 / 400
 
 
-async def test_first_come_first_served(world: World, clock: FakeClock) -> None:
+async def test_first_come_first_served(world: World) -> None:
     """Nobody is overtaken, neither by who comes later nor by who has just been served."""
-    limiter, order = RateLimiter(rate=100), list[int]()
-    transport = limited(world, Scripted(*[200] * 12), limiter)
+    limiter, order, clock = RateLimiter(rate=100), list[int](), StillClock()
+    transport = limited(world, Scripted(*[200] * 13), limiter, clock)
+    await world.send(transport)
 
     async def call(number: int) -> None:
-        while sum(len(room.queue) for room in limiter.queue.rooms.values()) != max(number - 1, 0) or len(order) < min(number, 1):
-            waiter = Waiter()
-            await world(waiter.wait if world.is_sync else waiter.await_, 0.0005)
-        await world.send(transport)
-        order.append(number)
+        await world.until(lambda: waiting(limiter) == number)
+        for _ in range(3):
+            await world.send(transport)
+            order.append(number)
 
-    await world.gather(*(lambda number=number: call(number) for number in range(4)))  # type: ignore[misc]
-    assert order == [*range(4)]
+    async def serve() -> None:
+        for served in range(12):
+            await world.until(lambda served=served: (len(order), waiting(limiter)) == (served, min(4, 12 - served)))  # type: ignore[misc]
+            clock.now += 0.01
+
+    await world.gather(*(lambda number=number: call(number) for number in range(4)), serve)  # type: ignore[misc]
+    assert order == [*range(4)] * 3
 
 
 # -- keys and settings

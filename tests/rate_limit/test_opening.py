@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from ratewise import RateLimiter, RetryBudget, RetryConfig, Waiter
-from tests.kit.clock import PATIENCE, FakeClock
+from ratewise import RateLimiter, RetryBudget, RetryConfig
+from tests.kit.clock import PATIENCE, FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Timed, failing, response
 from tests.kit.world import World
-from tests.rate_limit.limiters import URL, limited, queued
+from tests.rate_limit.limiters import URL, limited, queued, waiting
 
 
 async def test_the_opening(world: World) -> None:
@@ -26,7 +26,8 @@ async def test_the_opening(world: World) -> None:
         return Reply()
 
     with Server(answer) as server:
-        async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False)) as client:
+        settings = {"rate_limiter": limiter, "trust_env": False, "clock": StillClock(look=PATIENCE)}
+        async with world.within(world.RateWiseClient(server.url, **settings)) as client:
 
             async def call() -> None:
                 assert (await world(client.get, "/")).status_code == 200
@@ -52,9 +53,7 @@ async def test_a_first_answer_that_does_not_come(world: World, clock: FakeClock)
                 assert (await world(client.get, "/poll")).status_code == 200
 
             async def call() -> None:
-                while not server.received:
-                    waiter = Waiter()
-                    await world(waiter.wait if world.is_sync else waiter.await_, 0.001)
+                await world.until(lambda: server.received)
                 assert (await world(client.get, "/")).status_code == 200
                 done.set()
 
@@ -76,7 +75,7 @@ async def test_who_was_refused_comes_first(world: World) -> None:
     """Its place in the line is kept: it is asked again before all who came later, although they wait longer than it."""
     order: list[str] = []
     lock = threading.Lock()
-    limiter = RateLimiter()
+    limiter, clock = RateLimiter(), StillClock()
 
     def answer(received: Received) -> Reply:
         with lock:
@@ -88,15 +87,23 @@ async def test_who_was_refused_comes_first(world: World) -> None:
         return Reply(429, (("retry-after-ms", "50"),))
 
     with Server(answer) as server:
-        async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False)) as client:
+        async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False, clock=clock)) as client:
 
             async def call(number: int) -> None:
-                while number and not order:
-                    waiter = Waiter()
-                    await world(waiter.wait if world.is_sync else waiter.await_, 0.001)
+                await world.until(lambda: order or number == 0)
                 assert (await world(client.get, f"/{number}")).status_code == 200
 
-            await world.gather(*(lambda number=number: call(number) for number in range(5)))  # type: ignore[misc]
+            async def time_passes() -> None:
+                await world.until(lambda: waiting(limiter) == 5)
+                clock.now += 0.05
+                await world.until(lambda: len(order) > 1)
+                await world.until(all_came)
+
+            def all_came() -> bool:
+                clock.now += 0.001
+                return len(order) == 6
+
+            await world.gather(*(lambda number=number: call(number) for number in range(5)), time_passes)  # type: ignore[misc]
     assert order[:2] == ["/0", "/0"]
     assert sorted(order[2:]) == ["/1", "/2", "/3", "/4"]
 

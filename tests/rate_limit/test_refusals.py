@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from ratewise import RateLimiter, RetryConfig, RetryDecision, Waiter, exchange_of
+from ratewise import RateLimiter, RetryConfig, RetryDecision, exchange_of
 from ratewise._http.rate_limit_headers import NOTHING, Told
 from ratewise.rate_limit.governor import Came, Governor, Verdict
-from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.clock import PATIENCE, FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, Timed, response
 from tests.kit.world import World
-from tests.rate_limit.limiters import URL, limited
+from tests.rate_limit.limiters import URL, limited, waiting
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ async def test_an_older_answer_ends_no_pause(world: World, clock: FakeClock) -> 
 
 async def test_a_refusal_reaches_who_waits_already(world: World) -> None:
     """Who is in the queue when a 429 says "in an hour" is told at once, and does not wait for nothing."""
-    limiter = RateLimiter(rate=5)
+    limiter, clock = RateLimiter(rate=5), StillClock()
     queued = threading.Event()
 
     def answer(received: Received) -> Reply:
@@ -80,7 +80,7 @@ async def test_a_refusal_reaches_who_waits_already(world: World) -> None:
         return Reply(429, (("Retry-After", "3600"),))
 
     with Server(answer) as server:
-        settings = {"rate_limiter": limiter, "trust_env": False, "max_retries": 0, "raise_on_rate_limit": False}
+        settings = {"rate_limiter": limiter, "trust_env": False, "max_retries": 0, "raise_on_rate_limit": False, "clock": clock}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
             seen: list[Any] = []
 
@@ -91,9 +91,7 @@ async def test_a_refusal_reaches_who_waits_already(world: World) -> None:
                     seen.append(math.ceil(error.retry_after))
 
             async def watch() -> None:
-                while sum(len(room.queue) for room in limiter.queue.rooms.values()) < 2 or not server.received:
-                    waiter = Waiter()
-                    await world(waiter.wait if world.is_sync else waiter.await_, 0.001)
+                await world.until(lambda: waiting(limiter) == 2 and server.received)
                 queued.set()
 
             await world.gather(*[call] * 3, watch)

@@ -10,10 +10,10 @@ import pytest
 import ratewise.exceptions
 from ratewise import CircuitBreaker, RateLimiter, options
 from ratewise.rate_limit.limits import KnownLimit
-from tests.kit.clock import FakeClock
+from tests.kit.clock import FakeClock, StillClock
 from tests.kit.wire import Scripted, response
 from tests.kit.world import World, only
-from tests.rate_limit.limiters import URL, limited
+from tests.rate_limit.limiters import URL, limited, waiting
 
 
 async def test_a_wait_that_is_too_long(world: World, clock: FakeClock) -> None:
@@ -87,16 +87,15 @@ async def test_long_waits_are_logged(world: World, clock: FakeClock, caplog: pyt
 @only("asyncio", "trio")
 async def test_a_cancelled_waiter_leaves_no_hole(world: World) -> None:
     """Those behind it move up, and its request is not counted."""
-    import anyio
-
-    limiter = RateLimiter(rate=20)
-    transport = limited(world, Scripted(200, 200), limiter)
+    limiter, clock = RateLimiter(rate=20), StillClock()
+    transport = limited(world, Scripted(200, 200), limiter, clock)
     await world.send(transport)
-    with anyio.move_on_after(0.005) as scope:
-        await world.send(transport)
-    assert scope.cancelled_caught
-    assert all(not room.queue for room in limiter.queue.rooms.values())
+    await world.cancelled(lambda: world.send(transport), when=lambda: waiting(limiter))
+    assert waiting(limiter) == 0
+    clock.now += 0.05
+    clock.parks.clear()
     assert (await world.send(transport)).status_code == 200
+    assert clock.parks == []
 
 
 async def test_waiting_is_no_news_of_the_server(world: World, clock: FakeClock) -> None:

@@ -207,7 +207,7 @@ async def test_a_store_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch)
         return None
 
     monkeypatch.setattr(shelf, "get", hang)
-    transport = cached(world, Scripted(*[response(headers=FRESH)] * 2), shelf)
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 2), shelf, clock=FakeClock())
     assert (await ask(world, transport)).status_code == 200
     assert shelf.get_stats().errors == 1
     hangs.set()

@@ -12,6 +12,7 @@ import redis.asyncio
 
 from ratewise.cache.stores.redis import RedisCache
 from tests.cache.stores.redis.samples import PREFIX, SECRET
+from tests.kit.clock import PATIENCE
 from tests.kit.redis_server import Server
 
 
@@ -32,12 +33,12 @@ def private() -> Iterator[Server]:
 
 @pytest.fixture
 def make(request: Any) -> Iterator[Callable[..., RedisCache]]:
-    """Makes a cache whose keys no other test has."""
+    """Makes a cache whose keys no other test has, and which waits as long as a busy machine may take."""
     made = []
 
     def make(*args: Any, **settings: Any) -> RedisCache:
         given = "client" in settings or args or "port" in settings
-        settings = {"prefix": f"{PREFIX}{uuid.uuid4().hex}:", "secret": SECRET, **settings}
+        settings = {"prefix": f"{PREFIX}{uuid.uuid4().hex}:", "secret": SECRET, "timeout": PATIENCE, **settings}
         cache = RedisCache(*args if given else [request.getfixturevalue("url")], **settings)
         made.append(cache)
         return cache

@@ -105,7 +105,7 @@ def trickling(server: Wrong, connection: Any) -> None:
 
 
 def deaf(server: Wrong, connection: Any) -> None:
-    server.over.wait(PATIENCE)
+    server.over.wait()
 
 
 FALSE = {

@@ -17,8 +17,7 @@ PREFIX = f"ratewise-test-{uuid.uuid4().hex}:"
 """What every key of this run begins with: the server may be shared."""
 
 TIMEOUT = 0.06
-SLACK = 1.0
-"""Seconds that a busy machine may add."""
+"""Seconds, where a test waits until they are over."""
 
 each_world = only("httpx")
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
 
 from ratewise.cache.stores.redis import _Alarm, _bounded
-from tests.kit.clock import PATIENCE
+from tests.kit.clock import PATIENCE, wait_until
 
 
 class Connection:
@@ -42,9 +41,7 @@ def bounded(alarm: _Alarm, answer: Any = None) -> Any:
 
 def gone(alarm: _Alarm) -> bool:
     """The alarm's thread comes to its end, and nothing is left."""
-    until = time.monotonic() + PATIENCE
-    while alarm._runs and time.monotonic() < until:
-        time.sleep(0.005)
+    wait_until(lambda: not alarm._runs)
     return not (alarm._runs or alarm._due or alarm._rung)
 
 

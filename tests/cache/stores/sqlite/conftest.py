@@ -8,8 +8,9 @@ from typing import Any, Callable
 
 import pytest
 
-from ratewise.cache.stores import sqlite
+from ratewise.cache.stores import base, sqlite
 from ratewise.cache.stores.sqlite import SQLiteCache
+from tests.kit.clock import PATIENCE
 
 
 @pytest.fixture
@@ -18,12 +19,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make(path: Path) -> Iterator[Callable[..., SQLiteCache]]:
-    """Stores on one file, closed at the end."""
+def make(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SQLiteCache]]:
+    """Stores on one file, closed at the end, which wait as long as a busy machine may take."""
+    monkeypatch.setattr(base, "PATIENCE", PATIENCE)
     made = []
 
     def build(**settings: Any) -> SQLiteCache:
-        made.append(SQLiteCache(path, **settings))
+        made.append(SQLiteCache(path, **{"timeout": PATIENCE, **settings}))
         return made[-1]
 
     yield build

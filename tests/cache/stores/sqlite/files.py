@@ -44,7 +44,7 @@ def raw(path: Path) -> Iterator[sqlite3.Connection]:
 
 def python(script: str, *args: object) -> subprocess.Popen[str]:
     """Another process, with `cache` on the file that is its first argument."""
-    begin = "import sys; from ratewise.cache.stores.sqlite import SQLiteCache; cache = SQLiteCache(sys.argv[1], timeout=5)\n"
+    begin = "import sys; from ratewise.cache.stores.sqlite import SQLiteCache; cache = SQLiteCache(sys.argv[1], timeout=60)\n"
     command = [sys.executable, "-c", begin + script, *map(str, args)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
 
@@ -62,7 +62,7 @@ def threads(number: int, work: Callable[[int], None]) -> None:
     for one in running:
         one.start()
     for one in running:
-        one.join(PATIENCE * 4)
+        one.join(PATIENCE * 2)
         assert not one.is_alive()
     assert not errors
 
@@ -73,7 +73,7 @@ def in_child(work: Callable[[], object]) -> int:
     if not pid:  # pragma: no cover
         code = 1
         try:
-            signal.alarm(10)
+            signal.alarm(int(PATIENCE))
             work()
             code = 0
         except BaseException:

@@ -24,7 +24,6 @@ def test_threads(cache: SQLiteCache) -> None:
             assert cache.get(f"{index}-{number}") == b"%d" % number
             assert cache.get(f"{index}-nothing") is None
 
-    cache.timeout = 5
     threads(16, work)
     assert cache.size() == 320
     assert len(cache._file._pool.connections) == len(cache._file._pool.idle) <= sqlite_file.POOL
@@ -35,8 +34,7 @@ def test_idle_connections_are_bounded(cache: SQLiteCache, monkeypatch: pytest.Mo
     monkeypatch.setattr(sqlite_file, "POOL", 2)
     together = threading.Barrier(5)
     cache.set(KEY, b"value", 60)
-    cache.timeout = 5
-    threads(5, lambda _: cache._file.run(time.monotonic() + 5, lambda connection: together.wait(PATIENCE)))
+    threads(5, lambda _: cache._file.run(time.monotonic() + PATIENCE, lambda connection: together.wait(PATIENCE)))
     assert len(cache._file._pool.connections) == 2
     assert cache.get(KEY) == b"value"
 
@@ -51,7 +49,6 @@ def test_threads_that_open_and_close(cache: SQLiteCache) -> None:
             if index == 0:
                 cache.close()
 
-    cache.timeout = 5
     threads(4, work)
     cache.close()
     assert not cache._file._pool.connections
@@ -60,7 +57,6 @@ def test_threads_that_open_and_close(cache: SQLiteCache) -> None:
 @only("asyncio", "trio")
 async def test_tasks(world: World, cache: SQLiteCache) -> None:
     """Many tasks write and read at once."""
-    cache.timeout = 5
 
     async def work(index: int) -> None:
         for number in range(5):

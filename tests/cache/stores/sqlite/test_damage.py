@@ -15,6 +15,7 @@ import pytest
 from ratewise.cache.stores import sqlite_file
 from ratewise.cache.stores.sqlite import SQLiteCache
 from tests.cache.stores.sqlite.files import KEY, OTHER, call_of, entry, raw
+from tests.kit.clock import PATIENCE
 from tests.kit.world import World
 
 
@@ -142,7 +143,7 @@ def test_damage_that_does_not_go_away(cache: SQLiteCache, monkeypatch: pytest.Mo
         raise sqlite3.DatabaseError("database disk image is malformed")
 
     with pytest.raises(sqlite3.DatabaseError, match="malformed"):
-        cache._file.run(time.monotonic() + 1, work)
+        cache._file.run(time.monotonic() + PATIENCE, work)
     assert cache.get_stats().errors == 1
 
     def prepare(connection: sqlite3.Connection, version: int) -> None:

@@ -17,6 +17,7 @@ import pytest
 from ratewise.cache.stores import sqlite_file
 from ratewise.cache.stores.sqlite import SQLiteCache
 from tests.cache.stores.sqlite.files import KEY, unix
+from tests.kit.clock import PATIENCE
 
 # Private.
 
@@ -82,7 +83,7 @@ def test_closed_in_use(cache: SQLiteCache) -> None:
         used.append(connection)
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
-    cache._file.run(time.monotonic() + 1, work)
+    cache._file.run(time.monotonic() + PATIENCE, work)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         used[0].execute("SELECT 1")
 

@@ -85,9 +85,9 @@ class TestForks:
             os.close(end)
         assert cache.get(KEY) == b"child 2"
 
-    def test_while_threads_use_it(self, cache: SQLiteCache) -> None:
+    def test_while_threads_use_it(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
         """Forks amid reading and writing threads: no child hangs, and each can use the store."""
-        cache.timeout = 5
+        monkeypatch.setattr(sqlite_file, "PATIENCE", PATIENCE)
         over = threading.Event()
         errors: list[BaseException] = []
 
@@ -125,9 +125,9 @@ class TestForks:
 
         def hold() -> None:
             if where == "using":
-                cache._file.run(time.monotonic() + 5, wait)
+                cache._file.run(time.monotonic() + PATIENCE, wait)
             else:
-                with sqlite_file._forks.opening(time.monotonic() + 5):
+                with sqlite_file._forks.opening(time.monotonic() + PATIENCE):
                     wait()
 
         def work() -> None:
@@ -168,6 +168,6 @@ class TestForks:
         fresh = sqlite_file.Forks()
         fresh.pools.add(cache._file._pool)
         monkeypatch.setattr(sqlite_file, "_forks", fresh)
-        cache._file.run(time.monotonic() + 1, lambda connection: fresh.after_in_child())
+        cache._file.run(time.monotonic() + PATIENCE, lambda connection: fresh.after_in_child())
         with pytest.raises(sqlite3.OperationalError, match="forked"):
             cache.get(KEY)

@@ -1,0 +1,57 @@
+"""Moments in the life of a request that tests wait for, and interrupt."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any, Callable
+
+from tests.kit.clock import wait_until
+from tests.kit.world import World
+
+
+class Trace:
+    """How far a request has come on its real connection, by what httpcore's `trace` extension tells."""
+
+    def __init__(self) -> None:
+        self._events: list[str] = []
+
+    def of(self, world: World) -> Any:
+        """The extension for a request: it forgets what was seen before."""
+        self._events = events = []
+
+        async def atrace(name: str, info: Any) -> None:
+            events.append(name)
+
+        return (lambda name, info: events.append(name)) if world.is_sync else atrace
+
+    def seen(self, event: str) -> bool:
+        return any(name.endswith(event) for name in self._events)
+
+    def wait(self, event: str) -> None:
+        """Block this thread, which is not the client's, until it has come so far."""
+        wait_until(lambda: self.seen(event))
+
+
+@contextlib.contextmanager
+def interruption(when: Callable[[], object], pause: float = 0.02) -> Iterator[None]:
+    """KeyboardInterrupt in the main thread once `when()` holds, and after a pause in which it may come to wait."""
+
+    def interrupt() -> None:
+        wait_until(when)
+        if not over.wait(pause):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    main, over = threading.main_thread().ident, threading.Event()
+    assert main is not None
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
