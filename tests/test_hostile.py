@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import signal
 import socket
 import ssl
 import sys
@@ -17,9 +16,10 @@ import trio
 import trustme
 from h2.errors import ErrorCodes
 
-from ratewise import Bulkhead, CircuitBreaker, RateLimiter, RetryConfig, exchange_of
+from ratewise import Bulkhead, CircuitBreaker, Clock, RateLimiter, RetryConfig, Waiter, exchange_of
 from tests.kit.clock import PATIENCE, FakeClock
-from tests.kit.marks import HALF_READ
+from tests.kit.marks import HALF_READ, SIGNALS
+from tests.kit.moments import Trace, allow, interruption
 from tests.kit.server import Answer, Received, Reply, Server, reset
 from tests.kit.world import World, only
 
@@ -28,13 +28,18 @@ def settings(world: World, **more: Any) -> Any:
     """A pool of one that does not wait long for its connection; a clock that does not wait; no proxies, no certificates."""
     return {
         "limits": world.httpx.Limits(max_connections=1),
-        "timeout": world.httpx.Timeout(PATIENCE, read=more.pop("read", PATIENCE), pool=1.0),
-        "retry_config": RetryConfig(jitter=False, budget=False),
+        "timeout": world.httpx.Timeout(PATIENCE, read=more.pop("read", PATIENCE), pool=PATIENCE),
+        "retry_config": RetryConfig(jitter=False, budget=False, decide=patient),
         "clock": FakeClock(),
         "trust_env": False,
         "verify": False,
         **more,
     }
+
+
+def patient(response: Any, exception: Any, attempt: int) -> None:
+    """No opinion on retries; but the next attempt has as long as a busy machine may want."""
+    limits["read"] = PATIENCE
 
 
 def closed(connection: socket.socket) -> bool:
@@ -65,7 +70,7 @@ def cut_short(connection: socket.socket) -> bool:
 
 def reset_in_body(connection: socket.socket) -> bool:
     connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-    threading.Event().wait(0.005)  # so that the client has the headers before the reset overtakes them
+    trace.wait("response_body.started")  # the client has the headers before the reset overtakes them
     return reset(connection)
 
 
@@ -90,9 +95,17 @@ class Script:
         return self.steps.pop(0) if self.steps else Reply()
 
 
-def patience(behaviour: Any) -> float:
-    """How long a read may take: not long where the server hangs, and else as long as a busy machine may want."""
-    return 0.2 if behaviour in (hung, hung_in_body) else PATIENCE
+trace = Trace()
+limits: dict[str, float] = {}
+"""The time-outs of the request at hand."""
+
+
+def asking(world: World, behaviour: Any) -> Any:
+    """Extensions of a request: its trace, and its time-outs, which are short for one read where the server hangs."""
+    limits.update(dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE))
+    if behaviour in (hung, hung_in_body):
+        limits["read"] = 0.1
+    return {"trace": trace.of(world), "timeout": limits}
 
 
 HEADS = [closed, reset, garbage, giant_headers, hung]
@@ -103,9 +116,9 @@ BODIES = [cut_short, reset_in_body, hung_in_body]
 async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
     """GET: asked again on a new connection, also when only the body broke off; the pool of one is whole."""
     with Server(Script(Reply(), behaviour)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(world, read=patience(behaviour)))) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             await world(client.get, "/first")
-            response = await world(client.get, "/")
+            response = await world(client.get, "/", extensions=asking(world, behaviour))
             assert (response.status_code, response.content) == (200, b"ok")
             assert exchange_of(response).attempts == 2
             assert client.get_stats().total_retries == 1
@@ -117,10 +130,10 @@ async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
 async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any) -> None:
     """POST: the request has arrived exactly once, the error is the caller's, and the pool of one is whole."""
     with Server(Script(Reply(), behaviour)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(world, read=patience(behaviour)))) as client:
+        async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             await world(client.get, "/first")
             with pytest.raises(world.httpx.TransportError) as raised:
-                await world(client.post, "/payments", json={"amount": 5})
+                await world(client.post, "/payments", json={"amount": 5}, extensions=asking(world, behaviour))
             assert exchange_of(raised.value).attempts == 1
             assert (await world(client.get, "/")).content == b"ok"
     assert [received.target for received in server.received] == ["/first", "/payments", "/"]
@@ -130,8 +143,9 @@ async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any
 async def test_a_stream_that_breaks_off_is_the_callers(world: World, behaviour: Any) -> None:
     """client.stream(): what was handed on is not asked for again."""
     with Server(Script(behaviour)) as server:
-        async with world.within(world.RateWiseClient(server.url, **settings(world, read=patience(behaviour)))) as client:
-            async with world.within(client.stream("GET", "/")) as response:
+        async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
+            async with world.within(client.stream("GET", "/", extensions=asking(world, cut_short))) as response:
+                limits["read"] = 0.1 if behaviour is hung_in_body else PATIENCE
                 with pytest.raises(world.httpx.TransportError):
                     await world.read(response)
             assert (await world(client.get, "/")).content == b"ok"
@@ -288,26 +302,43 @@ async def test_http2(world: World, tls: dict[str, ssl.SSLContext]) -> None:
 # -- deadline
 
 
+class Paths:
+    """Answers each path as told, and others with 200."""
+
+    def __init__(self, answers: dict[str, Answer]) -> None:
+        self.answers = answers
+
+    def __call__(self, received: Received) -> Answer:
+        return self.answers.get(received.target.partition("?")[0], Reply())
+
+
+async def works(world: World, client: Any) -> None:
+    """The client's pool of one is whole: with all the time that a busy machine may want, it gets an answer."""
+    before = allow(client, PATIENCE)
+    assert (await world(client.get, "/", timeout=PATIENCE)).content == b"ok"
+    allow(client, before)
+
+
 @HALF_READ
 async def test_a_deadline_ends_what_hangs(world: World) -> None:
     """Without any other limit than total_timeout: before the headers, in the body, in a stream; the pool of one is whole."""
-    more = settings(world, timeout=world.httpx.Timeout(None, pool=2.0), total_timeout=0.25)
+    more = settings(world, timeout=world.httpx.Timeout(None, pool=PATIENCE), total_timeout=0.25)
     del more["clock"]
-    with Server(Script(hung, Reply(), hung_in_body, Reply(), hung_in_body, Reply())) as server:
+    with Server(Paths({"/x": hung, "/y": hung_in_body})) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
-            for _ in range(2):
+            for path in ("/x", "/y"):
                 with pytest.raises(
-                    world.ratewise.DeadlineExceeded, match=r"total_timeout is over for GET http://127.*/x\?key=REDACTED"
+                    world.ratewise.DeadlineExceeded, match=rf"total_timeout is over for GET http://127.*{path}\?key=REDACTED"
                 ) as raised:
-                    await world(client.get, "/x?key=hunter2")
+                    await world(client.get, f"{path}?key=hunter2")
                 assert isinstance(raised.value, world.httpx.TimeoutException)
-                assert raised.value.request.url.path == "/x"
+                assert raised.value.request.url.path == path
                 assert (raised.value.attempts, exchange_of(raised.value).attempts) == (1, 1)
-                assert (await world(client.get, "/")).content == b"ok"
+                await works(world, client)
             with pytest.raises(world.ratewise.DeadlineExceeded):
-                async with world.within(client.stream("GET", "/")) as response:
+                async with world.within(client.stream("GET", "/y")) as response:
                     await world.read(response)
-            assert (await world(client.get, "/")).content == b"ok"
+            await works(world, client)
 
 
 @HALF_READ
@@ -322,14 +353,14 @@ async def test_a_deadline_ends_what_drips(world: World) -> None:
 
     more = settings(world, total_timeout=0.25)
     del more["clock"]
-    with Server(Script(dripping, dripping)) as server:
+    with Server(Paths({"/x": dripping})) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
             with pytest.raises(world.ratewise.DeadlineExceeded):
-                await world(client.get, "/")
+                await world(client.get, "/x")
             with pytest.raises(world.ratewise.DeadlineExceeded):
-                async with world.within(client.stream("GET", "/")) as response:
+                async with world.within(client.stream("GET", "/x")) as response:
                     await world.read(response)
-            assert (await world(client.get, "/")).content == b"ok"
+            await works(world, client)
 
 
 def drip(connection: socket.socket, *pieces: bytes) -> None:
@@ -368,12 +399,13 @@ async def test_a_deadline_ends_what_drips_below_httpx(world: World, authority: t
     authority.configure_trust(trusting)
     more = settings(world, total_timeout=0.3, read=0.2, verify=trusting)  # no single read comes near its own time-out
     del more["clock"]
-    with Server(Script(dripping_headers, dripping_progress, dripping_in_a_chunk), tls=serving if secure else None) as server:
+    paths = {"/a": dripping_headers, "/b": dripping_progress, "/c": dripping_in_a_chunk}
+    with Server(Paths(paths), tls=serving if secure else None) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
-            for _ in range(3):
+            for path in paths:
                 with pytest.raises(world.ratewise.DeadlineExceeded):
-                    await world(client.get, "/")
-            assert (await world(client.get, "/")).content == b"ok"
+                    await world(client.get, path)
+            await works(world, client)
 
 
 # Its subject is this kind of connection: Python has it on Unix alone.
@@ -522,24 +554,36 @@ async def test_cancelled_while_a_stream_is_closed(world: World, more: Any) -> No
                 assert (await client.get("/")).status_code == 200
 
 
-# An interruption has to come from outside, at a moment that the test sets: a timer's signal is the one way to have that.
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer signals (SIGALRM), which stand for Ctrl-C here")
+class Noting(Clock):
+    """The real time, and whether anyone has waited for it."""
+
+    waited = False
+
+    def sleep(self, seconds: float) -> None:
+        self.waited = True
+        super().sleep(seconds)
+
+    def park(self, waiter: Waiter, timeout: float | None) -> bool:
+        self.waited = True
+        return super().park(waiter, timeout)
+
+
+@SIGNALS
 @pytest.mark.parametrize("behaviour", [hung, hung_in_body, Reply(429, (("Retry-After", "30"),))], ids=["head", "body", "wait"])
 @pytest.mark.parametrize("total_timeout", [None, 60.0])
 @only("sync")
 def test_control_c(world: World, behaviour: Answer, total_timeout: float | None) -> None:
     """KeyboardInterrupt while the head, the body or the next attempt is waited for: the pool of one is as good as new."""
     limiter = RateLimiter(key=lambda request: request.url.path)  # what is paused for one is not for another
-    more = settings(world, total_timeout=total_timeout, rate_limiter=limiter)
-    del more["clock"]
+    clock = Noting()
+    more = settings(world, total_timeout=total_timeout, rate_limiter=limiter, clock=clock)
     with Server(Script(behaviour)) as server, world.RateWiseClient(server.url, **more) as client:
-        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            with pytest.raises(KeyboardInterrupt):
-                client.get("/")
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+        extensions = {"trace": trace.of(world)}
+        when = {
+            hung: lambda: trace.seen("receive_response_headers.started"),
+            hung_in_body: lambda: trace.seen("receive_response_body.started"),
+        }.get(behaviour, lambda: clock.waited)  # type: ignore[call-overload]
+        with pytest.raises(KeyboardInterrupt), interruption(when):
+            client.get("/", extensions=extensions)
         assert client.get("/again").content == b"ok"
         assert client.get_stats().failed == 1

@@ -9,7 +9,7 @@ import pytest
 
 from ratewise import RateLimitExceeded, exchange_of, options
 from tests.adapter.answers import answer
-from tests.kit.clock import FakeClock
+from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.server import Answer, Received, Reply, Server
 from tests.kit.wire import Scripted
 from tests.kit.world import World
@@ -182,7 +182,7 @@ async def test_nothing_of_a_call_is_left_behind(world: World, clock: FakeClock) 
 async def test_one_request_sent_twice_at_once(world: World) -> None:
     """Two threads or tasks with the very same Request: both get their answer."""
     with Server(answer) as server:
-        async with world.within(world.RateWiseClient(server.url, total_timeout=5)) as client:
+        async with world.within(world.RateWiseClient(server.url, total_timeout=PATIENCE)) as client:
             request = client.build_request("GET", "/echo")
             results = await world.gather(*[lambda: world(client.send, request)] * 8)
             assert [result.status_code for result in results] == [200] * 8

@@ -18,7 +18,7 @@ import ratewise
 import ratewise.httpx2
 from ratewise import RetryBudget, RetryConfig, exchange_of
 from tests.kit import twin
-from tests.kit.clock import FakeClock
+from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.server import Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
@@ -29,7 +29,7 @@ CURRENT = pytest.mark.skipif(not hasattr(httpx2, "alias_httpx"), reason="this Py
 
 
 def run(script: str) -> str:
-    return subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=PATIENCE * 2).stdout
 
 
 def test_one_text() -> None:
@@ -217,7 +217,7 @@ async def test_an_upgraded_connection_is_the_callers(world: World) -> None:
             await world(stream.write, b"world")
             got = b""
             while len(got) < len(b"hello world"):
-                got += await world(stream.read, 100, 5.0)
+                got += await world(stream.read, 100, PATIENCE)
     assert got == b"hello world"
 
 

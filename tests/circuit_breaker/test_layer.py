@@ -12,6 +12,7 @@ import pytest
 import ratewise.exceptions
 from ratewise import CircuitBreaker, exchange_of
 from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.moments import Trace, allow
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
@@ -429,9 +430,10 @@ async def test_waiting_for_a_connection_is_no_failure(world: World) -> None:
     guard = brittle()
     with Server(lambda received: Reply()) as server:
         limits = world.httpx.Limits(max_connections=1)
-        settings = {"circuit_breaker": guard, "limits": limits, "trust_env": False, "total_timeout": 0.1, "max_retries": 0}
+        settings = {"circuit_breaker": guard, "limits": limits, "trust_env": False, "total_timeout": PATIENCE, "max_retries": 0}
         client = world.RateWiseClient(server.url, **settings)
         async with world.within(client), world.within(client.stream("GET", "/")):
+            allow(client, 0.1)
             with pytest.raises(world.ratewise.DeadlineExceeded):
                 await world(client.get, "/")
     assert guard.get_state()["state"] == "closed"
@@ -528,12 +530,16 @@ async def test_a_server_that_hangs_until_the_deadline_has_failed(world: World, h
         connection.recv(1)
         return False
 
-    guard = brittle()
+    guard, trace = brittle(), Trace()
     with Server(lambda received: hang) as server:
         client = world.RateWiseClient(server.url, circuit_breaker=guard, total_timeout=0.2, trust_env=False, max_retries=0)
         async with world.within(client):
-            with pytest.raises(world.ratewise.DeadlineExceeded):
-                await world(client.get, "/")
+            for seconds in (0.2, 1.0, 5.0, PATIENCE):
+                allow(client, seconds)
+                with pytest.raises(world.ratewise.DeadlineExceeded):
+                    await world(client.get, "/", extensions={"trace": trace.of(world)})
+                if trace.seen("receive_response_headers.started"):
+                    break  # else the machine was too busy to send it
     assert guard.get_state()["state"] == "open"
 
 

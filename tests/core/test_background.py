@@ -91,17 +91,9 @@ async def test_failing_background_work_is_told(world: World, caplog: pytest.LogC
     transport = world.LayerTransport(Scripted())
     with caplog.at_level(logging.ERROR, "ratewise"):
         transport._http.spawn(work)
-        for _ in range(1000):
-            if not transport._http.background._jobs:
-                break
-            await world(world_pause, world)
+        await world.until(lambda: not transport._http.background._jobs)
     await world.close(transport)
     assert [record.getMessage() for record in caplog.records] == ["Background work failed: ValueError"]
-
-
-async def world_pause(world: World) -> None:
-    waiter = Waiter()
-    await world(waiter.wait if world.is_sync else waiter.await_, 0.001)
 
 
 def test_background_work_of_a_loop_that_is_over() -> None:

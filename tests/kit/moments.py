@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Callable
 
+from ratewise._deadline import DeadlineLayer
 from tests.kit.clock import wait_until
 from tests.kit.world import World
 
@@ -55,3 +56,10 @@ def interruption(when: Callable[[], object], pause: float = 0.02) -> Iterator[No
         over.set()
         thread.join()
         signal.signal(signal.SIGUSR1, before)
+
+
+def allow(client: Any, seconds: float) -> float:
+    """From now on each call of this client, which has a `total_timeout`, has so long. How long it had before."""
+    (layer,) = [layer for layer in client._transport._layers if isinstance(layer, DeadlineLayer)]
+    before, layer.total_timeout = layer.total_timeout, seconds
+    return before

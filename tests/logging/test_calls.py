@@ -233,7 +233,7 @@ async def test_a_filter_that_raises_costs_no_connection(world: World, line: str,
     limits = world.httpx.Limits(max_connections=1)
     with Server(lambda _: Reply(200, (), b"x" * 100_000)) as server:
         subject = world.RateWiseTransport(limits=limits, **settings)
-        async with world.within(world.Client(transport=subject, timeout=0.5)) as client:
+        async with world.within(world.Client(transport=subject, timeout=PATIENCE)) as client:
             with pytest.raises(OSError) as raised:  # noqa: PT011
                 await world(client.get, server.url)
             assert (await world(client.get, server.url)).status_code == 200
