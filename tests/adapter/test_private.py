@@ -10,6 +10,7 @@ import pytest
 
 from ratewise import InMemoryCache
 from ratewise._adapter import bodies, private
+from tests.kit.clock import FakeClock
 from tests.kit.server import Reply, Server
 from tests.kit.world import World
 
@@ -61,13 +62,14 @@ async def test_a_client_without_the_private_fields(world: World, monkeypatch: py
     assert len(server.received) == 1
 
 
-async def test_a_body_whose_source_is_unknown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is taken for one that can be sent only once."""
+async def test_a_body_whose_source_is_unknown(world: World, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    """It is taken for one that can be sent only once; bytes, as async code sends here, need none."""
     monkeypatch.setattr(bodies, "source_of", lambda stream: None)
     with Server(lambda received: Reply(503)) as server:
-        client = world.RateWiseClient(server.url, trust_env=False)
+        client = world.RateWiseClient(server.url, trust_env=False, clock=clock)
         assert (await world(client.put, "/", content=io.BytesIO(b"abc") if world.is_sync else b"abc")).status_code == 503
         await world.close(client)
+        assert len(server.received) == (1 if world.is_sync else 4)
 
 
 def test_a_transport_without_a_backend() -> None:

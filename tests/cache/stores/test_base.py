@@ -264,14 +264,16 @@ async def test_only_what_is_stored_while_the_store_fails(world: World) -> None:
 @only("asyncio", "trio")
 async def test_worker_threads_are_few(world: World) -> None:
     """However many ask at once, and whatever else the event loop's threads have to do."""
-    lock, running, most = threading.Lock(), 0, 0
+    lock, running, most, total, together = threading.Lock(), 0, 0, 0, threading.Barrier(2)
 
     class Slow(Shelf):
         def get(self, key: str) -> bytes | None:
-            nonlocal running, most
+            nonlocal running, most, total
             with lock:
-                running += 1
-                most = max(most, running)
+                running, total = running + 1, total + 1
+                most, number = max(most, running), total
+            if number <= 2:
+                together.wait(PATIENCE)
             threading.Event().wait(0.002)
             with lock:
                 running -= 1
