@@ -1,27 +1,36 @@
 """A supplier dies and comes back: what its users see, second by second, and what the server is spared.
 
-Run it with `python examples/circuit_breaker.py`. It needs no network: the supplier is a small local server. A second lasts a
-tenth of one here.
+Run it with `python examples/circuit_breaker.py`. It needs no network: the supplier is a small local server. Nobody waits here:
+the clock is the script's own.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 
 import httpx
 
-from ratewise import Bulkhead, CircuitBreaker, CircuitBreakerOpen, RateWiseClient, RetryConfig
+from ratewise import Bulkhead, CircuitBreaker, CircuitBreakerOpen, Clock, RateWiseClient, RetryConfig
 from ratewise._demo import FlakyServer
 
-SECOND = 0.1
+
+class Seconds(Clock):
+    """Time that passes when the script says so."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the table below tells it
 
+clock = Seconds()
 changes: list[str] = []
 breaker = CircuitBreaker(
     failure_threshold=3,
     success_threshold=2,
-    recovery_timeout=4 * SECOND,
+    recovery_timeout=4,
     on_state_change=lambda key, old, new: changes.append(f"{old} -> {new}"),
 )
 
@@ -32,18 +41,18 @@ with FlakyServer({"/prices": "200 200 200 drop 503 drop 503 200"}) as server:
         circuit_breaker=breaker,
         bulkhead=Bulkhead(max_in_flight=5),  # a slow supplier does not tie up more than five of our workers
         retry_config=RetryConfig(max_attempts=1),
+        clock=clock,
     )
     with client:
         for second in range(24):
-            started = time.monotonic()
             try:
                 seen = str(client.get("/prices").status_code)
             except CircuitBreakerOpen as error:
-                seen = f"refused at once, worth trying in {(error.retry_after or 0) / SECOND:.0f} s"
+                seen = f"refused at once, worth trying in {error.retry_after or 0:.0f} s"
             except httpx.TransportError as error:
                 seen = type(error).__name__
-            state = breaker.get_state()
+            state = breaker.get_state(now=clock.now)
             print(f"{second:>2} s  {state['state']:<9}  {seen:<42} {', '.join(changes)}".rstrip())
             changes.clear()
-            time.sleep(max(0.0, SECOND - (time.monotonic() - started)))
+            clock.now += 1
         print(f"Requests at the server: {len(server.keys['/prices'])} of 24. Trips: {client.get_stats().circuit_breaker_trips}.")

@@ -1,6 +1,6 @@
 """Fifty tasks against an API with a rate limit: what retries alone make of it, and what the rate limiter does.
 
-Run it with `python examples/rate_limits.py`. It needs no network: the API is a small local server.
+Run it with `python examples/rate_limits.py`. It needs no network: the API is a small class of its own.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import httpx
 
 from ratewise import AsyncRateWiseClient, RetryConfig
 
@@ -21,73 +20,47 @@ LINE = 0.125  # seconds in a line of the plot
 logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the plot tells it
 
 
-class Api(ThreadingHTTPServer):
+class Api(httpx.AsyncBaseTransport):
     """Counts requests in windows. A window begins with the first request that comes when the last one is over."""
 
-    request_queue_size = TASKS  # that many connect at once
-    daemon_threads = False  # closing waits for them
-
     def __init__(self, tells: bool) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
         self.tells = tells  # what is left, and when its window turns
-        self.url = f"http://127.0.0.1:{self.server_port}"
         self.came: list[tuple[float, bool]] = []  # when each request came, and whether it was accepted
-        self._lock = threading.Lock()
-        self._left, self._turns_at = 0, 0.0
+        self._left, self._turns_at = 0, -math.inf
 
     def take(self) -> tuple[bool, int, int]:
         """Whether a request is accepted, how many more would be, and in how many seconds the window turns, rounded up."""
-        with self._lock:
-            now = time.monotonic()
-            if now >= self._turns_at:
-                self._left, self._turns_at = LIMIT, now + WINDOW
-            accepted = self._left > 0
-            self._left -= accepted
-            self.came.append((now, accepted))
-            return accepted, self._left, math.ceil(self._turns_at - now)
+        now = asyncio.get_running_loop().time()
+        if now >= self._turns_at:
+            self._left, self._turns_at = LIMIT, now + WINDOW
+        accepted = self._left > 0
+        self._left -= accepted
+        self.came.append((now, accepted))
+        return accepted, self._left, math.ceil(self._turns_at - now)
 
-    def __enter__(self) -> Api:
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Any
-    protocol_version = "HTTP/1.1"  # keeps connections
-
-    def do_GET(self) -> None:
-        accepted, left, seconds = self.server.take()
-        time.sleep(0.015)  # the way there and back
-        self.send_response(200 if accepted else 429)
-        if self.server.tells:
-            self.send_header("X-RateLimit-Limit", str(LIMIT))
-            self.send_header("X-RateLimit-Remaining", str(left))
-            self.send_header("X-RateLimit-Reset", str(seconds))
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        accepted, left, seconds = self.take()
+        headers: dict[str, str] = {}
+        if self.tells:
+            headers = {"X-RateLimit-Limit": f"{LIMIT}", "X-RateLimit-Remaining": f"{left}", "X-RateLimit-Reset": f"{seconds}"}
             if not accepted:
-                self.send_header("Retry-After", str(seconds))
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing: the plot tells it."""
+                headers["Retry-After"] = f"{seconds}"
+        await asyncio.sleep(0.015)  # the way there and back
+        return httpx.Response(200 if accepted else 429, headers=headers)
 
 
 async def measure(what: str, tells: bool = True, **settings: Any) -> None:
     """Send all requests with a client that has these settings, and show what the server has seen."""
-    with Api(tells) as api:
-        async with AsyncRateWiseClient(api.url, **settings) as client:
+    api, loop = Api(tells), asyncio.get_running_loop()
+    async with AsyncRateWiseClient("https://api.example.com", transport=api, **settings) as client:
 
-            async def task() -> None:
-                for _ in range(REQUESTS // TASKS):
-                    await client.get("/items")  # a 429 that is left in the end would be raised
+        async def task() -> None:
+            for _ in range(REQUESTS // TASKS):
+                await client.get("/items")  # a 429 that is left in the end would be raised
 
-            started = time.monotonic()
-            await asyncio.gather(*(task() for _ in range(TASKS)))
-            seconds = time.monotonic() - started
+        started = loop.time()
+        await asyncio.gather(*(task() for _ in range(TASKS)))
+        seconds = loop.time() - started
     refused = sum(not accepted for _, accepted in api.came)
     print(f"{what}: {REQUESTS} requests done in {seconds:.1f} s, {refused} refused on the way")
     plot(api.came)

@@ -12,6 +12,17 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
+# What depends on when things come is the same on every machine in virtual time. The script itself is as it is.
+VIRTUAL = {"rate_limits.py"}
+IN_VIRTUAL_TIME = """
+import asyncio, runpy, sys
+from ratewise import Clock
+from tests.kit import virtual
+asyncio.run = virtual.run
+Clock.monotonic = lambda self: asyncio.get_running_loop().time()
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
 EXPECTED = {
     "async_quickstart.py": (
         r"^GET /fine: 200, requests sent: 1$",
@@ -91,11 +102,12 @@ EXPECTED = {
 def test_example(name: str, request: pytest.FixtureRequest) -> None:
     """An example ends well, warns of nothing, and prints the lines that are expected of it; every example has such lines."""
     assert name in EXPECTED, f"say in EXPECTED what {name} prints"
-    env = {**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONIOENCODING": "utf-8"}
+    paths = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": paths}
     if "redis" in name:
         env["REDIS_URL"] = request.getfixturevalue("redis_url")
     run = subprocess.run(
-        [sys.executable, "-W", "error", name],
+        [sys.executable, "-W", "error", *(["-c", IN_VIRTUAL_TIME] if name in VIRTUAL else []), name],
         cwd=EXAMPLES,
         env=env,
         capture_output=True,
