@@ -40,9 +40,9 @@ async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> 
         limits = world.httpx.Limits(max_connections=None)
         wire, clock = world.HTTPTransport(limits=limits), StillClock(look=PATIENCE)
         if client:
-            made = world.RateWiseClient(server.url, transport=wire, cache=cache, rate_limiter=None, clock=clock)
+            made = world.RateWiseClient(server.url, transport=wire, cache=cache, rate_limiter=None, clock=clock, timeout=None)
         else:
-            made = world.Client(base_url=server.url, transport=cached(world, wire, cache, clock=clock))
+            made = world.Client(base_url=server.url, transport=cached(world, wire, cache, clock=clock), timeout=None)
         async with world.within(made) as one:
             waiting = 0
 
