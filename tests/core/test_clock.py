@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from typing import Any
 
@@ -73,6 +74,13 @@ async def test_trio_before_0_29(world: World, monkeypatch: pytest.MonkeyPatch) -
     if hasattr(trio.lowlevel, "in_trio_task"):
         monkeypatch.delattr(trio.lowlevel, "in_trio_task")
     assert (running_trio() is trio) is (world.style == "trio")
+
+
+def test_where_trio_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No task of it is running, and it is not loaded to ask."""
+    monkeypatch.delitem(sys.modules, "trio")
+    assert running_trio() is None
+    assert "trio" not in sys.modules
 
 
 async def test_a_waiter_woken_first_does_not_wait(world: World) -> None:
