@@ -9,7 +9,7 @@ from .._core.exchange import KEY, Exchange
 from ..layer import Head, Pace, Watcher
 from .bodies import end, nothing, rewinder
 from .drain import abegin, adrain, begin, short
-from .library import Library
+from .http_library import Library
 from .socket_deadline import Timeout
 from .worlds import AsyncWorld, SyncWorld
 

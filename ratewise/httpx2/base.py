@@ -11,7 +11,7 @@ import httpx2
 
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
 from .._adapter.flavour import AsyncFlavour, SyncFlavour
-from .._adapter.library import Library
+from .._adapter.http_library import Library
 from .._adapter.socket_deadline import keep_deadlines
 from .._core.cancellation import steady
 from .._core.clock import Clock
