@@ -45,7 +45,7 @@ class Chain:
 class SyncChain(Chain):
     """In an async client, a sync transport says which one is meant."""
 
-    if not TYPE_CHECKING:  # for checkers, an attribute that is missing is missing
+    if not TYPE_CHECKING:  # pragma: no branch  # for checkers, an attribute that is missing is missing
 
         def __getattr__(self, name: str) -> NoReturn:
             raise _missing(self, name, ("__aenter__", "aclose", "handle_async_request"), "a sync", "an AsyncClient", "Async{}")
@@ -54,7 +54,7 @@ class SyncChain(Chain):
 class AsyncChain(Chain):
     """In a sync client, an async transport says which one is meant."""
 
-    if not TYPE_CHECKING:  # as above
+    if not TYPE_CHECKING:  # pragma: no branch  # as above
 
         def __getattr__(self, name: str) -> NoReturn:
             raise _missing(self, name, ("__enter__", "close", "handle_request"), "an async", "a Client", "{}")
