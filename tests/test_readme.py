@@ -98,7 +98,7 @@ def test_tables_of_settings(heading: str, kind: type) -> None:
             assert default == ", ".join(repr(parameters[name]) for name in names)
         elif default == "required":
             assert parameters[names[0]] is nothing
-        elif names[0] in ("statuses", "methods"):
+        elif names[0] in ("retry_on_status", "methods"):
             assert set(default.split()) == {str(value) for value in parameters[names[0]]}
         elif names == ["backoff"]:
             assert (default, parameters["backoff"]) == ("`ExponentialBackoff()`", None)

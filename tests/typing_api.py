@@ -135,7 +135,7 @@ def limited() -> None:
 
 
 def sync() -> None:
-    config = RetryConfig(3, statuses={429, 503}, jitter="equal", decide=decide)
+    config = RetryConfig(3, retry_on_status={429, 503}, jitter="equal", decide=decide)
     transport: httpx.BaseTransport = LayerTransport(RetryTransport(httpx.HTTPTransport(), config), AnyLibrary(), HttpxOnly())
     httpx.Client(transport=RateWiseTransport(transport, max_retries=2))
     with RateWiseClient(

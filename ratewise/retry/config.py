@@ -69,12 +69,14 @@ class RetryConfig:
     """The retry rules.
 
     - `max_attempts`: how often a request is sent at most, the first time included; at least 1.
-    - `statuses`: the status codes that are retried, 100 to 599. A 403 that says how long to wait is as good as a 429 (GitHub);
+    - `retry_on_status`: the status codes that are retried, 100 to 599. A 403 that says how long to wait counts as a 429 (GitHub);
       a 429 that says that the caller's credit is spent is never retried.
     - `methods`: the methods that may be sent again although the server may have acted on them. Any method is retried when
       nothing can have been done: the request was never sent, or the answer is 425, 429, or 503 with a Retry-After.
     - `backoff`: an `ExponentialBackoff`, or anything with its `delay` method. `initial_delay`, `max_delay`, `multiplier`,
       `jitter` and `jitter_ratio` are shorthands for one.
+    - `respect_retry_after`: wait as long as the server asks. False: by `backoff` alone; a rate limiter still keeps to what the
+      server says.
     - `max_retry_after`: seconds. When the server asks for a longer wait, the outcome is handed back at once.
     - `budget`: how many retries a server is to bear: True for a `RetryBudget` of its own, one to share it, False for none.
     - `idempotency_key`: give each POST and PATCH an `Idempotency-Key`, the same on every attempt, and retry it like a PUT.
@@ -91,7 +93,7 @@ class RetryConfig:
         self,
         max_attempts: int = 4,
         *,
-        statuses: Collection[int] = STATUSES,
+        retry_on_status: Collection[int] = STATUSES,
         methods: Collection[str] = METHODS,
         backoff: Backoff | None = None,
         initial_delay: float | None = None,
@@ -99,6 +101,7 @@ class RetryConfig:
         multiplier: float | None = None,
         jitter: Jitter | None = None,
         jitter_ratio: float | None = None,
+        respect_retry_after: bool = True,
         max_retry_after: float = 300.0,
         budget: RetryBudget | bool = True,
         idempotency_key: bool = False,
@@ -119,9 +122,10 @@ class RetryConfig:
         if not isinstance(budget, (RetryBudget, bool)):
             raise TypeError(refusal("budget", budget, "a RetryBudget, True or False"))
         self.max_attempts = whole("max_attempts", max_attempts, least=1)
-        self.statuses = frozenset(_status(status) for status in _several("statuses", statuses))
+        self.retry_on_status = frozenset(_status(status) for status in _several("retry_on_status", retry_on_status))
         self.methods = frozenset(_method(method) for method in _several("methods", methods))
         self.backoff = checked_backoff("backoff", backoff)
+        self.respect_retry_after = flag("respect_retry_after", respect_retry_after)
         self.max_retry_after = seconds("max_retry_after", max_retry_after)
         self.budget = RetryBudget() if budget is True else budget or None
         self.idempotency_key = flag("idempotency_key", idempotency_key)
@@ -132,7 +136,7 @@ class RetryConfig:
 
     def counted(self, status: int | None, wait: float | None) -> int | None:
         """What a status counts as. Where 429 is retried, a 403 that says how long to wait is one (GitHub)."""
-        return 429 if status == 403 and wait is not None and 429 in self.statuses else status
+        return 429 if status == 403 and wait is not None and 429 in self.retry_on_status else status
 
     def with_backoff(self, backoff: Backoff) -> RetryConfig:
         """The same rules, with another backoff."""
@@ -179,7 +183,7 @@ class RetryConfig:
 
         if delay is not None:
             reason = "decide"
-        elif advice.wait is not None:
+        elif advice.wait is not None and self.respect_retry_after:
             delay, reason = advice.wait, advice.source
         else:
             delay = self.backoff.delay(attempt, previous=previous, uniform=uniform)
@@ -198,8 +202,8 @@ class RetryConfig:
         status, failure = self.counted(outcome.status, advice.wait), outcome.failure
         if failure is Failure.IMPOSSIBLE:
             return str(failure.value)
-        if status is not None and status not in self.statuses:
-            return f"{status} is not among the statuses to retry"
+        if status is not None and status not in self.retry_on_status:
+            return f"{status} is not in retry_on_status"
         if advice.forbidden:
             return "the server asks not to retry"
         if method in self.methods or keyed:
@@ -226,9 +230,9 @@ def _several(setting: str, values: Any) -> Collection[Any]:
 def _status(status: Any) -> int:
     allowed = "status codes from 100 to 599"
     if isinstance(status, bool) or not isinstance(status, int):
-        raise TypeError(refusal("statuses", status, allowed))
+        raise TypeError(refusal("retry_on_status", status, allowed))
     if not 100 <= status <= 599:
-        raise ValueError(refusal("statuses", status, allowed))
+        raise ValueError(refusal("retry_on_status", status, allowed))
     return int(status)
 
 

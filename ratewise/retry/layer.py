@@ -38,7 +38,7 @@ class RetryLayer(Ordered):
         self.config = config or RetryConfig()
         self.kind = "retry" if self.config.max_attempts > 1 else None
         self._uniform = uniform
-        self._suspect = self.config.statuses | {403}
+        self._suspect = self.config.retry_on_status | {403}
 
     def __repr__(self) -> str:
         return f"RetryLayer({self.config!r})"
@@ -106,7 +106,7 @@ class RetryLayer(Ordered):
 
     def _is_plain_403(self, response: R, call: Call[Q, R]) -> bool:
         """Whether it is a 403 that is not retried, as most are not."""
-        if response.status_code != 403 or 403 in self.config.statuses:
+        if response.status_code != 403 or 403 in self.config.retry_on_status:
             return False
         return self.config.counted(403, retry_advice(response.headers.raw, call.clock.time()).wait) == 403
 
@@ -160,7 +160,7 @@ class RetryLayer(Ordered):
                 verdict = verdict._replace(wait=None, reason=f"its body cannot be sent again: {why}")
         exchange.retry_after = verdict.retry_after
         status = config.counted(outcome.status, verdict.retry_after)
-        if verdict.wait is not None or error is not None or status in config.statuses:
+        if verdict.wait is not None or error is not None or status in config.retry_on_status:
             exchange.record(Attempt(exchange.attempts, told, verdict.wait, verdict.reason))
         if verdict.wait is not None:
             logger.warning(

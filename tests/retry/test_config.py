@@ -49,7 +49,7 @@ class Fixed:
 def test_statuses(method: str, status: int) -> None:
     """An idempotent request is sent again after the statuses of the list and after no other."""
     verdict = RULES.judge(response(status), 1, method=method)
-    assert verdict == (AGAIN if status in STATUSES else (None, f"{status} is not among the statuses to retry", None))
+    assert verdict == (AGAIN if status in STATUSES else (None, f"{status} is not in retry_on_status", None))
 
 
 @pytest.mark.parametrize("method", UNSAFE)
@@ -105,10 +105,10 @@ def test_keys(status: int) -> None:
 def test_own_lists() -> None:
     """The user's statuses and methods stand in place of the built-in ones, methods in any case."""
     assert RetryConfig(methods=["M-SEARCH"]).methods == {"M-SEARCH"}
-    rules = RetryConfig(statuses=[418], methods=("post",), jitter=False)
+    rules = RetryConfig(retry_on_status=[418], methods=("post",), jitter=False)
     assert rules.judge(response(418), 1, method="POST") == AGAIN
     assert stopped(rules.judge(response(418), 1, method="GET"), "GET is not idempotent")
-    assert stopped(rules.judge(response(503), 1, method="POST"), "503 is not among")
+    assert stopped(rules.judge(response(503), 1, method="POST"), "503 is not in retry_on_status")
     assert RetryConfig(methods=[], jitter=False).judge(response(429), 1, method="GET") == AGAIN
 
 
@@ -150,9 +150,9 @@ def test_a_403_with_a_wait(method: str, more: dict[str, Any], fields: dict[str, 
 def test_other_403s(fields: dict[str, str]) -> None:
     """It is no rate limit, or does not say how long: forbidden is forbidden, unless the user has it in the list."""
     outcome = response(403, **fields)
-    assert RULES.judge(outcome, 1, method="GET") == (None, "403 is not among the statuses to retry", None)
+    assert RULES.judge(outcome, 1, method="GET") == (None, "403 is not in retry_on_status", None)
     for statuses in ([403], [403, 429]):
-        rules = RetryConfig(statuses=statuses, jitter=False)
+        rules = RetryConfig(retry_on_status=statuses, jitter=False)
         assert rules.judge(outcome, 1, method="GET") == AGAIN
         assert stopped(rules.judge(outcome, 1, method="POST"), "POST is not idempotent")
 
@@ -160,8 +160,8 @@ def test_other_403s(fields: dict[str, str]) -> None:
 def test_a_403_with_a_wait_where_429_is_not_retried() -> None:
     """It is what it is without the wait: the user's list decides."""
     outcome = response(403, Retry_After="5")
-    assert RetryConfig(statuses=[503]).judge(outcome, 1, method="GET") == (None, "403 is not among the statuses to retry", 5)
-    listed = RetryConfig(statuses=[403])
+    assert RetryConfig(retry_on_status=[503]).judge(outcome, 1, method="GET") == (None, "403 is not in retry_on_status", 5)
+    listed = RetryConfig(retry_on_status=[403])
     assert listed.judge(outcome, 1, method="GET", uniform=0.0) == (5, "Retry-After", 5)
     assert stopped(listed.judge(outcome, 1, method="POST"), "POST is not idempotent")
 
@@ -301,7 +301,7 @@ def test_deadlines(outcome: Outcome, wish: Any, wait: float, told: str) -> None:
         (response(503), False, (None, "decide said no", None)),
         (response(503), RetryDecision(False), (None, "decide said no", None)),
         (response(503), RetryDecision(False, 5), (None, "decide said no", None)),
-        (response(200), None, (None, "200 is not among the statuses to retry", None)),
+        (response(200), None, (None, "200 is not in retry_on_status", None)),
         (response(200), RetryDecision(True, 301), (None, "decide asks for 301 s, more than max_retry_after (300 s)", None)),
     ],
 )
@@ -364,7 +364,7 @@ def test_defaults() -> None:
     """Four attempts, the usual statuses, full jitter, waits of up to five minutes."""
     rules = RetryConfig()
     assert (rules.max_attempts, rules.max_retry_after, rules.idempotency_key, rules.decide) == (4, 300.0, False, None)
-    assert rules.statuses == {408, 425, 429, 500, 502, 503, 504}
+    assert rules.retry_on_status == {408, 425, 429, 500, 502, 503, 504}
     assert rules.methods == {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"}
     assert rules.backoff == ExponentialBackoff()
 
@@ -393,19 +393,19 @@ ORDER = ["initial_delay", "max_delay", "multiplier", "jitter", "jitter_ratio"]
 
 def test_with_backoff() -> None:
     """The same rules with another backoff; those it came from keep theirs."""
-    rules, backoff = RetryConfig(2, statuses=[418]), Fixed(3)
+    rules, backoff = RetryConfig(2, retry_on_status=[418]), Fixed(3)
     other = rules.with_backoff(backoff)
-    assert (other.backoff, other.max_attempts, other.statuses) == (backoff, 2, {418})
+    assert (other.backoff, other.max_attempts, other.retry_on_status) == (backoff, 2, {418})
     assert rules.backoff == ExponentialBackoff()
 
 
 def test_repr() -> None:
     """The repr tells each setting."""
-    shown = repr(RetryConfig(2, statuses=[418], methods=["get"], initial_delay=3.0))
+    shown = repr(RetryConfig(2, retry_on_status=[418], methods=["get"], initial_delay=3.0))
     assert shown.startswith("RetryConfig(")
     for part in (
         "max_attempts=2",
-        "statuses=frozenset({418})",
+        "retry_on_status=frozenset({418})",
         "methods=frozenset({'GET'})",
         "backoff=ExponentialBackoff(initial_delay=3.0,",
         "max_retry_after=300.0",
@@ -428,15 +428,15 @@ SECONDS, SEVERAL = "a finite number of seconds of at least 0", "a set, list or t
         ("max_attempts", 3.0, TypeError, f"max_attempts must be {TRIES}, not 3.0"),
         ("max_attempts", "3", TypeError, f"max_attempts must be {TRIES}, not '3'"),
         ("max_attempts", None, TypeError, f"max_attempts must be {TRIES}, not None"),
-        ("statuses", 503, TypeError, f"statuses must be {SEVERAL}, not 503"),
-        ("statuses", "503", TypeError, f"statuses must be {SEVERAL}, not '503'"),
-        ("statuses", b"503", TypeError, f"statuses must be {SEVERAL}, not b'503'"),
-        ("statuses", None, TypeError, f"statuses must be {SEVERAL}, not None"),
-        ("statuses", ["503"], TypeError, f"statuses must be {CODES}, not '503'"),
-        ("statuses", [True], TypeError, f"statuses must be {CODES}, not True"),
-        ("statuses", [503.0], TypeError, f"statuses must be {CODES}, not 503.0"),
-        ("statuses", {99}, ValueError, f"statuses must be {CODES}, not 99"),
-        ("statuses", (600,), ValueError, f"statuses must be {CODES}, not 600"),
+        ("retry_on_status", 503, TypeError, f"retry_on_status must be {SEVERAL}, not 503"),
+        ("retry_on_status", "503", TypeError, f"retry_on_status must be {SEVERAL}, not '503'"),
+        ("retry_on_status", b"503", TypeError, f"retry_on_status must be {SEVERAL}, not b'503'"),
+        ("retry_on_status", None, TypeError, f"retry_on_status must be {SEVERAL}, not None"),
+        ("retry_on_status", ["503"], TypeError, f"retry_on_status must be {CODES}, not '503'"),
+        ("retry_on_status", [True], TypeError, f"retry_on_status must be {CODES}, not True"),
+        ("retry_on_status", [503.0], TypeError, f"retry_on_status must be {CODES}, not 503.0"),
+        ("retry_on_status", {99}, ValueError, f"retry_on_status must be {CODES}, not 99"),
+        ("retry_on_status", (600,), ValueError, f"retry_on_status must be {CODES}, not 600"),
         ("methods", "GET", TypeError, f"methods must be {SEVERAL}, not 'GET'"),
         ("methods", [b"GET"], TypeError, f"methods must be {NAMES}, not b'GET'"),
         ("methods", [None], TypeError, f"methods must be {NAMES}, not None"),
@@ -561,3 +561,12 @@ def test_decide_is_a_plain_function() -> None:
     wrong: Any = decide
     with pytest.raises(TypeError, match="decide must be a plain function"):
         RetryConfig(decide=wrong)
+
+
+def test_respect_retry_after_false_waits_by_the_backoff() -> None:
+    rules = RetryConfig(backoff=Fixed(3), respect_retry_after=False)
+    asked = Outcome(429, [(b"Retry-After", b"7")])
+    too_long = Outcome(503, [(b"Retry-After", b"7000")])
+    assert rules.judge(asked, 1, method="GET") == (3, "backoff", 7)
+    assert rules.judge(too_long, 1, method="POST") == (3, "backoff", 7000)  # it still says that nothing was done
+    assert rules.judge(Outcome(403, asked.headers), 1, method="GET") == (3, "backoff", 7)

@@ -206,14 +206,14 @@ async def test_a_403_that_is_a_rate_limit(world: World, clock: FakeClock) -> Non
 
 async def test_other_403s_pass(world: World, clock: FakeClock) -> None:
     """Forbidden: the very response, unread, with no history; also a rate limit where 429 is not retried."""
-    for step, config in ((403, PLAIN), (limited("0", 403), PLAIN), (limited("5", 403), RetryConfig(statuses=[503]))):
+    for step, config in ((403, PLAIN), (limited("0", 403), PLAIN), (limited("5", 403), RetryConfig(retry_on_status=[503]))):
         wire = Scripted(step)
         result = await world.send(world.RetryTransport(wire, config, clock=clock))
         assert result is wire.answers[0]
         assert wire.bodies[0].read == 0
         exchange = result.extensions["ratewise"]
         assert (exchange.attempts, exchange.history, exchange.retry_after) == (1, (), None)
-    listed = RetryConfig(statuses=[403], jitter=False, budget=False)
+    listed = RetryConfig(retry_on_status=[403], jitter=False, budget=False)
     assert (await world.send(world.RetryTransport(Scripted(403, 200), listed, clock=clock))).status_code == 200
 
 
