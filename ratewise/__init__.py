@@ -6,9 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._core.call_state import Attempt
     from ._core.clock import Clock, Waiter
-    from ._core.exchange import Attempt, Exchange, exchange_of, options
+    from ._core.exchange import Exchange, exchange_of
     from ._core.failure import Failure
+    from ._core.options import options
     from ._core.stats import ClientStats
     from ._httpx import (
         AsyncBulkheadTransport,
@@ -79,8 +81,10 @@ _HOME = {
     "circuit_breaker": ("CircuitBreaker", "CircuitBreakerLayer"),
     "_core.clock": ("Clock", "Waiter"),
     "exceptions": ("RateWiseError",),
-    "_core.exchange": ("Attempt", "Exchange", "exchange_of", "options"),
+    "_core.call_state": ("Attempt",),
+    "_core.exchange": ("Exchange", "exchange_of"),
     "_core.failure": ("Failure",),
+    "_core.options": ("options",),
     "layer": ("Call", "Layer", "Watcher"),
     "logging": (
         "LogConfig",

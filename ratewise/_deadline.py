@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 from ._core.clock import Expired
-from ._core.exchange import Exchange
+from ._core.exchange import state_of
 from ._core.step import step
 from ._validation import seconds
 from .exceptions import RateWiseError
@@ -31,10 +31,10 @@ class DeadlineLayer:
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request, within what is left of its call's time."""
-        exchange = Exchange.of(request.extensions)
-        if exchange.deadline is None:  # else a redirect, or another round trip of the same call
-            exchange.deadline = call.clock.monotonic() + self.total_timeout
-        limit = _Limit(exchange.deadline, request, call)
+        state = state_of(request)
+        if state.deadline is None:  # else a redirect, or another round trip of the same call
+            state.deadline = call.clock.monotonic() + self.total_timeout
+        limit = _Limit(state.deadline, request, call)
         try:
             return await call.via(_unbounded, call.clock.within, limit.left() + SLACK, call.send, request)
         except RateWiseError:
@@ -50,7 +50,7 @@ class WireDeadlineLayer:
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request with time-outs that end no later than its call."""
-        deadline = Exchange.of(request.extensions).deadline
+        deadline = state_of(request).deadline
         if deadline is None:  # another layer made the request by itself
             return await call.send(request)
         limit = _Limit(deadline, request, call)
@@ -63,7 +63,7 @@ class _Limit:
 
     def __init__(self, deadline: float, request: Any, call: Call[Any, Any]) -> None:
         self._deadline, self._request, self._call = deadline, request, call
-        self._exchange = Exchange.of(request.extensions)  # which it is no more when its body is read
+        self._state = state_of(request)
 
     def left(self) -> float:
         """Seconds, above 0."""
@@ -95,7 +95,7 @@ class _Limit:
         return isinstance(error, Expired) or self._call.clock.monotonic() >= self._deadline
 
     def exceeded(self) -> Exception:
-        return self._call.http.DeadlineExceeded(self._request, self._exchange)
+        return self._call.http.DeadlineExceeded(self._request, self._state)
 
 
 def _unbounded(seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:

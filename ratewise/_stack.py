@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._core.exchange import state_of
 from ._deadline import DeadlineLayer, WireDeadlineLayer
 from ._validation import flag, refusal, whole
 from .bulkhead.bulkhead import Bulkhead
@@ -29,7 +30,7 @@ class RaiseOnRateLimit:
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         response = await call.send(request)
         if response.status_code == 429:
-            raise await call.http.rate_limit_exceeded(request, response)
+            raise call.http.TooManyRequests(request, await call.http.load(response), state_of(request))
         return response
 
 

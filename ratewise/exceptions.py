@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ._util.escapes import escaped
 
 if TYPE_CHECKING:
-    from ._core.exchange import Exchange
+    from ._core.call_state import CallState
     from .circuit_breaker.breaker import Refusal
 
 
@@ -39,13 +39,11 @@ class BulkheadFull(RateWiseError):  # noqa: N818  (named by what happened, as ht
     waited: float
     """Seconds that the request waited. 0 if the queue was full too."""
 
-    def __init__(self, request: Any, exchange: Exchange, key: Hashable, max_in_flight: int, waited: float) -> None:
+    def __init__(self, request: Any, state: CallState, key: Hashable, max_in_flight: int, waited: float) -> None:
         why = f"it waited {waited:.3g} s for one of them" if waited else "the queue for them is full"
-        shown = (
-            f"{_unsent(request, exchange)}: {max_in_flight} requests at a time may be in flight to {exchange.redactor.key(key)}"
-        )
+        shown = f"{_unsent(request, state)}: {max_in_flight} requests at a time may be in flight to {state.redactor.key(key)}"
         super().__init__(f"{shown}, and {why}", request)
-        self.attempts = exchange.attempts
+        self.attempts = state.attempts
         self.key = key
         self.waited = waited
 
@@ -62,7 +60,7 @@ class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
     retry_after: float | None
     """Seconds, at most, until a request will be let through. None if the circuit is held open by hand."""
 
-    def __init__(self, request: Any, exchange: Exchange, refusal: Refusal) -> None:
+    def __init__(self, request: Any, state: CallState, refusal: Refusal) -> None:
         after = refusal.retry_after
         if after is None:
             why, then = "is held open by hand", "reset() or force_closed() closes it"
@@ -71,10 +69,10 @@ class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
             why = f"is open after {failures}" if refusal.state == "open" else f"is being probed after {failures}"
             then = f"A request is let through in {after:.3g} s"
         super().__init__(
-            f"{_unsent(request, exchange)}: the circuit of {exchange.redactor.key(refusal.key)} {why}. {then}",
+            f"{_unsent(request, state)}: the circuit of {state.redactor.key(refusal.key)} {why}. {then}",
             request,
         )
-        self.attempts = exchange.attempts
+        self.attempts = state.attempts
         self.key = refusal.key
         self.failure_count = refusal.failure_count
         self.retry_after = after
@@ -95,27 +93,26 @@ class WaitTooLong(RateLimitExceeded):
     """The request was not sent: its turn would come only after the limiter's `max_wait`, or after the call's deadline."""
 
     def __init__(
-        self, request: Any, exchange: Exchange, key: Hashable, waited: float, left: float, reason: str, setting: str
+        self, request: Any, state: CallState, key: Hashable, waited: float, left: float, reason: str, setting: str
     ) -> None:
         waiting = f" It has waited {waited:.3g} s." if waited else ""
-        then = f"its turn at {exchange.redactor.key(key)} would come in {round(left, 2):g} s: {reason}.{waiting}"
-        super().__init__(f"{_unsent(request, exchange)}: {then} A higher {setting} would let it wait", request)
-        self.attempts = exchange.attempts
+        then = f"its turn at {state.redactor.key(key)} would come in {round(left, 2):g} s: {reason}.{waiting}"
+        super().__init__(f"{_unsent(request, state)}: {then} A higher {setting} would let it wait", request)
+        self.attempts = state.attempts
         self.retry_after = left
 
 
 class TooManyRequests(RateLimitExceeded):
     """The server answered 429 (RFC 6585, section 4) to the end."""
 
-    def __init__(self, request: Any, response: Any, exchange: Exchange) -> None:
-        asked = exchange.retry_after
+    def __init__(self, request: Any, response: Any, state: CallState) -> None:
+        asked = state.retry_after
         then = "The server does not say how long to wait" if asked is None else f"The server asks to wait {asked:.6g} s"
-        why = f"; {exchange.history[-1].reason}" if exchange.history else ""
-        shown = f"429 Too Many Requests for {_shown(request, exchange)}"
-        super().__init__(f"{shown} (requests sent: {exchange.attempts}{why}). {then}", request)
+        why = f"; {state.history[-1].reason}" if state.history else ""
+        shown = f"429 Too Many Requests for {_shown(request, state)}"
+        super().__init__(f"{shown} (requests sent: {state.attempts}{why}). {then}", request)
         self.response = response
-        self.ratewise = exchange
-        self.attempts = exchange.attempts
+        self.attempts = state.attempts
         self.retry_after = asked
         response.request = request
 
@@ -126,25 +123,24 @@ class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
     attempts: int
     """How many requests were sent for this call."""
 
-    def __init__(self, request: Any, exchange: Exchange) -> None:
-        history = "".join(f"; {attempt}" for attempt in exchange.history)
+    def __init__(self, request: Any, state: CallState) -> None:
+        history = "".join(f"; {attempt}" for attempt in state.history)
         super().__init__(
-            f"total_timeout is over for {_shown(request, exchange)} (requests sent: {exchange.attempts}{history})", request
+            f"total_timeout is over for {_shown(request, state)} (requests sent: {state.attempts}{history})", request
         )
-        self.ratewise = exchange
-        self.attempts = exchange.attempts
+        self.attempts = state.attempts
 
 
-def _shown(request: Any, exchange: Exchange) -> str:
-    return f"{escaped(request.method)} {exchange.redactor.url(request.url)}"
+def _shown(request: Any, state: CallState) -> str:
+    return f"{escaped(request.method)} {state.redactor.url(request.url)}"
 
 
-def _unsent(request: Any, exchange: Exchange) -> str:
+def _unsent(request: Any, state: CallState) -> str:
     """That it was not sent or, of a call that has been tried before, not sent again."""
-    if not exchange.attempts:
-        return f"{_shown(request, exchange)} was not sent"
-    history = "".join(f"; {attempt}" for attempt in exchange.history)
-    return f"{_shown(request, exchange)} was not sent again (requests sent: {exchange.attempts}{history})"
+    if not state.attempts:
+        return f"{_shown(request, state)} was not sent"
+    history = "".join(f"; {attempt}" for attempt in state.history)
+    return f"{_shown(request, state)} was not sent again (requests sent: {state.attempts}{history})"
 
 
 def _restored(kind: type[RateWiseError], args: tuple[Any, ...], state: dict[str, Any]) -> RateWiseError:

@@ -1,7 +1,7 @@
-"""The seam: what a layer is, and what it may do to the world. Knows no HTTP library.
+"""The seam between layers and the world: what a layer is, and what it uses to act. Knows no HTTP library.
 
 A layer is one coroutine, `handle(request, call)`. It serves sync, asyncio and trio: under a sync transport everything that
-`call` gives it to await blocks inside and is done at once, so that one `send(None)` runs it to its end (`_core.step`).
+`call` provides to await blocks and finishes at once, so that one `send(None)` runs the coroutine to its end.
 """
 
 from __future__ import annotations
@@ -74,57 +74,77 @@ class ResponseLike(Protocol):
 
 Q = TypeVar("Q", bound=RequestLike)
 R = TypeVar("R", bound=ResponseLike)
+Q_contra = TypeVar("Q_contra", bound=RequestLike, contravariant=True)
 Send = Callable[[Q], Awaitable[R]]
 
 
-class Watcher(Protocol):
-    """Who looks at a body that passes by: see `Call.tap`."""
+class Watcher:
+    """Follows a body that its reader reads. Override what you need: see `Call.tap`."""
+
+    __slots__ = ()
 
     def chunk(self, data: bytes, /) -> None:
-        """Some bytes of the body, as they came over the wire (not decoded)."""
+        """Bytes of the body have arrived, as they came over the wire (not decoded)."""
 
     async def complete(self) -> None:
-        """The body came to its end, and its connection is back in the pool. May do I/O through `call`."""
+        """The body has ended, and its connection is back in the pool. May do I/O through `call`."""
 
     def failed(self, error: BaseException, /) -> None:
-        """Reading the body ended in this error: it broke off, its time was over, or the reader was cancelled."""
+        """Reading the body raised `error`: the connection broke, a time-out expired, or the reader was cancelled."""
 
     def closed(self) -> None:
-        """The body is done with: read, given up, broken off or cancelled. Called once, whatever happened."""
+        """The body was read to its end, closed early, broken off or cancelled. Called once in every case."""
 
 
 class Pace(Protocol):
-    """Who waits for the chunks of a body: see `Flavour.pace`. Raises what the iterator raises, its end too."""
+    """Waits for the chunks of a body: see `Bodies.pace`. Raises what the iterator raises, its end included."""
 
     def next(self, chunks: Iterator[bytes], /) -> bytes:
-        """The next chunk, in the sync world."""
+        """Return the next chunk, in sync code."""
         ...
 
     async def anext(self, chunks: AsyncIterator[bytes], /) -> bytes:
-        """The next chunk, in the async ones."""
+        """Return the next chunk, in async code."""
         ...
 
 
 class Head(Protocol):
-    """The header of a response of our own making. Equal ones have the same fields."""
+    """The header of a response that RateWise makes. Equal ones have the same fields."""
 
     def __hash__(self) -> int: ...
 
     @property
     def fields(self) -> Sequence[tuple[bytes, bytes, bytes]]:
-        """See `Flavour.fields`."""
+        """Name, lower-case name and value of each field."""
         ...
 
 
-class Flavour(Protocol[Q, R]):
-    """One HTTP library in one world, sync or async: what layers need of it."""
+class Runtime(Protocol):
+    """Where a stack runs: in a thread, or in an event loop of asyncio or trio."""
+
+    def via(
+        self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]:
+        """Call `sync` under a sync transport and await `asynchronous` under an async one."""
+        ...
+
+    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` in the background, in a daemon thread or a task, until it ends or the transport is closed."""
+        ...
+
+    def current_task(self) -> Hashable:
+        """Identify the running thread or task."""
+        ...
+
+
+class Errors(Protocol):
+    """The exceptions of an HTTP library, and those of RateWise that are exceptions of this library too."""
 
     @property
     def TransportError(self) -> type[Exception]:  # noqa: N802  (a class)
-        """What a transport of this library raises when it fails."""
+        """Base of what a transport of the library raises when it fails."""
         ...
 
-    # What layers raise: ours, and this library's too.
     @property
     def BulkheadFull(self) -> type[exceptions.BulkheadFull]: ...  # noqa: N802
     @property
@@ -132,152 +152,158 @@ class Flavour(Protocol[Q, R]):
     @property
     def DeadlineExceeded(self) -> type[exceptions.DeadlineExceeded]: ...  # noqa: N802
     @property
+    def TooManyRequests(self) -> type[exceptions.TooManyRequests]: ...  # noqa: N802
+    @property
     def WaitTooLong(self) -> type[exceptions.WaitTooLong]: ...  # noqa: N802
 
     def failure(self, error: Exception) -> Failure:
-        """What kind of failure a `TransportError` is."""
+        """Classify a `TransportError`."""
         ...
 
+
+class Messages(Protocol[Q, R]):
+    """The requests and responses of an HTTP library, without their bodies."""
+
     def origin(self, request: Q) -> tuple[str, str, int | None]:
-        """Scheme, host and port (None if it is the scheme's own) that the request goes to."""
+        """Return scheme, host and port of a request; the port is None if it is the scheme's default."""
         ...
 
     def fields(self, headers: HeadersLike, /) -> Sequence[tuple[bytes, bytes, bytes]]:
-        """The name of each header field as it is written, in lower case, and its value."""
-        ...
-
-    def with_header(self, request: Q, name: str, value: str) -> Q:
-        """The same request, built anew, with one header more."""
-        ...
-
-    def with_headers(self, request: Q, headers: Mapping[bytes, bytes]) -> Q:
-        """The same request, built anew, with these headers in place of its own."""
-        ...
-
-    def apart(self, request: Q, exchange: Exchange, without: Collection[bytes]) -> Q:
-        """The same request, built anew, as one of another call and without some headers."""
+        """Return name, lower-case name and value of each header field, in order."""
         ...
 
     def target(self, url: Any) -> str:
-        """What a URL of the library's asks for, without userinfo and fragment, and with a blank between its host and its port."""
+        """Return a URL without userinfo and fragment, with a blank between its host and its port."""
         ...
 
     def resolve(self, request: Q, reference: str) -> str | None:
-        """The same of a URL that a response to the request refers to; None if it is of another origin, or none."""
+        """Return the `target` of a reference in a response to `request`; None if it has another origin or is no URL."""
         ...
 
-    def held(self, message: Q | R, /) -> bytes | None:
-        """The body of a request or response as it goes over the wire, if it is in memory."""
+    def with_header(self, request: Q, name: str, value: str) -> Q:
+        """Return a new request with one more header field."""
         ...
 
-    def decoded(self, response: R, data: bytes, most: int, /) -> bytes:
-        """What these bytes, with which its body begins, say without their Content-Encoding; `most` bytes of it."""
-        ...
-
-    def respond(self, status: int, head: Head, body: bytes) -> R:
-        """A response of our own making. What equal heads say is built once."""
-        ...
-
-    def with_member(self, response: R, name: str, member: str) -> R:
-        """A response to hand on instead, with one member more at the end of a header field that is a list.
-
-        Of one in memory the last member goes, if it is of the same name.
-        """
-        ...
-
-    def who(self) -> Hashable:
-        """The thread or task that is running."""
+    def with_headers(self, request: Q, headers: Mapping[bytes, bytes]) -> Q:
+        """Return a new request in which these header fields replace those of the same name."""
         ...
 
     def with_timeout(self, request: Q, seconds: float) -> Q:
-        """The same request, built anew, with none of its time-outs longer than `seconds`."""
+        """Return a new request with none of its time-outs longer than `seconds`."""
         ...
 
-    def rewinder(self, request: Q) -> Callable[[], object] | None:
-        """What to call before the request is sent once more; None if its body can be sent only once.
+    def detached(self, request: Q, exchange: Exchange, without: Collection[bytes]) -> Q:
+        """Return a new request that belongs to another call, without the header fields `without` (in lower case)."""
+        ...
 
-        To be asked before the first sending.
+    def respond(self, status: int, head: Head, body: bytes) -> R:
+        """Return a new response. Headers are built once for equal heads."""
+        ...
+
+    def with_member(self, response: R, name: str, member: str) -> R:
+        """Return the response with one more member at the end of a header field that is a list.
+
+        In a response whose body is in memory it replaces the last member, if that begins with the same name.
         """
         ...
 
-    def via(
-        self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[T]:
-        """See `Call.via`."""
-        ...
+
+class Bodies(Protocol[Q_contra, R]):
+    """The bodies of requests and responses."""
 
     def in_memory(self, response: R) -> bool:
-        """Its body is in memory, or no body to be read (101): it holds no connection of the pool."""
+        """Whether the body is in memory, or is none that can be read (101): it holds no connection of the pool."""
+        ...
+
+    def buffered_body(self, message: Q_contra | R, /) -> bytes | None:
+        """Return the body of a request or response as it goes over the wire; None if it is not in memory."""
+        ...
+
+    def decoded(self, response: R, data: bytes, most: int, /) -> bytes:
+        """Decode `data`, the beginning of the body, by its Content-Encoding; at most `most` bytes of the result."""
+        ...
+
+    def rewinder(self, request: Q_contra) -> Callable[[], object] | None:
+        """Return what to call before the request is sent again; None if its body can be sent only once.
+
+        To be asked before the first attempt.
+        """
         ...
 
     def tap(self, response: R, watcher: Watcher) -> R:
-        """See `Call.tap`."""
+        """Return the response with `watcher` following its body."""
         ...
 
     def pace(self, response: R, pace: Pace) -> R:
-        """A response to hand on instead, whose chunks `pace` waits for."""
+        """Return the response with `pace` waiting for the chunks of its body."""
         ...
 
     def buffer(self, response: R, *, tolerant: bool = False) -> Awaitable[None]:
-        """Read the body into memory, and close its connection, before the response is handed on.
+        """Read the body into memory and close its connection, before the response is handed on.
 
-        Only where the caller reads the whole body anyway: see `Exchange.streamed`. `tolerant`: a body that breaks off is empty.
+        Only where the caller reads the whole body anyway: see `Exchange.streamed`. If the body breaks off, raise or, with
+        `tolerant`, leave it empty.
         """
         ...
 
-    def peek(self, response: R, request: Q) -> Awaitable[bytes]:
-        """The beginning of the body of the response to this request, decoded: 64 KiB at most, within about a second.
+    def load(self, response: R) -> Awaitable[R]:
+        """Read and close a response; if its body breaks off, return one without a body."""
+        ...
 
-        The response is to be handed on as if nothing had been read, except that a body which breaks off, or has to be cancelled
-        because it takes longer, ends with what came of it. A body that says to be longer than that is not looked at.
+    def peek(self, response: R, request: Q_contra) -> Awaitable[bytes]:
+        """Return the beginning of the body of the response to `request`, decoded: up to 64 KiB, within about a second.
+
+        The response can be handed on as if nothing had been read, except that a body that breaks off, or is cancelled because it
+        takes longer, ends with what has arrived. A body with a larger Content-Length is not read.
         """
         ...
 
-    def close(self, response: R, request: Q | None = None) -> Awaitable[None]:
-        """See `Call.close`."""
+    def close(self, response: R, request: Q_contra | None = None) -> Awaitable[None]:
+        """Discard a response: see `Call.close`."""
         ...
 
-    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """See `Call.spawn`."""
-        ...
 
-    def rate_limit_exceeded(self, request: Q, response: R) -> Awaitable[Exception]:
-        """Read and close a 429, and make it this library's `RateLimitExceeded`."""
-        ...
+class HTTPLibrary(Errors, Messages[Q, R], Bodies[Q, R], Protocol[Q, R]):
+    """One HTTP library, sync or async."""
 
 
 class Call(Generic[Q, R]):
-    """What a layer may do to the world. Composed once, with the stack: holds nothing of a single request."""
+    """What a layer uses to act. Built once, with the stack: holds nothing of a single request."""
 
-    __slots__ = ("clock", "close", "http", "send", "spawn", "tap", "via")
+    __slots__ = ("clock", "close", "current_task", "http", "runtime", "send", "spawn", "tap", "via")
 
-    def __init__(self, send: Send[Q, R], http: Flavour[Q, R], clock: Clock) -> None:
+    def __init__(self, send: Send[Q, R], http: HTTPLibrary[Q, R], runtime: Runtime, clock: Clock) -> None:
         self.send = send
         """`await call.send(request)`: hand the request to the next layer, or to the wire."""
         self.http = http
-        """The HTTP library: its errors by their neutral names, and how to build its objects."""
+        """The HTTP library: its errors, messages and bodies under names that are the same for all."""
+        self.runtime = runtime
+        """The thread or event loop that the stack runs in."""
         self.clock = clock
-        self.via = http.via
-        """`await call.via(store.get, store.aget, key)`: the first of a pair in the sync world, the second in the async ones."""
+        """The time, to read and to wait for."""
+        self.via = runtime.via
+        """`await call.via(store.get, store.aget, key)`: call the first in sync code, await the second in async code."""
         self.tap = http.tap
-        """`call.tap(response, watcher)`: a response to hand on instead, whose body `watcher` sees pass by."""
+        """`call.tap(response, watcher)`: the response to hand on, with `watcher` following its body."""
         self.close = http.close
-        """`await call.close(response, request)`: be rid of a response.
+        """`await call.close(response, request)`: discard a response.
 
-        A short rest of its body is read, so that its connection can be used again; with the request that it answers, a rest
+        A short rest of its body is read, so that its connection can be used again. Give the request that it answers, and a rest
         that takes long is not waited for.
         """
-        self.spawn = http.spawn
-        """`call.spawn(lambda: work())`: run a coroutine behind the request. Closing the transport ends it."""
+        self.spawn = runtime.spawn
+        """`call.spawn(lambda: work())`: run a coroutine in the background. Closing the transport ends it."""
+        self.current_task = runtime.current_task
+        """`call.current_task()`: identify the running thread or task."""
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """`await call.sleep(seconds)`: wait."""
         return self.via(self.clock.sleep, self.clock.asleep, seconds)
 
     def park(self, waiter: Waiter, timeout: float | None = None) -> Awaitable[bool]:
-        """`await call.park(waiter, seconds)`: wait until someone calls `waiter.wake()`, from any thread or event loop.
+        """`await call.park(waiter, seconds)`: wait until `waiter.wake()` is called, from any thread or event loop.
 
-        True if woken, False if `timeout` was over first.
+        Return whether it was; False if `timeout` expired first.
         """
         return self.via(self.clock.park, self.clock.apark, waiter, timeout)
 
@@ -293,9 +319,9 @@ class Layer(Protocol[Q, R]):
     httpx.Client(transport=LayerTransport(httpx.HTTPTransport(), Signed()))
     ```
 
-    `handle` may await only what `call` gives it. An instance serves many requests at once.
+    `handle` may await only what `call` provides. One instance serves many requests at once.
     """
 
     async def handle(self, request: Q, call: Call[Q, R], /) -> R:
-        """Answer the request: by `call.send`, once, several times or never."""
+        """Return a response to the request, after `call.send(request)` once, several times or never."""
         ...

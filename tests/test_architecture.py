@@ -31,7 +31,7 @@ LINES, TEST_LINES = 400, 600
 PURE = set(
     """
     __future__ abc bisect calendar collections contextlib copy dataclasses datetime enum functools hashlib hmac inspect
-    itertools json math operator os re ssl struct threading time types typing urllib
+    itertools json math operator os re ssl struct threading time types typing urllib weakref
     """.split()
 )
 """What rules may import: of `threading` the locks, of `os` and `time` what `PURE_CALLS` has."""
@@ -41,7 +41,7 @@ PURE_CALLS = {"os.urandom", "time.gmtime"}
 LAYERS = {
     "_core/admission.py": "how layers wait for their turn",
     "_core/compose.py": "the seam itself",
-    "_core/credit.py": "what two layers ask about a refusal",
+    "_core/outcomes.py": "what several layers ask about an attempt",
     "_deadline.py": "the layers of the deadline, outermost and innermost",
     "_stack.py": "which layers, in which order; one of them is its own",
     "cache/fetch.py": "the half of the cache's layer that sends",

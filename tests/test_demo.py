@@ -21,6 +21,7 @@ import pytest
 
 from ratewise import Exchange
 from ratewise import _demo as demo
+from ratewise._core.call_state import CallState
 from tests.kit.clock import PATIENCE, FakeClock
 
 LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -207,7 +208,8 @@ def test_server_survives_a_client_that_hangs_up(capfd: pytest.CaptureFixture[str
 
 def test_report_of_different_keys() -> None:
     """The server's count says that a key was the same only where it was."""
-    scenario, answer = demo.SCENARIOS[4], httpx.Response(200, extensions={"ratewise": Exchange()})
-    answer.extensions["ratewise"].attempts = 1
+    state = CallState()
+    state.attempts = 1
+    scenario, answer = demo.SCENARIOS[4], httpx.Response(200, extensions={"ratewise": Exchange(state)})
     assert demo.report(scenario, answer, ["a", "b"]).endswith("Requests at the server: 2.")
     assert demo.report(scenario, answer, ["a", "a"]).endswith("Requests at the server: 2, all with the key a.")

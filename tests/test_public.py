@@ -40,7 +40,6 @@ def test_public_names() -> None:
     assert ratewise.retry.__all__ == [
         "Backoff",
         "ExponentialBackoff",
-        "Outcome",
         "RetryBudget",
         "RetryConfig",
         "RetryDecision",

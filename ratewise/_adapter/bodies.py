@@ -1,191 +1,212 @@
-"""Bodies: to be sent again, watched as they pass, or held in memory. Flavours make byte streams of their library of them."""
+"""The bodies of an HTTP library's requests and responses: `ratewise.layer.Bodies`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from .._core.cancellation import steady
-from .._core.step import step
 from ..layer import Pace, Watcher
-from .private import source_of
+from .drain import LONGEST, abegin, adrain, begin, short
+from .streams import end, nothing, rewinder
+
+PIECE = 1024
+"""Bytes that are decoded at a time: they may become a thousand times as many."""
 
 
-class Body(Iterator[bytes], AsyncIterator[bytes]):
-    """A body that passes by its watchers, at its pace. The world in which it is read decides which half runs.
+class _Bodies:
+    """What is the same in sync and async code."""
 
-    No generators: one that its reader leaves half read would end when the garbage collector comes by.
-    """
+    def __init__(self, library: Any) -> None:
+        self._module = library.module
+        self._TransportError = library.module.TransportError
+        self._ByteStream, self._Body, self._Buffer = library.module.ByteStream, library.Body, library.Buffer
+        self._in_memory = frozenset({self._ByteStream, self._Buffer})
 
-    def __init__(self, stream: Any, rest: Any = None, ready: bytes = b"") -> None:
-        self._stream = stream
-        self._chunks = rest
-        self.ready = ready
-        """What was read of it beforehand: comes first, and then the `rest` of the chunks."""
-        self.watchers: list[Watcher] = []
-        self.pace: Pace | None = None
-        self._released = self._reported = False
+    def in_memory(self, response: Any) -> bool:
+        return type(response.stream) in self._in_memory or response.status_code == 101 or response.is_closed
 
-    def __iter__(self) -> Iterator[bytes]:
-        if self._chunks is None:
-            self._chunks = iter(self._stream)
-        return self
+    def buffered_body(self, message: Any) -> bytes | None:
+        stream = message.stream
+        if type(stream) is self._ByteStream:
+            return b"".join(stream)
+        return stream.ready if type(stream) is self._Buffer else None
 
-    def __next__(self) -> bytes:
-        try:
-            if self.ready:
-                data, self.ready = self.ready, b""
-            else:
-                data = next(self._chunks) if self.pace is None else self.pace.next(self._chunks)
-        except StopIteration:
-            self._release()
-            for watcher in self.watchers:
-                step(watcher.complete())
-            raise
-        except BaseException as error:
-            self._fail(error)
-            raise
-        for watcher in self.watchers:
-            watcher.chunk(data)
-        return data
+    def decoded(self, response: Any, data: bytes, most: int) -> bytes:
+        pieces = (data[start : start + PIECE] for start in range(0, len(data), PIECE))
+        plain = b""
+        with suppress(self._module.DecodingError):
+            for piece in self._module.Response(200, headers=response.headers, content=pieces).iter_bytes():
+                plain += piece
+                if len(plain) >= most:
+                    break
+        return plain[:most]
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._chunks is None:
-            self._chunks = self._stream.__aiter__()
-        return self
+    def rewinder(self, request: Any) -> Callable[[], object] | None:
+        stream = request.stream
+        return nothing if type(stream) is self._ByteStream else rewinder(stream, self._module.__name__)
 
-    async def __anext__(self) -> bytes:
-        try:
-            if self.ready:
-                data, self.ready = self.ready, b""
-            else:
-                data = await (self._chunks.__anext__() if self.pace is None else self.pace.anext(self._chunks))
-        except StopAsyncIteration:
-            await self._arelease()
-            for watcher in self.watchers:
-                await watcher.complete()
-            raise
-        except BaseException as error:
-            self._fail(error)
-            raise
-        for watcher in self.watchers:
-            watcher.chunk(data)
-        return data
+    def tap(self, response: Any, watcher: Watcher) -> Any:
+        if self._unreadable(response):
+            watcher.closed()
+            return response
+        response = self._watchable(response)
+        response.stream.watchers.append(watcher)
+        return response
 
-    def close(self) -> None:
-        try:
-            self._release()
-        finally:
-            self._report()
+    def pace(self, response: Any, pace: Pace) -> Any:
+        if not self._unreadable(response):
+            response = self._watchable(response)
+            response.stream.pace = pace
+        return response
 
-    async def aclose(self) -> None:
-        try:
-            await self._arelease()
-        finally:
-            self._report()
+    def _unreadable(self, response: Any) -> bool:
+        """An upgraded connection is no body, and a body already read passes nobody."""
+        return response.status_code == 101 or (response.is_stream_consumed and type(response.stream) is not self._ByteStream)
 
-    def _release(self) -> None:
-        if not self._released:
-            self._released = True
-            self._stream.close()
+    def _watchable(self, response: Any) -> Any:
+        """The response with a body that can be watched. Built anew if it is in memory: a mock may give the same one again."""
+        if type(response.stream) is self._Body:
+            return response
+        if not self.in_memory(response):
+            response.stream = self._Body(response.stream)
+            return response
+        return self._module.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=self._Body(response.stream),
+            extensions=response.extensions,
+        )
 
-    async def _arelease(self) -> None:
-        if not self._released:
+    def _unseen(self, response: Any) -> bool:
+        """Nothing of its body is in memory, and it has no Content-Length above `LONGEST`."""
+        peeked_at = type(response.stream) is self._Body and response.stream.ready
+        return not self.in_memory(response) and not peeked_at and short(response)
+
+    def _peeked(self, response: Any, stream: Any, read: list[bytes], rest: Any) -> None:
+        """Put what was read of a body before what is left of it."""
+        ready = b"".join(read)
+        response.stream = self._Buffer(ready) if rest is None else self._Body(stream, rest, ready)
+
+    def _beginning(self, response: Any) -> bytes:
+        """What is in memory of its body, decoded."""
+        with suppress(self._module.ResponseNotRead):
+            return response.content[:LONGEST]  # type: ignore[no-any-return]
+        stream, ready = response.stream, b""
+        if type(stream) is self._ByteStream:
+            ready = b"".join(stream)
+        elif isinstance(stream, (self._Body, self._Buffer)):
+            ready = stream.ready
+        return self.decoded(response, ready, LONGEST)
+
+    def _bodiless(self, response: Any) -> Any:
+        """The response without a body: that it broke off is not the news."""
+        return self._module.Response(
+            response.status_code, headers=response.headers, extensions=response.extensions, history=response.history
+        )
+
+
+class SyncBodies(_Bodies):
+    """Bodies in sync code, where everything that is awaited blocks inside."""
+
+    async def buffer(self, response: Any, *, tolerant: bool = False) -> None:
+        if not self.in_memory(response):
+            stream = response.stream
             try:
-                await end(self._chunks)
+                data = b"".join(stream)
+            except self._TransportError:
+                if not tolerant:
+                    raise
+                data = b""
             finally:
-                await self._stream.aclose()
-            self._released = True  # only now: where this was cancelled, whoever closes the response must do it
+                stream.close()
+            response.stream = self._Buffer(data)
 
-    def __del__(self) -> None:
-        """A body that its reader forgot half read: its connection closes itself, and nobody is to wait for the rest."""
-        self._report()
+    async def peek(self, response: Any, request: Any) -> bytes:
+        if self._unseen(response):
+            stream = response.stream
+            read: list[bytes] = []
+            rest = None
+            try:
+                rest = begin(stream, request, read)
+            except self._TransportError:
+                pass  # what came of it is its body
+            finally:
+                self._peeked(response, stream, read, rest)
+                if rest is None:
+                    stream.close()
+        return self._beginning(response)
 
-    def _fail(self, error: BaseException) -> None:
-        for watcher in self.watchers:
-            watcher.failed(error)
-
-    def _report(self) -> None:
-        if not self._reported:
-            self._reported = True
-            for watcher in self.watchers:
-                watcher.closed()
-
-
-class Steady(AsyncIterator[bytes]):
-    """A body that is read and closed without losing its connection to a cancellation: see `steady`."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._chunks: Any = None
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = self._stream.__aiter__()
-        return self
-
-    async def __anext__(self) -> bytes:
-        return await steady(_next(self._chunks))
-
-    async def aclose(self) -> None:
+    async def close(self, response: Any, request: Any = None) -> None:
         try:
-            await steady(end(self._chunks))
+            if short(response):
+                begin(response.stream, request, [])
+        except self._TransportError:
+            pass  # it is thrown away anyway
         finally:
-            await steady(self._stream.aclose())
+            response.close()
+
+    async def load(self, response: Any) -> Any:
+        given = response
+        try:
+            response.read()
+        except self._module.HTTPError:
+            response = self._bodiless(response)
+        finally:
+            given.close()
+        return response
 
 
-async def _next(chunks: AsyncIterator[bytes]) -> bytes:
-    return await chunks.__anext__()
+class AsyncBodies(_Bodies):
+    """Bodies under asyncio and trio."""
 
+    async def buffer(self, response: Any, *, tolerant: bool = False) -> None:
+        if not self.in_memory(response):
+            stream = response.stream
+            chunks = stream.__aiter__()
+            try:
+                data = b"".join([chunk async for chunk in chunks])
+            except self._TransportError:
+                if not tolerant:
+                    raise
+                data = b""
+            finally:
+                try:
+                    await end(chunks)
+                finally:
+                    await stream.aclose()
+            response.stream = self._Buffer(data)
 
-class Buffer:
-    """A body in memory, let go once read: the caller keeps its own, decoded."""
+    async def peek(self, response: Any, request: Any) -> bytes:
+        if self._unseen(response):
+            stream = response.stream
+            read: list[bytes] = []
+            rest = None
+            try:
+                rest = await abegin(stream, read)
+            except self._TransportError:
+                pass  # what came of it is its body
+            finally:
+                self._peeked(response, stream, read, rest)
+                if rest is None:
+                    await stream.aclose()
+        return self._beginning(response)
 
-    def __init__(self, data: bytes) -> None:
-        self.ready = data
+    async def close(self, response: Any, request: Any = None) -> None:
+        try:
+            if short(response):
+                await adrain(response.stream)
+        except self._TransportError:
+            pass  # it is thrown away anyway
+        finally:
+            await response.aclose()
 
-    def __iter__(self) -> Iterator[bytes]:
-        data, self.ready = self.ready, b""
-        yield data
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for data in self:
-            yield data
-
-
-async def end(chunks: AsyncIterator[bytes] | None) -> None:
-    """End an iteration now, and not when the garbage collector comes by."""
-    close = getattr(chunks, "aclose", None)
-    if close is not None:
-        with suppress(RuntimeError):  # another task is reading: it will find the connection closed
-            await close()
-
-
-def nothing() -> None:
-    """What a body in memory needs before it is sent again."""
-
-
-def rewinder(stream: Any, library: str) -> Callable[[], object] | None:
-    """See `Flavour.rewinder`. For a stream that is not in memory."""
-    if not type(stream).__module__.startswith(f"{library}."):
-        return None  # a stream class of the user's own: nothing says that it can be read twice
-    if hasattr(stream, "fields"):  # multipart: the library rewinds each file itself, where it can
-        files = [field.file for field in stream.fields if hasattr(field, "file")]
-        return nothing if all(isinstance(file, (str, bytes)) or _position(file) is not None for file in files) else None
-    source = source_of(stream)
-    if hasattr(source, "aread") or (hasattr(source, "read") and hasattr(source, "__aiter__")):
-        return None  # an asynchronous file: it can be brought back only by awaiting
-    if hasattr(source, "read"):
-        position = _position(source)
-        return None if position is None else partial(source.seek, position)
-    # Of anything else that can be iterated nothing says that it begins anew: it may read a file as it goes.
-    return nothing if isinstance(source, Collection) else None
-
-
-def _position(file: Any) -> int | None:
-    """Where a file stands, None if it cannot be brought back there."""
-    try:
-        return cast(int, file.tell()) if getattr(file, "seekable", lambda: True)() else None
-    except (AttributeError, OSError, ValueError):
-        return None
+    async def load(self, response: Any) -> Any:
+        given = response
+        try:
+            await response.aread()
+        except self._module.HTTPError:
+            response = self._bodiless(response)
+        finally:
+            await given.aclose()
+        return response

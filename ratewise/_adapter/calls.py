@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
-from .._core.exchange import KEY, NO_OPTIONS, Exchange
+from .._core.call_state import KEY
+from .._core.exchange import Exchange, begin, finish, release
 from .._core.stats import COUNTS, ClientStats, Counts
 from .._validation import flag
 from ..circuit_breaker.breaker import CircuitBreaker
@@ -78,19 +79,14 @@ class ClientCalls:
             self._unredact()
 
     def _begin(self, request: Any, streamed: bool) -> tuple[Exchange, Token[Exchange | None]]:
-        exchange = self._last_exchange = Exchange.begin(request.extensions, streamed)
+        exchange = self._last_exchange = begin(request, streamed=streamed)
         _LAST.set((self._counts, exchange))
-        request.extensions = own = request.extensions.copy()
-        own[KEY] = exchange
         return exchange, _CURRENT.set(exchange)
 
     def _end(self, exchange: Exchange, token: Token[Exchange | None], request: Any, response: Any) -> None:
-        # Another sending of the same request, or of one that came of it, will be another call.
-        for one in (request, *((response.request, response.next_request) if response is not None else ())):
-            if one is not None:
-                one.extensions.pop(KEY, None)
-        if exchange.options is not NO_OPTIONS:
-            request.extensions[KEY] = exchange.options
+        finish(exchange)
+        if response is None or response.is_closed:  # else the error of a body that breaks off has the exchange by its request
+            release(exchange, request, *(() if response is None else (response.request, response.next_request)))
         _CURRENT.reset(token)
         self._counts.record(None if response is None else response.status_code, len(exchange.waits))
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .bodies import end
+from .streams import end
 
 LONGEST = 64 * 1024
 """Bytes of a body that are read at most."""

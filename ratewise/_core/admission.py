@@ -13,7 +13,8 @@ from itertools import count, islice
 from typing import Any, Callable, Generic, TypeVar
 
 from .._util.bounded_table import Table
-from ..layer import Call
+from ..layer import Call, Watcher
+from .call_state import CallState
 from .clock import Clock, Waiter
 
 KEYS = 1000
@@ -199,28 +200,36 @@ class Queue(Generic[R]):
 
 
 async def wait_turn(
-    queue: Queue[Any], place: Place, until: float, call: Call[Any, Any], check: Callable[[float], object] | None = None
+    queue: Queue[Any],
+    place: Place,
+    until: float,
+    state: CallState,
+    call: Call[Any, Any],
+    check: Callable[[float], object] | None = None,
 ) -> float:
     """Wait to be inside, at most `until`, by the monotonic clock. When the waiting was over.
 
     `check(now)` is called each time before there is waiting, and raises if that has become pointless.
     """
     now, place.until = call.clock.monotonic(), until
-    while not place.inside and now < until:
-        if check is not None:
-            check(now)
-        assert place.waiter is not None
-        woken = await call.park(place.waiter, min(until - now, queue.look(place, now)))
-        now = call.clock.monotonic()
-        if woken:
+    try:
+        while not place.inside and now < until:
+            if check is not None:
+                check(now)
+            assert place.waiter is not None
+            woken = await call.park(place.waiter, min(until - now, queue.look(place, now)))
+            now = call.clock.monotonic()
+            if woken:
+                queue.take(place, now)
+        if not place.inside:
+            queue.look(place, now)  # its turn may have come with the end of its patience
             queue.take(place, now)
-    if not place.inside:
-        queue.look(place, now)  # its turn may have come with the end of its patience
-        queue.take(place, now)
-    return now
+        return now
+    finally:
+        state.left_queue_at = call.clock.monotonic()
 
 
-class Held:
+class Held(Watcher):
     """A place that is held until a body is done with: see `Watcher`."""
 
     __slots__ = ("_clock", "_place", "_queue")
@@ -228,12 +237,8 @@ class Held:
     def __init__(self, queue: Queue[Any], place: Place, clock: Clock) -> None:
         self._queue, self._place, self._clock = queue, place, clock
 
-    def chunk(self, data: bytes) -> None: ...
-
     async def complete(self) -> None:
         self.closed()
-
-    def failed(self, error: BaseException) -> None: ...
 
     def closed(self) -> None:
         self._queue.leave(self._place, self._clock.monotonic())

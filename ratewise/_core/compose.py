@@ -6,33 +6,31 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any, Callable, cast
 
 from ..layer import Call, Layer, Q, R, Send
-from .exchange import KEY, Exchange
+from .call_state import KEY
+from .exchange import begin, finish, ongoing, state_of
 
 
 def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Coroutine[Any, Any, R]]:
     """One chain of coroutines, the first layer outermost, with the wire at its end; it opens each call's `Exchange`."""
     call = wire
     for layer in reversed(layers[1:]):
-        call = Call(_bind(layer, call), wire.http, wire.clock)
+        call = Call(_bind(layer, call), wire.http, wire.runtime, wire.clock)
     handle = layers[0].handle if layers else _hand_on
 
     async def opened(request: Any) -> R:
-        given = request.extensions
-        exchange = given.get(KEY)
-        begins = type(exchange) is not Exchange  # else a client of ours opened it, or a transport around this one
-        if begins:
-            exchange = Exchange() if exchange is None else Exchange.begin(given, streamed=True)
-            request.extensions = own = given.copy()
-            own[KEY] = exchange
+        exchange = ongoing(request)  # begun by a client of ours, or by a transport around this one
+        begins = exchange is None
+        if exchange is None:
+            exchange = begin(request, streamed=True)
         try:
             response: Any = await handle(request, call)
         except Exception as error:
             cast(Any, error).ratewise = exchange
-            exchange.redactor.clean(error)
+            state_of(request).redactor.clean(error)
             raise
         finally:
-            if begins:  # a redirect copies them: it would go on with this call's state
-                request.extensions = given
+            if begins:
+                finish(exchange)
         response.extensions[KEY] = exchange
         return response  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-Kind = Literal["cache", "retry", "circuit breaker", "rate limit", "bulkhead"]
+LayerKind = Literal["cache", "retry", "circuit breaker", "rate limit", "bulkhead"]
 
 _PACKAGE = f"{__name__.split('.')[0]}."
 
@@ -15,7 +15,7 @@ _PACKAGE = f"{__name__.split('.')[0]}."
 class Ordered:
     """A layer whose place in a stack matters."""
 
-    kind: Kind | None = None
+    kind: LayerKind | None = None
 
 
 def warn_of_order(layers: Sequence[Any], within: Sequence[Any]) -> None:

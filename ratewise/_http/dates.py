@@ -1,10 +1,12 @@
-"""HTTP dates (RFC 9110, 5.6.7)."""
+"""HTTP-dates (RFC 9110, 5.6.7), and the other forms in which header fields met in the wild write seconds and instants."""
 
 from __future__ import annotations
 
 import calendar
 import re
 import time
+from datetime import date
+from functools import lru_cache
 
 from .._util.lazy_regex import regex
 
@@ -22,6 +24,22 @@ _DATES = tuple(
         rf"[a-z]{{3}} (?P<month>[a-z]{{3}}) (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
     )
 )
+
+LARGEST = 1e15
+"""Of a number, at most: it stays exact, and arithmetic with it finite."""
+
+_NUMBER = regex(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
+_DURATION = regex(
+    r"(?=.)(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"
+    r"(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|us|\xc2\xb5s|ns))?"  # the micro sign is UTF-8, read as Latin-1
+)
+_FRACTIONS = {"0": 0.0, "ms": 1e-3, "us": 1e-6, "\xc2\xb5s": 1e-6, "ns": 1e-9}
+_TIMESTAMP = regex(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"(?:[Zz]|([+-])([0-9]{2}):?([0-9]{2}))"
+)
+_ODD_DATE = regex(r"([A-Za-z]{3}, )([0-9]{1,2})( [A-Za-z]{3} [0-9]{4} [0-9:]{8}) (?:GMT|UTC|[+-]0000)", re.ASCII | re.IGNORECASE)
+_DAY = 86_400
 
 
 def http_date(value: str, now: float) -> float | None:
@@ -52,3 +70,48 @@ def http_date_of(instant: float) -> bytes:
     """Seconds since the epoch as an HTTP-date (RFC 9110, 5.6.7)."""
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime(instant)
     return f"{_DAYS[weekday]}, {day:02} {_MONTH_NAMES[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT".encode()
+
+
+def delay_seconds(value: str) -> float | None:
+    """An integer or decimal number of seconds in ASCII digits, without sign or exponent."""
+    return min(float(value), LARGEST) if _NUMBER.fullmatch(value) else None
+
+
+def duration(value: str) -> float | None:
+    """Seconds of a duration as Go writes it: `1h2m3.5s`, `30s`, `12ms`."""
+    match = _DURATION.fullmatch(value)
+    if match is None:
+        return None
+    hours, minutes, seconds, fraction, unit = match.groups("0")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds) + float(fraction) * _FRACTIONS[unit]
+
+
+@lru_cache(maxsize=64)  # all responses of a window have the same reset, and many the same `Date`
+def _instant(value: str, day: float) -> tuple[float | None, float]:
+    match = _TIMESTAMP.fullmatch(value)
+    if match is not None:
+        return _timestamp(match)
+    odd = _ODD_DATE.fullmatch(value)
+    return http_date(value if odd is None else f"{odd[1]}{odd[2]:0>2}{odd[3]} GMT", day * _DAY), 1.0
+
+
+def instant(value: str, now: float) -> tuple[float | None, float]:
+    """Seconds since the epoch, and how coarse they are written in seconds.
+
+    RFC 3339; ISO 8601 without seconds but with an offset; an HTTP-date in its three forms (RFC 9110, 5.6.7), also with a day of
+    one digit or `+0000`. `now`, the wall time in seconds, tells the century of a year with two digits.
+    """
+    return _instant(value, now // _DAY)
+
+
+def _timestamp(match: re.Match[str]) -> tuple[float | None, float]:
+    ymd, hour, minute, second, fraction, sign, away, odd = match.groups("0")
+    if hour >= "24" or minute >= "60" or second >= "61" or away >= "24" or odd >= "60":
+        return None, 1.0
+    try:
+        days = date.fromisoformat(ymd).toordinal() - date(1970, 1, 1).toordinal()
+    except ValueError:
+        return None, 1.0
+    seconds = days * _DAY + int(hour) * 3600 + int(minute) * 60 + float(f"{second}.{fraction}")
+    offset = (int(away) * 3600 + int(odd) * 60) * (-1 if sign == "-" else 1)
+    return seconds - offset, 60.0 if match[4] is None else 10.0 ** -min(len(match[5] or ""), 3)

@@ -1,24 +1,27 @@
-"""What a server tells about its limits, read from header fields. Pure: the time is an argument. Never raises."""
+"""What a server tells about its limits: one parser for the header fields of every family. Never raises."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple, Union
 
 from .._util.lazy_regex import regex
-from .dates import http_date
-from .retry_advice import delay_seconds, retry_advice
+from .dates import delay_seconds, duration, instant
+from .retry_after import MILLISECONDS, SILENT, VETOES, retry_after
 from .structured_fields import COMMA_OR_SEMICOLON, DICTIONARY, PAIR, Bare, bare, each, parse_list
+
+Field = tuple[bytes, bytes, bytes]
+"""Name, lower-case name and value of a header field."""
 
 _LONGEST_NAME, _LONGEST_VALUE, _MOST = 100, 4096, 32
 """Bytes of a field's name and of its value, and quotas: only an attacker goes beyond. What is longer is not read."""
 
 _MOST_NAMES = 1000
 _LOWER_NAME = itemgetter(1)
-_ASIDE = frozenset({b"date", b"age", b"retry-after", b"retry-after-ms", b"x-ms-retry-after-ms"})
+_ADVICE = MILLISECONDS | VETOES | {b"retry-after"}
+_ASIDE = _ADVICE | {b"date", b"age"}
 
 # `<prefix>ratelimit-<role>[-<name>]` or `<prefix>ratelimit-<name>-<role>`: all families but a few are that.
 _NAME = regex(r"((?:[a-z0-9_.-]*-)?)rate-?limit(?:-([a-z0-9_.-]+))?")
@@ -28,6 +31,8 @@ _ROLES.update({"": "limit", "max": "limit", "interval-milliseconds": "millisecon
 _MARKS = frozenset({"bucket", "resource", "global", "scope"})
 _PERIODS = {"second": 1.0, "secondly": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "daily": 86_400.0}
 _UNITS = frozenset("tokens seconds images characters bytes points cost credits".split())
+_SLACK = 1.0
+"""Seconds. A reset that is past by no more is now: it and the `Date` are rounded. One that is past by more tells nothing."""
 _FILLED = frozenset({"anthropic-"})
 """Prefixes of those whose reset is when the limit "will be fully replenished", although they write it as an instant."""
 
@@ -43,16 +48,6 @@ _DRAINED = {"x-shopify-shop-api-call-limit": 20.0}
 _PAIRS = {"limit": "limit", "total": "limit", "remaining": "remaining", "reset": "reset", "resets": "reset"}
 _LIST_ROLES = frozenset({"ratelimit", "policy", "list"})
 
-_DURATION = regex(
-    r"(?=.)(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"
-    r"(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|us|\xc2\xb5s|ns))?"  # the micro sign is UTF-8, read as Latin-1
-)
-_FRACTIONS = {"0": 0.0, "ms": 1e-3, "us": 1e-6, "\xc2\xb5s": 1e-6, "ns": 1e-9}
-_TIMESTAMP = regex(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
-    r"(?:[Zz]|([+-])([0-9]{2}):?([0-9]{2}))"
-)
-_http_date = lru_cache(maxsize=16)(http_date)  # with the day for its `now`: many responses have the same `Date`
 _BUCKET = regex(r"[!-~]{1,128}")
 
 
@@ -77,7 +72,7 @@ class Quota(NamedTuple):
     """What `reset` leads to: "window", its turn; "bucket", a full one; "effective", the end of what `remaining` must do for."""
 
 
-class Told(NamedTuple):
+class RateLimitFields(NamedTuple):
     """What a response tells about its server's limits."""
 
     quotas: tuple[Quota, ...]
@@ -88,9 +83,13 @@ class Told(NamedTuple):
     """What the server calls those requests that share these quotas (Discord's buckets, GitHub's resources)."""
     everyone: bool
     """A refusal holds for all buckets."""
+    source: str = ""
+    """The field of `retry_after`, or one that says 0."""
+    forbidden: bool = False
+    """The server asks not to retry."""
 
 
-NOTHING = Told((), None, None, False)
+NO_FIELDS = RateLimitFields((), None, None, False)
 
 _Policy = tuple[str, Union[float, None], Union[float, None], str]  # name without partition, quota, window, unit
 _Key = tuple[str, str]  # prefix and name
@@ -104,18 +103,18 @@ _telling: set[bytes] = set()
 """Names, in lower case, of fields that tell nothing, and of others: looking them up is all that most responses cost."""
 
 
-def silent(fields: Iterable[tuple[bytes, bytes, bytes]]) -> bool:
-    """Whether none of these can tell anything. See `Flavour.fields`."""
+def silent(fields: Iterable[Field]) -> bool:
+    """Whether none of these can tell anything."""
     return _mute.issuperset(map(_LOWER_NAME, fields)) or _looked_at(fields)
 
 
-def _looked_at(fields: Iterable[tuple[bytes, bytes, bytes]]) -> bool:
+def _looked_at(fields: Iterable[Field]) -> bool:
     for field in fields:
         name = field[1]
         if name in _telling:
             return False
         if name not in _mute and len(name) <= _LONGEST_NAME:
-            names = _telling if b"limit" in name or b"retry-after" in name else _mute
+            names = _telling if b"limit" in name or name in _ADVICE else _mute
             if len(names) >= _MOST_NAMES:
                 names.clear()
             names.add(name)
@@ -124,17 +123,16 @@ def _looked_at(fields: Iterable[tuple[bytes, bytes, bytes]]) -> bool:
     return True
 
 
-def told(headers: Iterable[tuple[bytes, bytes]], now: float) -> Told:
-    """Read the rate-limit fields of every family, `RateLimit` in all its drafts too (RFC 9651), and the waits; else `NOTHING`.
+def rate_limit_fields(fields: Iterable[Field], now: float) -> RateLimitFields:
+    """Read the rate-limit fields of every family, `RateLimit` in all its drafts too (RFC 9651), and the waits; else `NO_FIELDS`.
 
     `now` is the wall time in seconds, for instants in a response that has no `Date` of its own. A field that is malformed
-    anywhere is as good as not there, and so is one that stands there twice with different values; so are all quotas in what
-    a cache has kept for a while (`Age`).
+    anywhere is ignored, and so is one that is repeated with a different value; so are all quotas in what a cache has kept for a
+    while (`Age`).
     """
     groups: dict[_Key, _Values] = {}
     aside: list[tuple[bytes, bytes]] = []
-    for name, raw in headers:
-        name = name.lower()
+    for _, name, raw in fields:
         if name in _ASIDE:
             aside.append((name, raw))
         elif name not in _mute and b"limit" in name:
@@ -144,9 +142,10 @@ def told(headers: Iterable[tuple[bytes, bytes]], now: float) -> Told:
                 values = groups.setdefault(key, {})
                 values[role] = _again(role, values[role], raw) if role in values else raw
     dates = {raw for name, raw in aside if name == b"date"}
-    made = _http_date(_line(dates.pop()), now // 86_400 * 86_400) if len(dates) == 1 else None
-    waits = [field for field in aside if b"retry" in field[0]]
-    wait = retry_advice(waits, now if made is None else made).wait if waits else None
+    date = instant(_line(dates.pop()), now)[0] if len(dates) == 1 else None
+    made = now if date is None else date
+    advice = [field for field in aside if field[0] in _ADVICE]
+    asked = retry_after(advice, made) if advice else SILENT
     if any(delay_seconds(_line(raw)) for name, raw in aside if name == b"age"):
         groups = {}
     marks = groups.pop(_ALL, {})
@@ -159,14 +158,14 @@ def told(headers: Iterable[tuple[bytes, bytes]], now: float) -> Told:
             groups.setdefault(("", ""), {})["pairs"], ratelimit = marks["ratelimit"], ""
         quotas = _named(ratelimit, policies)
     for key in sorted(groups, key=lambda key: (len(key[0]), key)):
-        for quota in _quotas(key, groups[key], windows, made, now):
+        for quota in _quotas(key, groups[key], windows, made, date is not None):
             _add(quotas, key[0], quota)
     texts = {role: _text(raw) for role, raw in marks.items()}
     bucket = next((texts[role] for role in ("bucket", "resource") if _BUCKET.fullmatch(texts.get(role, ""))), None)
     everyone = texts.get("global", "").lower() == "true" or texts.get("scope", "").lower() == "global"
-    if quotas or wait is not None or bucket is not None or everyone:
-        return Told(tuple(quotas.values())[:_MOST], wait, bucket, everyone)
-    return NOTHING
+    if quotas or asked != SILENT or bucket is not None or everyone:
+        return RateLimitFields(tuple(quotas.values())[:_MOST], asked.seconds, bucket, everyone, asked.source, asked.forbidden)
+    return NO_FIELDS
 
 
 @lru_cache(maxsize=512)
@@ -227,7 +226,7 @@ def _add(quotas: dict[str, Quota], prefix: str, quota: Quota) -> None:
         quotas.setdefault(name, quota._replace(name=name))
 
 
-def _quotas(key: _Key, values: _Values, windows: dict[float, float], made: float | None, now: float) -> list[Quota]:
+def _quotas(key: _Key, values: _Values, windows: dict[float, float], made: float, dated: bool) -> list[Quota]:
     """What fields with one prefix and name say together."""
     prefix, name = key
     if "list" in values:
@@ -239,7 +238,7 @@ def _quotas(key: _Key, values: _Values, windows: dict[float, float], made: float
     reset, resolution, kind = None, 1.0, "window"
     for role in ("reset-after", "reset"):
         if reset is None and role in values:
-            reset, resolution, kind = _reset(_text(values[role]), made, now)
+            reset, resolution, kind = _reset(_text(values[role]), made, dated)
     if limit is None and remaining is None and (name or not reset):  # a reset of what? Without a name it is clear
         return []
     window, unit = window or within, "requests"
@@ -269,40 +268,23 @@ def _count(raw: bytes) -> tuple[float | None, float | None]:
     return number, None
 
 
-def _reset(value: str, made: float | None, now: float) -> tuple[float | None, float, str]:
-    """Seconds, how coarse they are, and the kind. Of a number its size tells whether it is seconds or an instant."""
+def _reset(value: str, made: float, dated: bool) -> tuple[float | None, float, str]:
+    """Seconds, how coarse they are, and the kind. The size of a number tells whether it is seconds or an instant."""
     number = delay_seconds(value)
     if number is not None and number < 1e9:
         return number, 10.0 ** -min(len(value.partition(".")[2]), 3), "window"
-    duration = _DURATION.fullmatch(value)
-    if duration is not None:
-        hours, minutes, seconds, fraction, unit = duration.groups("0")
-        total = int(hours) * 3600 + int(minutes) * 60 + float(seconds) + float(fraction) * _FRACTIONS[unit]
-        return total, 0.001, "bucket"
-    instant, resolution = _instant(value, number, now // 86_400)
-    if instant is None:
+    spelt = duration(value)
+    if spelt is not None:
+        return spelt, 0.001, "bucket"
+    if number is None:
+        at, resolution = instant(value, made)
+    elif number >= 1e11:
+        at, resolution = number / 1000, 0.001
+    else:
+        at, resolution = number, 10.0 ** -min(len(value.partition(".")[2]), 3)
+    if at is None or at < made - max(resolution, _SLACK):
         return None, 1.0, "window"
-    return max(instant - (now if made is None else made), 0.0), resolution if made is None else max(resolution, 1.0), "window"
-
-
-@lru_cache(maxsize=64)  # all responses of a window have the same
-def _instant(value: str, number: float | None, day: float) -> tuple[float | None, float]:
-    """Seconds since the epoch, and how coarse: a number, RFC 3339, ISO 8601 without seconds but with an offset, an HTTP-date."""
-    if number is not None:
-        return (number / 1000, 0.001) if number >= 1e11 else (number, 10.0 ** -min(len(value.partition(".")[2]), 3))
-    match = _TIMESTAMP.fullmatch(value)
-    if match is None:
-        return _http_date(value, day * 86_400), 1.0
-    ymd, hour, minute, second, fraction, sign, away, odd = match.groups("0")
-    if hour >= "24" or minute >= "60" or second >= "61" or away >= "24" or odd >= "60":
-        return None, 1.0
-    try:
-        days = date.fromisoformat(ymd).toordinal() - date(1970, 1, 1).toordinal()
-    except ValueError:
-        return None, 1.0
-    instant = days * 86_400 + int(hour) * 3600 + int(minute) * 60 + float(f"{second}.{fraction}")
-    offset = (int(away) * 3600 + int(odd) * 60) * (-1 if sign == "-" else 1)
-    return instant - offset, 60.0 if match[4] is None else 10.0 ** -min(len(match[5] or ""), 3)
+    return max(at - made, 0.0), max(resolution, 1.0) if dated else resolution, "window"
 
 
 def _listed(field: str, value: str) -> list[Quota]:

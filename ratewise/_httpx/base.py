@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
-from .._adapter.flavour import AsyncFlavour, SyncFlavour
-from .._adapter.http_library import Library
+from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
+from .._adapter.runtime import AsyncRuntime, SyncRuntime
 from .._adapter.socket_deadline import keep_deadlines
 from .._core.cancellation import steady
 from .._core.clock import Clock
 from .._core.compose import compose
-from .._core.exchange import KEY, Exchange
+from .._core.exchange import state_of
 from .._core.step import step
 from .._deadline import WireDeadlineLayer
 from ..layer import Call, Layer
@@ -39,18 +39,18 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
 
     def __init__(self, transport: httpx.BaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
         self._take(transport, layers, clock, httpx.BaseTransport, "handle_request")
-        self._http = SyncFlavour(LIBRARY)
+        self._http, self._runtime = SyncLibrary(LIBRARY), SyncRuntime()
         wire: httpx.BaseTransport = self._wire
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         async def send(request: httpx.Request) -> httpx.Response:
-            exchange = request.extensions.get(KEY)
-            if counted and type(exchange) is Exchange:
-                exchange.attempts += 1
-                exchange.sent_at = now()
+            if counted:
+                state = state_of(request)
+                state.attempts += 1
+                state.sent_at = now()
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
-        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._runtime, self._clock))
         if type(wire) is httpx.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
             keep_deadlines(wire)
 
@@ -61,7 +61,7 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
 
     def close(self) -> None:
         try:
-            self._http.background.close()
+            self._runtime.background.close()
         finally:
             self._given.close()
 
@@ -76,7 +76,7 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
         traceback: TracebackType | None = None,
     ) -> None:
         try:
-            self._http.background.close()
+            self._runtime.background.close()
         finally:
             self._given.__exit__(exc_type, exc_value, traceback)
 
@@ -90,30 +90,30 @@ class AsyncLayerTransport(AsyncChain, httpx.AsyncBaseTransport):
 
     def __init__(self, transport: httpx.AsyncBaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
         self._take(transport, layers, clock, httpx.AsyncBaseTransport, "handle_async_request")
-        self._http = AsyncFlavour(LIBRARY)
+        self._http, self._runtime = AsyncLibrary(LIBRARY), AsyncRuntime()
         wire: httpx.AsyncBaseTransport = self._wire
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         def send(request: httpx.Request) -> Awaitable[httpx.Response]:
-            exchange = request.extensions.get(KEY)
-            if counted and type(exchange) is Exchange:
-                exchange.attempts += 1
-                exchange.sent_at = now()
+            if counted:
+                state = state_of(request)
+                state.attempts += 1
+                state.sent_at = now()
             return wire.handle_async_request(request)  # looked up now, as above
 
-        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._runtime, self._clock))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if type(request) is not _Request and not isinstance(request, _Request):
             raise wrong_library(self, request, _Request)
         response = await steady(self._send(request))
-        if not LIBRARY.in_memory(response):
+        if not self._http.in_memory(response):
             response.stream = LIBRARY.Steady(response.stream)
         return response
 
     async def aclose(self) -> None:
         try:
-            await self._http.background.aclose()
+            await self._runtime.background.aclose()
         finally:
             await self._given.aclose()
 
@@ -128,6 +128,6 @@ class AsyncLayerTransport(AsyncChain, httpx.AsyncBaseTransport):
         traceback: TracebackType | None = None,
     ) -> None:
         try:
-            await self._http.background.aclose()
+            await self._runtime.background.aclose()
         finally:
             await self._given.__aexit__(exc_type, exc_value, traceback)

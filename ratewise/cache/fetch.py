@@ -73,7 +73,7 @@ class Fetcher:
             return None
         found = asked.answer(entry, f"fwd=stale; {why}")
         if found is not None:
-            url, told = asked.exchange.redactor.url(asked.request.url), asked.exchange.told
+            url, told = asked.state.redactor.url(asked.request.url), asked.state.log_fields
             logger.warning("Cache: %s is answered from the store, for the server cannot (%s)", url, why, extra=told)
         return found
 
@@ -87,7 +87,7 @@ class Fetcher:
             await self._headed(asked, status, raw, fields, received)
         policy = self._policy(asked, method, status, fields, date)
         length = length_of(fields)
-        body = b"" if method == "HEAD" else http.held(response)
+        body = b"" if method == "HEAD" else http.buffered_body(response)
         size = length if body is None else len(body)
         if size is not None and size > self._config.max_body_size:
             policy = "too large"
@@ -198,7 +198,7 @@ class Fetcher:
         )
 
     def _policy(self, asked: Asked, method: str, status: int, fields: Fields, date: float) -> Policy | str:
-        ttl = asked.exchange.options.cache_ttl
+        ttl = asked.state.options.cache_ttl
         ttl = self._cache.ttl if ttl is None else ttl
         return rules.storable(method, asked.fields, status, fields, self._config, ttl, date)
 

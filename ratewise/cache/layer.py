@@ -6,8 +6,9 @@ import logging
 import math
 from typing import Any, cast
 
-from .._core.exchange import KEY, Exchange
-from .._core.order import Kind, Ordered
+from .._core.call_state import CallState
+from .._core.exchange import Exchange, state_of
+from .._core.order import LayerKind, Ordered
 from .._validation import refusal
 from ..exceptions import RateWiseError
 from ..layer import Call, Q, R
@@ -39,7 +40,7 @@ SPECIAL = PASSED | rules.OWN | {b"cache-control", b"pragma"}
 class CacheLayer(Ordered):
     """Answers a request from a store of responses where that is allowed, and stores the responses that may be."""
 
-    kind: Kind | None = "cache"
+    kind: LayerKind | None = "cache"
 
     def __init__(self, cache: Cache | None = None, config: CacheConfig | None = None) -> None:
         if not isinstance(cache, (InMemoryCache, CacheBackend, type(None))):
@@ -68,10 +69,8 @@ class CacheLayer(Ordered):
             keys = await self._prepared(call)
         if method not in ("GET", "HEAD"):
             return await self._pass(request, fields, keys, call)  # type: ignore[no-any-return]
-        exchange = request.extensions.get(KEY)
-        if type(exchange) is not Exchange:
-            exchange = Exchange.of(request.extensions)
-        wish = exchange.options.cache
+        state = state_of(request)
+        wish = state.options.cache
         plain = SPECIAL.isdisjoint(fields)
         if wish == "bypass" or not (plain or PASSED.isdisjoint(fields)) or EVENTS in fields.get(b"accept", b""):
             return noted(await call.send(request), "fwd=bypass", call)  # type: ignore[no-any-return]
@@ -90,7 +89,7 @@ class CacheLayer(Ordered):
                 self.cache.hit()
                 body = entry.body if method == "GET" else b""
                 return http.respond(entry.status, Served(entry.head, int(age), b"hit", int(policy.lifetime - age)), body)
-        asked = Asked(request, exchange, call, number or self.cache.order.begin(), fields, keys, key, entries, entry)
+        asked = Asked(request, state, call, number or self.cache.order.begin(), fields, keys, key, entries, entry)
         if entry is not None and wish is None:
             use = rules.usable(entry.policy, asked.age(entry), asked.control, self.config)
             found: Any = None if use is Use.VALIDATE else asked.answer(entry, "hit")
@@ -140,11 +139,11 @@ class CacheLayer(Ordered):
         """Send the request, unless one is under way whose answer is good for both."""
         flights, call, config = self.cache.flights, asked.call, self.config
         varied = asked.entries[0].vary if asked.entries else ()
-        until = min(asked.began + config.max_wait, asked.exchange.deadline or math.inf)
+        until = min(asked.began + config.max_wait, asked.state.deadline or math.inf)
         flight = None
         while asked.shareable and call.clock.monotonic() < until:
             flight_key = (asked.key, asked.keys.selector(varied, asked.fields))
-            joins = flights.join(flight_key, call.http.who(), call.clock.monotonic(), config.max_wait)
+            joins = flights.join(flight_key, call.current_task(), call.clock.monotonic(), config.max_wait)
             if joins is None:
                 break
             flight, waiter = joins
@@ -188,14 +187,14 @@ class CacheLayer(Ordered):
         flight_key = (asked.key, asked.keys.selector(stale.vary, asked.fields))
         if flights.under_way(flight_key, call.clock.monotonic(), max_wait):
             return
-        redactor = asked.exchange.redactor
-        asked.exchange = Exchange.begin({KEY: asked.exchange.options}, streamed=False)
-        asked.exchange.redactor = redactor
-        asked.request = call.http.apart(asked.request, asked.exchange, rules.OWN)  # the whole, and not what its caller lacks
+        state = CallState()
+        state.options, state.redactor, state.streamed = asked.state.options, asked.state.redactor, False
+        asked.state = state
+        asked.request = call.http.detached(asked.request, Exchange(state), rules.OWN)  # the whole, and not what its caller lacks
         asked.fields = {name: value for name, value in asked.fields.items() if name not in rules.OWN}
 
         async def refresh() -> None:
-            flight = flights.begin(flight_key, call.http.who(), call.clock.monotonic(), max_wait)
+            flight = flights.begin(flight_key, call.current_task(), call.clock.monotonic(), max_wait)
             if flight is None:
                 return  # another one was quicker
             try:
@@ -203,8 +202,7 @@ class CacheLayer(Ordered):
                 await call.http.buffer(response)
                 await call.close(response)
             except (call.http.TransportError, RateWiseError) as error:
-                exchange = asked.exchange
-                url, why = exchange.redactor.url(asked.request.url), type(error).__name__
-                logger.warning("Cache: %s is stale, and could not be refreshed (%s)", url, why, extra=exchange.told)
+                url, why = state.redactor.url(asked.request.url), type(error).__name__
+                logger.warning("Cache: %s is stale, and could not be refreshed (%s)", url, why, extra=state.log_fields)
 
         call.spawn(refresh)

@@ -12,7 +12,7 @@ from .entry import Entries, Entry, Field, unpack
 from .key import Keys
 
 if TYPE_CHECKING:
-    from .._core.exchange import Exchange
+    from .._core.call_state import CallState
 
 SKEW = 60.0
 """Seconds that the clocks of machines may differ."""
@@ -24,7 +24,7 @@ class Asked:
     def __init__(
         self,
         request: Any,
-        exchange: Exchange,
+        state: CallState,
         call: Call[Any, Any],
         number: int,
         fields: Fields,
@@ -49,7 +49,7 @@ class Asked:
         """What of it may answer its method: of an answer to HEAD nobody knows the body."""
         self.entry = entry
         """Which of these matches it."""
-        self.exchange = exchange
+        self.state = state
         self.control = rules.asks(fields)
         self.began = call.clock.monotonic()
         self.began_at = call.clock.time()
@@ -58,12 +58,12 @@ class Asked:
     def shareable(self) -> bool:
         """What the server says to it may be the answer to others like it (RFC 9111, 4: "collapsed requests")."""
         plain = not self.control and rules.OWN.isdisjoint(self.fields)
-        return plain and self.request.method == "GET" and self.exchange.options.cache is None
+        return plain and self.request.method == "GET" and self.state.options.cache is None
 
     @property
     def sent_at(self) -> float:
         """When the request was last sent, by the wall clock: it may have waited, and been tried before."""
-        return max(self.exchange.sent_at, self.began_at)
+        return max(self.state.sent_at, self.began_at)
 
     @property
     def forward(self) -> str:

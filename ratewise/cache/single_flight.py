@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Hashable
 from typing import Any, Callable
 
 from .._core.clock import Clock, Waiter
-from ..layer import Call
+from ..layer import Call, Watcher
 from .entry import Entry
 from .ordering import Recent
 
@@ -116,7 +116,7 @@ async def follow(flight: Flight, waiter: Waiter, until: float, call: Call[Any, A
         await call.park(waiter, min(left, STALLED))
 
 
-class Recorder:
+class Recorder(Watcher):
     """Collects a body as its caller reads it: see `Watcher`. What is cut short, left, or larger than `most` bytes is not kept."""
 
     def __init__(

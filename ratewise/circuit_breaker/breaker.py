@@ -9,20 +9,13 @@ from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple, Optional
 from urllib.parse import urlsplit
 
-from .._core.exchange import Exchange
-from .._core.failure import Failure
+from .._core.call_state import CallState
 from .._redaction.masker import DEFAULT
 from .._util.bounded_table import Table
 from .._validation import factor, flag, function, rate, refusal, seconds, whole
 from .circuit import Circuit, CircuitState, Permit, Rules
 
 logger = logging.getLogger("ratewise")
-
-STATUSES = frozenset({500, 502, 503, 504})
-"""Answers of a server that is in trouble."""
-
-SILENT = (Failure.NO_FREE_CONNECTION, Failure.IMPOSSIBLE)
-"""Failures that say nothing about the server."""
 
 PORTS = {"http": 80, "https": 443}
 
@@ -136,10 +129,10 @@ class CircuitBreaker:
 
     # -- what a layer asks and tells
 
-    def admit(self, key: Hashable, now: float, exchange: Exchange | None = None) -> Permit | Refusal:
+    def admit(self, key: Hashable, now: float, call_state: CallState | None = None) -> Permit | Refusal:
         """Leave to send a request of this key, to be reported or withdrawn, or why not.
 
-        `now`: seconds, monotonic. `exchange`: of which call it is, for the log.
+        `now`: seconds, monotonic. `call_state`: of which call it is, for the log.
         """
         circuit = self.circuits[key]
         circuit.used = True
@@ -151,11 +144,11 @@ class CircuitBreaker:
             new = circuit.state
             refused = Refusal(key, new, circuit.opened_by, circuit.retry_after(now))
         if old != new:
-            self._tell(key, old, new, exchange)
+            self._tell(key, old, new, call_state)
         if permit is not None:
             return permit
         if self.dry_run:
-            _log(logging.INFO, "a request to %s would have been refused (dry run)", key, exchange)
+            _log(logging.INFO, "a request to %s would have been refused (dry run)", key, call_state)
             return Permit(circuit)  # a void one
         return refused
 
@@ -177,7 +170,7 @@ class CircuitBreaker:
         slow: bool = False,
         *,
         asked: float | None = None,
-        exchange: Exchange | None = None,
+        call_state: CallState | None = None,
     ) -> None:
         """Count what came of a request. `asked`: the Retry-After of a 503, in seconds."""
         circuit = permit.circuit
@@ -189,7 +182,7 @@ class CircuitBreaker:
             new = circuit.state
             self.trips += old != new == "open"
         if old != new:
-            self._tell(key, old, new, exchange)
+            self._tell(key, old, new, call_state)
 
     def withdraw(self, permit: Permit) -> None:
         """Take back a permit with which nothing was learnt: the request was cancelled, or not sent."""
@@ -271,20 +264,20 @@ class CircuitBreaker:
             circuit.force(*self._forced)
         return circuit
 
-    def _tell(self, key: Hashable, old: CircuitState, new: CircuitState, exchange: Exchange | None) -> None:
+    def _tell(self, key: Hashable, old: CircuitState, new: CircuitState, call_state: CallState | None) -> None:
         """Of a change, outside the lock."""
         level = logging.WARNING if new == "open" else logging.INFO
-        _log(level, f"the circuit of %s is {new}, was {old}", key, exchange)
+        _log(level, f"the circuit of %s is {new}, was {old}", key, call_state)
         if self.on_state_change is not None:
             try:
                 self.on_state_change(key, old, new)
             except Exception as error:  # its text may tell the key, and the key a secret
-                told = None if exchange is None else exchange.told
+                told = None if call_state is None else call_state.log_fields
                 logger.error("Circuit breaker: on_state_change failed with %s", type(error).__name__, extra=told)
 
 
-def _log(level: int, text: str, key: Hashable, exchange: Exchange | None) -> None:
+def _log(level: int, text: str, key: Hashable, call_state: CallState | None) -> None:
     """A line of the call that it happened in; of none if the user's own hand did it."""
     if logger.isEnabledFor(level):
-        redactor, told = (DEFAULT, None) if exchange is None else (exchange.redactor, exchange.told)
+        redactor, told = (DEFAULT, None) if call_state is None else (call_state.redactor, call_state.log_fields)
         logger.log(level, f"Circuit breaker: {text}", redactor.key(key), extra=told)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from .._core.exchange import Exchange
-from .._core.order import Kind, Ordered
-from .._http.retry_advice import RETRY_AFTER, retry_advice
+from .._core.call_state import CallState
+from .._core.exchange import state_of
+from .._core.order import LayerKind, Ordered
+from .._core.outcomes import outcome_of
+from .._http.throttling import FAILING, Kind
 from .._validation import refusal
 from ..exceptions import RateWiseError
-from ..layer import Call, Q, R
-from .breaker import SILENT, STATUSES, CircuitBreaker, Refusal
+from ..layer import Call, Q, R, Watcher
+from .breaker import CircuitBreaker, Refusal
 from .circuit import Permit
 
 INSTANT = 0.001
@@ -25,7 +27,7 @@ class CircuitBreakerLayer(Ordered):
     `CircuitRecheckLayer` below it.
     """
 
-    kind: Kind | None = "circuit breaker"
+    kind: LayerKind | None = "circuit breaker"
 
     def __init__(self, circuit_breaker: CircuitBreaker | None = None, *, rechecked: bool = False) -> None:
         if circuit_breaker is not None and not isinstance(circuit_breaker, CircuitBreaker):
@@ -38,36 +40,35 @@ class CircuitBreakerLayer(Ordered):
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request if its circuit lets it through, else raise `CircuitBreakerOpen`."""
-        breaker, http, clock = self.circuit_breaker, call.http, call.clock
-        key = _key(breaker, request, http)
+        breaker, http, clock, state = self.circuit_breaker, call.http, call.clock, state_of(request)
+        key: Hashable = state.origin(request, http) if breaker.key is None else breaker.key(request)
         circuit = breaker.circuits[key]
         circuit.used = True
         if circuit.state == "closed":
             permit = circuit.permit
         else:
-            exchange = Exchange.of(request.extensions)
-            admitted = breaker.admit(key, clock.monotonic(), exchange)
+            admitted = breaker.admit(key, clock.monotonic(), state)
             if isinstance(admitted, Refusal):
-                raise http.CircuitBreakerOpen(request, exchange, admitted)
+                raise http.CircuitBreakerOpen(request, state, admitted)
             permit = admitted
         if self._rechecked:
-            Exchange.of(request.extensions).permit = permit
+            state.give_permit((key, permit))
         patience = breaker.slow_call_duration
         started = 0.0 if patience is None else clock.monotonic()
         try:
             response = await call.send(request)
         except BaseException as error:
-            slow = patience is not None and _in_flight(request, started, clock.monotonic()) >= patience
-            _Attempt(breaker, key, permit, slow, request, call).failed(error)
+            slow = patience is not None and _in_flight(state, started, clock.monotonic()) >= patience
+            _Attempt(breaker, key, permit, slow, state, call).failed(error)
             raise
-        good = response.status_code not in STATUSES and breaker.failure_on is None
+        good = response.status_code not in FAILING and breaker.failure_on is None
         now = clock.monotonic()
-        slow = patience is not None and _in_flight(request, started, now) >= patience
+        slow = patience is not None and _in_flight(state, started, now) >= patience
         if good and http.in_memory(response):
             if slow or not circuit.noted(permit, now):
-                breaker.report(key, permit, False, now, slow, exchange=Exchange.of(request.extensions))
+                breaker.report(key, permit, False, now, slow, call_state=state)
             return response
-        attempt = _Attempt(breaker, key, permit, slow, request, call)
+        attempt = _Attempt(breaker, key, permit, slow, state, call)
         try:
             if not good and attempt.is_bad(response):
                 return response
@@ -82,13 +83,9 @@ class CircuitBreakerLayer(Ordered):
         return http.tap(response, attempt)
 
 
-def _key(breaker: CircuitBreaker, request: Any, http: Any) -> Hashable:
-    return http.origin(request) if breaker.key is None else breaker.key(request)  # type: ignore[no-any-return]
-
-
-def _in_flight(request: Any, started: float, now: float) -> float:
+def _in_flight(state: CallState, started: float, now: float) -> float:
     """Seconds since it left the last queue of ours."""
-    return now - max(started, Exchange.of(request.extensions).queued_until)
+    return now - max(started, state.left_queue_at)
 
 
 class CircuitRecheckLayer:
@@ -99,24 +96,25 @@ class CircuitRecheckLayer:
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request if what let it through still stands, else raise `CircuitBreakerOpen`."""
-        exchange = Exchange.of(request.extensions)
-        permit = exchange.permit
-        if permit is not None and permit.circuit.state != "closed":
-            breaker = self.circuit_breaker
-            refused = breaker.recheck(_key(breaker, request, call.http), permit, call.clock.monotonic())
-            if refused is not None:
-                raise call.http.CircuitBreakerOpen(request, exchange, refused)
+        state = state_of(request)
+        given = state.take_permit()
+        if given is not None:
+            key, permit = given
+            if permit.circuit.state != "closed":
+                refused = self.circuit_breaker.recheck(key, permit, call.clock.monotonic())
+                if refused is not None:
+                    raise call.http.CircuitBreakerOpen(request, state, refused)
         return await call.send(request)
 
 
-class _Attempt:
+class _Attempt(Watcher):
     """One request that a circuit let through, until the verdict. Watches the body that the caller reads: see `Watcher`."""
 
-    __slots__ = ("_breaker", "_call", "_exchange", "_key", "_permit", "_slow")
+    __slots__ = ("_breaker", "_call", "_key", "_permit", "_slow", "_state")
 
-    def __init__(self, breaker: CircuitBreaker, key: Hashable, permit: Permit, slow: bool, request: Any, call: Any) -> None:
+    def __init__(self, breaker: CircuitBreaker, key: Hashable, permit: Permit, slow: bool, state: CallState, call: Any) -> None:
         self._breaker, self._key, self._slow, self._call = breaker, key, slow, call
-        self._exchange = Exchange.of(request.extensions)
+        self._state = state
         self._permit: Permit | None = permit
 
     def _report(self, failed: bool | None, asked: float | None = None) -> None:
@@ -128,17 +126,15 @@ class _Attempt:
             self._breaker.withdraw(permit)
         else:
             now = self._call.clock.monotonic()
-            self._breaker.report(self._key, permit, failed, now, self._slow, asked=asked, exchange=self._exchange)
+            self._breaker.report(self._key, permit, failed, now, self._slow, asked=asked, call_state=self._state)
 
     def is_bad(self, response: Any) -> bool:
         """Whether the head of a response is a failure already; if so, it is reported."""
-        said, asked = self._said(response, None), None
-        if said is False or (said is None and response.status_code not in STATUSES):
+        said = self._said(response, None)
+        outcome = outcome_of(response, self._state, self._call)
+        if said is False or (said is None and not outcome.failing):
             return False
-        if response.status_code == 503:
-            advice = retry_advice(response.headers.raw, self._call.clock.time())
-            asked = advice.wait if advice.source in RETRY_AFTER else None
-        self._report(True, asked)
+        self._report(True, outcome.fields.retry_after if outcome.kind is Kind.OVERLOADED else None)
         return True
 
     def _said(self, response: Any, error: Any) -> bool | None:
@@ -161,14 +157,12 @@ class _Attempt:
                 self._report(None)
                 raise
             if failed is None:
-                failed = None if http.failure(error) in SILENT else True
+                failed = outcome_of(error, self._state, self._call).failing or None
         elif not isinstance(error, Exception):  # cancelled: by the call's own deadline, or by the caller
-            exchange, now = self._exchange, self._call.clock.monotonic()
-            late = exchange.deadline is not None and now >= exchange.deadline
-            failed = True if late and now - exchange.queued_until > INSTANT else None
+            state, now = self._state, self._call.clock.monotonic()
+            late = state.deadline is not None and now >= state.deadline
+            failed = True if late and now - state.left_queue_at > INSTANT else None
         self._report(failed)
-
-    def chunk(self, data: bytes) -> None: ...
 
     async def complete(self) -> None:
         self.closed()

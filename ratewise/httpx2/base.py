@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
-from .._adapter.flavour import AsyncFlavour, SyncFlavour
-from .._adapter.http_library import Library
+from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
+from .._adapter.runtime import AsyncRuntime, SyncRuntime
 from .._adapter.socket_deadline import keep_deadlines
 from .._core.cancellation import steady
 from .._core.clock import Clock
 from .._core.compose import compose
-from .._core.exchange import KEY, Exchange
+from .._core.exchange import state_of
 from .._core.step import step
 from .._deadline import WireDeadlineLayer
 from ..layer import Call, Layer
@@ -40,18 +40,18 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
 
     def __init__(self, transport: httpx2.BaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
         self._take(transport, layers, clock, httpx2.BaseTransport, "handle_request")
-        self._http = SyncFlavour(LIBRARY)
+        self._http, self._runtime = SyncLibrary(LIBRARY), SyncRuntime()
         wire: httpx2.BaseTransport = self._wire
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         async def send(request: httpx2.Request) -> httpx2.Response:
-            exchange = request.extensions.get(KEY)
-            if counted and type(exchange) is Exchange:
-                exchange.attempts += 1
-                exchange.sent_at = now()
+            if counted:
+                state = state_of(request)
+                state.attempts += 1
+                state.sent_at = now()
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
-        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._runtime, self._clock))
         if type(wire) is httpx2.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
             keep_deadlines(wire)
 
@@ -62,7 +62,7 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
 
     def close(self) -> None:
         try:
-            self._http.background.close()
+            self._runtime.background.close()
         finally:
             self._given.close()
 
@@ -77,7 +77,7 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
         traceback: TracebackType | None = None,
     ) -> None:
         try:
-            self._http.background.close()
+            self._runtime.background.close()
         finally:
             self._given.__exit__(exc_type, exc_value, traceback)
 
@@ -91,30 +91,30 @@ class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
 
     def __init__(self, transport: httpx2.AsyncBaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
         self._take(transport, layers, clock, httpx2.AsyncBaseTransport, "handle_async_request")
-        self._http = AsyncFlavour(LIBRARY)
+        self._http, self._runtime = AsyncLibrary(LIBRARY), AsyncRuntime()
         wire: httpx2.AsyncBaseTransport = self._wire
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         def send(request: httpx2.Request) -> Awaitable[httpx2.Response]:
-            exchange = request.extensions.get(KEY)
-            if counted and type(exchange) is Exchange:
-                exchange.attempts += 1
-                exchange.sent_at = now()
+            if counted:
+                state = state_of(request)
+                state.attempts += 1
+                state.sent_at = now()
             return wire.handle_async_request(request)  # looked up now, as above
 
-        self._send: _Send = compose(self._layers, Call(send, self._http, self._clock))
+        self._send: _Send = compose(self._layers, Call(send, self._http, self._runtime, self._clock))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if type(request) is not _Request and not isinstance(request, _Request):
             raise wrong_library(self, request, _Request)
         response = await steady(self._send(request))
-        if not LIBRARY.in_memory(response):
+        if not self._http.in_memory(response):
             response.stream = LIBRARY.Steady(response.stream)
         return response
 
     async def aclose(self) -> None:
         try:
-            await self._http.background.aclose()
+            await self._runtime.background.aclose()
         finally:
             await self._given.aclose()
 
@@ -129,6 +129,6 @@ class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
         traceback: TracebackType | None = None,
     ) -> None:
         try:
-            await self._http.background.aclose()
+            await self._runtime.background.aclose()
         finally:
             await self._given.__aexit__(exc_type, exc_value, traceback)

@@ -12,6 +12,7 @@ import httpx2
 
 from .._adapter.calls import ClientCalls, adopt
 from .._core.clock import Clock
+from .._core.exchange import state_of
 from .._core.step import step
 from .._redaction.masker import DEFAULT as REDACTOR
 from .._stack import assemble, given_limiter
@@ -22,6 +23,7 @@ from ..rate_limit.limiter import RateLimiter
 from ..retry.backoff import Backoff
 from ..retry.config import RetryConfig
 from .base import AsyncLayerTransport, LayerTransport
+from .errors import TooManyRequests
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -162,7 +164,8 @@ class RateWiseClient(ClientCalls, httpx2.Client):
         try:
             response = super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
             if response.status_code == 429 and self._raise_on_rate_limit:
-                raise step(self._http.rate_limit_exceeded(response.request, response))
+                given, response = response.request, step(self._http.load(response))
+                raise TooManyRequests(given, response, state_of(given))
             return response
         except Exception as error:
             cast(Any, error).ratewise = exchange
@@ -247,7 +250,8 @@ class AsyncRateWiseClient(ClientCalls, httpx2.AsyncClient):
         try:
             response = await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
             if response.status_code == 429 and self._raise_on_rate_limit:
-                raise await self._http.rate_limit_exceeded(response.request, response)
+                given, response = response.request, await self._http.load(response)
+                raise TooManyRequests(given, response, state_of(given))
             return response
         except Exception as error:
             cast(Any, error).ratewise = exchange

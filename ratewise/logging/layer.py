@@ -7,12 +7,13 @@ import logging
 from types import CoroutineType
 from typing import Any
 
-from .._core.exchange import KEY, Exchange
+from .._core.call_state import CallState
+from .._core.exchange import state_of
 from .._redaction.bodies import body
 from .._redaction.masker import LONGEST_TEXT
 from .._util.escapes import escaped
 from .._validation import refusal
-from ..layer import Call, Q, R
+from ..layer import Call, Q, R, Watcher
 from .config import LogConfig
 
 logger = logging.getLogger("ratewise")
@@ -49,26 +50,24 @@ class LoggingLayer:
 
     def handle(self, request: Q, call: Call[Q, R]) -> CoroutineType[Any, Any, R]:
         """Send the request, and tell of it."""
-        exchange = request.extensions.get(KEY)
-        if type(exchange) is not Exchange:  # asked here first: most requests have one
-            exchange = Exchange.of(request.extensions)
-        exchange.redactor = self._redactor
+        state = state_of(request)
+        state.redactor = self._redactor
         on = self._logs and logger.isEnabledFor(logging.INFO)
-        answer: Any = self._logged(request, exchange, call) if on else call.send(request)
+        answer: Any = self._logged(request, state, call) if on else call.send(request)
         return answer  # type: ignore[no-any-return]  # awaited by whoever called: one coroutine less
 
-    async def _logged(self, request: Q, exchange: Exchange, call: Call[Q, R]) -> R:
+    async def _logged(self, request: Q, state: CallState, call: Call[Q, R]) -> R:
         config, clock = self.config, call.clock
         verbose = config.number <= logging.DEBUG and logger.isEnabledFor(logging.DEBUG)
         method, url = request.method, self._redactor.url(request.url)
         if not (url.isprintable() and method.isprintable()):
             method, url = escaped(method), escaped(url)
-        told = {"call_id": exchange.id, "attempt": exchange.attempts + 1, "method": method, "url": url}
+        told = {"call_id": state.id, "attempt": state.attempts + 1, "method": method, "url": url}
         _write(logging.INFO, "Request: %s %s", (method, url), told)
         if verbose:
             _write(logging.DEBUG, "Headers: %s", (self._headers(request, call),), told)
             if config.bodies:
-                data = call.http.held(request)
+                data = call.http.buffered_body(request)
                 if data is None or data:
                     _write(logging.DEBUG, "Request body: %s", (self._request_body(request, data),), told)
         began = clock.monotonic()
@@ -76,19 +75,19 @@ class LoggingLayer:
             response = await call.send(request)
         except BaseException as error:
             took, what = clock.monotonic() - began, type(error).__name__
-            told = {**told, "attempt": exchange.attempts, "error": what, "elapsed": took}
+            told = {**told, "attempt": state.attempts, "error": what, "elapsed": took}
             _write(logging.INFO, "Response: %s (%.2fs)", (what, took), told)
             raise
         try:
             took, status = clock.monotonic() - began, response.status_code
-            told = {**told, "attempt": exchange.attempts, "status": status, "elapsed": took}
+            told = {**told, "attempt": state.attempts, "status": status, "elapsed": took}
             _write(logging.INFO, "Response: %d (%.2fs)", (status, took), told)
             if verbose and config.response_headers:
                 _write(logging.DEBUG, "Response headers: %s", (self._headers(response, call),), told)
             if not (verbose and config.bodies):
                 return response
             log = _BodyLog(self, response, call, told)
-            held = call.http.held(response)
+            held = call.http.buffered_body(response)
             if held is None:
                 return call.tap(response, log)
             log.chunk(held)
@@ -135,7 +134,7 @@ def _kind(message: Any, *, unpacked: bool = False) -> str:
     return kind if unpacked or packed in ("", "identity") else packed
 
 
-class _BodyLog:
+class _BodyLog(Watcher):
     """Logs a body when its reader is done with it: see `Watcher`."""
 
     def __init__(self, layer: LoggingLayer, response: Any, call: Call[Any, Any], told: dict[str, Any]) -> None:
@@ -154,8 +153,6 @@ class _BodyLog:
 
     async def complete(self) -> None:
         self.whole = True
-
-    def failed(self, error: BaseException) -> None: ...
 
     def closed(self) -> None:
         if not self._size or not logger.isEnabledFor(logging.DEBUG):

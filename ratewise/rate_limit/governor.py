@@ -7,7 +7,7 @@ import math
 from operator import itemgetter
 from typing import NamedTuple
 
-from .._http.rate_limit_headers import Quota, Told
+from .._http.rate_limit_headers import Quota, RateLimitFields
 from .found import MANY, Answer, Burst, Ceiling, Filling, Known, Phase, Shut, Trial, Turning
 from .limits import INSTANT, LONGEST, PATIENCE, Bucket, KnownLimit, Limit, Window, kind_of
 
@@ -21,7 +21,7 @@ MOST_LIMITS = 32
 """Limits that are told, known at most."""
 
 
-class Verdict(enum.Enum):
+class Signal(enum.Enum):
     """What a server made of a request, as far as limits go."""
 
     ACCEPTED = "accepted"
@@ -168,7 +168,7 @@ class Governor:
         """It went to find out whether others may."""
         return isinstance(self.found, Shut) and came.number >= self.found.since
 
-    def knows(self, told: Told) -> bool:
+    def knows(self, told: RateLimitFields) -> bool:
         """An answer tells of the limits that are known here, if any are."""
         if told.bucket is not None:
             return self.bucket in (None, told.bucket)
@@ -176,9 +176,9 @@ class Governor:
         known = [name for name in self._limits if name is not None]
         return not names or not known or any(name in self._limits for name in names)
 
-    def answered(self, verdict: Verdict, told: Told, came: Came, now: float) -> None:
+    def answered(self, verdict: Signal, told: RateLimitFields, came: Came, now: float) -> None:
         """What the server makes of a request. To be told after `gone`."""
-        refused = verdict is Verdict.REFUSED
+        refused = verdict is Signal.REFUSED
         self._trip += (min(now - came.at, 2 * self._trip + PATIENCE) - self._trip) / 4
         self._pass_over(now)
         others = self.answers - (came.number >= 0) - came.answers + len(self._sent)
@@ -190,7 +190,7 @@ class Governor:
         self._find(verdict, told, came, now)
         if refused:
             self.refused(told, now)
-        elif verdict is Verdict.ACCEPTED and came.at >= self._refused_at:  # else it says nothing of what has come since
+        elif verdict is Signal.ACCEPTED and came.at >= self._refused_at:  # else it says nothing of what has come since
             if not (self._open or self._limits or self.found):
                 self.found = Burst(now)
             self._open = True
@@ -198,23 +198,23 @@ class Governor:
                 self._forget(told, came.at)
         self.quiet = self._open and not self._limits and self._concurrency is None and self.found is None
 
-    def refused(self, told: Told, now: float) -> None:
+    def refused(self, told: RateLimitFields, now: float) -> None:
         """Nobody is to go for as long as a refusal asks."""
         pause = told.retry_after
         if pause is not None and pause <= LONGEST:
             self._until, self._refused_at = max(self._until, now + pause), now
             self._open, self._first_at, self.quiet = False, math.inf, False
 
-    def _find(self, verdict: Verdict, told: Told, came: Came, now: float) -> None:
+    def _find(self, verdict: Signal, told: RateLimitFields, came: Came, now: float) -> None:
         """What an answer shows of a limit that nobody tells."""
         self._born = min(self._born, now)
-        if verdict is Verdict.ACCEPTED:
+        if verdict is Signal.ACCEPTED:
             self._failures = max(self._failures - UP, 0.0)
             if self.found is not None:
                 self.found = self.found.accepted(self._answer(came, now))
             self._uncounted += came.number < 0
             return
-        answer, down = self._answer(came, now), verdict is Verdict.FAILED
+        answer, down = self._answer(came, now), verdict is Signal.FAILED
         if down:
             self._failures = min(self._failures + 1, DOWN)
             if self._failures < self._credible:
@@ -254,7 +254,7 @@ class Governor:
         sure = not (found is None or isinstance(found, Burst))
         return Shut(answer, opened, accepted, down=down, overlaps=overlaps, sure=sure, resumes=resumes, told=told)
 
-    def _spent(self, told: Told, now: float) -> bool:
+    def _spent(self, told: RateLimitFields, now: float) -> bool:
         """A limit that is told is used up: it says so, or is known to be."""
         if any(quota.remaining == 0 and kind_of(quota) for quota in told.quotas):
             return True
@@ -292,7 +292,7 @@ class Governor:
             limit = self._limits[quota.name] = kind(quota, self._pace)
         return limit
 
-    def _forget(self, told: Told, sent: float) -> None:
+    def _forget(self, told: RateLimitFields, sent: float) -> None:
         """What had turned before a request was sent, and is not told of any longer."""
         names = {quota.name for quota in told.quotas}
         for name, limit in list(self._limits.items()):

@@ -7,12 +7,12 @@ from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple
 
 from .._core.admission import KEYS, Place, Queue, Room, line_up
+from .._core.call_state import Reservation
 from .._core.clock import Clock
-from .._core.exchange import Turn
-from .._http.rate_limit_headers import Told
+from .._http.rate_limit_headers import RateLimitFields
 from .._validation import flag, function, number, refusal, seconds, whole
 from .found import Kept
-from .governor import UNCOUNTED, Came, Governor, Verdict
+from .governor import UNCOUNTED, Came, Governor, Signal
 from .limits import KnownLimit
 from .snapshot import name_of, older, phase_of, read, written
 
@@ -199,13 +199,13 @@ class RateLimiter:
             return wait
 
     def answered(
-        self, key: Hashable, request: Any, place: Place | None, came: Came, verdict: Verdict, told: Told, now: float
-    ) -> Turn | None:
+        self, key: Hashable, request: Any, place: Place | None, came: Came, verdict: Signal, told: RateLimitFields, now: float
+    ) -> Reservation | None:
         """What the server makes of a request. When one that was refused may go again; None if it is not for a limiter to say.
 
         `place`: where it was counted; None if it was not.
         """
-        refused = verdict is Verdict.REFUSED
+        refused = verdict is Signal.REFUSED
         with self.rooms.lock:
             room = self._told_of(key, request, told)
             counted = room if place is None else place.room
@@ -228,24 +228,24 @@ class RateLimiter:
             if counted is not room:
                 rooms.append(counted)
             asked = room.governor.asks(came)
-            turn = None
-            if refused or (verdict is Verdict.FAILED and room.governor.found is not None and not asked):
+            reservation = None
+            if refused or (verdict is Signal.FAILED and room.governor.found is not None and not asked):
                 wait = room.governor.opens(now, len(room.queue))[0]
                 number: float = next(self.queue.numbers)
                 if place is not None and not place.again and not asked:  # else others come first: its attempts are few
                     number = place.number
-                turn = Turn(number, wait, self.max_wait, not refused)
+                reservation = Reservation(number, wait, self.max_wait, not refused)
         for room in rooms:
             if room.queue:
                 self.queue.changed(room, now, worse=refused)
-        return turn
+        return reservation
 
     def lost(self, place: Place) -> None:
         """It got no answer."""
         with self.rooms.lock:
             place.room.governor.gone(place.came)
 
-    def _told_of(self, key: Hashable, request: Any, told: Told) -> GovernedRoom:
+    def _told_of(self, key: Hashable, request: Any, told: RateLimitFields) -> GovernedRoom:
         """Whose limits an answer tells of: those that are known of the key, or those of a part of it."""
         rooms = self.rooms
         known = rooms[self.part(key, request)]

@@ -1,15 +1,14 @@
-"""When to retry, and after how long. No I/O, no clock, no HTTP library: time and chance are arguments."""
+"""The retry rules: when to retry, and after how long. Time and chance are arguments."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional, Union
 
-from .._core.failure import Failure
-from .._http.retry_advice import RETRY_AFTER, RetryAdvice, retry_advice
+from .._http.throttling import Kind, Outcome
 from .._util.lazy_regex import regex
 from .._validation import flag, function, refusal, seconds, whole
 from .backoff import Backoff, ExponentialBackoff, Jitter
@@ -44,14 +43,6 @@ class RetryDecision:
 
 
 Decide = Callable[[Any, Optional[Exception], int], Union[RetryDecision, bool, None]]
-
-
-class Outcome(NamedTuple):
-    """What came of one attempt: a response, by its status code and raw header fields, or a failure."""
-
-    status: int | None = None
-    headers: Sequence[tuple[bytes, bytes]] = ()
-    failure: Failure | None = None
 
 
 class Verdict(NamedTuple):
@@ -134,9 +125,10 @@ class RetryConfig:
     def __repr__(self) -> str:
         return f"RetryConfig({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
-    def counted(self, status: int | None, wait: float | None) -> int | None:
-        """What a status counts as. Where 429 is retried, a 403 that says how long to wait is one (GitHub)."""
-        return 429 if status == 403 and wait is not None and 429 in self.retry_on_status else status
+    def counted(self, outcome: Outcome) -> int | None:
+        """The status code that decides. Where 429 is retried, a 403 that is a refusal counts as one (GitHub)."""
+        refused = outcome.status == 403 and outcome.kind is Kind.REFUSED and 429 in self.retry_on_status
+        return 429 if refused else outcome.status
 
     def with_backoff(self, backoff: Backoff) -> RetryConfig:
         """The same rules, with another backoff."""
@@ -154,61 +146,61 @@ class RetryConfig:
         wish: RetryDecision | bool | None = None,
         keyed: bool = False,
         replayable: bool = True,
-        now: float = 0.0,
         previous: float = 0.0,
         uniform: float = 0.5,
         left: float = math.inf,
     ) -> Verdict:
-        """What to do after `attempt` (1 for the first) came to `outcome`.
+        """What to do after `attempt` (1 for the first) ended in `outcome`.
 
-        `max_attempts`: in place of the config's. `wish`: what `decide` said. `keyed`: the request has an `Idempotency-Key`.
-        `replayable`: its body can be sent again. `now`: wall time, seconds. `previous`: the wait before this attempt, seconds.
-        `uniform`: a random number from 0 to 1. `left`: seconds until the call's deadline.
+        `max_attempts`: in place of the config's. `wish`: what `decide` returned. `keyed`: the request has an `Idempotency-Key`.
+        `replayable`: its body can be sent again. `previous`: the wait before this attempt, in seconds. `uniform`: a random
+        number from 0 to 1. `left`: seconds until the call's deadline.
         """
-        advice = retry_advice(outcome.headers, now)
         most = self.max_attempts if max_attempts is None else max_attempts
         if not (wish is None or isinstance(wish, (RetryDecision, bool))):
             raise TypeError(refusal("what decide returns", wish, "a RetryDecision, True, False or None"))
         wanted, delay = (wish.should_retry, wish.delay) if isinstance(wish, RetryDecision) else (wish, None)
         if attempt >= most:
             refused = f"max_attempts ({most}) reached"
+        elif outcome.kind is Kind.SPENT:
+            refused = Kind.SPENT.value
         elif wanted is False:
             refused = "decide said no"
         else:
-            refused = "" if wanted else self._refusal(outcome, advice, method, keyed)
+            refused = "" if wanted else self._refusal(outcome, method, keyed)
         if not refused and not replayable:
             refused = "its body can be sent only once"
         if refused:
-            return Verdict(None, refused, advice.wait)
+            return Verdict(None, refused, outcome.wait)
 
         if delay is not None:
             reason = "decide"
-        elif advice.wait is not None and self.respect_retry_after:
-            delay, reason = advice.wait, advice.source
+        elif outcome.wait is not None and self.respect_retry_after:
+            delay, reason = outcome.wait, outcome.source
         else:
             delay = self.backoff.delay(attempt, previous=previous, uniform=uniform)
             delay, reason = seconds("the delay of the backoff", delay), "backoff"
         told = f"{reason} asks for {delay:.3g} s" if reason == "backoff" else f"{reason} asks for {delay:.6g} s"
         if reason != "backoff" and delay > self.max_retry_after:
-            return Verdict(None, f"{told}, more than max_retry_after ({self.max_retry_after:g} s)", advice.wait)
-        if reason == advice.source:
+            return Verdict(None, f"{told}, more than max_retry_after ({self.max_retry_after:g} s)", outcome.wait)
+        if reason == outcome.source:
             delay *= 1 + SPREAD * uniform
         if delay >= left:
-            return Verdict(None, f"{told}, with {max(left, 0):.3g} s left of total_timeout", advice.wait)
-        return Verdict(delay, reason, advice.wait)
+            return Verdict(None, f"{told}, with {max(left, 0):.3g} s left of total_timeout", outcome.wait)
+        return Verdict(delay, reason, outcome.wait)
 
-    def _refusal(self, outcome: Outcome, advice: RetryAdvice, method: str, keyed: bool) -> str:
+    def _refusal(self, outcome: Outcome, method: str, keyed: bool) -> str:
         """Why the rules do not retry this outcome, "" if they do."""
-        status, failure = self.counted(outcome.status, advice.wait), outcome.failure
-        if failure is Failure.IMPOSSIBLE:
-            return str(failure.value)
+        status, failure = self.counted(outcome), outcome.failure
+        if outcome.kind is Kind.IMPOSSIBLE:
+            return Kind.IMPOSSIBLE.value
         if status is not None and status not in self.retry_on_status:
             return f"{status} is not in retry_on_status"
-        if advice.forbidden:
+        if outcome.fields.forbidden:
             return "the server asks not to retry"
         if method in self.methods or keyed:
             return ""
-        nothing_done = status in (425, 429) or (status == 503 and advice.source in RETRY_AFTER)
+        nothing_done = status in (425, 429) or (status == 503 and outcome.fields.source != "")
         if nothing_done or (failure is not None and failure.never_sent):
             return ""
         return f"{method} is not idempotent, and the server may have acted on it"

@@ -7,15 +7,16 @@ import math
 import random
 from typing import Any, Callable
 
-from .._core.credit import spent
-from .._core.exchange import KEY, Attempt, Exchange, Turn
+from .._core.call_state import Attempt, CallState, Reservation
+from .._core.exchange import state_of
 from .._core.order import Ordered
-from .._http.retry_advice import retry_advice
+from .._core.outcomes import outcome_of, read_outcome_of
+from .._http.throttling import Kind, Outcome
 from .._util.escapes import escaped
 from .._validation import refusal
 from ..exceptions import RateWiseError
 from ..layer import Call, Q, R
-from .config import Outcome, RetryConfig, Verdict
+from .config import RetryConfig, Verdict
 
 logger = logging.getLogger("ratewise")
 
@@ -45,70 +46,66 @@ class RetryLayer(Ordered):
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request, and send it again while the rules say so."""
-        config = self.config
-        http = call.http
-        exchange = request.extensions.get(KEY)
-        if type(exchange) is not Exchange:  # asked here first: most requests have one
-            exchange = Exchange.of(request.extensions)
-        budget = config.budget
-        if budget is not None:
-            budget.accounts[http.origin(request)].requests += 1
+        config, http, state = self.config, call.http, state_of(request)
+        if config.budget is not None:
+            config.budget.accounts[state.origin(request, http)].requests += 1
         rewind = http.rewinder(request)
-        if exchange.idempotency_key or config.idempotency_key:
-            request = self._keyed(request, exchange, call)
-        attempt, waited, turn = 1, 0.0, None
+        if state.idempotency_key or config.idempotency_key:
+            request = self._keyed(request, state, call)
+        attempt, waited = 1, 0.0
         while True:
+            state.take_reservation()  # of an attempt that another layer answered without the limiter
             try:
                 response = await call.send(request)
-                if response.status_code not in self._suspect or self._is_plain_403(response, call):
-                    if not exchange.streamed:
+                if response.status_code not in self._suspect or self._is_plain_403(response, state, call):
+                    if not state.streamed:
                         await http.buffer(response)  # so that a body that breaks off is a failure of this attempt
                     if config.decide is None:
                         return response
             except RateWiseError:
                 raise
-            except call.http.TransportError as error:
-                if exchange.turn is turn:  # of the attempt before: nobody has asked for it since
-                    exchange.turn = None
-                verdict = await self._judge(request, None, error, attempt, waited, rewind, exchange, call)
+            except http.TransportError as error:
+                reservation = state.take_reservation()
+                verdict = await self._judge(request, None, error, attempt, waited, rewind, reservation, state, call)
                 if verdict.wait is None:
-                    _annotate(error, request, exchange)
+                    _annotate(error, request, state)
                     raise
             else:
-                if exchange.turn is turn:
-                    exchange.turn = None
+                reservation = state.take_reservation()
                 try:
-                    verdict = await self._judge(request, response, None, attempt, waited, rewind, exchange, call)
+                    verdict = await self._judge(request, response, None, attempt, waited, rewind, reservation, state, call)
                 except BaseException:  # out of the user's own functions
                     await call.close(response, request)
                     raise
                 if verdict.wait is None:
-                    if not exchange.streamed:  # what a last 429 says matters less than that it came
-                        limited = config.counted(response.status_code, verdict.retry_after) == 429
+                    if not state.streamed:  # what a last 429 says matters less than that it came
+                        limited = config.counted(outcome_of(response, state, call)) == 429
                         await http.buffer(response, tolerant=limited)
                     return response
                 await call.close(response, request)
-            if exchange.turn is None or exchange.turn.backoff or verdict.reason == "decide":  # else the limiter makes it wait
+            if reservation is None or reservation.backoff or verdict.reason == "decide":  # else the limiter makes it wait
                 await call.sleep(verdict.wait)
-            attempt, waited, turn = attempt + 1, verdict.wait, exchange.turn
+            if reservation is not None:
+                state.give_number(reservation.number)
+            attempt, waited = attempt + 1, verdict.wait
 
-    def _keyed(self, request: Q, exchange: Exchange, call: Call[Q, R]) -> Q:
+    def _keyed(self, request: Q, state: CallState, call: Call[Q, R]) -> Q:
         """The request with the call's idempotency key, if it is to have one and has none."""
-        if request.method not in KEYED and exchange.options.idempotency_key is None:
+        if request.method not in KEYED and state.options.idempotency_key is None:
             return request
         if request.method in SAFE or KEY_HEADER in request.headers:
             return request
-        if exchange.idempotency_key is None:
+        if state.idempotency_key is None:
             import uuid
 
-            exchange.idempotency_key = str(uuid.uuid4())
-        return call.http.with_header(request, KEY_HEADER, exchange.idempotency_key)
+            state.idempotency_key = str(uuid.uuid4())
+        return call.http.with_header(request, KEY_HEADER, state.idempotency_key)
 
-    def _is_plain_403(self, response: R, call: Call[Q, R]) -> bool:
+    def _is_plain_403(self, response: R, state: CallState, call: Call[Q, R]) -> bool:
         """Whether it is a 403 that is not retried, as most are not."""
         if response.status_code != 403 or 403 in self.config.retry_on_status:
             return False
-        return self.config.counted(403, retry_advice(response.headers.raw, call.clock.time()).wait) == 403
+        return self.config.counted(outcome_of(response, state, call)) == 403
 
     async def _judge(
         self,
@@ -118,7 +115,8 @@ class RetryLayer(Ordered):
         attempt: int,
         waited: float,
         rewind: Callable[[], object] | None,
-        exchange: Exchange,
+        reservation: Reservation | None,
+        state: CallState,
         call: Call[Q, R],
     ) -> Verdict:
         """What the rules, and the user's own, say; noted in the exchange and, if it is a retry, in the log.
@@ -126,13 +124,11 @@ class RetryLayer(Ordered):
         The body of a 429 is looked at only where it would be retried.
         """
         config = self.config
-        max_attempts = exchange.options.max_attempts or config.max_attempts
-        if error is not None:
-            outcome, told = Outcome(failure=call.http.failure(error)), type(error).__name__
-        else:
-            assert response is not None
-            outcome, told = Outcome(response.status_code, response.headers.raw), str(response.status_code)
-        left = math.inf if exchange.deadline is None else exchange.deadline - call.clock.monotonic()
+        max_attempts = state.options.max_attempts or config.max_attempts
+        result: Any = response if error is None else error
+        outcome = outcome_of(result, state, call)
+        told = str(outcome.status) if error is None else type(error).__name__
+        left = math.inf if state.deadline is None else state.deadline - call.clock.monotonic()
         verdict = config.judge(
             outcome,
             attempt,
@@ -141,63 +137,64 @@ class RetryLayer(Ordered):
             wish=None if config.decide is None else config.decide(response, error, attempt),
             keyed=KEY_HEADER in request.headers,
             replayable=rewind is not None,
-            now=call.clock.time(),
             previous=waited,
             uniform=self._uniform(),
             left=left,
         )
-        if verdict.wait is not None and exchange.turn is not None and not exchange.turn.backoff and verdict.reason != "decide":
-            verdict = _paced(verdict, exchange.turn, left)
-        if verdict.wait is not None and response is not None and await spent(response, request, call):
-            verdict = verdict._replace(wait=None, reason="the caller's credit is spent: waiting does not help")
-        if verdict.wait is not None and exchange.turn is None and not self._affordable(request, outcome, call):
-            verdict = verdict._replace(wait=None, reason="so much fails there that the retry budget is used up")
+        if verdict.wait is not None and reservation is not None and not reservation.backoff and verdict.reason != "decide":
+            verdict = _paced(verdict, reservation, left)
+        if verdict.wait is not None and response is not None:
+            outcome = await read_outcome_of(response, request, state, call)
+            if outcome.kind is Kind.SPENT:
+                verdict = verdict._replace(wait=None, reason=Kind.SPENT.value)
+        if verdict.wait is not None and reservation is None and not self._affordable(request, outcome, state, call):
+            verdict = verdict._replace(wait=None, reason="retry budget exhausted")
         if verdict.wait is not None and rewind is not None:
             try:
                 rewind()
             except (OSError, ValueError) as problem:
-                why = exchange.redactor.line(str(problem))
+                why = state.redactor.line(str(problem))
                 verdict = verdict._replace(wait=None, reason=f"its body cannot be sent again: {why}")
-        exchange.retry_after = verdict.retry_after
-        status = config.counted(outcome.status, verdict.retry_after)
+        state.retry_after = verdict.retry_after
+        status = config.counted(outcome)
         if verdict.wait is not None or error is not None or status in config.retry_on_status:
-            exchange.record(Attempt(exchange.attempts, told, verdict.wait, verdict.reason))
+            state.record(Attempt(state.attempts, told, verdict.wait, verdict.reason))
         if verdict.wait is not None:
             logger.warning(
                 "Retry: %s %s: attempt %d of %d got %s, the next in %.3g s (%s)",
                 escaped(request.method),
-                exchange.redactor.url(request.url),
+                state.redactor.url(request.url),
                 attempt,
                 max_attempts,
                 told,
                 verdict.wait,
                 verdict.reason,
-                extra=exchange.told,
+                extra=state.log_fields,
             )
         return verdict
 
-    def _affordable(self, request: Q, outcome: Outcome, call: Call[Q, R]) -> bool:
+    def _affordable(self, request: Q, outcome: Outcome, state: CallState, call: Call[Q, R]) -> bool:
         """Within the budget, and paid for. What was never sent is no load on the server, and free."""
         budget, failure = self.config.budget, outcome.failure
         if budget is None or (failure is not None and failure.never_sent):
             return True
-        return budget.withdraw(call.http.origin(request), call.clock.monotonic())
+        return budget.withdraw(state.origin(request, call.http), call.clock.monotonic())
 
 
-def _paced(verdict: Verdict, turn: Turn, left: float) -> Verdict:
+def _paced(verdict: Verdict, reservation: Reservation, left: float) -> Verdict:
     """What becomes of a retry that a rate limiter makes wait. `left`: seconds until the deadline."""
-    if turn.wait > turn.max_wait:
-        then = f"its limit is used up for {turn.wait:.6g} s, longer than max_wait ({turn.max_wait:g} s)"
-    elif turn.wait >= left:
-        then = f"its limit is used up for {turn.wait:.6g} s, with {max(left, 0):.3g} s left of total_timeout"
+    if reservation.wait > reservation.max_wait:
+        then = f"its limit is used up for {reservation.wait:.6g} s, longer than max_wait ({reservation.max_wait:g} s)"
+    elif reservation.wait >= left:
+        then = f"its limit is used up for {reservation.wait:.6g} s, with {max(left, 0):.3g} s left of total_timeout"
     else:
-        return verdict._replace(wait=turn.wait)
+        return verdict._replace(wait=reservation.wait)
     return verdict._replace(wait=None, reason=then)
 
 
-def _annotate(error: Exception, request: Any, exchange: Exchange) -> None:
+def _annotate(error: Exception, request: Any, state: CallState) -> None:
     """Tell the history with the traceback, where this Python can (3.11, PEP 678)."""
     add_note = getattr(error, "add_note", None)
     if add_note is not None:  # pragma: no branch
-        history = "; ".join(map(str, exchange.history))
-        add_note(f"RateWise: {escaped(request.method)} {exchange.redactor.url(request.url)}: {history}")
+        history = "; ".join(map(str, state.history))
+        add_note(f"RateWise: {escaped(request.method)} {state.redactor.url(request.url)}: {history}")

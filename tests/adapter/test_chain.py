@@ -88,7 +88,7 @@ async def test_closing_goes_through_what_was_given(world: World) -> None:
     wire = Scripted(200)
     closed: list[str] = []
     inner = world.LayerTransport(wire)
-    inner._http.background = Watched(closed, world)
+    inner._runtime.background = Watched(closed, world)
     outer = world.LayerTransport(inner)
     async with world.within(outer) as entered:
         assert entered is outer

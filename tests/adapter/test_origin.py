@@ -22,10 +22,10 @@ from tests.kit.world import World
 )
 async def test_origins(world: World, url: str, origin: Any) -> None:
     """Scheme, host as it goes over the wire, and port, if it is not the scheme's own."""
-    assert world.flavour().origin(world.httpx.Request("GET", url)) == origin
+    assert world.library().origin(world.httpx.Request("GET", url)) == origin
 
 
 async def test_what_looks_like_idna_and_is_none(world: World) -> None:
     """httpx takes such a URL only for a request that brings its Host, and httpx2 always."""
     request = world.httpx.Request("GET", "https://xn--foo_bar.example", headers={"Host": "a"})
-    assert world.flavour().origin(request) == ("https", "xn--foo_bar.example", None)
+    assert world.library().origin(request) == ("https", "xn--foo_bar.example", None)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ratewise import InMemoryCache
-from ratewise._adapter import bodies, private
+from ratewise._adapter import private, streams
 from tests.kit.clock import FakeClock
 from tests.kit.server import Reply, Server
 from tests.kit.world import World
@@ -64,7 +64,7 @@ async def test_a_client_without_the_private_fields(world: World, monkeypatch: py
 
 async def test_a_body_whose_source_is_unknown(world: World, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     """It is taken for one that can be sent only once; bytes, as async code sends here, need none."""
-    monkeypatch.setattr(bodies, "source_of", lambda stream: None)
+    monkeypatch.setattr(streams, "source_of", lambda stream: None)
     with Server(lambda received: Reply(503)) as server:
         client = world.RateWiseClient(server.url, trust_env=False, clock=clock)
         assert (await world(client.put, "/", content=io.BytesIO(b"abc") if world.is_sync else b"abc")).status_code == 503

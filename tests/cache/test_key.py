@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise._adapter.flavour import SyncFlavour
+from ratewise._adapter.messages import Messages
 from ratewise._httpx.base import LIBRARY
 from ratewise.cache import key
 from ratewise.cache.directives import listed
@@ -123,7 +123,7 @@ def test_6_2_2_not_the_same(one: str, other: str) -> None:
 
 def test_targets() -> None:
     """Userinfo and fragment have no part in the target, a default port neither; the query has, with its order."""
-    target = SyncFlavour(LIBRARY).target
+    target = Messages(LIBRARY).target
     plain = target(httpx.URL(URL))
     for url in ("https://u:p@api.example.com/a", f"{URL}#part", "https://api.example.com:443/a", "HTTPS://API.example.com/a"):
         assert target(httpx.URL(url)) == plain

@@ -18,7 +18,7 @@ from tests.kit.world import World, only
 async def settled(stage: Stage) -> None:
     """What goes on behind the requests is over."""
     if stage.world.is_sync:
-        stage.transport._http.background.close()
+        stage.transport._runtime.background.close()
     else:
         for _ in range(50):
             await anyio.lowlevel.checkpoint()

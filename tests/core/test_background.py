@@ -39,7 +39,7 @@ async def test_background_work_goes_on_behind_the_request(world: World) -> None:
     assert done.woken
     assert started.is_set()
     await world.close(transport)
-    assert not transport._http.background._jobs
+    assert not transport._runtime.background._jobs
 
 
 async def test_closing_ends_background_work(world: World) -> None:
@@ -76,7 +76,7 @@ async def test_work_cancelled_before_it_starts_never_runs(world: World) -> None:
         log.append("went on")
 
     transport = world.LayerTransport(Scripted())
-    transport._http.spawn(work)
+    transport._runtime.spawn(work)
     await world.close(transport)
     assert "went on" not in log
     gc.collect()
@@ -90,8 +90,8 @@ async def test_failing_background_work_is_told(world: World, caplog: pytest.LogC
 
     transport = world.LayerTransport(Scripted())
     with caplog.at_level(logging.ERROR, "ratewise"):
-        transport._http.spawn(work)
-        await world.until(lambda: not transport._http.background._jobs)
+        transport._runtime.spawn(work)
+        await world.until(lambda: not transport._runtime.background._jobs)
     await world.close(transport)
     assert [record.getMessage() for record in caplog.records] == ["Background work failed: ValueError"]
 

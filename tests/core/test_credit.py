@@ -1,10 +1,12 @@
-"""Spent credit, as any layer may ask of it."""
+"""What came of an attempt, as any layer may ask of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ratewise._core.credit import spent
+from ratewise._core.exchange import state_of
+from ratewise._core.outcomes import outcome_of, read_outcome_of
+from ratewise._http.throttling import Kind
 from tests.kit.credit import SPENT
 from tests.kit.layers import Layer
 from tests.kit.wire import Scripted, response
@@ -18,7 +20,9 @@ async def test_spent(world: World) -> None:
 
         async def handle(request: Any, call: Any, said: list[bool] = said) -> Any:
             result = await call.send(request)
-            said += [await spent(result, request, call), await spent(result, request, call)]
+            state = state_of(request)
+            outcomes = [await read_outcome_of(result, request, state, call), outcome_of(result, state, call)]
+            said += [outcome.kind is Kind.SPENT for outcome in outcomes]
             return result
 
         wire = Scripted(response(status, body=body))

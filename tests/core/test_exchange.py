@@ -16,7 +16,7 @@ from tests.kit.world import World
 
 
 async def test_the_exchange_of_a_call(world: World) -> None:
-    """Layers find it in the request, the caller in the response; the request is left as it was."""
+    """Layers find it in the request, the caller in the response; sent again, the request begins another call."""
     seen: list[Any] = []
 
     async def handle(request: Any, call: Any) -> Any:
@@ -28,27 +28,30 @@ async def test_the_exchange_of_a_call(world: World) -> None:
         request = world.httpx.Request("GET", "https://api.example.com", extensions=extensions)
         result = await world.send(world.LayerTransport(Scripted(200), Layer(handle)), request=request)
         assert result.extensions["ratewise"] is exchange_of(result) is seen[-1]
-        assert request.extensions == extensions
+        assert exchange_of(request) is seen[-1]
+        assert extensions == {"timeout": {}, **(options if options.keys() <= extensions.keys() else {})}
+        await world.send(world.LayerTransport(Scripted(200), Layer(handle)), request=request)
+        assert seen.pop() is not seen[-1]
     assert isinstance(seen[0], Exchange)
     assert seen[0] is not seen[1]
-    assert (seen[0].options.max_attempts, seen[1].options.max_attempts) == (None, 2)
     assert seen[0].streamed
     assert "attempts=1" in repr(seen[0])
 
 
 async def test_the_exchange_of_a_failure(world: World) -> None:
-    """Also when the call raises, the request carries nothing of it, and the error does."""
+    """Also when the call raises, the error has it, and the request sent again begins another call."""
     request = world.httpx.Request("GET", "https://api.example.com", extensions={"timeout": {}})
     with pytest.raises(world.httpx.ConnectError) as raised:
         await world.send(world.RetryTransport(Scripted(world.httpx.ConnectError("no")), RetryConfig(1)), request=request)
-    assert request.extensions == {"timeout": {}}
     assert exchange_of(raised.value).attempts == 1
+    await world.send(world.RetryTransport(Scripted(200)), request=request)
+    assert exchange_of(request) is not exchange_of(raised.value)
 
 
 def test_what_has_no_exchange() -> None:
     """Responses and errors that came another way are told apart."""
     for other in (httpx.Response(200), httpx.ConnectError("no"), None):
-        with pytest.raises(LookupError, match="no call through a RateWise transport is known"):
+        with pytest.raises(LookupError, match="did not come through a RateWise transport"):
             exchange_of(other)
 
 

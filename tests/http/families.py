@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratewise._http.rate_limit_headers import NOTHING, Told
+from ratewise._http.rate_limit_headers import NO_FIELDS, RateLimitFields
 from tests.http.telling import Fields, named, quota, says
 
 
@@ -11,7 +11,7 @@ def read(block: str) -> Fields:
     return [(name, value.strip()) for name, _, value in (line.strip().partition(":") for line in block.strip().splitlines())]
 
 
-FAMILIES: list[tuple[str, str, Told]] = [
+FAMILIES: list[tuple[str, str, RateLimitFields]] = [
     (
         "IETF -11",
         """
@@ -249,7 +249,7 @@ FAMILIES: list[tuple[str, str, Told]] = [
         anthropic-ratelimit-unified-reset: 1445412480
         anthropic-ratelimit-unified-5h-utilization: 0.2
         """,
-        NOTHING,
+        NO_FIELDS,
     ),
     (
         "Azure Resource Manager",
@@ -426,14 +426,14 @@ FAMILIES: list[tuple[str, str, Told]] = [
         X-App-Rate-Limit: 100:120
         X-App-Rate-Limit-Count: 1:120
         """,
-        NOTHING,
+        NO_FIELDS,
     ),
     (
         "lemlist",
         """
         X-RateLimit-Reset: Wed Oct 21 2015 07:28:00 GMT+0000 (Coordinated Universal Time)
         """,
-        NOTHING,
+        NO_FIELDS,
     ),
     (
         "MailerLite",

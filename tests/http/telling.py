@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ratewise._http.rate_limit_headers import Quota, Told, told
+from ratewise._http.rate_limit_headers import Field, Quota, RateLimitFields, rate_limit_fields
 
 NOW = 1_445_412_420.0
 DATE = ("Date", "Wed, 21 Oct 2015 07:27:00 GMT")
@@ -16,8 +16,16 @@ WRONG = NOW + 5000
 Fields = list[tuple[str, str]]
 
 
-def tell(*fields: tuple[str, str | bytes], now: float = WRONG) -> Told:
-    return told([(name.encode(), value.encode() if isinstance(value, str) else value) for name, value in fields], now)
+def tell(*fields: tuple[str, str | bytes], now: float = WRONG) -> RateLimitFields:
+    """What fields tell of limits. What they say of retries beside a wait is another test's."""
+    found = rate_limit_fields(written(*fields), now)
+    return found if not (found.source or found.forbidden) else found._replace(source="", forbidden=False)
+
+
+def written(*fields: tuple[str, str | bytes]) -> list[Field]:
+    """Fields as an HTTP library has them."""
+    raw = [(name.encode(), value.encode() if isinstance(value, str) else value) for name, value in fields]
+    return [(name, name.lower(), value) for name, value in raw]
 
 
 def quota(
@@ -37,8 +45,8 @@ def named(*fields: Any, **others: Any) -> Quota:
     return quota(*fields, **{"kind": "effective", **others})
 
 
-def says(*quotas: Quota, retry_after: float | None = None, bucket: str | None = None, everyone: bool = False) -> Told:
-    return Told(quotas, retry_after, bucket, everyone)
+def says(*quotas: Quota, retry_after: float | None = None, bucket: str | None = None, everyone: bool = False) -> RateLimitFields:
+    return RateLimitFields(quotas, retry_after, bucket, everyone)
 
 
 def family(prefix: str, **values: str) -> Fields:

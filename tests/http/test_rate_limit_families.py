@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ratewise._http.rate_limit_headers import NOTHING, Quota, Told, told
+from ratewise._http.rate_limit_headers import NO_FIELDS, Quota, RateLimitFields, rate_limit_fields
 from tests.http.families import FAMILIES, read
 from tests.http.telling import DATE, NOW, Fields, family, quota, says, tell
 
@@ -12,7 +12,7 @@ from tests.http.telling import DATE, NOW, Fields, family, quota, says, tell
 @pytest.mark.parametrize(
     ("fields", "expected"), [(read(block), expected) for _, block, expected in FAMILIES], ids=[case[0] for case in FAMILIES]
 )
-def test_families(fields: Fields, expected: Told) -> None:
+def test_families(fields: Fields, expected: RateLimitFields) -> None:
     """What the servers of this world send, in any order and any case, among other fields: measured from the response's Date."""
     others = [("Content-Type", "application/json"), ("Vary", "x-ratelimit-limit"), ("Age", "0")]
     assert round_(tell(DATE, *fields)) == round_(expected)
@@ -22,11 +22,11 @@ def test_families(fields: Fields, expected: Told) -> None:
     assert sorted(round_(turned).quotas) == sorted(round_(expected).quotas)
     for case in (str.upper, str.lower, str.title):
         assert round_(tell(*[(case(name), value) for name, value in [DATE, *fields]])) == round_(expected)
-    if expected == NOTHING:
-        assert tell(DATE, *fields) is NOTHING
+    if expected == NO_FIELDS:
+        assert tell(DATE, *fields) is NO_FIELDS
 
 
-def round_(said: Told) -> Told:
+def round_(said: RateLimitFields) -> RateLimitFields:
     return said._replace(
         quotas=tuple(each._replace(reset=each.reset and round(each.reset, 9)) for each in said.quotas),
         retry_after=said.retry_after and round(said.retry_after, 9),
@@ -62,14 +62,14 @@ def round_(said: Told) -> Told:
 def test_other_names(name: str) -> None:
     """What is called otherwise says nothing."""
     for value in ("5", "5;w=60", '"a";q=5', '"a";r=5;t=5', "limit=5, remaining=5"):
-        assert tell(DATE, (name, value), (name, value)) is NOTHING
+        assert tell(DATE, (name, value), (name, value)) is NO_FIELDS
 
 
 def test_nothing() -> None:
     """No fields, or none that matter: always the same object. Any iterable will do."""
-    assert tell() is NOTHING
-    assert tell(DATE, ("Age", "5"), ("X-Unlimited", "5")) is NOTHING
-    assert told(iter([(b"retry-after", b"5")]), NOW) == says(retry_after=5)
+    assert tell() is NO_FIELDS
+    assert tell(DATE, ("Age", "5"), ("X-Unlimited", "5")) is NO_FIELDS
+    assert rate_limit_fields(iter([(b"Retry-After", b"retry-after", b"5")]), NOW).retry_after == 5
 
 
 def test_windows() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ratewise._http.rate_limit_headers import NOTHING
+from ratewise._http.rate_limit_headers import NO_FIELDS
 from tests.http.telling import DATE, Fields, family, invalid, named, quota, says, tell
 
 
@@ -15,9 +15,9 @@ def test_invalid_numbers(value: bytes) -> None:
     for name in ("limit", "remaining"):
         fields = [("x-ratelimit-" + name, value), *[field for field in rest if field[0] != "x-ratelimit-" + name]]
         assert tell(*fields) == says(quota("", 10, 5, 7)._replace(**{name: None}))
-    assert tell(("x-ratelimit-remaining", value)) is NOTHING
-    assert tell(("x-ms-ratelimit-remaining-tenant-reads", value)) is NOTHING
-    assert tell(("x-rate-limit", value), ("x-hubspot-ratelimit-daily", value)) is NOTHING
+    assert tell(("x-ratelimit-remaining", value)) is NO_FIELDS
+    assert tell(("x-ms-ratelimit-remaining-tenant-reads", value)) is NO_FIELDS
+    assert tell(("x-rate-limit", value), ("x-hubspot-ratelimit-daily", value)) is NO_FIELDS
 
 
 @invalid
@@ -28,13 +28,13 @@ def test_invalid_resets(value: bytes) -> None:
         assert tell(limit, ("x-ratelimit-reset", value)) == says(quota("", 10))
         assert tell(limit, ("x-ratelimit-reset-after", value), ("x-ratelimit-reset", "5")) == says(quota("", 10, None, 5))
         assert tell(("x-hubspot-ratelimit-max", "5"), ("x-hubspot-ratelimit-interval-milliseconds", value)) == says(quota("", 5))
-        assert tell(("x-ratelimit-reset", value)) is NOTHING
+        assert tell(("x-ratelimit-reset", value)) is NO_FIELDS
 
 
 @pytest.mark.parametrize("value", ["10, 50", "10, 50;w=5, 60", "10, 50;w=x", "10, a;w=5", "10;w=5;w=0", "1;w=1,"])
 def test_invalid_policies_after_a_limit(value: str) -> None:
     """Policies that follow a limit have a window; if one has not, nothing of it counts."""
-    assert tell(("RateLimit-Limit", value)) is NOTHING
+    assert tell(("RateLimit-Limit", value)) is NO_FIELDS
 
 
 @pytest.mark.parametrize(
@@ -70,17 +70,17 @@ def test_repeated_with_different_values(name: str) -> None:
     again, others = f"x-ratelimit-{name}", [field for field in fields if field[0] != f"x-ratelimit-{name}"]
     assert tell(*fields, (again, "3")) == tell(*others)
     assert tell((again, "3"), *others, (again, " 3 ")) == tell(*others, (again, "3"))
-    assert tell((again, "9"), (f"X-Rate-Limit-{name}", "8"), (again, "9")) is NOTHING
+    assert tell((again, "9"), (f"X-Rate-Limit-{name}", "8"), (again, "9")) is NO_FIELDS
 
 
 def test_repeated_lists() -> None:
     """A list may stand in several lines. Without end it may not: it is not read then."""
     lines = [("RateLimit", '"a";r=1'), ("RateLimit", '"b";r=2'), ("ratelimit", '"c";r=3')]
     assert tell(*lines) == says(named("a", None, 1), named("b", None, 2), named("c", None, 3))
-    assert tell(*lines, ("RateLimit", '"d"')) is NOTHING
+    assert tell(*lines, ("RateLimit", '"d"')) is NO_FIELDS
     assert tell(("RateLimit-Policy", "a;q=1"), ("RateLimit-Policy", "b;q=2")) == says(named("a", 1), named("b", 2))
     assert tell(("Sforce-Limit-Info", "a=1/2"), ("Sforce-Limit-Info", "b=1/2")) == says(quota("a", 2, 1), quota("b", 2, 1))
-    assert tell(*[("RateLimit", f"a{i};r=1") for i in range(2000)]) is NOTHING
+    assert tell(*[("RateLimit", f"a{i};r=1") for i in range(2000)]) is NO_FIELDS
 
 
 def test_no_more_than_32() -> None:
@@ -149,7 +149,7 @@ def test_buckets(fields: Fields, bucket: str | None, everyone: bool) -> None:
 def test_from_a_cache(age: str) -> None:
     """What a cache has kept tells how it was; how long to wait is still what it says."""
     fields = [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Bucket", "a"), ("RateLimit", "a;r=1"), ("X-RateLimit-Global", "true")]
-    assert tell(*fields, ("Age", age)) is NOTHING
+    assert tell(*fields, ("Age", age)) is NO_FIELDS
     assert tell(*fields, ("Age", age), ("Retry-After", "5")) == says(retry_after=5)
     for none in ("0", "", "x", "-1"):
         assert len(tell(*fields, ("Age", none)).quotas) == 2

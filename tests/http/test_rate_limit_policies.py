@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ratewise._http.rate_limit_headers import NOTHING, Quota
+from ratewise._http.rate_limit_headers import NO_FIELDS, Quota
 from tests.http.telling import DATE, named, quota, says, tell
 
 # Named policies
@@ -80,7 +80,7 @@ from tests.http.telling import DATE, named, quota, says, tell
 )
 def test_malformed_ratelimit(value: str) -> None:
     """One thing that is wrong in RateLimit, and all of it is ignored; the policies are not."""
-    assert tell(("RateLimit", value)) is NOTHING
+    assert tell(("RateLimit", value)) is NO_FIELDS
     policies = ("RateLimit-Policy", '"a";q=10;w=60')
     assert tell(("RateLimit", value), policies).quotas[:1] == (named("a", 10, window=60),)
     assert tell(("RateLimit", value), ("Retry-After", "5")).retry_after == 5
@@ -117,7 +117,7 @@ def test_malformed_ratelimit(value: str) -> None:
 )
 def test_malformed_policy(value: str) -> None:
     """One thing that is wrong in RateLimit-Policy, and all of it is ignored; what is left is told nevertheless."""
-    assert tell(("RateLimit-Policy", value)) is NOTHING
+    assert tell(("RateLimit-Policy", value)) is NO_FIELDS
     assert tell(("RateLimit-Policy", value), ("RateLimit", '"a";r=5;t=6')) == says(named("a", None, 5, 6))
     assert tell(("RateLimit-Policy", value), ("RateLimit", "limit=5, remaining=4")) == says(quota("", 5, 4))
 
@@ -145,7 +145,7 @@ def test_malformed_policy(value: str) -> None:
 )
 def test_ratelimit(value: str, expected: list[Quota] | None) -> None:
     """Structured fields as RFC 9651 has them: strings and tokens, parameters that nobody knows, the last of several."""
-    assert tell(DATE, ("RateLimit", value)) == (NOTHING if expected is None else says(*expected))
+    assert tell(DATE, ("RateLimit", value)) == (NO_FIELDS if expected is None else says(*expected))
 
 
 # The lists of a few
@@ -178,4 +178,4 @@ def test_ratelimit(value: str, expected: list[Quota] | None) -> None:
 def test_malformed_lists(name: str, values: str) -> None:
     """One thing wrong, and all of it is ignored."""
     for value in values.split("|"):
-        assert tell((name, value)) is NOTHING, value
+        assert tell((name, value)) is NO_FIELDS, value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ratewise._http.rate_limit_headers import NOTHING
+from ratewise._http.rate_limit_headers import NO_FIELDS
 from tests.http.telling import DATE, NOW, quota, says, tell
 
 
@@ -18,20 +18,26 @@ from tests.http.telling import DATE, NOW, quota, says, tell
         ("30.25", 30.25, 0.01, "window"),
         ("1.4567", 1.4567, 0.001, "window"),
         ("999999999", 999_999_999, 1, "window"),
-        ("1000000000", 0, 1, "window"),
+        ("1000000000", None, 1, "window"),
         ("1445412450", 30, 1, "window"),
         ("1445412450.5", 30.5, 1, "window"),
         ("1445412419", 0, 1, "window"),
-        ("1445412400", 0, 1, "window"),
+        ("1445412420", 0, 1, "window"),
+        ("1445412418", None, 1, "window"),
+        ("1445412419000", 0, 1, "window"),
+        ("Wed, 21 Oct 2015 07:27:30 +0000", 30, 1, "window"),
+        ("Sun, 1 Nov 2015 07:27:00 GMT", 950_400, 1, "window"),
+        ("Sun, 1 Nov 2015 07:27:00 -0000", 950_400, 1, "window"),
+        ("1445412400", None, 1, "window"),
         ("99999999999", 99_999_999_999 - NOW, 1, "window"),
-        ("100000000000", 0, 1, "window"),
+        ("100000000000", None, 1, "window"),
         ("1445412450500", 30.5, 1, "window"),
-        ("1445412400000", 0, 1, "window"),
+        ("1445412400000", None, 1, "window"),
         ("9" * 50, 1e12 - NOW, 1, "window"),
         ("Wed, 21 Oct 2015 07:27:30 GMT", 30, 1, "window"),
         ("Wednesday, 21-Oct-15 07:27:30 GMT", 30, 1, "window"),
         ("Wed Oct 21 07:27:30 2015", 30, 1, "window"),
-        ("Wed, 21 Oct 2015 07:26:30 GMT", 0, 1, "window"),
+        ("Wed, 21 Oct 2015 07:26:30 GMT", None, 1, "window"),
         ("2015-10-21T07:27:30Z", 30, 1, "window"),
         ("2015-10-21t07:27:30z", 30, 1, "window"),
         ("2015-10-21 07:27:30Z", 30, 1, "window"),
@@ -41,7 +47,7 @@ from tests.http.telling import DATE, NOW, quota, says, tell
         ("2015-10-21T09:27:30+02:00", 30, 1, "window"),
         ("2015-10-20T23:57:30-0730", 30, 1, "window"),
         ("2015-10-21T07:27:60Z", 60, 1, "window"),
-        ("2015-10-21T07:26:30Z", 0, 1, "window"),
+        ("2015-10-21T07:26:30Z", None, 1, "window"),
         ("2015-10-21T07:27Z", 0, 60, "window"),
         ("2016-02-29T00:00:00Z", 11_291_580, 1, "window"),
         ("0s", 0, 0.001, "bucket"),
@@ -59,12 +65,12 @@ from tests.http.telling import DATE, NOW, quota, says, tell
         ("999999999h999999999m999999999.999999999s", 3_660_999_996_340 - 0.000000001, 0.001, "bucket"),
     ],
 )
-def test_resets(value: str, seconds: float, resolution: float, kind: str) -> None:
-    """A reset is a delay, an instant in one of five forms, or a duration as Go writes it. None is in the past."""
+def test_resets(value: str, seconds: float | None, resolution: float, kind: str) -> None:
+    """A reset is a delay, an instant in one of five forms, or a duration as Go writes it. A past one tells nothing."""
     found = tell(DATE, ("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", value)).quotas[0]
-    assert found == quota("", None, 1, pytest.approx(seconds, abs=1e-6), resolution, kind=kind)
+    assert found == quota("", None, 1, seconds and pytest.approx(seconds, abs=1e-6), resolution, kind=kind)
     assert tell(DATE, ("x-ratelimit-reset", value)).quotas == ((found._replace(remaining=None),) if found.reset else ())
-    assert tell(DATE, ("x-ratelimit-reset-tokens", value)) is NOTHING
+    assert tell(DATE, ("x-ratelimit-reset-tokens", value)) is NO_FIELDS
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from ratewise._http.rate_limit_headers import told
+from ratewise._http.rate_limit_headers import rate_limit_fields
 from tests.http.telling import NOW
 
 texts = st.text(st.sampled_from('ab "\\,;=r1'), max_size=4)
@@ -106,7 +106,7 @@ def test_structured_fields(sf: Any, text: str, changes: list[tuple[int, int, str
     """RateLimit is read just as http_sf reads structured fields, and refused where it refuses it."""
     text = mutated(text, changes)
     assume(not re.search(r'=(@|%"|\().*=', text))  # types that nobody needs are refused even where another value replaces them
-    found = told([(b"ratelimit", text.encode("latin-1"))], NOW).quotas
+    found = rate_limit_fields([(b"ratelimit", b"ratelimit", text.encode("latin-1"))], NOW).quotas
     expected = expected_from(text, sf)
     if expected and len(expected[0]) == 4 and re.match(r"[a-z*][a-z0-9_.*-]*=", text):
         assert [(each.name, each.limit, each.remaining, each.reset) for each in found] == expected

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise._http.retry_advice import retry_advice
+from ratewise._http.throttling import outcome_of_response
+from tests.http.telling import written
 from tests.kit import limited
 from tests.kit.limited import EPOCH, STYLES, Bucket, Policy, Window, go_duration, nothing
 
@@ -185,13 +186,12 @@ def test_what_they_say(style: str) -> None:
 
 
 def test_what_they_say_is_true() -> None:
-    """As `retry_advice` reads them: who waits as a refusal says is accepted, be the server's clock right or not."""
+    """As layers read them: who waits as a refusal says is accepted, be the server's clock right or not."""
     for style in ("window", "ietf", "openai", "penalty", "halved", "seconds"):
         for skew in (0, -90, 90):
             policy = spent(STYLES[style](date_skew=skew), 120, 0.33)
             reply = policy.answer(0.36)
-            raw = [(name.encode(), value.encode()) for name, value in reply.headers]
-            wait = retry_advice(raw, EPOCH + 0.36).wait
+            wait = outcome_of_response(429, written(*reply.headers), EPOCH + 0.36).wait
             assert wait is not None
             assert (reply.status, policy.answer(0.36 + wait).status) == (429, 200)
 

@@ -18,8 +18,10 @@ import trio
 
 import ratewise
 import ratewise.httpx2
-from ratewise._adapter.flavour import AsyncFlavour, SyncFlavour
+from ratewise._adapter.http_library import AsyncLibrary, SyncLibrary
+from ratewise._adapter.runtime import AsyncRuntime, SyncRuntime
 from ratewise._core.step import step
+from ratewise.layer import Call
 from tests.kit.clock import PATIENCE
 
 WORLDS = [f"{style}-{library}" for library in ("httpx", "httpx2") for style in ("sync", "asyncio", "trio")]
@@ -64,10 +66,14 @@ class World:
         else:
             trio.run(scenario)
 
-    def flavour(self) -> Any:
+    def library(self) -> Any:
         """The library as layers see it."""
         base = import_module(f"{self.RetryTransport.__module__.rpartition('.')[0]}.base")
-        return (SyncFlavour if self.is_sync else AsyncFlavour)(base.LIBRARY)
+        return (SyncLibrary if self.is_sync else AsyncLibrary)(base.LIBRARY)
+
+    def call(self, send: Any, clock: Any) -> Call[Any, Any]:
+        """What a layer is handed."""
+        return Call(send, self.library(), SyncRuntime() if self.is_sync else AsyncRuntime(), clock)
 
     async def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function of this world: a plain one or a coroutine function."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ratewise import Bulkhead, CircuitBreaker, LogConfig, RateLimiter, RetryConfig, exchange_of, install_redaction
-from ratewise._core.exchange import Exchange
+from ratewise._core.call_state import CallState
 from ratewise.circuit_breaker.circuit import Permit
 from ratewise.logging import filters
 from tests.kit.clock import PATIENCE, FakeClock
@@ -205,12 +205,12 @@ def test_changes_that_fail_to_be_told(log: pytest.LogCaptureFixture) -> None:
         raise ValueError
 
     breaker = CircuitBreaker(1, on_state_change=fails)
-    exchange = Exchange()
-    permit = breaker.admit("a", 0, exchange)
+    state = CallState()
+    permit = breaker.admit("a", 0, state)
     assert isinstance(permit, Permit)
-    breaker.report("a", permit, failed=True, now=0, exchange=exchange)
+    breaker.report("a", permit, failed=True, now=0, call_state=state)
     breaker.reset()
-    assert [vars(record).get("call_id") for record in log.records] == [exchange.id, exchange.id, None, None]
+    assert [vars(record).get("call_id") for record in log.records] == [state.id, state.id, None, None]
 
 
 # -- the log itself

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import ratewise.exceptions
 from ratewise import RateLimiter
-from ratewise._http.rate_limit_headers import Told
+from ratewise._http.rate_limit_headers import RateLimitFields
 from ratewise.rate_limit.limits import KnownLimit
 from tests.kit.clock import FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
@@ -177,7 +177,7 @@ async def test_a_limit_that_has_recovered_may_be_forgotten(world: World, clock: 
     await world.send(limited(world, Scripted(200), limiter, clock))
     (room,) = limiter.queue.rooms.values()
     assert [room.idle(clock.now), room.idle(clock.now), room.idle(clock.now + 1)] == [False, False, True]
-    room.governor.refused(Told((), 9, None, False), clock.now)
+    room.governor.refused(RateLimitFields((), 9, None, False), clock.now)
     assert not room.idle(clock.now + 8)
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise._http.rate_limit_headers import NOTHING, Quota, Told, silent
-from ratewise.rate_limit.governor import Came, Governor, Verdict
+from ratewise._http.rate_limit_headers import NO_FIELDS, Quota, RateLimitFields, silent
+from ratewise.rate_limit.governor import Came, Governor, Signal
 from ratewise.rate_limit.limits import Bucket, Window, kind_of
 
 REQUESTS = Quota("", 100, 99, 5, 1.0, None, "requests", "window")
@@ -288,7 +288,9 @@ def test_whatever_is_told(answers: list[Any], pace: bool) -> None:
         governor.gone(came)
         governor.done()
         quota = Quota("", limit, remaining, reset, 1.0, length, unit, kind)
-        governor.answered(Verdict.REFUSED if refused else Verdict.ACCEPTED, Told((quota,), None, None, False), came, now + trip)
+        governor.answered(
+            Signal.REFUSED if refused else Signal.ACCEPTED, RateLimitFields((quota,), None, None, False), came, now + trip
+        )
         now += trip + wait
     assert governor._sent == {}
 
@@ -299,9 +301,11 @@ def test_several_limits() -> None:
     governor.gone(governor.come(0.0))
     minute = REQUESTS._replace(name="minute", limit=60, remaining=30, reset=50)
     day = REQUESTS._replace(name="day", limit=1000, remaining=0, reset=30_000, window=86_400)
-    governor.answered(Verdict.ACCEPTED, Told((minute, day._replace(remaining=7)), None, None, False), Came(0.0, 0, 0), 0.02)
+    governor.answered(
+        Signal.ACCEPTED, RateLimitFields((minute, day._replace(remaining=7)), None, None, False), Came(0.0, 0, 0), 0.02
+    )
     assert [governor.free(now, 0) for now in (0.02, 0.3)] == [7, 7]
-    governor.answered(Verdict.ACCEPTED, Told((minute, day), None, None, False), Came(0.03, 1, 1), 0.05)
+    governor.answered(Signal.ACCEPTED, RateLimitFields((minute, day), None, None, False), Came(0.03, 1, 1), 0.05)
     wait, reason = governor.opens(0.05, 1)
     assert 29_990 < wait <= 30_002
     assert reason == "the limit 'day' of the server is used up"
@@ -310,15 +314,15 @@ def test_several_limits() -> None:
 def test_limits_that_are_not_told_any_longer() -> None:
     """They hold until they have turned, and are forgotten then; of ever new names no more than 32 are known."""
     governor = Governor()
-    spent = Told((REQUESTS._replace(remaining=0, reset=5),), None, None, False)
-    governor.answered(Verdict.REFUSED, spent, Came(0.0, 0, 0), 0.02)
-    governor.answered(Verdict.ACCEPTED, NOTHING, Came(1.0, 1, 1), 1.02)
+    spent = RateLimitFields((REQUESTS._replace(remaining=0, reset=5),), None, None, False)
+    governor.answered(Signal.REFUSED, spent, Came(0.0, 0, 0), 0.02)
+    governor.answered(Signal.ACCEPTED, NO_FIELDS, Came(1.0, 1, 1), 1.02)
     assert [governor.free(1.02, 9), governor.quiet] == [0, False]
-    governor.answered(Verdict.ACCEPTED, NOTHING, Came(6.1, 2, 2), 6.12)
+    governor.answered(Signal.ACCEPTED, NO_FIELDS, Came(6.1, 2, 2), 6.12)
     assert [governor.free(6.12, 9) > 100, governor.quiet] == [True, True]
     for number in range(100):
         governor.answered(
-            Verdict.ACCEPTED, Told((REQUESTS._replace(name=f"{number}"),), None, None, False), Came(7.0, 3, 3), 7.02
+            Signal.ACCEPTED, RateLimitFields((REQUESTS._replace(name=f"{number}"),), None, None, False), Came(7.0, 3, 3), 7.02
         )
     assert len(governor._limits) == 32
 
@@ -331,7 +335,7 @@ def test_long_polls() -> None:
         came = governor.come(now)
         governor.gone(came)
         governor.answered(
-            Verdict.ACCEPTED, Told((REQUESTS._replace(limit=9, remaining=8, reset=30),), None, None, False), came, now
+            Signal.ACCEPTED, RateLimitFields((REQUESTS._replace(limit=9, remaining=8, reset=30),), None, None, False), came, now
         )
         assert governor.free(now, 0) == free
     for poll in polls:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ratewise import RateLimiter, RetryConfig, RetryDecision, exchange_of
-from ratewise._http.rate_limit_headers import NOTHING, Told
-from ratewise.rate_limit.governor import Came, Governor, Verdict
+from ratewise._http.rate_limit_headers import NO_FIELDS, RateLimitFields
+from ratewise.rate_limit.governor import Came, Governor, Signal
 from tests.kit.clock import PATIENCE, FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, Timed, response
@@ -63,7 +63,7 @@ async def test_an_older_answer_ends_no_pause(world: World, clock: FakeClock) -> 
 
             await world.gather(slow, refused)
             (room,) = limiter.rooms.values()
-            room.governor.answered(Verdict.ACCEPTED, NOTHING, Came(clock.now - 1, 9, 9), clock.now)
+            room.governor.answered(Signal.ACCEPTED, NO_FIELDS, Came(clock.now - 1, 9, 9), clock.now)
             assert (room.governor.quiet, room.governor.free(clock.now, 1)) == (False, 0)
             began = clock.now
             assert (await world(client.get, "/")).status_code == 200
@@ -107,12 +107,12 @@ def test_pauses_without_a_word() -> None:
         assert governor.free(now, 9) > 0
         came = governor.come(now)
         governor.gone(came)
-        governor.answered(Verdict.REFUSED, NOTHING, came, now)
+        governor.answered(Signal.REFUSED, NO_FIELDS, came, now)
         assert governor.free(now + 0.9, 9) == 0
     assert governor.opens(now, 9) == (60, "the server refuses all, and does not say for how long")
     assert not governor.idle(now)
-    governor.refused(Told((), 65, None, False), now)
-    governor.refused(Told((), 3, None, False), now)
+    governor.refused(RateLimitFields((), 65, None, False), now)
+    governor.refused(RateLimitFields((), 3, None, False), now)
     assert governor.opens(now, 9) == (65, "the server asks for it")
 
 

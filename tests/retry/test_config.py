@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import ExponentialBackoff, RetryConfig, RetryDecision, options
-from ratewise._core.exchange import KEY, Options
+from ratewise._core.call_state import KEY, Options
 from ratewise._core.failure import Failure
-from ratewise.retry import Outcome, Verdict
+from ratewise._http.throttling import Outcome, outcome_of_failure, outcome_of_response
+from ratewise.retry import Verdict
 from ratewise.retry.config import METHODS, SPREAD, STATUSES
+from tests.http.telling import written
 
 RULES = RetryConfig(jitter=False)
 SAFE = sorted(METHODS)
@@ -22,7 +24,7 @@ AGAIN = Verdict(1.0, "backoff")
 
 
 def response(status: int, **fields: str) -> Outcome:
-    return Outcome(status, [(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()])
+    return outcome_of_response(status, written(*[(name.replace("_", "-"), value) for name, value in fields.items()]), 100.0)
 
 
 def stopped(verdict: Verdict, reason: str) -> bool:
@@ -71,12 +73,12 @@ def test_statuses(method: str, status: int) -> None:
         (response(503, X_RateLimit_Remaining="0", X_RateLimit_Reset="5"), False),
         (response(504), False),
         (response(200), False),
-        (Outcome(failure=Failure.NOT_CONNECTED), True),
-        (Outcome(failure=Failure.UNPROCESSED), True),
-        (Outcome(failure=Failure.NO_FREE_CONNECTION), True),
-        (Outcome(failure=Failure.TIMED_OUT), False),
-        (Outcome(failure=Failure.BROKEN), False),
-        (Outcome(failure=Failure.IMPOSSIBLE), False),
+        (outcome_of_failure(Failure.NOT_CONNECTED), True),
+        (outcome_of_failure(Failure.UNPROCESSED), True),
+        (outcome_of_failure(Failure.NO_FREE_CONNECTION), True),
+        (outcome_of_failure(Failure.TIMED_OUT), False),
+        (outcome_of_failure(Failure.BROKEN), False),
+        (outcome_of_failure(Failure.IMPOSSIBLE), False),
     ],
 )
 def test_unsafe_methods(method: str, outcome: Outcome, again: bool) -> None:
@@ -91,7 +93,7 @@ def test_unsafe_methods(method: str, outcome: Outcome, again: bool) -> None:
 @pytest.mark.parametrize(("method", "keyed"), [*((method, False) for method in SAFE), ("POST", True), ("PATCH", True)])
 def test_failures(method: str, keyed: bool, failure: Failure) -> None:
     """An idempotent request, or one with a key, is sent again after any failure but one that cannot work."""
-    verdict = RULES.judge(Outcome(failure=failure), 1, method=method, keyed=keyed)
+    verdict = RULES.judge(outcome_of_failure(failure), 1, method=method, keyed=keyed)
     assert verdict == (AGAIN if failure is not Failure.IMPOSSIBLE else (None, failure.value, None))
 
 
@@ -121,6 +123,9 @@ def test_own_lists() -> None:
         {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "105"},
         {"Retry_After": "5", "x_should_retry": "false"},
         {"Retry_After": "301"},
+        {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "0"},
+        {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "1000000000", "Date": "Sun, 09 Sep 2001 01:46:40 GMT"},
+        {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "1000000000", "Date": "Sun, 09 Sep 2001 01:46:41 GMT"},
     ],
 )
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ def test_own_lists() -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_403_with_a_wait(method: str, more: dict[str, Any], fields: dict[str, str]) -> None:
     """It is a rate limit (GitHub), and judged as a 429 is: with any method, and whatever else there is to consider."""
-    arguments = {"attempt": 1, "method": method, "now": 100.0, **more}
+    arguments = {"attempt": 1, "method": method, **more}
     verdict = RULES.judge(response(403, **fields), **arguments)
     assert verdict == RULES.judge(response(429, **fields), **arguments)
 
@@ -144,7 +149,7 @@ def test_a_403_with_a_wait(method: str, more: dict[str, Any], fields: dict[str, 
         {"RateLimit": '"default";r=1;t=5'},
         {"X_RateLimit_Remaining": "0"},
         {"X_RateLimit_Remaining": "1", "X_RateLimit_Reset": "5"},
-        {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "0"},
+        {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "1000000000", "Date": "Sun, 09 Sep 2001 01:46:42 GMT"},
     ],
 )
 def test_other_403s(fields: dict[str, str]) -> None:
@@ -166,7 +171,7 @@ def test_a_403_with_a_wait_where_429_is_not_retried() -> None:
     assert stopped(listed.judge(outcome, 1, method="POST"), "POST is not idempotent")
 
 
-@pytest.mark.parametrize("outcome", [response(503, Retry_After="2"), Outcome(failure=Failure.NOT_CONNECTED)])
+@pytest.mark.parametrize("outcome", [response(503, Retry_After="2"), outcome_of_failure(Failure.NOT_CONNECTED)])
 def test_attempts(outcome: Outcome) -> None:
     """The last attempt is the last, the config's or the request's own."""
     for most in (1, 2, 5):
@@ -237,7 +242,7 @@ def test_bad_backoffs(delay: Any, error: type[Exception]) -> None:
 def test_the_server_is_obeyed(fields: dict[str, str], asked: float, source: str, uniform: float) -> None:
     """What the server asks for is waited, never less and at most a tenth more, whatever the backoff says."""
     for backoff in (ExponentialBackoff(jitter=False), Fixed(100)):
-        verdict = RetryConfig(backoff=backoff).judge(response(429, **fields), 1, method="POST", now=100.0, uniform=uniform)
+        verdict = RetryConfig(backoff=backoff).judge(response(429, **fields), 1, method="POST", uniform=uniform)
         assert verdict == (pytest.approx(asked * (1 + SPREAD * uniform)), source, asked)
         assert verdict.wait is not None
         assert asked <= verdict.wait
@@ -246,7 +251,7 @@ def test_the_server_is_obeyed(fields: dict[str, str], asked: float, source: str,
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "1e9", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"])
 def test_bad_waits(value: str) -> None:
     """What is no wait leaves it to the backoff."""
-    assert RULES.judge(response(429, Retry_After=value), 2, method="GET", now=100.0) == (2, "backoff", None)
+    assert RULES.judge(response(429, Retry_After=value), 2, method="GET") == (2, "backoff", None)
 
 
 @pytest.mark.parametrize(("limit", "asked"), [(300.0, 301), (300.0, 86_400), (0, 1), (2.5, 2.6), (1e6, 10**30)])
@@ -297,7 +302,7 @@ def test_deadlines(outcome: Outcome, wish: Any, wait: float, told: str) -> None:
         (response(503, Retry_After="9"), True, (9.9, "Retry-After", 9)),
         (response(503, Retry_After="9"), RetryDecision(True), (9.9, "Retry-After", 9)),
         (response(503, Retry_After="900"), RetryDecision(True, 20), (20, "decide", 900)),
-        (Outcome(failure=Failure.BROKEN), True, AGAIN),
+        (outcome_of_failure(Failure.BROKEN), True, AGAIN),
         (response(503), False, (None, "decide said no", None)),
         (response(503), RetryDecision(False), (None, "decide said no", None)),
         (response(503), RetryDecision(False, 5), (None, "decide said no", None)),
@@ -332,11 +337,11 @@ def test_wishes_end(wish: Any) -> None:
 
 outcomes = st.one_of(
     st.builds(
-        Outcome,
+        lambda status, fields: outcome_of_response(status, [(name, name, value) for name, value in fields], 100.0),
         st.integers(100, 599),
         st.lists(st.tuples(st.sampled_from([b"retry-after", b"retry-after-ms", b"x-should-retry"]), st.binary(max_size=9))),
     ),
-    st.builds(Outcome, failure=st.sampled_from(Failure)),
+    st.builds(outcome_of_failure, st.sampled_from(Failure)),
 )
 wishes = st.one_of(
     st.none(), st.booleans(), st.builds(RetryDecision, st.booleans(), st.none() | st.floats(0, 1e9)), st.just(RetryDecision(True))
@@ -565,8 +570,8 @@ def test_decide_is_a_plain_function() -> None:
 
 def test_respect_retry_after_false_waits_by_the_backoff() -> None:
     rules = RetryConfig(backoff=Fixed(3), respect_retry_after=False)
-    asked = Outcome(429, [(b"Retry-After", b"7")])
-    too_long = Outcome(503, [(b"Retry-After", b"7000")])
+    asked = response(429, Retry_After="7")
+    too_long = response(503, Retry_After="7000")
     assert rules.judge(asked, 1, method="GET") == (3, "backoff", 7)
     assert rules.judge(too_long, 1, method="POST") == (3, "backoff", 7000)  # it still says that nothing was done
-    assert rules.judge(Outcome(403, asked.headers), 1, method="GET") == (3, "backoff", 7)
+    assert rules.judge(response(403, Retry_After="7"), 1, method="GET") == (3, "backoff", 7)

@@ -6,16 +6,16 @@ import heapq
 import math
 from typing import Any
 
-from ratewise._http.rate_limit_headers import NOTHING
+from ratewise._http.rate_limit_headers import NO_FIELDS
 from ratewise.rate_limit.found import Answer, Phase
-from ratewise.rate_limit.governor import Governor, Verdict
+from ratewise.rate_limit.governor import Governor, Signal
 from ratewise.rate_limit.snapshot import phase_of
 from tests.kit.limited import Down, Policy
 
 TRIP = 0.02
 """Seconds that a request and its answer are on the way."""
 
-VERDICTS = {200: Verdict.ACCEPTED, 429: Verdict.REFUSED, 503: Verdict.FAILED}
+VERDICTS = {200: Signal.ACCEPTED, 429: Signal.REFUSED, 503: Signal.FAILED}
 
 
 class Hand:
@@ -98,7 +98,7 @@ class Crowd:
             else:
                 self.governor.gone(came)
                 self.governor.done()
-                told = NOTHING._replace(
+                told = NO_FIELDS._replace(
                     retry_after=next((float(value) for key, value in reply.headers if key == "Retry-After"), None)
                 )
                 self.governor.answered(VERDICTS[reply.status], told, came, self.now)

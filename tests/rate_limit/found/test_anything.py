@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise._http.rate_limit_headers import NOTHING
-from ratewise.rate_limit.governor import Governor, Verdict
+from ratewise._http.rate_limit_headers import NO_FIELDS
+from ratewise.rate_limit.governor import Governor, Signal
 from ratewise.rate_limit.snapshot import phase_of
 from tests.rate_limit.found.senders import TRIP
 from tests.rate_limit.known import ALL
@@ -37,8 +37,8 @@ def test_whatever_is_answered(steps: list[Any], kept: Any, together: int, told: 
             now, _, came, answer = heapq.heappop(flying)
             governor.gone(came)
             governor.done()
-            verdict = {"accepted": Verdict.ACCEPTED, "failed": Verdict.FAILED}.get(answer, Verdict.REFUSED)
-            governor.answered(verdict, NOTHING._replace(retry_after=told if answer == "told" else None), came, now)
+            verdict = {"accepted": Signal.ACCEPTED, "failed": Signal.FAILED}.get(answer, Signal.REFUSED)
+            governor.answered(verdict, NO_FIELDS._replace(retry_after=told if answer == "told" else None), came, now)
             if governor.found is not None:
                 json.dumps(governor.found.kept(now), allow_nan=False)
         now = max(now, until)

@@ -8,7 +8,6 @@ from typing import Any
 from ratewise._core.clock import Clock
 from ratewise.cache.entry import Entry, Policy
 from ratewise.cache.stores.redis import RedisCache
-from ratewise.layer import Call
 from tests.kit.world import World, only
 
 SECRET = b"s" * 32
@@ -27,7 +26,7 @@ def entry(body: bytes = b"hello") -> Entry:
 
 
 def call_of(world: World, clock: Clock | None = None) -> Any:
-    return Call[Any, Any](None, world.flavour(), clock or Clock())  # type: ignore[arg-type]
+    return world.call(None, clock or Clock())
 
 
 def name_of(cache: RedisCache, key: bytes) -> str:

@@ -27,8 +27,7 @@ unix = pytest.mark.skipif(os.name != "posix", reason="Windows has no permissions
 
 
 def call_of(world: World) -> Call[Any, Any]:
-    send: Any = None
-    return Call(send, world.flavour(), FakeClock())
+    return world.call(None, FakeClock())
 
 
 def entry(body: bytes) -> Entry:

@@ -1,4 +1,4 @@
-"""The two worlds that a flavour has: sync, and async under asyncio or trio."""
+"""Where a stack runs: `ratewise.layer.Runtime` for sync code, and for asyncio and trio."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class SyncWorld:
-    """Everything that is awaited blocks inside, and is done at once."""
+class SyncRuntime:
+    """A thread: everything that is awaited blocks inside and finishes at once."""
 
     def __init__(self) -> None:
         self.background = Background()
@@ -27,15 +27,15 @@ class SyncWorld:
     async def via(self, sync: Callable[P, T], asynchronous: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         return sync(*args, **kwargs)
 
-    def who(self) -> Hashable:
+    def current_task(self) -> Hashable:
         return threading.get_ident()
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self.background.spawn_thread(lambda: step(work()))
 
 
-class AsyncWorld:
-    """What is awaited runs in the event loop."""
+class AsyncRuntime:
+    """An event loop, in which everything that is awaited runs."""
 
     def __init__(self) -> None:
         self.background = Background()
@@ -45,7 +45,7 @@ class AsyncWorld:
     ) -> Awaitable[T]:
         return asynchronous(*args, **kwargs)
 
-    def who(self) -> Hashable:
+    def current_task(self) -> Hashable:
         return running_task()
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

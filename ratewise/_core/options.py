@@ -1,0 +1,46 @@
+"""Settings of one request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._validation import flag, refusal, seconds, whole
+from .call_state import KEY, Options
+
+
+def options(
+    *,
+    retry: bool | None = None,
+    max_attempts: int | None = None,
+    idempotency_key: str | None = None,
+    cache: str | None = None,
+    cache_ttl: float | None = None,
+) -> dict[str, Any]:
+    """Settings for one request, as an httpx `extensions` dict: `client.get(url, extensions=ratewise.options(retry=False))`.
+
+    - `retry`: False sends the request once, whatever its outcome.
+    - `max_attempts`: how often it is sent at most, the first time included; at least 1.
+    - `idempotency_key`: the value of its `Idempotency-Key` header, which makes a POST or PATCH safe to retry.
+    - `cache`: "bypass" leaves the cache alone; "refresh" asks the server, and stores what it says.
+    - `cache_ttl`: seconds of at least 0, instead of the `ttl` of the cache.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+    if max_attempts is not None:
+        whole("max_attempts", max_attempts, least=1)
+    if retry is not None and not flag("retry", retry):
+        if max_attempts not in (None, 1):
+            raise ValueError(refusal("max_attempts", max_attempts, "1 or left out where retry=False is given"))
+        max_attempts = 1
+    if idempotency_key is not None:
+        allowed = "a string of 1 to 255 printable ASCII characters, without blanks at its ends"
+        if not isinstance(idempotency_key, str):
+            raise TypeError(refusal("idempotency_key", idempotency_key, allowed))
+        key = idempotency_key
+        if not (0 < len(key) <= 255 and key.isascii() and key.isprintable() and key == key.strip()):
+            raise ValueError(refusal("idempotency_key", idempotency_key, allowed))
+    if cache not in (None, "bypass", "refresh"):
+        raise ValueError(refusal("cache", cache, '"bypass", "refresh" or None'))
+    if cache_ttl is not None:
+        cache_ttl = seconds("cache_ttl", cache_ttl)
+    return {KEY: Options(max_attempts, idempotency_key, cache, cache_ttl)}

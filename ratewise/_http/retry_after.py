@@ -1,0 +1,73 @@
+"""What a server says about sending a request again: how long to wait (RFC 9110, 10.2.3), and whether at all. Never raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .dates import delay_seconds, duration, instant
+
+LONGEST = 2.0**31
+"""Seconds. RFC 9111 (1.2.2) has this for a number too large to hold; a wait that long is forever anyway."""
+
+MOST = 32
+"""Values in one field that are read at most."""
+
+MILLISECONDS = frozenset({b"retry-after-ms", b"x-ms-retry-after-ms"})
+VETOES = frozenset({b"x-should-retry", b"stripe-should-retry"})
+
+
+class RetryAfter(NamedTuple):
+    """What the fields of one response say."""
+
+    seconds: float | None = None
+    """To wait at least, above 0; None if they do not say."""
+    source: str = ""
+    """The field that says so, also one that says 0: how long is left to the caller then. "" if there is none."""
+    forbidden: bool = False
+    """The server asks not to retry."""
+
+
+SILENT = RetryAfter()
+
+
+def retry_after(fields: Iterable[tuple[bytes, bytes]], now: float) -> RetryAfter:
+    """Read `retry-after-ms`, `Retry-After` and the vetoes of the fields given, with their names in lower case.
+
+    The first of these that is valid wins, and of several values the longest wait. `now`: when the response was made, in seconds
+    since the epoch. What is malformed, negative or past is ignored.
+    """
+    milliseconds: list[float | None] = []
+    seconds: list[float | None] = []
+    forbidden = False
+    for name, raw in fields:
+        if name in VETOES:
+            forbidden = forbidden or raw.strip(b" \t").lower() == b"false"
+        elif name in MILLISECONDS:
+            milliseconds += [number if number is None else number / 1000 for number in map(delay_seconds, _values(raw))]
+        else:
+            seconds += [_seconds(value, now) for value in _values(raw)]
+    said = ""
+    for source, waits in (("retry-after-ms", milliseconds), ("Retry-After", seconds)):
+        valid = [wait for wait in waits if wait is not None and wait >= 0]
+        if any(valid):
+            return RetryAfter(min(max(valid), LONGEST), source, forbidden)
+        if valid:
+            said = said or source
+    return RetryAfter(None, said, forbidden)
+
+
+def _seconds(value: str, now: float) -> float | None:
+    number = delay_seconds(value)
+    if number is None:
+        number = duration(value)
+    if number is None:
+        at = instant(value, now)[0]
+        number = None if at is None else at - now
+    return number
+
+
+def _values(raw: bytes) -> list[str]:
+    """The values in a field, if a proxy joined several in one line. A date has a comma of its own, so pairs are tried too."""
+    parts = raw.decode("latin-1").split(",", MOST)  # of more, the rest counts as one that is malformed
+    return [value.strip(" \t") for value in (*parts, *map(",".join, zip(parts, parts[1:])))]

@@ -1,0 +1,101 @@
+"""What came of an attempt: one answer for retry, circuit breaker and rate limiter."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .._core.failure import Failure
+from .rate_limit_headers import NO_FIELDS, Field, RateLimitFields, rate_limit_fields, silent
+from .retry_after import LONGEST
+
+
+class Kind(enum.Enum):
+    """What an outcome says about the server."""
+
+    FINE = "it answered"
+    REFUSED = "a limit is used up"
+    """429; 403 that says when to come back, or that nothing remains (GitHub)."""
+    OVERLOADED = "it is overloaded"
+    """503 (RFC 9110, 15.6.4), with or without a time to come back."""
+    SPENT = "the caller's credit is spent: waiting does not help"
+    """A 429 whose body says so."""
+    OUTAGE = "it failed"
+    """500, 502 or 504; no connection, a broken one, or no answer in time."""
+    UNSENT = "no connection of the pool became free"
+    """That says nothing about the server."""
+    IMPOSSIBLE = "the request cannot work as it is"
+    """Nor does that."""
+
+
+_KINDS = {429: Kind.REFUSED, 500: Kind.OUTAGE, 502: Kind.OUTAGE, 503: Kind.OVERLOADED, 504: Kind.OUTAGE}
+FAILING = frozenset(status for status, kind in _KINDS.items() if kind is not Kind.REFUSED)
+"""Status codes of a server that is in trouble."""
+
+
+class Outcome(NamedTuple):
+    """What came of one attempt."""
+
+    kind: Kind
+    status: int | None = None
+    """None if it failed without a response."""
+    failure: Failure | None = None
+    """None if there is a response."""
+    fields: RateLimitFields = NO_FIELDS
+    """What the response tells of the server's limits."""
+    wait: float | None = None
+    """Seconds to wait at least, above 0, as the server asks: by Retry-After or by a limit that is used up; None: it does not."""
+    source: str = ""
+    """The field that says so, or a Retry-After of 0, which leaves it to the caller; "" if none does."""
+    read: bool = False
+    """The body was looked at."""
+
+    @property
+    def asks_to_wait(self) -> bool:
+        """Whether the server refused the request, and says or implies that it may be sent later."""
+        return self.kind is Kind.REFUSED or (self.kind is Kind.OVERLOADED and self.fields.retry_after is not None)
+
+    @property
+    def failing(self) -> bool:
+        """Whether it speaks against the server."""
+        return self.kind in (Kind.OVERLOADED, Kind.OUTAGE)
+
+
+_OUTCOMES: dict[int, Outcome] = {}
+_FAILURES = {failure: Outcome(Kind.OUTAGE, failure=failure) for failure in Failure}
+_FAILURES[Failure.NO_FREE_CONNECTION] = Outcome(Kind.UNSENT, failure=Failure.NO_FREE_CONNECTION)
+_FAILURES[Failure.IMPOSSIBLE] = Outcome(Kind.IMPOSSIBLE, failure=Failure.IMPOSSIBLE)
+
+
+def outcome_of_status(status: int) -> Outcome:
+    """Classify a response that tells of no limit, as nearly all are."""
+    return _OUTCOMES.get(status) or _OUTCOMES.setdefault(status, Outcome(_KINDS.get(status, Kind.FINE), status))
+
+
+def outcome_of_response(status: int, fields: Sequence[Field], now: float) -> Outcome:
+    """Classify a response by its status code and header fields. `now`: seconds since the epoch, if it has no `Date`."""
+    if silent(fields):
+        return outcome_of_status(status)
+    said = rate_limit_fields(fields, now)
+    wait, source = _wait(said)
+    kind = _KINDS.get(status, Kind.FINE)
+    if status == 403 and (wait is not None or any(quota.remaining == 0 and quota.reset is not None for quota in said.quotas)):
+        kind = Kind.REFUSED
+    return Outcome(kind, status, None, said, wait, source)
+
+
+def outcome_of_failure(failure: Failure) -> Outcome:
+    """Classify an attempt that failed without a response."""
+    return _FAILURES[failure]
+
+
+def _wait(said: RateLimitFields) -> tuple[float | None, str]:
+    """A Retry-After comes first, then `RateLimit` (its draft: "takes precedence"), then the older families; the longest wait."""
+    if said.retry_after is not None:
+        return said.retry_after, said.source
+    resets = [(quota.kind == "effective", quota.reset) for quota in said.quotas if quota.remaining == 0 and quota.reset]
+    if not resets:
+        return None, said.source
+    standard, reset = max(resets)
+    return min(reset, LONGEST), "RateLimit" if standard else "rate-limit reset"
