@@ -47,35 +47,32 @@ class _Bodies:
         return nothing if type(stream) is self._ByteStream else rewinder(stream, self._module.__name__)
 
     def tap(self, response: Any, watcher: Watcher) -> Any:
-        if self._unreadable(response):
+        watchable = self._watchable(response)
+        if watchable is None:
             watcher.closed()
             return response
-        response = self._watchable(response)
-        response.stream.watchers.append(watcher)
-        return response
+        watchable.stream.watchers.append(watcher)
+        return watchable
 
     def pace(self, response: Any, pace: Pace) -> Any:
-        if not self._unreadable(response):
-            response = self._watchable(response)
-            response.stream.pace = pace
-        return response
-
-    def _unreadable(self, response: Any) -> bool:
-        """An upgraded connection is no body, and a body already read passes nobody."""
-        return response.status_code == 101 or (response.is_stream_consumed and type(response.stream) is not self._ByteStream)
+        watchable = self._watchable(response)
+        if watchable is None:
+            return response
+        watchable.stream.pace = pace
+        return watchable
 
     def _watchable(self, response: Any) -> Any:
-        """The response with a body that can be watched. Built anew if it is in memory: a mock may give the same one again."""
-        if type(response.stream) is self._Body:
+        """The response with a body that can be watched; None for an upgraded connection, and for a body that was read."""
+        stream = response.stream
+        if type(stream) is self._Body and not response.is_stream_consumed:
             return response
+        if response.status_code == 101 or (response.is_stream_consumed and type(stream) is not self._ByteStream):
+            return None
         if not self.in_memory(response):
-            response.stream = self._Body(response.stream)
+            response.stream = self._Body(stream)
             return response
-        return self._module.Response(
-            response.status_code,
-            headers=response.headers,
-            stream=self._Body(response.stream),
-            extensions=response.extensions,
+        return self._module.Response(  # built anew: a mock may give the same one again
+            response.status_code, headers=response.headers, stream=self._Body(stream), extensions=response.extensions
         )
 
     def _unseen(self, response: Any) -> bool:

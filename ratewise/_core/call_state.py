@@ -88,12 +88,15 @@ class CallState:
     """Written by the logging layer: masks the URLs in the exceptions and log lines of this call."""
     left_queue_at = 0.0
     """Written by `wait_turn`, read by the circuit breaker, for which time in a queue of ours says nothing: monotonic clock."""
+    permit: Any = None
+    """Written by `CircuitBreakerLayer`, taken by `CircuitRecheckLayer`: key and permit with which the attempt was let through."""
+    reservation: Reservation | None = None
+    """Written by `RateLimitLayer`, taken by `RetryLayer`: None if no limiter saw the attempt refused."""
+    number: float | None = None
+    """Written by `RetryLayer`, taken by `RateLimitLayer`: the place in line of the next attempt; None for the end of the line."""
     _id: str | None = None
     _url: Any = None
     _origin: tuple[str, str, int | None] = ("", "", None)
-    _permit: Any = None
-    _reservation: Reservation | None = None
-    _number: float | None = None
     _outcome: tuple[weakref.ref[Any], Outcome] | None = None
 
     @property
@@ -134,31 +137,19 @@ class CallState:
         self._outcome = weakref.ref(result), outcome
         return outcome
 
-    def give_permit(self, permit: Any) -> None:
-        """From `CircuitBreakerLayer`: what the circuit let the attempt through with."""
-        self._permit = permit
-
     def take_permit(self) -> Any:
-        """For `CircuitRecheckLayer`; None if there is none."""
-        permit, self._permit = self._permit, None
+        """For `CircuitRecheckLayer`."""
+        permit, self.permit = self.permit, None
         return permit
 
-    def give_reservation(self, reservation: Reservation) -> None:
-        """From `RateLimitLayer`, when the server refused the attempt."""
-        self._reservation = reservation
-
     def take_reservation(self) -> Reservation | None:
-        """For `RetryLayer`; None if no limiter saw the attempt refused."""
-        reservation, self._reservation = self._reservation, None
+        """For `RetryLayer`."""
+        reservation, self.reservation = self.reservation, None
         return reservation
 
-    def give_number(self, number: float) -> None:
-        """From `RetryLayer`: the place in line that the next attempt takes up again."""
-        self._number = number
-
     def take_number(self) -> float | None:
-        """For `RateLimitLayer`; None for the end of the line."""
-        number, self._number = self._number, None
+        """For `RateLimitLayer`."""
+        number, self.number = self.number, None
         return number
 
     def __getstate__(self) -> dict[str, Any]:

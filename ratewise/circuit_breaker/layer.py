@@ -52,7 +52,7 @@ class CircuitBreakerLayer(Ordered):
                 raise http.CircuitBreakerOpen(request, state, admitted)
             permit = admitted
         if self._rechecked:
-            state.give_permit((key, permit))
+            state.permit = key, permit
         patience = breaker.slow_call_duration
         started = 0.0 if patience is None else clock.monotonic()
         try:

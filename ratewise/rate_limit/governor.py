@@ -7,7 +7,7 @@ import math
 from operator import itemgetter
 from typing import NamedTuple
 
-from .._http.rate_limit_headers import Quota, RateLimitFields
+from .._http.rate_limit_headers import NO_FIELDS, Quota, RateLimitFields
 from .found import MANY, Answer, Burst, Ceiling, Filling, Known, Phase, Shut, Trial, Turning
 from .limits import INSTANT, LONGEST, PATIENCE, Bucket, KnownLimit, Limit, Window, kind_of
 
@@ -94,9 +94,10 @@ class Governor:
         """How many requests may go now, with so many waiting."""
         if now < self._until - INSTANT:
             return 0
-        self._pass_over(now)
+        if self._sent:
+            self._pass_over(now)
         most = MANY if self._concurrency is None else self._concurrency - self._busy
-        if self._opening(now):
+        if not self._open and self._opening(now):
             most = min(most, 0 if self._alone else 1)
         for limit in self._limits.values():
             most = min(most, limit.free(now, len(self._sent), waiting))
@@ -106,7 +107,7 @@ class Governor:
 
     def opens(self, now: float, waiting: int, ahead: int = 0) -> tuple[float, str]:
         """In how many seconds the one may go that has so many before it, for all that is known; and what it waits for."""
-        waits = [(0.0, f"as many are in flight as may be ({self._busy})")] if self.full else []
+        waits = [(0.0, f"concurrency limit reached ({self._busy} in flight)")] if self.full else []
         waits.append((max(self._until - now, 0.0), "the server asks for it"))
         if self._alone and self._opening(now):
             waits.append((self._first_at + PATIENCE - now, "the first answer is to come"))
@@ -170,6 +171,8 @@ class Governor:
 
     def knows(self, told: RateLimitFields) -> bool:
         """An answer tells of the limits that are known here, if any are."""
+        if told is NO_FIELDS:
+            return True
         if told.bucket is not None:
             return self.bucket in (None, told.bucket)
         names = [quota.name for quota in told.quotas if quota.kind == "effective"]

@@ -94,9 +94,7 @@ class RateLimitLayer(Ordered):
     ) -> None:
         """Tell the limiter, and the retry layer what the limiter does with a request that was refused."""
         now = call.clock.monotonic()
-        reservation = self.rate_limiter.answered(key, request, place, came, signal_of(outcome), outcome.fields, now)
-        if reservation is not None:
-            state.give_reservation(reservation)
+        state.reservation = self.rate_limiter.answered(key, request, place, came, signal_of(outcome), outcome.fields, now)
 
     async def _wait(self, place: Place, state: CallState, request: Any, call: Call[Any, Any]) -> None:
         """Until it may go."""

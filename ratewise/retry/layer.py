@@ -54,7 +54,7 @@ class RetryLayer(Ordered):
             request = self._keyed(request, state, call)
         attempt, waited = 1, 0.0
         while True:
-            state.take_reservation()  # of an attempt that another layer answered without the limiter
+            state.reservation = None  # of an attempt that another layer answered
             try:
                 response = await call.send(request)
                 if response.status_code not in self._suspect or self._is_plain_403(response, state, call):
@@ -86,7 +86,7 @@ class RetryLayer(Ordered):
             if reservation is None or reservation.backoff or verdict.reason == "decide":  # else the limiter makes it wait
                 await call.sleep(verdict.wait)
             if reservation is not None:
-                state.give_number(reservation.number)
+                state.number = reservation.number
             attempt, waited = attempt + 1, verdict.wait
 
     def _keyed(self, request: Q, state: CallState, call: Call[Q, R]) -> Q:

@@ -77,7 +77,7 @@ async def test_concurrency_holds_the_body(world: World, clock: FakeClock) -> Non
     wire = Scripted(response(200, body=Body(b"abc")), 200, failing("ReadError"), 200)
     async with world.within(world.Client(transport=limited(world, wire, limiter, clock))) as client:
         async with world.within(client.stream("GET", URL)):
-            with pytest.raises(world.ratewise.WaitTooLong, match="as many are in flight as may be"):
+            with pytest.raises(world.ratewise.WaitTooLong, match="concurrency limit reached"):
                 await world(client.get, URL)
         assert (await world(client.get, URL)).status_code == 200
         with pytest.raises(world.httpx.ReadError):
