@@ -1,7 +1,8 @@
-"""What RateWise raises of its own.
+"""The exceptions of RateWise.
 
-The classes here know no HTTP library. Each flavour makes them errors of its library too: `except ratewise.RateLimitExceeded` and
-`except httpx.HTTPError` both catch what a client of `ratewise` raises, and the classes here catch it from either flavour.
+The classes here know no HTTP library. `ratewise` and `ratewise.httpx2` make them exceptions of their library too: both
+`except ratewise.RateLimitExceeded` and `except httpx.HTTPError` catch what a client of `ratewise` raises, and the classes here
+catch it from clients of either library.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, cast
 
+from ._util.durations import in_seconds
 from ._util.escapes import escaped
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RateWiseError(Exception):
-    """Base of everything that RateWise itself raises while a request is handled. `request` is the library's `Request`."""
+    """Base of all that RateWise itself raises while a request is handled. `request` is the library's `Request`."""
 
     def __init__(self, message: str, request: Any) -> None:
         # Past the constructors of the libraries' errors, which set only what is set here, each in its own way.
@@ -25,53 +27,50 @@ class RateWiseError(Exception):
         cast(Any, self).request = request  # a property of theirs
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Arguments by keyword are lost on the way through pickle, and a process pool with them.
+        # Keyword arguments are lost on the way through pickle, and a process pool with them.
         return _restored, (type(self), self.args, self.__dict__)
 
 
 class BulkheadFull(RateWiseError):  # noqa: N818  (named by what happened, as httpx names its own)
-    """Too many requests are in flight, and waiting for a place was not possible or not allowed."""
+    """All slots of the bulkhead are in use, and the queue is full or `max_wait` is exceeded."""
 
     attempts: int
-    """How many requests were sent for this call before."""
+    """Requests sent for this call before."""
     key: Hashable
-    """The origin (scheme, host, port), or what the bulkhead's `key=` gave."""
+    """The origin (scheme, host, port), or what the bulkhead's `key=` returned."""
     waited: float
     """Seconds that the request waited. 0 if the queue was full too."""
 
     def __init__(self, request: Any, state: CallState, key: Hashable, max_in_flight: int, waited: float) -> None:
-        why = f"it waited {waited:.3g} s for one of them" if waited else "the queue for them is full"
-        shown = f"{_unsent(request, state)}: {max_in_flight} requests at a time may be in flight to {state.redactor.key(key)}"
-        super().__init__(f"{shown}, and {why}", request)
+        why = f"waited {in_seconds(waited)}" if waited else "queue full"
+        full = f"bulkhead full for {state.redactor.key(key)} ({max_in_flight} in flight, {why})"
+        super().__init__(f"{_unsent(request, state)}: {full}", request)
         self.attempts = state.attempts
         self.key = key
         self.waited = waited
 
 
 class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
-    """The server has failed so often that nothing is sent to it for a while."""
+    """The circuit is open: the server has failed, and nothing is sent to it for a while."""
 
     attempts: int
-    """How many requests were sent for this call before."""
+    """Requests sent for this call before."""
     key: Hashable
-    """The origin (scheme, host, port), or what the breaker's `key=` gave."""
+    """The origin (scheme, host, port), or what the breaker's `key=` returned."""
     failure_count: int
-    """How many failures opened the circuit."""
+    """Failures that opened the circuit."""
     retry_after: float | None
-    """Seconds, at most, until a request will be let through. None if the circuit is held open by hand."""
+    """Seconds, at most, until a request is let through. None if the circuit is held open by hand."""
 
     def __init__(self, request: Any, state: CallState, refusal: Refusal) -> None:
         after = refusal.retry_after
         if after is None:
-            why, then = "is held open by hand", "reset() or force_closed() closes it"
+            why = "held open by force_open(); reset() or force_closed() closes it"
         else:
+            is_open = "open" if refusal.state == "open" else "half-open, with a probe in flight,"
             failures = f"{refusal.failure_count} failure{'s' * (refusal.failure_count != 1)}"
-            why = f"is open after {failures}" if refusal.state == "open" else f"is being probed after {failures}"
-            then = f"A request is let through in {after:.3g} s"
-        super().__init__(
-            f"{_unsent(request, state)}: the circuit of {state.redactor.key(refusal.key)} {why}. {then}",
-            request,
-        )
+            why = f"{is_open} after {failures}; the next request is let through in {in_seconds(after)}"
+        super().__init__(f"{_unsent(request, state)}: circuit of {state.redactor.key(refusal.key)} is {why}", request)
         self.attempts = state.attempts
         self.key = refusal.key
         self.failure_count = refusal.failure_count
@@ -79,38 +78,37 @@ class CircuitBreakerOpen(RateWiseError):  # noqa: N818  (as above)
 
 
 class RateLimitExceeded(RateWiseError):  # noqa: N818  (as above)
-    """The limit is used up, and waiting for it was not possible or not allowed."""
+    """The limit is used up, and the call does not wait for it."""
 
     response: Any = None
-    """The last 429, read and closed; None if the server was not asked."""
+    """The last 429, read and closed; None if the request was not sent."""
     attempts: int
-    """How many requests were sent for this call. 0 if it was refused before any was."""
+    """Requests sent for this call. 0 if it was refused before any was."""
     retry_after: float | None
-    """Seconds that the server asked to wait, or until its turn would have come; None if nobody knows."""
+    """Seconds that the server asked to wait, or until the next slot; None if unknown."""
 
 
 class WaitTooLong(RateLimitExceeded):
-    """The request was not sent: its turn would come only after the limiter's `max_wait`, or after the call's deadline."""
+    """The request was not sent: its slot opens only after the limiter's `max_wait`, or after the call's deadline."""
 
     def __init__(
         self, request: Any, state: CallState, key: Hashable, waited: float, left: float, reason: str, setting: str
     ) -> None:
-        waiting = f" It has waited {waited:.3g} s." if waited else ""
-        then = f"its turn at {state.redactor.key(key)} would come in {round(left, 2):g} s: {reason}.{waiting}"
-        super().__init__(f"{_unsent(request, state)}: {then} A higher {setting} would let it wait", request)
+        until = f"the next slot for {state.redactor.key(key)} opens in {in_seconds(left)} ({reason})"
+        after = f" after {in_seconds(waited)}" if waited >= 0.001 else ""
+        super().__init__(f"{_unsent(request, state)}: {setting} exceeded{after}: {until}", request)
         self.attempts = state.attempts
         self.retry_after = left
 
 
 class TooManyRequests(RateLimitExceeded):
-    """The server answered 429 (RFC 6585, section 4) to the end."""
+    """The last attempt was answered with 429 (RFC 6585, section 4)."""
 
     def __init__(self, request: Any, response: Any, state: CallState) -> None:
         asked = state.retry_after
-        then = "The server does not say how long to wait" if asked is None else f"The server asks to wait {asked:.6g} s"
+        then = "the server does not say how long to wait" if asked is None else f"the server asks to wait {in_seconds(asked)}"
         why = f"; {state.history[-1].reason}" if state.history else ""
-        shown = f"429 Too Many Requests for {_shown(request, state)}"
-        super().__init__(f"{shown} (requests sent: {state.attempts}{why}). {then}", request)
+        super().__init__(f"429 Too Many Requests for {_shown(request, state)} ({_attempts(state)}{why}): {then}", request)
         self.response = response
         self.attempts = state.attempts
         self.retry_after = asked
@@ -118,16 +116,13 @@ class TooManyRequests(RateLimitExceeded):
 
 
 class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
-    """The call was not done within its `total_timeout`."""
+    """The call did not finish within its `total_timeout`."""
 
     attempts: int
-    """How many requests were sent for this call."""
+    """Requests sent for this call."""
 
     def __init__(self, request: Any, state: CallState) -> None:
-        history = "".join(f"; {attempt}" for attempt in state.history)
-        super().__init__(
-            f"total_timeout is over for {_shown(request, state)} (requests sent: {state.attempts}{history})", request
-        )
+        super().__init__(f"total_timeout exceeded for {_shown(request, state)} ({_attempts(state)}{_history(state)})", request)
         self.attempts = state.attempts
 
 
@@ -135,12 +130,19 @@ def _shown(request: Any, state: CallState) -> str:
     return f"{escaped(request.method)} {state.redactor.url(request.url)}"
 
 
+def _attempts(state: CallState) -> str:
+    return f"{state.attempts} attempt{'s' * (state.attempts != 1)}"
+
+
+def _history(state: CallState) -> str:
+    return "".join(f"; {attempt}" for attempt in state.history)
+
+
 def _unsent(request: Any, state: CallState) -> str:
     """That it was not sent or, of a call that has been tried before, not sent again."""
     if not state.attempts:
         return f"{_shown(request, state)} was not sent"
-    history = "".join(f"; {attempt}" for attempt in state.history)
-    return f"{_shown(request, state)} was not sent again (requests sent: {state.attempts}{history})"
+    return f"{_shown(request, state)} was not sent again ({_attempts(state)}{_history(state)})"
 
 
 def _restored(kind: type[RateWiseError], args: tuple[Any, ...], state: dict[str, Any]) -> RateWiseError:

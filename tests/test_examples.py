@@ -72,7 +72,7 @@ EXPECTED = {
         r"^\S+ \S+ \[INFO\] ratewise: Request: POST http://127\.0\.0\.1:\d+/login\?token=REDACTED$",
         r'^\S+ \S+ \[DEBUG\] ratewise: Headers: \{.*"Authorization": "Bear\.\.\.here".*\}$',
         r'^\S+ \S+ \[DEBUG\] ratewise: Request body: \{"user": ?"joe", ?"password": ?"\[REDACTED\]"\}$',
-        r"^\S+ \S+ \[WARNING\] ratewise: Retry: POST \S+/login\?token=REDACTED: attempt 1 of 4 got 503, ",
+        r"^\S+ \S+ \[WARNING\] ratewise: Retry: POST \S+/login\?token=REDACTED: attempt 1 of 4 failed \(503\); ",
         r"^\S+ \S+ \[INFO\] ratewise: Response: 200 \([0-9.]+s\)$",
         r'"Set-Cookie": "\[REDACTED\]"',
         r'Response body: \{"user": "joe", "session_token": "\[REDACTED\]"\}$',

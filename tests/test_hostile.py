@@ -328,7 +328,7 @@ async def test_a_deadline_ends_what_hangs(world: World) -> None:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
             for path in ("/x", "/y"):
                 with pytest.raises(
-                    world.ratewise.DeadlineExceeded, match=rf"total_timeout is over for GET http://127.*{path}\?key=REDACTED"
+                    world.ratewise.DeadlineExceeded, match=rf"total_timeout exceeded for GET http://127.*{path}\?key=REDACTED"
                 ) as raised:
                     await world(client.get, f"{path}?key=hunter2")
                 assert isinstance(raised.value, world.httpx.TimeoutException)

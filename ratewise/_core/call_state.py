@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._redaction.masker import DEFAULT, Masker
+from .._util.durations import in_seconds
 
 if TYPE_CHECKING:
     from .._http.throttling import Outcome
@@ -42,7 +43,7 @@ class Attempt(NamedTuple):
     """Why so long, or why there was no next one."""
 
     def __str__(self) -> str:
-        then = "no retry" if self.wait is None else f"waited {self.wait:.3g} s"
+        then = "no retry" if self.wait is None else f"waited {in_seconds(self.wait)}"
         return f"attempt {self.number}: {self.outcome}, {then} ({self.reason})"
 
 

@@ -1,4 +1,4 @@
-"""What RateWise raises around httpx: its own errors and httpx's at once."""
+"""The exceptions of RateWise as exceptions of httpx."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from .. import exceptions
 
 
 class BulkheadFull(exceptions.BulkheadFull, httpx.TransportError):
-    """Too many requests are in flight, and waiting for a place was not possible or not allowed."""
+    """All slots of the bulkhead are in use, and the queue is full or `max_wait` is exceeded."""
 
 
 class CircuitBreakerOpen(exceptions.CircuitBreakerOpen, httpx.TransportError):
-    """The server has failed so often that nothing is sent to it for a while."""
+    """The circuit is open: the server has failed, and nothing is sent to it for a while."""
 
 
 class RateLimitExceeded(exceptions.RateLimitExceeded, httpx.HTTPError):
-    """The limit is used up, and waiting for it was not possible or not allowed."""
+    """The limit is used up, and the call does not wait for it."""
 
     response: httpx.Response | None
 
 
 class WaitTooLong(exceptions.WaitTooLong, RateLimitExceeded, httpx.RequestError):
-    """The request was not sent: its turn would come only after the limiter's `max_wait`, or after the call's deadline."""
+    """The request was not sent: its slot opens only after the limiter's `max_wait`, or after the call's deadline."""
 
 
 class TooManyRequests(exceptions.TooManyRequests, RateLimitExceeded, httpx.HTTPStatusError):
-    """The server answered 429 (RFC 6585, section 4) to the end."""
+    """The last attempt was answered with 429 (RFC 6585, section 4)."""
 
     response: httpx.Response  # pyright: ignore[reportIncompatibleVariableOverride]  # here there always is one
 
 
 class DeadlineExceeded(exceptions.DeadlineExceeded, httpx.TimeoutException):
-    """The call was not done within its `total_timeout`."""
+    """The call did not finish within its `total_timeout`."""

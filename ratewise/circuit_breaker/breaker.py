@@ -148,7 +148,7 @@ class CircuitBreaker:
         if permit is not None:
             return permit
         if self.dry_run:
-            _log(logging.INFO, "a request to %s would have been refused (dry run)", key, call_state)
+            _log(logging.INFO, "request to %s would have been refused (dry run)", key, call_state)
             return Permit(circuit)  # a void one
         return refused
 
@@ -267,13 +267,13 @@ class CircuitBreaker:
     def _tell(self, key: Hashable, old: CircuitState, new: CircuitState, call_state: CallState | None) -> None:
         """Of a change, outside the lock."""
         level = logging.WARNING if new == "open" else logging.INFO
-        _log(level, f"the circuit of %s is {new}, was {old}", key, call_state)
+        _log(level, f"circuit of %s changed from {old} to {new}", key, call_state)
         if self.on_state_change is not None:
             try:
                 self.on_state_change(key, old, new)
             except Exception as error:  # its text may tell the key, and the key a secret
                 told = None if call_state is None else call_state.log_fields
-                logger.error("Circuit breaker: on_state_change failed with %s", type(error).__name__, extra=told)
+                logger.error("Circuit breaker: on_state_change raised %s", type(error).__name__, extra=told)
 
 
 def _log(level: int, text: str, key: Hashable, call_state: CallState | None) -> None:

@@ -108,12 +108,12 @@ class Governor:
     def opens(self, now: float, waiting: int, ahead: int = 0) -> tuple[float, str]:
         """In how many seconds the one may go that has so many before it, for all that is known; and what it waits for."""
         waits = [(0.0, f"concurrency limit reached ({self._busy} in flight)")] if self.full else []
-        waits.append((max(self._until - now, 0.0), "the server asks for it"))
+        waits.append((max(self._until - now, 0.0), "the server asks to wait"))
         if self._alone and self._opening(now):
-            waits.append((self._first_at + PATIENCE - now, "the first answer is to come"))
+            waits.append((self._first_at + PATIENCE - now, "waiting for the first response"))
         for name, limit in self._limits.items():
-            shown = "the stated limit is" if name is None else f"the limit {name!r} of the server is" if name else "its limit is"
-            waits.append((limit.opens(now, len(self._sent), waiting, ahead), f"{shown} used up"))
+            shown = "the stated limit" if name is None else f"limit {name!r} of the server" if name else "the limit of the server"
+            waits.append((limit.opens(now, len(self._sent), waiting, ahead), f"{shown} is used up"))
         if self.found is not None:
             waits.append((self.found.opens(now, self._flying, ahead), self.found.reason))
         return max(waits, key=itemgetter(0))

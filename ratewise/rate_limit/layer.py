@@ -16,6 +16,7 @@ from .._core.outcomes import outcome_of, read_outcome_of
 from .._http.credentials import credential
 from .._http.rate_limit_headers import NO_FIELDS
 from .._http.throttling import Kind, Outcome
+from .._util.durations import in_seconds
 from .._validation import refusal
 from ..layer import Call, Q, R
 from .governor import UNCOUNTED, Came, Signal
@@ -111,7 +112,7 @@ class RateLimitLayer(Ordered):
             if left > LONG and now >= room.logged_until:
                 room.logged_until = now + left  # one line for all who wait
                 shown, told = state.redactor.key(key), state.log_fields
-                logger.warning("Rate limit: requests to %s wait %g s: %s", shown, round(left, 2), reason, extra=told)
+                logger.warning("Rate limit: holding requests to %s for %s: %s", shown, in_seconds(left), reason, extra=told)
 
         try:
             now = await wait_turn(limiter.queue, place, until, state, call, check)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 from .._http.throttling import Kind, Outcome
+from .._util.durations import in_seconds
 from .._util.lazy_regex import regex
 from .._validation import flag, function, refusal, seconds, whole
 from .backoff import Backoff, ExponentialBackoff, Jitter
@@ -165,11 +166,11 @@ class RetryConfig:
         elif outcome.kind is Kind.SPENT:
             refused = Kind.SPENT.value
         elif wanted is False:
-            refused = "decide said no"
+            refused = "decide forbids it"
         else:
             refused = "" if wanted else self._refusal(outcome, method, keyed)
         if not refused and not replayable:
-            refused = "its body can be sent only once"
+            refused = "the request body can be sent only once"
         if refused:
             return Verdict(None, refused, outcome.wait)
 
@@ -180,13 +181,13 @@ class RetryConfig:
         else:
             delay = self.backoff.delay(attempt, previous=previous, uniform=uniform)
             delay, reason = seconds("the delay of the backoff", delay), "backoff"
-        told = f"{reason} asks for {delay:.3g} s" if reason == "backoff" else f"{reason} asks for {delay:.6g} s"
+        asked = f"{reason} asks for {in_seconds(delay)}"
         if reason != "backoff" and delay > self.max_retry_after:
-            return Verdict(None, f"{told}, more than max_retry_after ({self.max_retry_after:g} s)", outcome.wait)
+            return Verdict(None, f"{asked}, more than max_retry_after ({self.max_retry_after:g} s)", outcome.wait)
         if reason == outcome.source:
             delay *= 1 + SPREAD * uniform
         if delay >= left:
-            return Verdict(None, f"{told}, with {max(left, 0):.3g} s left of total_timeout", outcome.wait)
+            return Verdict(None, f"{asked}, with {in_seconds(max(left, 0))} left of total_timeout", outcome.wait)
         return Verdict(delay, reason, outcome.wait)
 
     def _refusal(self, outcome: Outcome, method: str, keyed: bool) -> str:

@@ -12,6 +12,7 @@ from .._core.exchange import state_of
 from .._core.order import Ordered
 from .._core.outcomes import outcome_of, read_outcome_of
 from .._http.throttling import Kind, Outcome
+from .._util.durations import in_seconds
 from .._util.escapes import escaped
 from .._validation import refusal
 from ..exceptions import RateWiseError
@@ -154,20 +155,20 @@ class RetryLayer(Ordered):
                 rewind()
             except (OSError, ValueError) as problem:
                 why = state.redactor.line(str(problem))
-                verdict = verdict._replace(wait=None, reason=f"its body cannot be sent again: {why}")
+                verdict = verdict._replace(wait=None, reason=f"the request body cannot be sent again: {why}")
         state.retry_after = verdict.retry_after
         status = config.counted(outcome)
         if verdict.wait is not None or error is not None or status in config.retry_on_status:
             state.record(Attempt(state.attempts, told, verdict.wait, verdict.reason))
         if verdict.wait is not None:
             logger.warning(
-                "Retry: %s %s: attempt %d of %d got %s, the next in %.3g s (%s)",
+                "Retry: %s %s: attempt %d of %d failed (%s); next in %s (%s)",
                 escaped(request.method),
                 state.redactor.url(request.url),
                 attempt,
                 max_attempts,
                 told,
-                verdict.wait,
+                in_seconds(verdict.wait),
                 verdict.reason,
                 extra=state.log_fields,
             )
@@ -184,9 +185,9 @@ class RetryLayer(Ordered):
 def _paced(verdict: Verdict, reservation: Reservation, left: float) -> Verdict:
     """What becomes of a retry that a rate limiter makes wait. `left`: seconds until the deadline."""
     if reservation.wait > reservation.max_wait:
-        then = f"its limit is used up for {reservation.wait:.6g} s, longer than max_wait ({reservation.max_wait:g} s)"
+        then = f"the limit is used up for {in_seconds(reservation.wait)}, longer than max_wait ({reservation.max_wait:g} s)"
     elif reservation.wait >= left:
-        then = f"its limit is used up for {reservation.wait:.6g} s, with {max(left, 0):.3g} s left of total_timeout"
+        then = f"the limit is used up for {in_seconds(reservation.wait)}, with {in_seconds(max(left, 0))} left of total_timeout"
     else:
         return verdict._replace(wait=reservation.wait)
     return verdict._replace(wait=None, reason=then)

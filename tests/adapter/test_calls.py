@@ -71,8 +71,8 @@ async def test_a_last_429_raises(world: World, server: Server) -> None:
             assert error.response.elapsed >= datetime.timedelta(0)
             assert error.request is error.response.request
             assert str(error) == (
-                f"429 Too Many Requests for GET {server.url}/429?api_key=REDACTED (requests sent: 1; Retry-After asks for "
-                "400 s, more than max_retry_after (300 s)). The server asks to wait 400 s"
+                f"429 Too Many Requests for GET {server.url}/429?api_key=REDACTED (1 attempt; Retry-After asks for "
+                "400 s, more than max_retry_after (300 s)): the server asks to wait 400 s"
             )
         assert seen == [429, 429]
         assert client.cookies["seen"] == "429"

@@ -195,8 +195,8 @@ async def test_a_full_queue(world: World, clock: FakeClock) -> None:
         assert isinstance(error, exceptions.BulkheadFull)
         assert (error.key, error.waited, error.request.url) == (ORIGIN, 0, url)
         assert str(error) == (
-            "GET https://REDACTED@api.example.com/?api_key=REDACTED was not sent: 1 requests at a time may be in flight "
-            "to https://api.example.com, and the queue for them is full"
+            "GET https://REDACTED@api.example.com/?api_key=REDACTED was not sent: bulkhead full for "
+            "https://api.example.com (1 in flight, queue full)"
         )
         assert (clock.sleeps, bulkhead.get_state()) == ([], {"in_flight": 1, "waiting": max_queue})
 
@@ -205,7 +205,7 @@ async def test_a_long_queue(world: World, clock: FakeClock) -> None:
     """After max_wait the request is refused too, before a later deadline; the text has the seconds, and masks the key."""
     bulkhead = Bulkhead(1, max_wait=2.5, key=lambda request: "https://x.example/?token=hunter2")
     entered(bulkhead, "https://x.example/?token=hunter2")
-    with pytest.raises(world.ratewise.BulkheadFull, match=r"token=REDACTED, and it waited 2\.5 s for one of them") as raised:
+    with pytest.raises(world.ratewise.BulkheadFull, match=r"token=REDACTED \(1 in flight, waited 2\.5 s\)") as raised:
         await world(client(world, Scripted(), bulkhead, clock=clock, total_timeout=3).get, "/")
     assert raised.value.waited == pytest.approx(2.5)
     assert bulkhead.get_state() == ONE

@@ -416,7 +416,7 @@ def test_dry_run(caplog: pytest.LogCaptureFixture) -> None:
     breaker = opened(dry_run=True, on_state_change=lambda *change: changes.append(change))
     with caplog.at_level(logging.INFO, "ratewise"):
         assert calls(breaker, "x.c", 5) == "open"
-    assert caplog.messages[1:] == ["Circuit breaker: a request to a would have been refused (dry run)"] * 3
+    assert caplog.messages[1:] == ["Circuit breaker: request to a would have been refused (dry run)"] * 3
     assert calls(breaker, "..", 10) == "closed"
     assert (told(breaker, 10)[5], breaker.trips) == (3, 1)
     assert changes == [("a", "closed", "open"), ("a", "open", "half_open"), ("a", "half_open", "closed")]
@@ -450,7 +450,8 @@ def test_changes_are_told_outside_the_lock(caplog: pytest.LogCaptureFixture) -> 
     steps = [("closed", "open"), ("open", "half_open"), ("half_open", "closed"), ("closed", "open")]
     assert changes == [("a", old, new, new) for old, new in steps]
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING" if new == "open" else "INFO", f"Circuit breaker: the circuit of a is {new}, was {old}") for old, new in steps
+        ("WARNING" if new == "open" else "INFO", f"Circuit breaker: circuit of a changed from {old} to {new}")
+        for old, new in steps
     ]
 
 
@@ -464,7 +465,12 @@ def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "ratewise"):
         assert calls(breaker, "xx", key=f"https://user:{TOKEN}@example.com/?token={TOKEN}") == "open"
     shown = "https://REDACTED@example.com/?token=REDACTED"
-    for line in (f"the circuit of {shown} is open", f"a request to {shown} would", "on_state_change failed", "ValueError"):
+    for line in (
+        f"circuit of {shown} changed from closed to open",
+        f"request to {shown} would",
+        "on_state_change raised",
+        "ValueError",
+    ):
         assert line in caplog.text
     assert TOKEN not in caplog.text + repr(breaker)
 

@@ -11,6 +11,7 @@ import pytest
 
 import ratewise.exceptions
 from ratewise import CircuitBreaker, Clock, exchange_of
+from ratewise._util.durations import in_seconds
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.moments import Trace, allow
 from tests.kit.server import Received, Reply, Server
@@ -122,10 +123,10 @@ async def test_what_the_user_sees(world: World, clock: FakeClock) -> None:
     assert exchange_of(error).attempts == 2
     assert len(wire.sent) == 2
     assert str(error) == (
-        "GET https://REDACTED@api.example.com/users?token=REDACTED was not sent again (requests sent: 2"
+        "GET https://REDACTED@api.example.com/users?token=REDACTED was not sent again (2 attempts"
         + "".join(f"; {attempt}" for attempt in exchange_of(error).history)
-        + "): the circuit of https://api.example.com is open "
-        f"after 2 failures. A request is let through in {left:.3g} s"
+        + "): circuit of https://api.example.com is open after 2 failures; "
+        f"the next request is let through in {in_seconds(left)}"
     )
     assert client.get_retry_stats()["circuit_breaker_trips"] == 1
     assert client.get_stats().failed == 1
@@ -144,12 +145,12 @@ async def test_what_is_told_of_other_refusals(world: World, clock: FakeClock) ->
     probe = await world.send(transport)
     with pytest.raises(
         world.ratewise.CircuitBreakerOpen,
-        match=r"was not sent: .* is being probed after 1 failure\. A request is let through in 30 s",
+        match=r"was not sent: .* is half-open, with a probe in flight, after 1 failure; the next request is let through in 30 s",
     ):
         await world.send(transport)
     await world.close(probe)
     guard.force_open()
-    with pytest.raises(world.ratewise.CircuitBreakerOpen, match=r"is held open by hand\. reset\(\)") as raised:
+    with pytest.raises(world.ratewise.CircuitBreakerOpen, match=r"is held open by force_open\(\); reset\(\)") as raised:
         await world.send(transport)
     assert raised.value.retry_after is None
 
@@ -272,7 +273,7 @@ async def test_a_circuit_for_each_key(world: World, clock: FakeClock) -> None:
     transport = guarded(world, Scripted(500, 200), guard, clock)
     await world.send(transport, url="https://api.example.com/users/1")
     assert (await world.send(transport, url="https://api.example.com/orders/1")).status_code == 200
-    with pytest.raises(world.ratewise.CircuitBreakerOpen, match="the circuit of users is open"):
+    with pytest.raises(world.ratewise.CircuitBreakerOpen, match="circuit of users is open"):
         await world.send(transport, url="https://api.example.com/users/2")
 
 
@@ -322,7 +323,7 @@ async def test_dry_run(world: World, clock: FakeClock, caplog: pytest.LogCapture
     caplog.set_level(logging.INFO, "ratewise")
     transport = guarded(world, Scripted(500, 200, 200), brittle(dry_run=True), clock)
     assert [await outcome(world, transport) for _ in range(3)] == [500, 200, 200]
-    assert caplog.messages[1:] == ["Circuit breaker: a request to https://api.example.com would have been refused (dry run)"] * 2
+    assert caplog.messages[1:] == ["Circuit breaker: request to https://api.example.com would have been refused (dry run)"] * 2
 
 
 async def test_one_breaker_for_both_libraries(world: World, clock: FakeClock) -> None:

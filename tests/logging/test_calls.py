@@ -60,9 +60,9 @@ async def test_circuit_breakers(world: World, clock: FakeClock, log: pytest.LogC
             await world.read(answer)
     breaker.reset()
     assert [(vars(record).get("call_id"), record.getMessage()) for record in log.records] == [
-        (calls[0], f"Circuit breaker: the circuit of {SHOWN} is open, was closed"),
-        (calls[1], f"Circuit breaker: a request to {SHOWN} would have been refused (dry run)"),
-        (None, f"Circuit breaker: the circuit of {URL} is closed, was open"),
+        (calls[0], f"Circuit breaker: circuit of {SHOWN} changed from closed to open"),
+        (calls[1], f"Circuit breaker: request to {SHOWN} would have been refused (dry run)"),
+        (None, f"Circuit breaker: circuit of {URL} changed from open to closed"),
     ]
 
 
@@ -81,7 +81,7 @@ async def test_a_deadline_that_comes_while_the_body_is_read(world: World, clock:
     ) as one:
         with pytest.raises(world.ratewise.DeadlineExceeded) as raised:
             await world(one.get, URL)
-    assert str(raised.value) == f"total_timeout is over for GET {SHOWN} (requests sent: 1)"
+    assert str(raised.value) == f"total_timeout exceeded for GET {SHOWN} (1 attempt)"
     assert (raised.value.attempts, exchange_of(raised.value).attempts) == (1, 1)
 
 
@@ -147,7 +147,7 @@ async def test_files_that_cannot_be_rewound(world: World, clock: FakeClock) -> N
 
     subject = world.RateWiseTransport(Scripted(503), retry_config=RetryConfig(2), clock=clock)
     answer = await world.send(subject, "PUT", content=File())
-    assert exchange_of(answer).history[0].reason == r"its body cannot be sent again: token=[REDACTED]\n2025 [INFO] forged"
+    assert exchange_of(answer).history[0].reason == r"the request body cannot be sent again: token=[REDACTED]\n2025 [INFO] forged"
 
 
 async def test_fields_that_cannot_be_sent(world: World) -> None:

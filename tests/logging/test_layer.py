@@ -100,7 +100,7 @@ async def test_through_a_client(world: World, clock: FakeClock, screen: io.Strin
     lines = [line.split(": ", 1)[1] for line in screen.getvalue().splitlines()]
     assert [re.sub(r"[0-9.]+ s ", "N s ", line) for line in lines] == [
         f"Request: GET {URL}/a",
-        f"Retry: GET {URL}/a: attempt 1 of 2 got 503, the next in N s (backoff)",
+        f"Retry: GET {URL}/a: attempt 1 of 2 failed (503); next in N s (backoff)",
         f"Response: 302 ({clock.sleeps[0]:.2f}s)",
         "Request: GET https://api.example.com/b?token=REDACTED",
         "Response: 200 (0.00s)",

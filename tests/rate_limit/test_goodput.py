@@ -160,7 +160,7 @@ def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "ratewise"):
         through("window", 300)
     assert 2 <= len(caplog.messages) <= 6
-    assert all("https://api.example.com wait" in line and "used up" in line for line in caplog.messages)
+    assert all("holding requests to https://api.example.com" in line and "used up" in line for line in caplog.messages)
 
 
 class Both:

@@ -308,7 +308,7 @@ def test_several_limits() -> None:
     governor.answered(Signal.ACCEPTED, RateLimitFields((minute, day), None, None, False), Came(0.03, 1, 1), 0.05)
     wait, reason = governor.opens(0.05, 1)
     assert 29_990 < wait <= 30_002
-    assert reason == "the limit 'day' of the server is used up"
+    assert reason == "limit 'day' of the server is used up"
 
 
 def test_limits_that_are_not_told_any_longer() -> None:

@@ -29,8 +29,8 @@ async def test_a_wait_that_is_too_long(world: World, clock: FakeClock) -> None:
     assert isinstance(error, ratewise.exceptions.WaitTooLong)
     assert (error.attempts, error.retry_after, error.response, clock.sleeps) == (0, 91, None, [])
     assert str(error) == (
-        "GET https://api.example.com/?token=REDACTED was not sent: its turn at https://api.example.com would come in 91 s: "
-        "the server asks for it. A higher max_wait would let it wait"
+        "GET https://api.example.com/?token=REDACTED was not sent: max_wait exceeded: "
+        "the next slot for https://api.example.com opens in 91 s (the server asks to wait)"
     )
     clock.now += 1
     assert (await world(client.get, "/")).status_code == 200
@@ -68,14 +68,14 @@ async def test_patience_that_ends(world: World, clock: FakeClock) -> None:
     limiter.queue.rooms[key].governor._limits[None] = limit = KnownLimit(4, 1, 1)
     limit.come(clock.now)
     limiter.queue.enter(key, clock.now, math.inf)
-    with pytest.raises(world.ratewise.WaitTooLong, match=r"It has waited 0\.5"):
+    with pytest.raises(world.ratewise.WaitTooLong, match=r"max_wait exceeded after 0\.5 s"):
         await world.send(transport)
     assert len(limiter.queue.rooms[key].queue) == 1
 
 
 async def test_long_waits_are_logged(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """With the reason and the seconds; short ones are not worth a line."""
-    line = "Rate limit: requests to https://api.example.com wait 2 s: the stated limit is used up"
+    line = "Rate limit: holding requests to https://api.example.com for 2 s: the stated limit is used up"
     for rate, lines in ((2.0, []), (0.5, [line])):
         transport = limited(world, Scripted(200, 200), RateLimiter(rate=rate), clock)
         with caplog.at_level(logging.WARNING, "ratewise"):

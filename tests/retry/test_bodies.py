@@ -87,7 +87,7 @@ async def test_what_can_be_read_once_is_sent_once(world: World, clock: FakeClock
         wire = Scripted(response(503, body=b"original"))
         result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", **body)
         assert await world.read(result) == b"original"
-        assert result.extensions["ratewise"].history[0].reason == "its body can be sent only once"
+        assert result.extensions["ratewise"].history[0].reason == "the request body can be sent only once"
         wire = Scripted(world.httpx.ConnectError("no"))
         with pytest.raises(world.httpx.ConnectError):
             await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", stream=Foreign(b"abc"))
@@ -141,4 +141,4 @@ async def test_a_file_that_was_closed(world: World, clock: FakeClock) -> None:
     result = await world.send(world.RetryTransport(Scripted(close), PLAIN, clock=clock), "PUT", content=file)
     assert result.status_code == 503
     reason = result.extensions["ratewise"].history[0].reason
-    assert reason == "its body cannot be sent again: I/O operation on closed file."
+    assert reason == "the request body cannot be sent again: I/O operation on closed file."

@@ -189,7 +189,7 @@ def test_attempts(outcome: Outcome) -> None:
 def test_bodies_that_can_be_sent_once(wish: Any) -> None:
     """A body that can be sent only once is, whatever is wished, and what the server asked for is told."""
     verdict = RULES.judge(response(429, Retry_After="2"), 1, method="PUT", replayable=False, wish=wish)
-    assert verdict == (None, "its body can be sent only once", 2)
+    assert verdict == (None, "the request body can be sent only once", 2)
 
 
 @pytest.mark.parametrize("veto", [{"x_should_retry": "false"}, {"stripe_should_retry": "false"}])
@@ -303,9 +303,9 @@ def test_deadlines(outcome: Outcome, wish: Any, wait: float, told: str) -> None:
         (response(503, Retry_After="9"), RetryDecision(True), (9.9, "Retry-After", 9)),
         (response(503, Retry_After="900"), RetryDecision(True, 20), (20, "decide", 900)),
         (outcome_of_failure(Failure.BROKEN), True, AGAIN),
-        (response(503), False, (None, "decide said no", None)),
-        (response(503), RetryDecision(False), (None, "decide said no", None)),
-        (response(503), RetryDecision(False, 5), (None, "decide said no", None)),
+        (response(503), False, (None, "decide forbids it", None)),
+        (response(503), RetryDecision(False), (None, "decide forbids it", None)),
+        (response(503), RetryDecision(False, 5), (None, "decide forbids it", None)),
         (response(200), None, (None, "200 is not in retry_on_status", None)),
         (response(200), RetryDecision(True, 301), (None, "decide asks for 301 s, more than max_retry_after (300 s)", None)),
     ],

@@ -374,7 +374,7 @@ async def test_every_wait_is_told(world: World, clock: FakeClock, caplog: pytest
         )
     assert [(record.name, record.levelname) for record in caplog.records] == [("ratewise", "WARNING")]
     message = caplog.messages[0]
-    assert message.startswith("Retry: GET https://api.example.com/users?token=REDACTED: attempt 1 of 3 got 429, the next in 1")
+    assert message.startswith("Retry: GET https://api.example.com/users?token=REDACTED: attempt 1 of 3 failed (429); next in 1")
     assert message.endswith(" s (Retry-After)")
 
 

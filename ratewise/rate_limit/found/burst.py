@@ -14,7 +14,7 @@ MANY = 1_000_000
 class Burst:
     """All who wait go at once. Who comes after them waits until half of these are answered: so many would be refused too."""
 
-    reason = "the first answers are to come"
+    reason = "waiting for the first responses"
     vague = True
 
     def __init__(self, opened: float) -> None:

@@ -22,7 +22,7 @@ class Ceiling:
     `most`: how many. None: that is to be felt for, from 1 on; as many more as the root of those that were accepted.
     """
 
-    reason = "as many are in flight as the server was found to bear"
+    reason = "discovered concurrency limit reached"
 
     def __init__(self, most: int | None, since: int = 0, opened: float = math.inf, accepted: int = 0) -> None:
         self.since, self.opened = since, opened

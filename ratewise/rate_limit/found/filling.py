@@ -64,7 +64,7 @@ class Point(NamedTuple):
 class Filling:
     """What was used comes back at a steady rate. The pace rises until a request is refused: then it is known, about."""
 
-    reason = "the rate that was found is used up"
+    reason = "discovered rate limit reached"
     vague = False
 
     def __init__(

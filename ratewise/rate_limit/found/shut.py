@@ -78,7 +78,7 @@ class Shut:
     @property
     def reason(self) -> str:
         """See `Phase`."""
-        return "the server does not answer" if self.down else "the server refuses all, and does not say for how long"
+        return "the server does not answer" if self.down else "the server refuses every request and does not say for how long"
 
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
@@ -150,7 +150,7 @@ class Shut:
 class Trial:
     """It is over: as many go as before. One more tells whether the limit is so many in that time."""
 
-    reason = "the limit is being found out"
+    reason = "measuring the limit"
     vague = False
 
     def __init__(self, answer: Answer, size: int, length: float, least: float, points: list[Point]) -> None:

@@ -23,7 +23,7 @@ class Turning:
     `least`: seconds after which everyone was still shut out.
     """
 
-    reason = "the window that was found is used up"
+    reason = "discovered window limit reached"
     vague = False
 
     def __init__(self, first: int, opened: float, size: int, length: float, least: float) -> None:

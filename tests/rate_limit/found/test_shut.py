@@ -54,7 +54,7 @@ def test_who_asks_is_waited_for() -> None:
     hand.go(1.0)
     assert [hand.phase.free(now, 1) for now in (1.5, 1.99, 2.0)] == [0, 0, 1]
     assert [hand.phase.opens(now, 1, ahead) for now in (1.5, 2.5) for ahead in (0, 5)] == [0.5, 0.5, 0.0, 0.0]
-    assert "refuses all" in hand.phase.reason
+    assert "refuses every request" in hand.phase.reason
 
 
 def test_the_server_is_down() -> None:
