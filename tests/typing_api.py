@@ -136,6 +136,13 @@ def limited() -> None:
 
 def sync() -> None:
     config = RetryConfig(3, retry_on_status={429, 503}, jitter="equal", decide=decide)
+    swapped: list[httpx.Client] = [
+        httpx.Client(),
+        RateWiseClient(),
+        RateWiseClient(None, timeout=5.0),
+        RateWiseClient(base_url=""),
+    ]
+    assert swapped
     transport: httpx.BaseTransport = LayerTransport(RetryTransport(httpx.HTTPTransport(), config), AnyLibrary(), HttpxOnly())
     httpx.Client(transport=RateWiseTransport(transport, max_retries=2))
     with RateWiseClient(
@@ -166,6 +173,9 @@ def sync() -> None:
 async def asynchronous() -> None:
     transport: httpx.AsyncBaseTransport = AsyncLayerTransport(AsyncRetryTransport(), AnyLibrary(), HttpxOnly())
     httpx.AsyncClient(transport=AsyncRateWiseTransport(transport))
+    swapped: list[httpx.AsyncClient] = [httpx.AsyncClient(), AsyncRateWiseClient(), AsyncRateWiseClient(None)]
+    await swapped[1].aclose()
+    await AsyncRateWiseClient().close()
     async with AsyncRateWiseClient(httpx.URL("https://api.example.com"), limits=httpx.Limits(max_connections=1)) as client:
         response: httpx.Response = await client.get("/users")
         response.raise_for_status()
@@ -194,7 +204,6 @@ async def with_httpx2() -> None:
 
 def refused() -> None:
     """Each of these must be an error to both checkers: an unused waiver is one too."""
-    RateWiseClient()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     RateWiseClient("https://x.example", max_retrys=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     RateWiseClient("https://x.example", http2="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RetryTransport(httpx.AsyncHTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -86,31 +86,31 @@ class _AsyncClientTransport(AsyncLayerTransport):
 
 
 class RateWiseClient(ClientCalls, httpx.Client):
-    """An `httpx.Client` whose requests go through the whole stack.
+    """An `httpx.Client` whose requests go through the whole stack. `RateWiseClient()` takes the place of `httpx.Client()`.
 
-    - `base_url`: an absolute URL; what the other methods are given may be a path below it, or a full URL.
-    - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
-      `backoff_strategy` replaces the backoff in them.
+    - `base_url`: an absolute URL, to which the paths given to the methods are added; "" or None, as in httpx, for none.
+    - `max_retries`: how often a request is sent again at most; at least 0. `retry_config`: all the retry rules. If both are
+      given, `retry_config` wins and `max_retries` is ignored. `backoff_strategy` replaces the backoff of either.
     - `timeout`: seconds above 0 for each step of each attempt, None for no limit, or an `httpx.Timeout`.
-      `connect_timeout`: the same for connecting, where `timeout` is no `httpx.Timeout`; the shorter of the two counts.
-    - `total_timeout`: seconds above 0 for a whole call: its waits, attempts, redirects and body. Then `DeadlineExceeded`. None
-      for no limit.
-    - `cache`: a store of responses, which are answered from there where that is allowed, as `cache_config` says.
-      `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
-      `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each may be shared
-      between clients, and but for the last is `client.cache`, `client.rate_limiter`, ... later. None for none.
-    - `log_config`: logs each request and its response, without their secrets. None: not. `redact_httpx_logs`: until the client is
-      closed, what httpx and its own libraries log is masked too.
+      `connect_timeout`: the same for connecting, unless `timeout` is an `httpx.Timeout`; the shorter of the two counts.
+    - `total_timeout`: seconds above 0 for a whole call, with its waits, attempts, redirects and body; then `DeadlineExceeded` is
+      raised. None for no limit.
+    - `cache`: a store, from which responses are answered where HTTP allows it; `cache_config`: how it behaves.
+      `rate_limiter`: sends no faster than the server allows; True for a `RateLimiter()` of its own, None for no limiter.
+      `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each of these may be
+      shared between clients; all but the bulkhead are attributes of the client.
+    - `log_config`: logs each request and its response, with their secrets masked. `redact_httpx_logs`: mask what httpx and its
+      own libraries log, until the client is closed.
     - `verify_ssl`, `default_headers`: other names for httpx's `verify` and `headers`.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
-    - All keywords of `httpx.Client`, with its meaning. A `transport` or `mounts` of yours are put below the stack.
+    - All keywords of `httpx.Client`, with the same meaning. The stack is put around a `transport` or `mounts` that are given.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
 
     def __init__(
         self,
-        base_url: httpx.URL | str,
+        base_url: httpx.URL | str | None = "",
         *,
         max_retries: int = 3,
         timeout: TimeoutTypes = 30.0,
@@ -192,11 +192,18 @@ class RateWiseClient(ClientCalls, httpx.Client):
 
 
 class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
-    """An `httpx.AsyncClient` whose requests go through the whole stack, under asyncio and trio. See `RateWiseClient`."""
+    """An `httpx.AsyncClient` whose requests go through the whole stack, under asyncio and trio.
+
+    `AsyncRateWiseClient()` takes the place of `httpx.AsyncClient()`. Its keywords are those of `RateWiseClient`, and all of
+    `httpx.AsyncClient`. If `max_retries` and `retry_config` are both given, `retry_config` wins and `max_retries` is ignored;
+    `backoff_strategy` replaces the backoff of either.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
 
     def __init__(
         self,
-        base_url: httpx.URL | str,
+        base_url: httpx.URL | str | None = "",
         *,
         max_retries: int = 3,
         timeout: TimeoutTypes = 30.0,
@@ -265,6 +272,10 @@ class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
         finally:
             self._unwrap()
 
+    async def close(self) -> None:
+        """Close the client: the name that `aclose` has in a sync client."""
+        await self.aclose()
+
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None = None,
@@ -278,7 +289,7 @@ class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
 
 
 def _client_options(
-    base_url: httpx.URL | str,
+    base_url: httpx.URL | str | None,
     timeout: TimeoutTypes,
     connect_timeout: float | None,
     verify_ssl: ssl.SSLContext | str | bool,
@@ -297,8 +308,10 @@ def _client_options(
     return {**options, "base_url": _absolute(base_url), "timeout": _timeout(timeout, connect_timeout)}
 
 
-def _absolute(base_url: httpx.URL | str) -> httpx.URL:
+def _absolute(base_url: httpx.URL | str | None) -> httpx.URL:
     allowed = 'an absolute URL, such as "https://api.example.com"'
+    if base_url is None or base_url == "":
+        return httpx.URL()
     if not isinstance(base_url, (str, httpx.URL)):
         raise TypeError(refusal("base_url", base_url, allowed))
     try:

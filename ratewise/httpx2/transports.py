@@ -87,7 +87,7 @@ class CacheTransport(LayerTransport):
 
 
 class AsyncCacheTransport(AsyncLayerTransport):
-    """The same for `httpx2.AsyncClient`. See `CacheTransport`."""
+    """A cache around a transport (a new `httpx2.AsyncHTTPTransport` if none is given): `cache`, or a new `InMemoryCache`."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class CircuitBreakerTransport(LayerTransport):
 
 
 class AsyncCircuitBreakerTransport(AsyncLayerTransport):
-    """The same for `httpx2.AsyncClient`. See `CircuitBreakerTransport`."""
+    """A circuit breaker around a transport (a new `httpx2.AsyncHTTPTransport` if None): `circuit_breaker`, or a new one."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class RateLimitTransport(LayerTransport):
 
 
 class AsyncRateLimitTransport(AsyncLayerTransport):
-    """The same for `httpx2.AsyncClient`. See `RateLimitTransport`."""
+    """A rate limiter around a transport (a new `httpx2.AsyncHTTPTransport` if none is given): `rate_limiter`, or a new one."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class BulkheadTransport(LayerTransport):
 
 
 class AsyncBulkheadTransport(AsyncLayerTransport):
-    """The same for `httpx2.AsyncClient`. See `BulkheadTransport`."""
+    """A bulkhead around a transport (a new `httpx2.AsyncHTTPTransport` if none is given): `bulkhead`, or a new one."""
 
     def __init__(
         self, transport: httpx2.AsyncBaseTransport | None = None, bulkhead: Bulkhead | None = None, *, clock: Clock | None = None
@@ -187,7 +187,7 @@ class LoggingTransport(LayerTransport):
 
 
 class AsyncLoggingTransport(AsyncLayerTransport):
-    """The same for `httpx2.AsyncClient`. See `LoggingTransport`."""
+    """A log around a transport (a new `httpx2.AsyncHTTPTransport` if none is given), as `config` says."""
 
     def __init__(
         self, transport: httpx2.AsyncBaseTransport | None = None, config: LogConfig | None = None, *, clock: Clock | None = None
@@ -200,16 +200,17 @@ class AsyncLoggingTransport(AsyncLayerTransport):
 class RateWiseTransport(LayerTransport):
     """The whole stack as one transport, for a client that you have: `httpx2.Client(transport=RateWiseTransport(max_retries=5))`.
 
-    - `transport`: what to put it around. Without it a new `httpx2.HTTPTransport`, which takes httpx2's own keywords (`verify`,
-      `cert`, `http1`, `http2`, `limits`, `proxy`, ...): a client that is given a transport ignores those of its own.
-    - `max_retries`: how often a request is sent again at most; at least 0. `retry_config` has all the rules, and wins over it.
-      `backoff_strategy` replaces the backoff in them.
-    - `total_timeout`: seconds above 0 for one request: its waits, attempts and body. Then `DeadlineExceeded`. None for no limit.
-    - `cache`: a store of responses, which are answered from there where that is allowed, as `cache_config` says.
-      `rate_limiter`: sends no faster than is allowed: True for a `RateLimiter()` of its own, or one to share.
-      `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each may be shared
-      between transports. None for none.
-    - `log_config`: logs each request and its response, without their secrets. None: not.
+    - `transport`: the transport to put the stack around. None: a new `httpx2.HTTPTransport`, which takes httpx2's own keywords
+      (`verify`, `cert`, `http1`, `http2`, `limits`, `proxy`, ...): a client that is given a transport ignores its own.
+    - `max_retries`: how often a request is sent again at most; at least 0. `retry_config`: all the retry rules. If both are
+      given, `retry_config` wins and `max_retries` is ignored. `backoff_strategy` replaces the backoff of either.
+    - `total_timeout`: seconds above 0 for one request, with its waits, attempts and body; then `DeadlineExceeded` is raised.
+      None for no limit.
+    - `cache`: a store, from which responses are answered where HTTP allows it; `cache_config`: how it behaves.
+      `rate_limiter`: sends no faster than the server allows; True for a `RateLimiter()` of its own, None for no limiter.
+      `circuit_breaker`: stops sending to a server that fails. `bulkhead`: bounds the requests in flight. Each of these may be
+      shared between transports.
+    - `log_config`: logs each request and its response, with their secrets masked.
     - `raise_on_rate_limit`: raise `RateLimitExceeded` for a 429 that is left when the retries are over, instead of returning it.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
@@ -250,7 +251,13 @@ class RateWiseTransport(LayerTransport):
 
 
 class AsyncRateWiseTransport(AsyncLayerTransport):
-    """The whole stack as one transport, for an `httpx2.AsyncClient` that you have. See `RateWiseTransport`."""
+    """The whole stack as one transport: `httpx2.AsyncClient(transport=AsyncRateWiseTransport(max_retries=5))`.
+
+    Its keywords are those of `RateWiseTransport`. If `max_retries` and `retry_config` are both given, `retry_config` wins and
+    `max_retries` is ignored; `backoff_strategy` replaces the backoff of either.
+
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
 
     def __init__(
         self,
