@@ -30,11 +30,11 @@ LINES, TEST_LINES = 400, 600
 
 PURE = set(
     """
-    __future__ abc bisect calendar collections contextlib copy dataclasses datetime enum functools hashlib hmac inspect
-    itertools json math operator os re ssl struct threading time types typing urllib weakref
+    __future__ abc bisect calendar collections contextlib copy dataclasses datetime difflib enum functools hashlib hmac importlib
+    inspect itertools json math operator os re ssl struct threading time types typing urllib weakref
     """.split()
 )
-"""What rules may import: of `threading` the locks, of `os` and `time` what `PURE_CALLS` has."""
+"""What rules may import: of `threading` the locks, of `os` and `time` what `PURE_CALLS` has. `importlib`: to name our own."""
 
 PURE_CALLS = {"os.urandom", "time.gmtime"}
 

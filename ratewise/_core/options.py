@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._keywords import explained
 from .._validation import flag, refusal, seconds, whole
 from .call_state import KEY, Options
 
 
+@explained()
 def options(
     *,
     retry: bool | None = None,

@@ -18,6 +18,7 @@ from .._core.compose import compose
 from .._core.exchange import state_of
 from .._core.step import step
 from .._deadline import WireDeadlineLayer
+from .._keywords import explained
 from ..layer import Call, Layer
 from . import errors
 
@@ -30,6 +31,7 @@ _Request = httpx.Request
 _Send = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]]
 
 
+@explained(transport=httpx.HTTPTransport, client=httpx.Client)
 class LayerTransport(SyncChain, httpx.BaseTransport):
     """A transport with layers around it, the first one outermost: `LayerTransport(httpx.HTTPTransport(), MyLayer())`.
 
@@ -81,6 +83,7 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
             self._given.__exit__(exc_type, exc_value, traceback)
 
 
+@explained(transport=httpx.AsyncHTTPTransport, client=httpx.AsyncClient)
 class AsyncLayerTransport(AsyncChain, httpx.AsyncBaseTransport):
     """A transport with layers around it, the first one outermost: `AsyncLayerTransport(httpx.AsyncHTTPTransport(), MyLayer())`.
 

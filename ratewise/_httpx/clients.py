@@ -13,6 +13,7 @@ from .._adapter.calls import ClientCalls, adopt
 from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.step import step
+from .._keywords import explained
 from .._redaction.masker import DEFAULT as REDACTOR
 from .._stack import assemble, given_limiter
 from .._validation import refusal, seconds
@@ -85,6 +86,7 @@ class _AsyncClientTransport(AsyncLayerTransport):
         return await super().handle_async_request(request)
 
 
+@explained(options=httpx.Client, transport=httpx.HTTPTransport)
 class RateWiseClient(ClientCalls, httpx.Client):
     """An `httpx.Client` whose requests go through the whole stack. `RateWiseClient()` takes the place of `httpx.Client()`.
 
@@ -191,6 +193,7 @@ class RateWiseClient(ClientCalls, httpx.Client):
             self._unwrap()
 
 
+@explained(options=httpx.AsyncClient, transport=httpx.AsyncHTTPTransport)
 class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
     """An `httpx.AsyncClient` whose requests go through the whole stack, under asyncio and trio.
 

@@ -9,6 +9,7 @@ import httpx
 
 from .._adapter.chain import given_or_new
 from .._core.clock import Clock
+from .._keywords import explained
 from .._stack import assemble
 from ..bulkhead.bulkhead import Bulkhead
 from ..bulkhead.layer import BulkheadLayer
@@ -47,6 +48,11 @@ if TYPE_CHECKING:
         socket_options: Any
 
 
+_sync = explained(transport=httpx.HTTPTransport, client=httpx.Client)
+_asynchronous = explained(transport=httpx.AsyncHTTPTransport, client=httpx.AsyncClient)
+
+
+@_sync
 class RetryTransport(LayerTransport):
     """Retries around a transport (a new `httpx.HTTPTransport` if none is given), as `config` says."""
 
@@ -56,6 +62,7 @@ class RetryTransport(LayerTransport):
         super().__init__(httpx.HTTPTransport() if transport is None else transport, RetryLayer(config), clock=clock)
 
 
+@_asynchronous
 class AsyncRetryTransport(AsyncLayerTransport):
     """Retries around a transport (a new `httpx.AsyncHTTPTransport` if none is given), as `config` says."""
 
@@ -69,6 +76,7 @@ class AsyncRetryTransport(AsyncLayerTransport):
         super().__init__(httpx.AsyncHTTPTransport() if transport is None else transport, RetryLayer(config), clock=clock)
 
 
+@_sync
 class CacheTransport(LayerTransport):
     """A cache around a transport (a new `httpx.HTTPTransport` if none is given): `cache`, or a new `InMemoryCache`."""
 
@@ -85,6 +93,7 @@ class CacheTransport(LayerTransport):
         super().__init__(httpx.HTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
 
 
+@_asynchronous
 class AsyncCacheTransport(AsyncLayerTransport):
     """A cache around a transport (a new `httpx.AsyncHTTPTransport` if none is given): `cache`, or a new `InMemoryCache`."""
 
@@ -101,6 +110,7 @@ class AsyncCacheTransport(AsyncLayerTransport):
         super().__init__(httpx.AsyncHTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
 
 
+@_sync
 class CircuitBreakerTransport(LayerTransport):
     """A circuit breaker around a transport (a new `httpx.HTTPTransport` if none is given): `circuit_breaker`, or a new one."""
 
@@ -115,6 +125,7 @@ class CircuitBreakerTransport(LayerTransport):
         super().__init__(given, CircuitBreakerLayer(circuit_breaker), clock=clock)
 
 
+@_asynchronous
 class AsyncCircuitBreakerTransport(AsyncLayerTransport):
     """A circuit breaker around a transport (a new `httpx.AsyncHTTPTransport` if None): `circuit_breaker`, or a new one."""
 
@@ -129,6 +140,7 @@ class AsyncCircuitBreakerTransport(AsyncLayerTransport):
         super().__init__(given, CircuitBreakerLayer(circuit_breaker), clock=clock)
 
 
+@_sync
 class RateLimitTransport(LayerTransport):
     """A rate limiter around a transport (a new `httpx.HTTPTransport` if none is given): `rate_limiter`, or a new one."""
 
@@ -142,6 +154,7 @@ class RateLimitTransport(LayerTransport):
         super().__init__(httpx.HTTPTransport() if transport is None else transport, RateLimitLayer(rate_limiter), clock=clock)
 
 
+@_asynchronous
 class AsyncRateLimitTransport(AsyncLayerTransport):
     """A rate limiter around a transport (a new `httpx.AsyncHTTPTransport` if none is given): `rate_limiter`, or a new one."""
 
@@ -156,6 +169,7 @@ class AsyncRateLimitTransport(AsyncLayerTransport):
         super().__init__(given, RateLimitLayer(rate_limiter), clock=clock)
 
 
+@_sync
 class BulkheadTransport(LayerTransport):
     """A bulkhead around a transport (a new `httpx.HTTPTransport` if none is given): `bulkhead`, or a new one."""
 
@@ -165,6 +179,7 @@ class BulkheadTransport(LayerTransport):
         super().__init__(httpx.HTTPTransport() if transport is None else transport, BulkheadLayer(bulkhead), clock=clock)
 
 
+@_asynchronous
 class AsyncBulkheadTransport(AsyncLayerTransport):
     """A bulkhead around a transport (a new `httpx.AsyncHTTPTransport` if none is given): `bulkhead`, or a new one."""
 
@@ -174,6 +189,7 @@ class AsyncBulkheadTransport(AsyncLayerTransport):
         super().__init__(httpx.AsyncHTTPTransport() if transport is None else transport, BulkheadLayer(bulkhead), clock=clock)
 
 
+@_sync
 class LoggingTransport(LayerTransport):
     """A log around a transport (a new `httpx.HTTPTransport` if none is given), as `config` says."""
 
@@ -185,6 +201,7 @@ class LoggingTransport(LayerTransport):
         super().__init__(httpx.HTTPTransport() if transport is None else transport, LoggingLayer(config), clock=clock)
 
 
+@_asynchronous
 class AsyncLoggingTransport(AsyncLayerTransport):
     """A log around a transport (a new `httpx.AsyncHTTPTransport` if none is given), as `config` says."""
 
@@ -196,6 +213,7 @@ class AsyncLoggingTransport(AsyncLayerTransport):
         super().__init__(httpx.AsyncHTTPTransport() if transport is None else transport, LoggingLayer(config), clock=clock)
 
 
+@explained(options=httpx.HTTPTransport, client=httpx.Client)
 class RateWiseTransport(LayerTransport):
     """The whole stack as one transport, for a client that you have: `httpx.Client(transport=RateWiseTransport(max_retries=5))`.
 
@@ -249,6 +267,7 @@ class RateWiseTransport(LayerTransport):
         super().__init__(given_or_new(transport, httpx.HTTPTransport, options), *layers, clock=clock)
 
 
+@explained(options=httpx.AsyncHTTPTransport, client=httpx.AsyncClient)
 class AsyncRateWiseTransport(AsyncLayerTransport):
     """The whole stack as one transport: `httpx.AsyncClient(transport=AsyncRateWiseTransport(max_retries=5))`.
 

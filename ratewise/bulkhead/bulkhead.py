@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Any, Callable
 
 from .._core.admission import Place, Queue, Room
+from .._keywords import explained
 from .._validation import function, seconds, whole
 
 
@@ -28,6 +29,7 @@ class _Room(Room):
         return self.in_flight > 0
 
 
+@explained()
 class Bulkhead:
     """Bounds how many requests to a server are in flight at once, from sending to the end of the response's body.
 

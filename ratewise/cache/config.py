@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 
+from .._keywords import explained
 from .._validation import flag, names_of, refusal, seconds, whole
 
 Mode = Literal["rfc9111", "force"]
@@ -12,6 +13,7 @@ Mode = Literal["rfc9111", "force"]
 MEBIBYTE = 1024 * 1024
 
 
+@explained()
 class CacheConfig:
     """How a cache behaves, whatever its store.
 

@@ -10,6 +10,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from .._core.call_state import CallState
+from .._keywords import explained
 from .._redaction.masker import DEFAULT
 from .._util.bounded_table import Table
 from .._validation import factor, flag, function, rate, refusal, seconds, whole
@@ -37,6 +38,7 @@ class Refusal(NamedTuple):
     retry_after: float | None
 
 
+@explained()
 class CircuitBreaker:
     """Stops sending to a server that fails, and finds out when it is back.
 

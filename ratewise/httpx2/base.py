@@ -19,6 +19,7 @@ from .._core.compose import compose
 from .._core.exchange import state_of
 from .._core.step import step
 from .._deadline import WireDeadlineLayer
+from .._keywords import explained
 from ..layer import Call, Layer
 from . import errors
 
@@ -31,6 +32,7 @@ _Request = httpx2.Request
 _Send = Callable[[httpx2.Request], Coroutine[Any, Any, httpx2.Response]]
 
 
+@explained(transport=httpx2.HTTPTransport, client=httpx2.Client)
 class LayerTransport(SyncChain, httpx2.BaseTransport):
     """A transport with layers around it, the first one outermost: `LayerTransport(httpx2.HTTPTransport(), MyLayer())`.
 
@@ -82,6 +84,7 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
             self._given.__exit__(exc_type, exc_value, traceback)
 
 
+@explained(transport=httpx2.AsyncHTTPTransport, client=httpx2.AsyncClient)
 class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
     """A transport with layers around it, the first one outermost: `AsyncLayerTransport(httpx2.AsyncHTTPTransport(), MyLayer())`.
 

@@ -14,6 +14,7 @@ from .._adapter.calls import ClientCalls, adopt
 from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.step import step
+from .._keywords import explained
 from .._redaction.masker import DEFAULT as REDACTOR
 from .._stack import assemble, given_limiter
 from .._validation import refusal, seconds
@@ -86,6 +87,7 @@ class _AsyncClientTransport(AsyncLayerTransport):
         return await super().handle_async_request(request)
 
 
+@explained(options=httpx2.Client, transport=httpx2.HTTPTransport)
 class RateWiseClient(ClientCalls, httpx2.Client):
     """An `httpx2.Client` whose requests go through the whole stack. `RateWiseClient()` takes the place of `httpx2.Client()`.
 
@@ -192,6 +194,7 @@ class RateWiseClient(ClientCalls, httpx2.Client):
             self._unwrap()
 
 
+@explained(options=httpx2.AsyncClient, transport=httpx2.AsyncHTTPTransport)
 class AsyncRateWiseClient(ClientCalls, httpx2.AsyncClient):
     """An `httpx2.AsyncClient` whose requests go through the whole stack, under asyncio and trio.
 

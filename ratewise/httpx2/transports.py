@@ -10,6 +10,7 @@ import httpx2
 
 from .._adapter.chain import given_or_new
 from .._core.clock import Clock
+from .._keywords import explained
 from .._stack import assemble
 from ..bulkhead.bulkhead import Bulkhead
 from ..bulkhead.layer import BulkheadLayer
@@ -48,6 +49,11 @@ if TYPE_CHECKING:
         socket_options: Any
 
 
+_sync = explained(transport=httpx2.HTTPTransport, client=httpx2.Client)
+_asynchronous = explained(transport=httpx2.AsyncHTTPTransport, client=httpx2.AsyncClient)
+
+
+@_sync
 class RetryTransport(LayerTransport):
     """Retries around a transport (a new `httpx2.HTTPTransport` if none is given), as `config` says."""
 
@@ -57,6 +63,7 @@ class RetryTransport(LayerTransport):
         super().__init__(httpx2.HTTPTransport() if transport is None else transport, RetryLayer(config), clock=clock)
 
 
+@_asynchronous
 class AsyncRetryTransport(AsyncLayerTransport):
     """Retries around a transport (a new `httpx2.AsyncHTTPTransport` if none is given), as `config` says."""
 
@@ -70,6 +77,7 @@ class AsyncRetryTransport(AsyncLayerTransport):
         super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, RetryLayer(config), clock=clock)
 
 
+@_sync
 class CacheTransport(LayerTransport):
     """A cache around a transport (a new `httpx2.HTTPTransport` if none is given): `cache`, or a new `InMemoryCache`."""
 
@@ -86,6 +94,7 @@ class CacheTransport(LayerTransport):
         super().__init__(httpx2.HTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
 
 
+@_asynchronous
 class AsyncCacheTransport(AsyncLayerTransport):
     """A cache around a transport (a new `httpx2.AsyncHTTPTransport` if none is given): `cache`, or a new `InMemoryCache`."""
 
@@ -102,6 +111,7 @@ class AsyncCacheTransport(AsyncLayerTransport):
         super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, CacheLayer(cache, config), clock=clock)
 
 
+@_sync
 class CircuitBreakerTransport(LayerTransport):
     """A circuit breaker around a transport (a new `httpx2.HTTPTransport` if none is given): `circuit_breaker`, or a new one."""
 
@@ -116,6 +126,7 @@ class CircuitBreakerTransport(LayerTransport):
         super().__init__(given, CircuitBreakerLayer(circuit_breaker), clock=clock)
 
 
+@_asynchronous
 class AsyncCircuitBreakerTransport(AsyncLayerTransport):
     """A circuit breaker around a transport (a new `httpx2.AsyncHTTPTransport` if None): `circuit_breaker`, or a new one."""
 
@@ -130,6 +141,7 @@ class AsyncCircuitBreakerTransport(AsyncLayerTransport):
         super().__init__(given, CircuitBreakerLayer(circuit_breaker), clock=clock)
 
 
+@_sync
 class RateLimitTransport(LayerTransport):
     """A rate limiter around a transport (a new `httpx2.HTTPTransport` if none is given): `rate_limiter`, or a new one."""
 
@@ -143,6 +155,7 @@ class RateLimitTransport(LayerTransport):
         super().__init__(httpx2.HTTPTransport() if transport is None else transport, RateLimitLayer(rate_limiter), clock=clock)
 
 
+@_asynchronous
 class AsyncRateLimitTransport(AsyncLayerTransport):
     """A rate limiter around a transport (a new `httpx2.AsyncHTTPTransport` if none is given): `rate_limiter`, or a new one."""
 
@@ -157,6 +170,7 @@ class AsyncRateLimitTransport(AsyncLayerTransport):
         super().__init__(given, RateLimitLayer(rate_limiter), clock=clock)
 
 
+@_sync
 class BulkheadTransport(LayerTransport):
     """A bulkhead around a transport (a new `httpx2.HTTPTransport` if none is given): `bulkhead`, or a new one."""
 
@@ -166,6 +180,7 @@ class BulkheadTransport(LayerTransport):
         super().__init__(httpx2.HTTPTransport() if transport is None else transport, BulkheadLayer(bulkhead), clock=clock)
 
 
+@_asynchronous
 class AsyncBulkheadTransport(AsyncLayerTransport):
     """A bulkhead around a transport (a new `httpx2.AsyncHTTPTransport` if none is given): `bulkhead`, or a new one."""
 
@@ -175,6 +190,7 @@ class AsyncBulkheadTransport(AsyncLayerTransport):
         super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, BulkheadLayer(bulkhead), clock=clock)
 
 
+@_sync
 class LoggingTransport(LayerTransport):
     """A log around a transport (a new `httpx2.HTTPTransport` if none is given), as `config` says."""
 
@@ -186,6 +202,7 @@ class LoggingTransport(LayerTransport):
         super().__init__(httpx2.HTTPTransport() if transport is None else transport, LoggingLayer(config), clock=clock)
 
 
+@_asynchronous
 class AsyncLoggingTransport(AsyncLayerTransport):
     """A log around a transport (a new `httpx2.AsyncHTTPTransport` if none is given), as `config` says."""
 
@@ -197,6 +214,7 @@ class AsyncLoggingTransport(AsyncLayerTransport):
         super().__init__(httpx2.AsyncHTTPTransport() if transport is None else transport, LoggingLayer(config), clock=clock)
 
 
+@explained(options=httpx2.HTTPTransport, client=httpx2.Client)
 class RateWiseTransport(LayerTransport):
     """The whole stack as one transport, for a client that you have: `httpx2.Client(transport=RateWiseTransport(max_retries=5))`.
 
@@ -250,6 +268,7 @@ class RateWiseTransport(LayerTransport):
         super().__init__(given_or_new(transport, httpx2.HTTPTransport, options), *layers, clock=clock)
 
 
+@explained(options=httpx2.AsyncHTTPTransport, client=httpx2.AsyncClient)
 class AsyncRateWiseTransport(AsyncLayerTransport):
     """The whole stack as one transport: `httpx2.AsyncClient(transport=AsyncRateWiseTransport(max_retries=5))`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .._keywords import explained
 from .._redaction.masker import MaskStyle
 from .._validation import compiled, flag, names_of, refusal
 from .redactor import Redactor
@@ -22,6 +23,7 @@ def level_of(level: str | int) -> int:
     return number
 
 
+@explained()
 class LogConfig:
     """What is logged of each request and its response, and how secrets in it are masked.
 

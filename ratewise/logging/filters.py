@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from .._core.forks import at_fork
+from .._keywords import explained
 from .._redaction.text import lines, message
 from .._redaction.values import value
 from .._validation import refusal
@@ -45,6 +46,7 @@ def _told(args: object, text: str) -> bool:
     return all(type(arg) in (int, float) or (type(arg) is str and arg in text) for arg in args)
 
 
+@explained()
 class RedactionFilter(logging.Filter):
     """Masks what log records say: their text, traceback and extra fields. For a handler: `handler.addFilter(RedactionFilter())`.
 
@@ -111,6 +113,7 @@ def _event(redactor: Redactor, event: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
+@explained()
 class RedactionProcessor:
     """Masks what structlog logs. Belongs before the renderer in its list of processors. Exceptions become texts."""
 
@@ -143,6 +146,7 @@ at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_loc
 _installed: dict[Redactor, _Installed] = {}
 
 
+@explained()
 class install_redaction:  # noqa: N801  (called like a function)
     """Mask what httpx, httpcore and their twins write to their loggers: whole URLs, header fields and so on. hpack's is dropped.
 

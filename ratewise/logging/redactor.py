@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import get_args
 
+from .._keywords import explained
 from .._redaction.masker import Masker, MaskStyle
 from .._validation import compiled, flag, names_of, refusal
 
 
+@explained()
 class Redactor(Masker):
     """Masks the secrets in what is to be shown.
 

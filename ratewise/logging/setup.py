@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import IO, TYPE_CHECKING, Any
 
+from .._keywords import explained
 from .._validation import flag
 from .config import level_of
 
@@ -34,6 +35,7 @@ class _Handler(_StreamHandler):
     """Ours, to know it by."""
 
 
+@explained()
 def setup_logging(level: str | int = "DEBUG", stream: IO[str] | None = None, *, ids: bool = False) -> logging.Handler:
     """Show what the logger `ratewise` writes, on stderr or another stream, a line each. Called again, it begins anew.
 

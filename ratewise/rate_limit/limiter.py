@@ -10,6 +10,7 @@ from .._core.admission import KEYS, Place, Queue, Room, line_up
 from .._core.call_state import Reservation
 from .._core.clock import Clock
 from .._http.rate_limit_headers import RateLimitFields
+from .._keywords import explained
 from .._validation import flag, function, number, refusal, seconds, whole
 from .found import Kept
 from .governor import UNCOUNTED, Came, Governor, Signal
@@ -78,6 +79,7 @@ class GovernedRoom(Room):
         return not self.governor.idle(now)
 
 
+@explained()
 class RateLimiter:
     """Sends no faster than is allowed, and holds everyone back when the server refuses one.
 

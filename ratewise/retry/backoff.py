@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+from .._keywords import explained
 from .._validation import factor, refusal, seconds
 
 Jitter = Literal[True, False, "full", "equal", "decorrelated"]
@@ -21,6 +22,7 @@ class Backoff(Protocol):
         ...
 
 
+@explained()
 @dataclass(frozen=True)
 class ExponentialBackoff:
     """`initial_delay`, times `multiplier` for each failed attempt, up to `max_delay`; then the jitter.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from .._keywords import explained
 from .._util.bounded_table import Table
 from .._validation import factor
 
@@ -14,6 +15,7 @@ SAVED = 100.0
 """Retries that a server without failures has in hand at most."""
 
 
+@explained()
 class RetryBudget:
     """Keeps retries from doubling the load of a server that fails everything: for each server, a part of what is sent to it.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 from .._http.throttling import Kind, Outcome
+from .._keywords import explained
 from .._util.durations import in_seconds
 from .._util.lazy_regex import regex
 from .._validation import flag, function, refusal, seconds, whole
@@ -25,6 +26,7 @@ SPREAD = 0.1
 """What is added at most to a wait that the server asked for, as a part of it, so that not all return at once."""
 
 
+@explained()
 @dataclass(frozen=True)
 class RetryDecision:
     """Whether to retry, and how.
@@ -57,6 +59,7 @@ class Verdict(NamedTuple):
     """Seconds that the server asked for."""
 
 
+@explained()
 class RetryConfig:
     """The retry rules.
 

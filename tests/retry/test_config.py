@@ -547,7 +547,12 @@ KEYS = "a string of 1 to 255 printable ASCII characters, without blanks at its e
         ({"idempotency_key": "a\r\nb: c"}, ValueError, f"idempotency_key must be {KEYS}, not 'a\\r\\nb: c'"),
         ({"idempotency_key": "é"}, ValueError, f"idempotency_key must be {KEYS}, not 'é'"),
         ({"idempotency_key": "a" * 256}, ValueError, f"idempotency_key must be {KEYS}, not {'a' * 256!r}"),
-        ({"timeout": 5}, TypeError, "options() got an unexpected keyword argument 'timeout'"),
+        (
+            {"timeout": 5},
+            TypeError,
+            "options() got an unexpected keyword argument 'timeout': "
+            "it takes retry, max_attempts, idempotency_key, cache, cache_ttl",
+        ),
     ],
 )
 def test_bad_options(settings: dict[str, Any], error: type[Exception], message: str) -> None:

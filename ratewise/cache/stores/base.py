@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any, Callable
 
 from ..._core.forks import at_fork
+from ..._keywords import explained
 from ..._validation import refusal, seconds
 from ...layer import Call
 from ..entry import Entries, decode, encode
@@ -119,6 +120,7 @@ class Cache(ABC):
         return None
 
 
+@explained()
 class CacheBackend(Cache):
     """A store of your own: bytes by key, for as long as they are of use.
 

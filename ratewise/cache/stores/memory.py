@@ -6,6 +6,7 @@ import os
 from collections import OrderedDict
 from typing import Any, Callable
 
+from ..._keywords import explained
 from ..._validation import whole
 from ...layer import Call
 from ..entry import Entries
@@ -15,6 +16,7 @@ OVERHEAD = 640
 """Bytes that an entry takes beside its head and body, about."""
 
 
+@explained()
 class InMemoryCache(Cache):
     """Responses in memory, the least recently used forgotten first.
 

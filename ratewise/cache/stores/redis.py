@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from ..._core.clock import running_trio
+from ..._keywords import explained
 from ..._redaction.masker import DEFAULT
 from ..._validation import refusal, seconds
 from .base import KEPT, CacheBackend
@@ -28,6 +29,7 @@ BATCH = 500
 """Keys that `clear` asks for, and forgets, at a time."""
 
 
+@explained()
 class RedisCache(CacheBackend):
     """Responses in Redis, or Valkey: RedisCache("redis://localhost:6379/0", ttl=600). Needs redis-py: `ratewise[redis]`.
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from time import monotonic, time
 from typing import Any, Callable
 
+from ..._keywords import explained
 from ..._validation import factor, refusal, whole
 from .base import CacheBackend
 from .sqlite_file import ForeignDatabase, SQLiteFile
@@ -59,6 +60,7 @@ _ANY = 2**62
 _UNKNOWN = b"unknown"  # compared by identity: the value is there, or may be, and cannot be read without waiting
 
 
+@explained()
 class SQLiteCache(CacheBackend):
     """Responses in a file, by the `sqlite3` of the standard library, the least recently used forgotten first.
 
