@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core.call_state import KEY
 from .._core.exchange import Exchange, begin, finish, release
 from .._core.stats import COUNTS, ClientStats, Counts
+from .._keywords import option_like
 from .._validation import flag
 from ..circuit_breaker.breaker import CircuitBreaker
 from ..rate_limit.limiter import RateLimiter
@@ -18,6 +22,8 @@ from .private import change_transports
 if TYPE_CHECKING:
     from ..cache.stores.base import Cache
     from ..logging.config import LogConfig
+
+T = TypeVar("T", bound=type)
 
 _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
 """The counts of the client that this thread or task called last, to know it by, and that call."""
@@ -107,3 +113,59 @@ class ClientCalls:
         """Counts since the client was made."""
         trips = 0 if self.circuit_breaker is None else self.circuit_breaker.trips - self._trips_before
         return self._counts.snapshot(trips)
+
+
+def explains_options(client: T) -> T:
+    """A decorator of a client: if a method is given an option of `options()` as a keyword, the `TypeError` says how to write it.
+
+    The methods keep the signatures that the library has given them, for checkers and `inspect` too.
+    """
+    for name in dir(client):
+        method: Any = getattr(client, name)
+        if name == "send" or (_sends(name, method) and name != "build_request"):
+            setattr(client, name, _explaining(f"{client.__name__}.{name}()", method))
+    return client
+
+
+def _sends(name: str, method: Any) -> bool:
+    function = inspect.unwrap(method) if callable(method) else None
+    return not name.startswith("_") and isinstance(function, FunctionType) and "extensions" in function.__code__.co_varnames
+
+
+def _explaining(name: str, method: Any) -> Any:
+    def mistaken(given: Mapping[str, Any]) -> str | None:
+        """What to say of the first keyword that is an option of ours, and none of the method's."""
+        own = inspect.signature(method).parameters
+        for keyword, value in given.items():
+            option = None if keyword in own else option_like(keyword, value)
+            if option is not None:
+                written = f"extensions=ratewise.options({option})"
+                way = written if "extensions" in own else f"the request its options, as in client.build_request(..., {written})"
+                return f"{name} got an unexpected keyword argument {keyword!r}: give {way}"
+        return None
+
+    if inspect.iscoroutinefunction(method):
+
+        @wraps(method)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await method(*args, **kwargs)
+            except TypeError:
+                said = mistaken(kwargs)
+                if said is None:
+                    raise
+                raise TypeError(said) from None
+
+        return awaited
+
+    @wraps(method)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except TypeError:
+            said = mistaken(kwargs)
+            if said is None:
+                raise
+            raise TypeError(said) from None
+
+    return called

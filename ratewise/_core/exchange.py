@@ -7,6 +7,7 @@ from typing import Any
 
 from .._validation import refusal
 from .call_state import KEY, NO_OPTIONS, Attempt, CallState, Options
+from .misplaced import OPTIONS, refuse_misplaced
 
 
 class Exchange:
@@ -67,6 +68,8 @@ class Exchange:
 def begin(request: Any, *, streamed: bool) -> Exchange:
     """Begin a call with this request, with the options that its caller gave. One that is sent again begins another call."""
     state, given = CallState(), request.extensions.get(KEY)
+    if not OPTIONS.isdisjoint(request.extensions):
+        refuse_misplaced(request.extensions)
     if not streamed:
         state.streamed = False
     if given is not None:

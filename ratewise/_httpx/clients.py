@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from .._adapter.calls import ClientCalls, adopt
+from .._adapter.calls import ClientCalls, adopt, explains_options
 from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.step import step
@@ -86,6 +86,7 @@ class _AsyncClientTransport(AsyncLayerTransport):
         return await super().handle_async_request(request)
 
 
+@explains_options
 @explained(options=httpx.Client, transport=httpx.HTTPTransport)
 class RateWiseClient(ClientCalls, httpx.Client):
     """An `httpx.Client` whose requests go through the whole stack. `RateWiseClient()` takes the place of `httpx.Client()`.
@@ -193,6 +194,7 @@ class RateWiseClient(ClientCalls, httpx.Client):
             self._unwrap()
 
 
+@explains_options
 @explained(options=httpx.AsyncClient, transport=httpx.AsyncHTTPTransport)
 class AsyncRateWiseClient(ClientCalls, httpx.AsyncClient):
     """An `httpx.AsyncClient` whose requests go through the whole stack, under asyncio and trio.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
 
-from .._adapter.calls import ClientCalls, adopt
+from .._adapter.calls import ClientCalls, adopt, explains_options
 from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.step import step
@@ -87,6 +87,7 @@ class _AsyncClientTransport(AsyncLayerTransport):
         return await super().handle_async_request(request)
 
 
+@explains_options
 @explained(options=httpx2.Client, transport=httpx2.HTTPTransport)
 class RateWiseClient(ClientCalls, httpx2.Client):
     """An `httpx2.Client` whose requests go through the whole stack. `RateWiseClient()` takes the place of `httpx2.Client()`.
@@ -194,6 +195,7 @@ class RateWiseClient(ClientCalls, httpx2.Client):
             self._unwrap()
 
 
+@explains_options
 @explained(options=httpx2.AsyncClient, transport=httpx2.AsyncHTTPTransport)
 class AsyncRateWiseClient(ClientCalls, httpx2.AsyncClient):
     """An `httpx2.AsyncClient` whose requests go through the whole stack, under asyncio and trio.
