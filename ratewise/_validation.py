@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
+from functools import wraps
 from typing import Any
 
 from ._redaction.masker import DEFAULT
@@ -59,6 +60,23 @@ def function(setting: str, value: Any, of: str) -> Any:
     if not callable(value) or any(map(inspect.iscoroutinefunction, (value, value.__call__))):
         raise TypeError(refusal(setting, value, f"a plain function of {of}, also in async code"))
     return value
+
+
+def key_function(value: Any, owner: str) -> Callable[[Any], Hashable]:
+    """The `key=` of a class, if it can be called without awaiting; it raises `TypeError` for a key that is not hashable."""
+    key: Callable[[Any], Hashable] = function("key", value, "the request")
+
+    @wraps(key)
+    def checked(request: Any) -> Hashable:
+        found = key(request)
+        try:
+            hash(found)
+        except TypeError as error:  # what was found may be a secret: it is not shown
+            allowed = "something hashable, such as a string or a tuple of strings"
+            raise TypeError(f"key of {owner} must return {allowed}, not a {type(found).__name__} ({error})") from None
+        return found
+
+    return checked
 
 
 def names_of(setting: str, names: Iterable[str]) -> Collection[str]:

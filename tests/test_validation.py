@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from ratewise import Bulkhead, CircuitBreaker, RateLimiter
 from ratewise._validation import factor, flag, refusal, seconds, whole
+from tests.kit.wire import Scripted
+from tests.kit.world import World
 
 
 @pytest.mark.parametrize("value", [0.5, 1, 1e300, 5e-324])
@@ -39,3 +42,24 @@ def test_bad_values(check: Any, error: type[Exception], message: str) -> None:
         check()
     assert str(caught.value) == message
     assert refusal("x", "y", "z") == "x must be z, not 'y'"
+
+
+@pytest.mark.parametrize("kind", [RateLimiter, CircuitBreaker, Bulkhead])
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (["hunter2"], "a list (unhashable type: 'list')"),
+        ({}, "a dict (unhashable type: 'dict')"),
+        ((1, ["hunter2"]), "a tuple (unhashable type: 'list')"),
+    ],
+)
+async def test_keys_that_are_not_hashable(world: World, kind: Any, found: Any, said: str) -> None:
+    """The error names the setting, whose it is, and what may be returned; what was is not shown."""
+    settings = {RateLimiter: "rate_limiter", CircuitBreaker: "circuit_breaker", Bulkhead: "bulkhead"}
+    transport = world.RateWiseTransport(Scripted(200, 200), **{settings[kind]: kind(key=lambda request: found)})
+    with pytest.raises(TypeError) as raised:
+        await world.send(transport)
+    allowed = "something hashable, such as a string or a tuple of strings"
+    assert str(raised.value) == f"key of {kind.__name__} must return {allowed}, not {said}"
+    transport = world.RateWiseTransport(Scripted(200), **{settings[kind]: kind(key=lambda request: ("a", 1))})
+    assert (await world.send(transport)).status_code == 200

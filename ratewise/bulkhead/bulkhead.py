@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 from .._core.admission import Place, Queue, Room
 from .._keywords import explained
-from .._validation import function, seconds, whole
+from .._validation import key_function, seconds, whole
 
 
 class _Room(Room):
@@ -56,7 +56,7 @@ class Bulkhead:
         self.max_in_flight = whole("max_in_flight", max_in_flight, least=1)
         self.max_queue = whole("max_queue", max_queue, least=0)
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
-        self.key = None if key is None else function("key", key, "the request")
+        self.key = None if key is None else key_function(key, "Bulkhead")
         self.queue = Queue(lambda _: _Room(self.max_in_flight))
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from .._core.call_state import CallState
 from .._keywords import explained
 from .._redaction.masker import DEFAULT
 from .._util.bounded_table import Table
-from .._validation import factor, flag, function, rate, refusal, seconds, whole
+from .._validation import factor, flag, function, key_function, rate, refusal, seconds, whole
 from .circuit import Circuit, CircuitState, Permit, Rules
 
 logger = logging.getLogger("ratewise")
@@ -101,7 +101,7 @@ class CircuitBreaker:
             slow_call_rate = 1.0 if slow_call_rate is None else rate("slow_call_rate", slow_call_rate)
         self.slow_call_duration = slow_call_duration
         self.failure_on = None if failure_on is None else function("failure_on", failure_on, "response and exception")
-        self.key = None if key is None else function("key", key, "the request")
+        self.key = None if key is None else key_function(key, "CircuitBreaker")
         self.dry_run = flag("dry_run", dry_run)
         self.on_state_change = (
             None if on_state_change is None else function("on_state_change", on_state_change, "key, old and new state")

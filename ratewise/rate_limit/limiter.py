@@ -11,7 +11,7 @@ from .._core.call_state import Reservation
 from .._core.clock import Clock
 from .._http.rate_limit_headers import RateLimitFields
 from .._keywords import explained
-from .._validation import flag, function, number, refusal, seconds, whole
+from .._validation import flag, key_function, number, refusal, seconds, whole
 from .found import Kept
 from .governor import UNCOUNTED, Came, Governor, Signal
 from .limits import KnownLimit
@@ -122,7 +122,7 @@ class RateLimiter:
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
         self.pace = flag("pace", pace)
         self.cautious = flag("cautious", cautious)
-        self.key = None if key is None else function("key", key, "the request")
+        self.key = None if key is None else key_function(key, "RateLimiter")
         self.queue = Queue(self._room)
         self.rooms = self.queue.rooms
         self._restored: dict[str, Kept] = {}
