@@ -9,13 +9,15 @@ from ..layer import Call, Layer, Q, R, Send
 from .call_state import KEY
 from .exchange import begin, finish, ongoing, state_of
 
+_PACKAGE = f"{__name__.partition('.')[0]}."
+
 
 def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Coroutine[Any, Any, R]]:
     """One chain of coroutines, the first layer outermost, with the wire at its end; it opens each call's `Exchange`."""
     call = wire
     for layer in reversed(layers[1:]):
         call = Call(_bind(layer, call), wire.http, wire.runtime, wire.clock)
-    handle = layers[0].handle if layers else _hand_on
+    handle = _handle(layers[0]) if layers else _hand_on
 
     async def opened(request: Any) -> R:
         exchange = ongoing(request)  # begun by a client of ours, or by a transport around this one
@@ -43,9 +45,29 @@ def _hand_on(request: Q, call: Call[Q, R]) -> Awaitable[R]:
 
 
 def _bind(layer: Layer[Q, R], call: Call[Q, R]) -> Send[Q, R]:
-    handle = layer.handle
+    handle = _handle(layer)
 
     def send(request: Q) -> Awaitable[R]:
         return handle(request, call)
 
     return send
+
+
+def _handle(layer: Layer[Q, R]) -> Callable[[Q, Call[Q, R]], Awaitable[R]]:
+    """A layer's `handle`. If the layer is not of this package, what it returns is checked."""
+    handle = layer.handle
+    if type(layer).__module__.startswith(_PACKAGE):
+        return handle
+
+    async def checked(request: Q, call: Call[Q, R]) -> R:
+        response = await handle(request, call)
+        if not hasattr(response, "status_code"):
+            wanted = "it must return a response, such as that of `await call.send(request)`"
+            raise TypeError(f"{type(layer).__name__}.handle returned {_shown(response)}: {wanted}")
+        return response
+
+    return checked
+
+
+def _shown(returned: object) -> str:
+    return "None" if returned is None else f"an object of type {type(returned).__name__}"
