@@ -7,7 +7,7 @@ from typing import Any
 
 from .._validation import refusal
 from .call_state import KEY, NO_OPTIONS, Attempt, CallState, Options
-from .misplaced import OPTIONS, refuse_misplaced
+from .options import OPTIONS, refuse_misplaced
 
 
 class Exchange:

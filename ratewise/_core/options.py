@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from .._keywords import explained
@@ -46,3 +48,23 @@ def options(
     if cache_ttl is not None:
         cache_ttl = seconds("cache_ttl", cache_ttl)
     return {KEY: Options(max_attempts, idempotency_key, cache, cache_ttl)}
+
+
+OPTIONS = frozenset(signature(options).parameters)
+"""The names of all options of a request."""
+
+
+def refuse_misplaced(extensions: Mapping[str, Any]) -> None:
+    """Raise `TypeError` if one of the `OPTIONS` is there with a value that it takes. Other values are other libraries'."""
+    for name in sorted(OPTIONS & extensions.keys()):
+        value = extensions[name]
+        try:
+            options(**{name: value})
+        except (TypeError, ValueError):
+            continue
+        if value is not None:
+            written = f"ratewise.options({name}={value!r})"
+            raise TypeError(
+                f'extensions["{name}"] has no effect: give extensions={written}, '
+                f"or extensions={{**{written}, ...}} beside other extensions"
+            )
