@@ -9,7 +9,7 @@ import pytest
 
 import ratewise
 from ratewise import options
-from ratewise._core.misplaced import OPTIONS
+from ratewise._core.options import OPTIONS
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 
