@@ -10,8 +10,8 @@ from functools import wraps
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._core.call_state import KEY
-from .._core.exchange import Exchange, begin, finish, release
+from .._core.call_state import KEY, CallState
+from .._core.exchange import Exchange, begin, exchange_with, release
 from .._core.stats import COUNTS, ClientStats, Counts
 from .._keywords import option_like
 from .._validation import flag
@@ -61,7 +61,7 @@ class ClientCalls:
     ) -> None:
         self._raise_on_rate_limit = flag("raise_on_rate_limit", raise_on_rate_limit)
         self._counts = Counts()
-        self._last_exchange = Exchange()
+        self._last_exchange = exchange_with(CallState())
         self._redacts = flag("redact_httpx_logs", redact_httpx_logs)
         self._redactor = None if log_config is None else log_config.redactor
         self.cache = cache
@@ -90,7 +90,7 @@ class ClientCalls:
         return exchange, _CURRENT.set(exchange)
 
     def _end(self, exchange: Exchange, token: Token[Exchange | None], request: Any, response: Any) -> None:
-        finish(exchange)
+        exchange._state.finished = True  # what is sent from now on is another call
         if response is None or response.is_closed:  # else the error of a body that breaks off has the exchange by its request
             release(exchange, request, *(() if response is None else (response.request, response.next_request)))
         _CURRENT.reset(token)

@@ -7,7 +7,7 @@ from typing import Any, Callable, cast
 
 from ..layer import Call, Layer, Q, R, Send
 from .call_state import KEY
-from .exchange import begin, finish, ongoing, state_of
+from .exchange import Exchange, begin
 
 _PACKAGE = f"{__name__.partition('.')[0]}."
 
@@ -20,19 +20,19 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Co
     handle = _handle(layers[0]) if layers else _hand_on
 
     async def opened(request: Any) -> R:
-        exchange = ongoing(request)  # begun by a client of ours, or by a transport around this one
-        begins = exchange is None
-        if exchange is None:
+        exchange = request.extensions.get(KEY)
+        begins = type(exchange) is not Exchange or exchange._state.finished  # else a client, or a transport around, began it
+        if begins:
             exchange = begin(request, streamed=True)
         try:
             response: Any = await handle(request, call)
         except Exception as error:
             cast(Any, error).ratewise = exchange
-            state_of(request).redactor.clean(error)
+            exchange._state.redactor.clean(error)
             raise
         finally:
             if begins:
-                finish(exchange)
+                exchange._state.finished = True  # what is sent from now on is another call
         response.extensions[KEY] = exchange
         return response  # type: ignore[no-any-return]
 

@@ -17,9 +17,7 @@ class Exchange:
     """
 
     __slots__ = ("_state",)
-
-    def __init__(self, state: CallState | None = None) -> None:
-        self._state = CallState() if state is None else state
+    _state: CallState
 
     @property
     def id(self) -> str:
@@ -67,31 +65,23 @@ class Exchange:
 
 def begin(request: Any, *, streamed: bool) -> Exchange:
     """Begin a call with this request, with the options that its caller gave. One that is sent again begins another call."""
-    state, given = CallState(), request.extensions.get(KEY)
-    if not OPTIONS.isdisjoint(request.extensions):
-        refuse_misplaced(request.extensions)
+    exchange, state = Exchange(), CallState()
+    exchange._state = state
     if not streamed:
         state.streamed = False
-    if given is not None:
-        if not isinstance(given, (Options, Exchange)):
-            raise TypeError(refusal(f'extensions["{KEY}"]', given, "made with ratewise.options(...)"))
-        state.options = given if isinstance(given, Options) else given._state.options
-        state.idempotency_key = state.options.idempotency_key
-    exchange = Exchange(state)
     request.extensions = extensions = request.extensions.copy()  # the caller's own may serve other requests
+    if not OPTIONS.isdisjoint(extensions):
+        refuse_misplaced(extensions)
+    given = extensions.get(KEY)
+    if given is not None:
+        options = given._state.options if type(given) is Exchange else given
+        if not isinstance(options, Options):
+            raise TypeError(refusal(f'extensions["{KEY}"]', given, "made with ratewise.options(...)"))
+        if options is not NO_OPTIONS:
+            state.options = options
+            state.idempotency_key = options.idempotency_key
     extensions[KEY] = exchange
     return exchange
-
-
-def ongoing(request: Any) -> Exchange | None:
-    """The call that a request belongs to, unless it is finished."""
-    exchange = request.extensions.get(KEY)
-    return exchange if type(exchange) is Exchange and not exchange._state.finished else None
-
-
-def finish(exchange: Exchange) -> None:
-    """Its outcome goes to the caller: what is sent from now on is another call."""
-    exchange._state.finished = True
 
 
 def release(exchange: Exchange, request: Any, *others: Any) -> None:
@@ -101,6 +91,13 @@ def release(exchange: Exchange, request: Any, *others: Any) -> None:
             one.extensions.pop(KEY, None)
     if exchange._state.options is not NO_OPTIONS:
         request.extensions[KEY] = exchange._state.options
+
+
+def exchange_with(state: CallState) -> Exchange:
+    """A call in this state."""
+    exchange = Exchange()
+    exchange._state = state
+    return exchange
 
 
 def state_of(request: Any) -> CallState:

@@ -7,7 +7,7 @@ import math
 from typing import Any, cast
 
 from .._core.call_state import CallState
-from .._core.exchange import Exchange, state_of
+from .._core.exchange import exchange_with, state_of
 from .._core.order import LayerKind, Ordered
 from .._validation import refusal
 from ..exceptions import RateWiseError
@@ -190,7 +190,9 @@ class CacheLayer(Ordered):
         state = CallState()
         state.options, state.redactor, state.streamed = asked.state.options, asked.state.redactor, False
         asked.state = state
-        asked.request = call.http.detached(asked.request, Exchange(state), rules.OWN)  # the whole, and not what its caller lacks
+        asked.request = call.http.detached(
+            asked.request, exchange_with(state), rules.OWN
+        )  # the whole, and not what its caller lacks
         asked.fields = {name: value for name, value in asked.fields.items() if name not in rules.OWN}
 
         async def refresh() -> None:
