@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Callable
 
-from .._core.admission import Place, Queue, Room
+from .._core.admission import KeyState, Queue, Ticket
 from .._keywords import explained
 from .._validation import key_function, seconds, whole
 
 
-class _Room(Room):
-    def __init__(self, places: int) -> None:
+class _Slots(KeyState):
+    def __init__(self, slots: int) -> None:
         super().__init__()
-        self._places = places
+        self._slots = slots
         self.in_flight = 0
 
-    def free(self, now: float) -> int:
-        return self._places - self.in_flight
+    def available(self, now: float) -> int:
+        return self._slots - self.in_flight
 
-    def come(self, now: float) -> None:
+    def acquire(self, now: float) -> None:
         self.in_flight += 1
 
-    def gone(self, now: float) -> None:
+    def release(self, now: float) -> None:
         self.in_flight -= 1
 
-    def busy(self, now: float) -> bool:
+    def in_use(self, now: float) -> bool:
         return self.in_flight > 0
 
 
@@ -57,17 +57,17 @@ class Bulkhead:
         self.max_queue = whole("max_queue", max_queue, least=0)
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
         self.key = None if key is None else key_function(key, "Bulkhead")
-        self.queue = Queue(lambda _: _Room(self.max_in_flight))
+        self.queue = Queue(lambda _: _Slots(self.max_in_flight))
 
     def __repr__(self) -> str:
         return f"Bulkhead(max_in_flight={self.max_in_flight}, max_queue={self.max_queue}, max_wait={self.max_wait:g})"
 
     def get_state(self, key: Hashable = None) -> dict[str, int]:
         """How many requests are `in_flight`, and `waiting`: of this key, or without one of all of them."""
-        with self.queue.rooms.lock:
-            rooms = [room for each, room in self.queue.rooms.items() if key is None or each == key]
-            return {"in_flight": sum(room.in_flight for room in rooms), "waiting": sum(len(room.queue) for room in rooms)}
+        with self.queue.states.lock:
+            states = [state for each, state in self.queue.states.items() if key is None or each == key]
+            return {"in_flight": sum(state.in_flight for state in states), "waiting": sum(len(state.queue) for state in states)}
 
-    def enter(self, key: Hashable, now: float) -> Place | None:
+    def enter(self, key: Hashable, now: float) -> Ticket | None:
         """A place, inside or in the queue; None if that is full. `now`: seconds, monotonic."""
         return self.queue.enter(key, now, self.max_queue)

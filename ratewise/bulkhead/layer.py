@@ -7,7 +7,7 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from .._core.admission import Held, Place, wait_turn
+from .._core.admission import HeldTicket, Ticket, wait_turn
 from .._core.call_state import CallState
 from .._core.exchange import state_of
 from .._core.order import LayerKind, Ordered
@@ -38,31 +38,31 @@ class BulkheadLayer(Ordered):
         """Send the request as soon as there is room for it, or raise `BulkheadFull`."""
         bulkhead, http, state = self.bulkhead, call.http, state_of(request)
         key = state.origin(request, http) if bulkhead.key is None else bulkhead.key(request)
-        place = bulkhead.enter(key, call.clock.monotonic())
-        if place is None:
+        ticket = bulkhead.enter(key, call.clock.monotonic())
+        if ticket is None:
             raise http.BulkheadFull(request, state, key, bulkhead.max_in_flight, 0.0)
         try:
-            if not place.inside:
-                await self._wait(place, key, state, request, call)
+            if not ticket.admitted:
+                await self._wait(ticket, key, state, request, call)
             response = await call.send(request)
         except BaseException:
-            bulkhead.queue.leave(place, call.clock.monotonic())
+            bulkhead.queue.leave(ticket, call.clock.monotonic())
             raise
         if http.in_memory(response):
-            bulkhead.queue.leave(place, call.clock.monotonic())
+            bulkhead.queue.leave(ticket, call.clock.monotonic())
             return response
-        return http.tap(response, Held(bulkhead.queue, place, call.clock))
+        return http.tap(response, HeldTicket(bulkhead.queue, ticket, call.clock))
 
-    async def _wait(self, place: Place, key: Hashable, state: CallState, request: Any, call: Call[Any, Any]) -> None:
+    async def _wait(self, ticket: Ticket, key: Hashable, state: CallState, request: Any, call: Call[Any, Any]) -> None:
         """Until it is inside."""
         bulkhead, clock = self.bulkhead, call.clock
         deadline = math.inf if state.deadline is None else state.deadline
         begun = clock.monotonic()
-        now = await wait_turn(bulkhead.queue, place, min(begun + bulkhead.max_wait, deadline), state, call)
-        if not place.inside and now >= deadline:
+        now = await wait_turn(bulkhead.queue, ticket, min(begun + bulkhead.max_wait, deadline), state, call)
+        if not ticket.admitted and now >= deadline:
             raise call.http.DeadlineExceeded(request, state)
-        if not place.inside:
+        if not ticket.admitted:
             raise call.http.BulkheadFull(request, state, key, bulkhead.max_in_flight, now - begun)
         if now - begun >= LONG:
-            waited, places, shown = now - begun, bulkhead.max_in_flight, state.redactor.key(key)
-            logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", waited, places, shown, extra=state.log_fields)
+            waited, slots, shown = now - begun, bulkhead.max_in_flight, state.redactor.key(key)
+            logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", waited, slots, shown, extra=state.log_fields)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from .._core.admission import Held, Place, wait_turn
+from .._core.admission import HeldTicket, Ticket, wait_turn
 from .._core.call_state import CallState
 from .._core.exchange import state_of
 from .._core.failure import Failure
@@ -53,73 +53,73 @@ class RateLimitLayer(Ordered):
         else:
             key = limiter.key(request)
         part = limiter.part(key, request) if limiter.parts else key
-        governor = limiter.rooms[part].governor
-        place = None if governor.quiet else await self._place(part, number, state, request, call)
-        came = Came(call.clock.monotonic(), UNCOUNTED, governor.answers) if place is None else place.came
+        governor = limiter.states[part].governor
+        ticket = None if governor.quiet else await self._ticket(part, number, state, request, call)
+        came = Came(call.clock.monotonic(), UNCOUNTED, governor.answers) if ticket is None else ticket.acquired
         try:
             response = await call.send(request)
             outcome = outcome_of(response, state, call)
-            if place is None and governor.quiet and outcome.fields is NO_FIELDS and outcome.kind in SILENT:
+            if ticket is None and governor.quiet and outcome.fields is NO_FIELDS and outcome.kind in SILENT:
                 governor.passed()
                 return response
             if outcome.status == 429:
                 outcome = await read_outcome_of(response, request, state, call)
-            self._answered(key, request, place, came, outcome, state, call)
+            self._answered(key, request, ticket, came, outcome, state, call)
         except BaseException as error:
             failed = outcome_of(error, state, call) if isinstance(error, http.TransportError) else None
             if failed is not None and failed.failure is Failure.NOT_CONNECTED:
-                self._answered(key, request, place, came, failed, state, call)
-            elif place is not None:
-                limiter.lost(place)
-            if place is not None:
-                limiter.queue.leave(place, call.clock.monotonic())
+                self._answered(key, request, ticket, came, failed, state, call)
+            elif ticket is not None:
+                limiter.lost(ticket)
+            if ticket is not None:
+                limiter.queue.leave(ticket, call.clock.monotonic())
             raise
-        if place is None:
+        if ticket is None:
             return response
         if limiter.concurrency is None or http.in_memory(response):
-            limiter.queue.leave(place, call.clock.monotonic())
+            limiter.queue.leave(ticket, call.clock.monotonic())
             return response
-        return http.tap(response, Held(limiter.queue, place, call.clock))
+        return http.tap(response, HeldTicket(limiter.queue, ticket, call.clock))
 
-    async def _place(self, part: Hashable, number: float | None, state: CallState, request: Any, call: Call[Any, Any]) -> Place:
+    async def _ticket(self, part: Hashable, number: float | None, state: CallState, request: Any, call: Call[Any, Any]) -> Ticket:
         """Its place among those in flight, when it may go."""
         queue, clock = self.rate_limiter.queue, call.clock
-        place = queue.enter(part, clock.monotonic(), math.inf, number)
-        assert place is not None  # the queue has no end
-        if not place.inside:
-            await self._wait(place, state, request, call)
-        return place
+        ticket = queue.enter(part, clock.monotonic(), math.inf, number)
+        assert ticket is not None  # the queue has no end
+        if not ticket.admitted:
+            await self._wait(ticket, state, request, call)
+        return ticket
 
     def _answered(
-        self, key: Hashable, request: Any, place: Place | None, came: Came, outcome: Outcome, state: CallState, call: Any
+        self, key: Hashable, request: Any, ticket: Ticket | None, came: Came, outcome: Outcome, state: CallState, call: Any
     ) -> None:
         """Tell the limiter, and the retry layer what the limiter does with a request that was refused."""
         now = call.clock.monotonic()
-        state.reservation = self.rate_limiter.answered(key, request, place, came, signal_of(outcome), outcome.fields, now)
+        state.reservation = self.rate_limiter.answered(key, request, ticket, came, signal_of(outcome), outcome.fields, now)
 
-    async def _wait(self, place: Place, state: CallState, request: Any, call: Call[Any, Any]) -> None:
+    async def _wait(self, ticket: Ticket, state: CallState, request: Any, call: Call[Any, Any]) -> None:
         """Until it may go."""
         limiter, clock = self.rate_limiter, call.clock
-        key = state.origin(request, call.http) if limiter.key is None else place.key
+        key = state.origin(request, call.http) if limiter.key is None else ticket.key
         begun = clock.monotonic()
         until, setting = min((begun + limiter.max_wait, "max_wait"), (state.deadline or math.inf, "total_timeout"))
 
         def check(now: float) -> None:
-            left, reason = limiter.forecast(place, now, until - now)
+            left, reason = limiter.forecast(ticket, now, until - now)
             if now >= until or now + left > until:
                 raise call.http.WaitTooLong(request, state, key, now - begun, left, reason, setting)
-            room = place.room
-            if left > LONG and now >= room.logged_until:
-                room.logged_until = now + left  # one line for all who wait
+            limits = ticket.state
+            if left > LONG and now >= limits.logged_until:
+                limits.logged_until = now + left  # one line for all who wait
                 shown, told = state.redactor.key(key), state.log_fields
                 logger.warning("Rate limit: holding requests to %s for %s: %s", shown, in_seconds(left), reason, extra=told)
 
         try:
-            now = await wait_turn(limiter.queue, place, until, state, call, check)
-            if not place.inside:
+            now = await wait_turn(limiter.queue, ticket, until, state, call, check)
+            if not ticket.admitted:
                 check(now)
         except BaseException:
-            limiter.queue.leave(place, clock.monotonic())
+            limiter.queue.leave(ticket, clock.monotonic())
             raise
 
 

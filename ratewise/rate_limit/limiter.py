@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple
 
-from .._core.admission import KEYS, Place, Queue, Room, line_up
+from .._core.admission import MAX_KEYS, KeyState, Queue, Ticket, enqueue
 from .._core.call_state import Reservation
 from .._core.clock import Clock
 from .._http.rate_limit_headers import RateLimitFields
@@ -28,7 +28,7 @@ class Part(NamedTuple):
     bucket: str
 
 
-class GovernedRoom(Room):
+class KeyLimits(KeyState):
     """Who waits for one key, and what holds them back."""
 
     def __init__(self, governor: Governor) -> None:
@@ -41,18 +41,18 @@ class GovernedRoom(Room):
         self.logged_until = 0.0
         """Until when the log says that there is waiting."""
 
-    def free(self, now: float) -> int:
+    def available(self, now: float) -> int:
         return self.governor.free(now, len(self.queue))
 
-    def opens(self, now: float) -> float:
+    def next_available(self, now: float) -> float:
         if self.governor.full:
             return math.inf
         return max(self.governor.opens(now, len(self.queue))[0], AGAIN)
 
-    def come(self, now: float) -> Came:
+    def acquire(self, now: float) -> Came:
         return self.governor.come(now)
 
-    def number(self, number: float) -> float:
+    def queue_number(self, number: float) -> float:
         if self._backlog is None or not self.queue:
             self._backlog = None
             return number
@@ -67,15 +67,15 @@ class GovernedRoom(Room):
         `number`: of the first of these.
         """
         self._backlog = -math.inf, number
-        for place in [place for place in self.queue if place.number > number and not place.again]:
-            self.queue.remove(place)
-            place.number = self.number(place.number)
-            line_up(self.queue, place)
+        for ticket in [ticket for ticket in self.queue if ticket.number > number and not ticket.returning]:
+            self.queue.remove(ticket)
+            ticket.number = self.queue_number(ticket.number)
+            enqueue(self.queue, ticket)
 
-    def gone(self, now: float) -> None:
+    def release(self, now: float) -> None:
         self.governor.done()
 
-    def busy(self, now: float) -> bool:
+    def in_use(self, now: float) -> bool:
         return not self.governor.idle(now)
 
 
@@ -123,8 +123,8 @@ class RateLimiter:
         self.pace = flag("pace", pace)
         self.cautious = flag("cautious", cautious)
         self.key = None if key is None else key_function(key, "RateLimiter")
-        self.queue = Queue(self._room)
-        self.rooms = self.queue.rooms
+        self.queue = Queue(self._new_state)
+        self.states = self.queue.states
         self._restored: dict[str, Kept] = {}
         self._restored_at = 0.0
         """What a snapshot knows of keys that have not been met since, and when it was restored."""
@@ -137,11 +137,11 @@ class RateLimiter:
         flags = "".join(f", {name}=True" for name in ("pace", "cautious") if getattr(self, name))
         return f"RateLimiter({known}{concurrency}max_wait={self.max_wait:g}{flags})"
 
-    def _room(self, key: Hashable) -> GovernedRoom:
+    def _new_state(self, key: Hashable) -> KeyLimits:
         known = None if self.rate is None else KnownLimit(self.rate, self.per, self.burst)
         kept = self._restored.pop(self._name(key), None) if self._restored else None
         found = None if kept is None else phase_of(kept, self._restored_at)
-        return GovernedRoom(Governor(known, self.concurrency, self.pace, self.cautious, found))
+        return KeyLimits(Governor(known, self.concurrency, self.pace, self.cautious, found))
 
     # -- what outlives the process
 
@@ -152,10 +152,10 @@ class RateLimiter:
         """
         clock = clock or Clock()
         now = clock.monotonic()
-        with self.rooms.lock:
+        with self.states.lock:
             limits = {name: older(kept, now - self._restored_at) for name, kept in self._restored.items()}
-            for key, room in self.rooms.items():
-                kept = room.governor.found and room.governor.found.kept(now)
+            for key, state in self.states.items():
+                kept = state.governor.found and state.governor.found.kept(now)
                 if kept:
                     limits[self._name(key)] = kept
         return written(limits, clock.time())
@@ -169,11 +169,11 @@ class RateLimiter:
             raise TypeError(refusal("snapshot", snapshot, "the text that snapshot() returned"))
         clock = clock or Clock()
         limits = read(snapshot, clock.time())
-        with self.rooms.lock:
+        with self.states.lock:
             self._restored, self._restored_at = limits, clock.monotonic()
-            for key, room in self.rooms.items():
-                if self._name(key) in limits and not room.queue:
-                    room.governor.restore(phase_of(limits.pop(self._name(key)), self._restored_at))
+            for key, state in self.states.items():
+                if self._name(key) in limits and not state.queue:
+                    state.governor.restore(phase_of(limits.pop(self._name(key)), self._restored_at))
 
     def _name(self, key: Hashable) -> str:
         """What a snapshot calls a key."""
@@ -186,79 +186,79 @@ class RateLimiter:
         """What to queue up for: the key, or the part of it that requests like this one are known to be counted with."""
         return self.parts.get((key, request.method, request.url.path), key)
 
-    def forecast(self, place: Place, now: float, patience: float) -> tuple[float, str]:
+    def forecast(self, ticket: Ticket, now: float, patience: float) -> tuple[float, str]:
         """In how many seconds the turn of one in the queue comes, as things stand, and what it waits for.
 
         It may come sooner, if that is no more than `patience`: nobody counts the queue then.
         """
-        room: GovernedRoom = place.room
-        queue = room.queue
-        with self.rooms.lock:
-            ahead = max(min(len(queue) - 1, int(place.number - queue[0].number)), 0) if queue else 0
-            wait = room.governor.opens(now, len(queue), ahead)
-            if wait[0] > patience and place in queue:
-                wait = room.governor.opens(now, len(queue), queue.index(place))
+        state: KeyLimits = ticket.state
+        queue = state.queue
+        with self.states.lock:
+            ahead = max(min(len(queue) - 1, int(ticket.number - queue[0].number)), 0) if queue else 0
+            wait = state.governor.opens(now, len(queue), ahead)
+            if wait[0] > patience and ticket in queue:
+                wait = state.governor.opens(now, len(queue), queue.index(ticket))
             return wait
 
     def answered(
-        self, key: Hashable, request: Any, place: Place | None, came: Came, verdict: Signal, told: RateLimitFields, now: float
+        self, key: Hashable, request: Any, ticket: Ticket | None, came: Came, verdict: Signal, told: RateLimitFields, now: float
     ) -> Reservation | None:
         """What the server makes of a request. When one that was refused may go again; None if it is not for a limiter to say.
 
         `place`: where it was counted; None if it was not.
         """
         refused = verdict is Signal.REFUSED
-        with self.rooms.lock:
-            room = self._told_of(key, request, told)
-            counted = room if place is None else place.room
-            if place is not None:
+        with self.states.lock:
+            state = self._told_of(key, request, told)
+            counted = state if ticket is None else ticket.state
+            if ticket is not None:
                 counted.governor.gone(came)
-            if counted is not room:
-                came = came._replace(number=UNCOUNTED, answers=room.governor.answers)
-            down = room.governor.down
-            room.governor.answered(verdict, told, came, now)
-            if room.governor.down:
-                room.away_at = next(self.queue.numbers)
+            if counted is not state:
+                came = came._replace(number=UNCOUNTED, answers=state.governor.answers)
+            down = state.governor.down
+            state.governor.answered(verdict, told, came, now)
+            if state.governor.down:
+                state.away_at = next(self.queue.numbers)
             elif down:
-                room.returned(room.away_at)
-            rooms = [room]
+                state.returned(state.away_at)
+            states = [state]
             if refused and told.everyone:
-                rooms += [each for name, each in self.rooms.items() if isinstance(name, Part) and name.key == key]
-                rooms.append(self.rooms[key])
-                for other in rooms[1:]:
+                states += [each for name, each in self.states.items() if isinstance(name, Part) and name.key == key]
+                states.append(self.states[key])
+                for other in states[1:]:
                     other.governor.refused(told, now)
-            if counted is not room:
-                rooms.append(counted)
-            asked = room.governor.asks(came)
+            if counted is not state:
+                states.append(counted)
+            asked = state.governor.asks(came)
             reservation = None
-            if refused or (verdict is Signal.FAILED and room.governor.found is not None and not asked):
-                wait = room.governor.opens(now, len(room.queue))[0]
+            if refused or (verdict is Signal.FAILED and state.governor.found is not None and not asked):
+                wait = state.governor.opens(now, len(state.queue))[0]
                 number: float = next(self.queue.numbers)
-                if place is not None and not place.again and not asked:  # else others come first: its attempts are few
-                    number = place.number
+                if ticket is not None and not ticket.returning and not asked:  # else others come first: its attempts are few
+                    number = ticket.number
                 reservation = Reservation(number, wait, self.max_wait, not refused)
-        for room in rooms:
-            if room.queue:
-                self.queue.changed(room, now, worse=refused)
+        for state in states:
+            if state.queue:
+                self.queue.changed(state, now, worse=refused)
         return reservation
 
-    def lost(self, place: Place) -> None:
+    def lost(self, ticket: Ticket) -> None:
         """It got no answer."""
-        with self.rooms.lock:
-            place.room.governor.gone(place.came)
+        with self.states.lock:
+            ticket.state.governor.gone(ticket.acquired)
 
-    def _told_of(self, key: Hashable, request: Any, told: RateLimitFields) -> GovernedRoom:
+    def _told_of(self, key: Hashable, request: Any, told: RateLimitFields) -> KeyLimits:
         """Whose limits an answer tells of: those that are known of the key, or those of a part of it."""
-        rooms = self.rooms
-        known = rooms[self.part(key, request)]
+        states = self.states
+        known = states[self.part(key, request)]
         if known.governor.knows(told):
             return known
         route = key, request.method, request.url.path
         self.parts.pop(route, None)
-        if rooms[key].governor.knows(told):
-            return rooms[key]
+        if states[key].governor.knows(told):
+            return states[key]
         part = Part(key, told.bucket or min(quota.name for quota in told.quotas))
-        if len(self.parts) >= KEYS:
+        if len(self.parts) >= MAX_KEYS:
             del self.parts[next(iter(self.parts))]
         self.parts[route] = part
-        return rooms[part]
+        return states[part]

@@ -9,7 +9,7 @@ import pytest
 
 from ratewise import Bulkhead, BulkheadLayer, Clock
 from ratewise._core import admission
-from tests.bulkhead.places import client, entered, transport
+from tests.bulkhead.bulkheads import client, entered, transport
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 
@@ -19,9 +19,9 @@ def test_the_table_is_bounded() -> None:
     bulkhead = Bulkhead(1, max_queue=1)
     for _ in range(2):
         entered(bulkhead, "busy")
-    for number in range(3 * admission.KEYS):
+    for number in range(3 * admission.MAX_KEYS):
         bulkhead.queue.leave(entered(bulkhead, number), 0)
-    assert len(bulkhead.queue.rooms) == 1000
+    assert len(bulkhead.queue.states) == 1000
     assert bulkhead.enter("busy", 0) is None
     assert bulkhead.get_state() == bulkhead.get_state("busy") == {"in_flight": 1, "waiting": 1}
 

@@ -14,7 +14,7 @@ import pytest
 
 from ratewise import Bulkhead, CircuitBreaker, Clock, Waiter, exceptions, exchange_of
 from ratewise._core import admission
-from tests.bulkhead.places import EMPTY, ONE, ORIGIN, URL, client, entered, transport
+from tests.bulkhead.bulkheads import EMPTY, ONE, ORIGIN, URL, client, entered, transport
 from tests.kit.clock import PATIENCE, FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
@@ -153,7 +153,7 @@ async def test_interrupted(world: World, stage: str) -> None:
 async def test_what_the_garbage_collector_closes(world: World, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     """An abandoned stream is closed wherever the collector comes by, in the middle of entering too: that is no deadlock."""
 
-    class Collecting(admission.Place):
+    class Collecting(admission.Ticket):
         __slots__ = ()
 
         def __init__(self, *args: Any) -> None:
@@ -174,7 +174,7 @@ async def test_what_the_garbage_collector_closes(world: World, monkeypatch: pyte
     next(ring[0])
     del ring
     assert bulkhead.get_state() == ONE
-    monkeypatch.setattr(admission, "Place", Collecting)
+    monkeypatch.setattr(admission, "Ticket", Collecting)
     await world.gather(get)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ratewise import AsyncBulkheadTransport, Bulkhead, Clock, Waiter
 from ratewise._core import admission
-from tests.bulkhead.places import ORIGIN, URL, entered, transport
+from tests.bulkhead.bulkheads import ORIGIN, URL, entered, transport
 from tests.kit.clock import FakeClock
 from tests.kit.wire import Scripted
 from tests.kit.world import World
@@ -32,7 +32,7 @@ async def test_the_next_but_one_notices(world: World, clock: FakeClock) -> None:
     late = Leaving()
     assert (await world.send(transport(world, Scripted(200), bulkhead, clock=late))).status_code == 200
     assert gone.waiter.woken
-    assert 1 <= (late.now - clock.now) / admission.GRACE <= 2
+    assert 1 <= (late.now - clock.now) / admission.OFFER_TIMEOUT <= 2
 
 
 def test_a_full_queue_of_the_gone() -> None:
@@ -41,7 +41,7 @@ def test_a_full_queue_of_the_gone() -> None:
     first, _ = (entered(bulkhead) for _ in range(2))
     bulkhead.queue.leave(first, 0)
     assert bulkhead.enter(ORIGIN, 0.5) is None  # it may be on its way
-    entered(bulkhead, now=admission.GRACE)
+    entered(bulkhead, now=admission.OFFER_TIMEOUT)
 
 
 def test_late_is_first_again() -> None:
@@ -49,33 +49,33 @@ def test_late_is_first_again() -> None:
     bulkhead = Bulkhead(1)
     first, late, second, third = (entered(bulkhead) for _ in range(4))
     bulkhead.queue.leave(first, 0)
-    bulkhead.queue.look(third, 0.25)
-    assert second.called_at is None
-    bulkhead.queue.look(third, 1)
-    assert (second.called_at, third.called_at) == (1, None)
-    assert bulkhead.queue.take(second, 1)
-    assert not bulkhead.queue.take(late, 1.5)
+    bulkhead.queue.poll(third, 0.25)
+    assert second.offered_at is None
+    bulkhead.queue.poll(third, 1)
+    assert (second.offered_at, third.offered_at) == (1, None)
+    assert bulkhead.queue.admit(second, 1)
+    assert not bulkhead.queue.admit(late, 1.5)
     assert bulkhead.get_state() == {"in_flight": 1, "waiting": 2}
     bulkhead.queue.leave(second, 2)
-    assert (late.called_at, third.called_at) == (2, None)
-    assert bulkhead.queue.take(late, 2)
+    assert (late.offered_at, third.offered_at) == (2, None)
+    assert bulkhead.queue.admit(late, 2)
     for _ in range(2):
         bulkhead.queue.leave(late, 2)
         assert bulkhead.get_state() == {"in_flight": 0, "waiting": 1}
-    assert bulkhead.queue.take(third, 2)
+    assert bulkhead.queue.admit(third, 2)
 
 
 def test_who_was_passed_over_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes back to the same room as everybody else, also after many other keys: one place is one."""
-    monkeypatch.setattr(admission, "KEYS", 1)
+    monkeypatch.setattr(admission, "MAX_KEYS", 1)
     bulkhead = Bulkhead(1)
     first, late, second = (entered(bulkhead) for _ in range(3))
     bulkhead.queue.leave(first, 0)
-    bulkhead.queue.look(second, admission.GRACE)
-    assert bulkhead.queue.take(second, admission.GRACE)
-    bulkhead.queue.leave(second, admission.GRACE)
+    bulkhead.queue.poll(second, admission.OFFER_TIMEOUT)
+    assert bulkhead.queue.admit(second, admission.OFFER_TIMEOUT)
+    bulkhead.queue.leave(second, admission.OFFER_TIMEOUT)
     bulkhead.queue.leave(entered(bulkhead, "another", 2), 2)
-    assert [entered(bulkhead, now=2).inside, bulkhead.queue.take(late, 2)].count(True) == 1
+    assert [entered(bulkhead, now=2).admitted, bulkhead.queue.admit(late, 2)].count(True) == 1
 
 
 @types.coroutine
@@ -123,7 +123,7 @@ class Visit:
 
     def go_on(self, error: Any = None) -> None:
         stage = self.stage
-        self.late |= self.called_at is not None and stage.now - self.called_at >= admission.GRACE
+        self.late |= self.called_at is not None and stage.now - self.called_at >= admission.OFFER_TIMEOUT
         self.called_at = None
         try:
             self.waiter, self.end = self.coroutine.throw(error) if error else self.coroutine.send(None)

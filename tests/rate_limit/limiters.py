@@ -24,4 +24,4 @@ def queued(limiter: RateLimiter, number: int) -> None:
 
 def waiting(limiter: RateLimiter) -> int:
     """How many wait in its queues."""
-    return sum(len(room.queue) for room in list(limiter.rooms.values()))
+    return sum(len(state.queue) for state in list(limiter.states.values()))

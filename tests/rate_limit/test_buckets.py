@@ -27,7 +27,7 @@ async def test_buckets(world: World, clock: FakeClock) -> None:
     assert 30 <= wire.times[3] <= 30.5
     assert len(set(wire.times[3:])) == 1
     key = (("https", "api.example.com", None), "")
-    assert set(limiter.rooms) == {key, (key, "b"), (key, "c")}
+    assert set(limiter.states) == {key, (key, "b"), (key, "c")}
     assert limiter.parts == {(key, "GET", "/b"): (key, "b")}
 
 
@@ -69,4 +69,4 @@ async def test_many_routes(world: World, clock: FakeClock) -> None:
     for number in range(1010):
         wire.steps.append(response(200, {"X-RateLimit-Bucket": f"b{number}"}))
         await world.send(transport, url=f"{URL}{number}")
-    assert (len(limiter.parts), len(limiter.rooms)) == (1000, 1000)
+    assert (len(limiter.parts), len(limiter.states)) == (1000, 1000)

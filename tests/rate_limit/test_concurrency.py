@@ -44,15 +44,15 @@ async def test_concurrency(world: World) -> None:
 
 async def test_who_waits_for_a_place_sleeps(world: World) -> None:
     """It is woken when there is one, and does not keep asking."""
-    limiter, looks, clock = RateLimiter(concurrency=1), 0, StillClock(look=PATIENCE)
-    look = limiter.queue.look
+    limiter, polls, clock = RateLimiter(concurrency=1), 0, StillClock(look=PATIENCE)
+    poll = limiter.queue.poll
 
-    def counted(place: Any, now: float) -> float:
-        nonlocal looks
-        looks += 1
-        return look(place, now)
+    def counted(ticket: Any, now: float) -> float:
+        nonlocal polls
+        polls += 1
+        return poll(ticket, now)
 
-    limiter.queue.look = counted  # type: ignore[method-assign]  (to count)
+    limiter.queue.poll = counted  # type: ignore[method-assign]  (to count)
 
     def answer(received: Received) -> Reply:
         if len(server.received) == 1:
@@ -67,7 +67,7 @@ async def test_who_waits_for_a_place_sleeps(world: World) -> None:
                 assert (await world(client.get, "/")).status_code == 200
 
             await world.gather(call, call)
-    assert looks <= 4
+    assert polls <= 4
     assert min(clock.parks) >= 1
 
 

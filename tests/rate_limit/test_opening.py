@@ -113,8 +113,8 @@ def test_the_line() -> None:
     queue = RateLimiter().queue
     for number in (None, 5, 2, None, 3, 9, 1):
         queue.enter("key", 0.0, math.inf, number)
-    (room,) = queue.rooms.values()
-    numbers = [place.number for place in room.queue]
+    (state,) = queue.states.values()
+    numbers = [ticket.number for ticket in state.queue]
     assert numbers == sorted(numbers)
     assert len(numbers) == 6
 

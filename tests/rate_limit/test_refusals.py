@@ -62,9 +62,9 @@ async def test_an_older_answer_ends_no_pause(world: World, clock: FakeClock) -> 
                 second.set()
 
             await world.gather(slow, refused)
-            (room,) = limiter.rooms.values()
-            room.governor.answered(Signal.ACCEPTED, NO_FIELDS, Came(clock.now - 1, 9, 9), clock.now)
-            assert (room.governor.quiet, room.governor.free(clock.now, 1)) == (False, 0)
+            (state,) = limiter.states.values()
+            state.governor.answered(Signal.ACCEPTED, NO_FIELDS, Came(clock.now - 1, 9, 9), clock.now)
+            assert (state.governor.quiet, state.governor.free(clock.now, 1)) == (False, 0)
             began = clock.now
             assert (await world(client.get, "/")).status_code == 200
             assert clock.now - began == pytest.approx(30, abs=0.1)

@@ -33,8 +33,8 @@ from tests.rate_limit.limiters import URL, limited
 
 def governor(limiter: RateLimiter) -> Any:
     """Of the only key."""
-    (room,) = limiter.rooms.values()
-    return room.governor
+    (state,) = limiter.states.values()
+    return state.governor
 
 
 # -- failures
@@ -168,8 +168,8 @@ def test_after_an_outage() -> None:
     first = next(number for number, path in enumerate(served) if path.startswith("/new"))
     assert any(path.startswith("/old") for path in served[first + 10 :])
     assert len(served) >= 300
-    (room,) = limiter.rooms.values()
-    assert (len(room.queue), room.governor._sent, room.governor._busy) == (0, {}, 0)
+    (state,) = limiter.states.values()
+    assert (len(state.queue), state.governor._sent, state.governor._busy) == (0, {}, 0)
 
 
 # -- what an ordinary day brings
@@ -280,8 +280,8 @@ def test_many_dead_hosts() -> None:
                 with pytest.raises(httpx.ConnectError):
                     client.get(f"https://dead{number}.example/")
             clock.now += 100
-    assert len(limiter.rooms) <= 1000
-    assert any("dead1004" in str(key) for key in limiter.rooms)
+    assert len(limiter.states) <= 1000
+    assert any("dead1004" in str(key) for key in limiter.states)
 
 
 # -- what outlives the process
@@ -318,7 +318,7 @@ async def test_snapshot_and_restore(world: World, clock: FakeClock) -> None:
     await world.send(transport)
     await world.send(transport, url="https://other.example/", headers={"Authorization": "Bearer hunter2"})
     await world.send(transport, headers={"Authorization": "Bearer hunter2"})
-    found = [room.governor.found for room in limiter.rooms.values()]
+    found = [state.governor.found for state in limiter.states.values()]
     assert [type(each) for each in found] == [type(None), Burst, Filling]
     assert json.loads(limiter.snapshot(clock=clock))["limits"].keys() == {name}
     unmet = RateLimiter()
@@ -353,9 +353,9 @@ async def test_restore_where_something_is_known(world: World, clock: FakeClock) 
     await world.send(transport, url="https://met.example/")
     await world.send(transport)
     limiter.restore(json.dumps(text), clock=clock)
-    found = [room.governor.found for room in limiter.rooms.values()]
+    found = [state.governor.found for state in limiter.states.values()]
     assert [type(each) for each in found] == [Filling, Shut]
-    assert [room.governor.quiet for room in limiter.rooms.values()] == [False, False]
+    assert [state.governor.quiet for state in limiter.states.values()] == [False, False]
 
 
 async def test_a_bucket_of_the_server_is_kept(world: World, clock: FakeClock) -> None:

@@ -23,6 +23,6 @@ def client(world: World, wire: Any, bulkhead: Any, **settings: Any) -> Any:
 
 def entered(bulkhead: Bulkhead, key: Any = ORIGIN, now: float = 0) -> Any:
     """Someone who is inside, or waits."""
-    place = bulkhead.enter(key, now)
-    assert place is not None
-    return place
+    ticket = bulkhead.enter(key, now)
+    assert ticket is not None
+    return ticket
