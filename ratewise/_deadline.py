@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-from ._core.clock import Expired
+from ._core.clock import TimeoutExpired
 from ._core.exchange import state_of
 from ._core.step import step
 from ._validation import seconds
@@ -39,7 +39,7 @@ class DeadlineLayer:
             return await call.via(_unbounded, call.clock.within, limit.left() + SLACK, call.send, request)
         except RateWiseError:
             raise
-        except (Expired, call.http.TransportError) as error:
+        except (TimeoutExpired, call.http.TransportError) as error:
             if limit.late(error):
                 raise limit.exceeded() from error
             raise
@@ -85,14 +85,14 @@ class _Limit:
         left = self.left()
         try:
             return await self._call.clock.within(left, chunks.__anext__)
-        except (Expired, self._call.http.TransportError) as error:
+        except (TimeoutExpired, self._call.http.TransportError) as error:
             if self.late(error):
                 raise self.exceeded() from error
             raise
 
     def late(self, error: Exception) -> bool:
         """The deadline has come: it, and not `error`, is why the call failed."""
-        return isinstance(error, Expired) or self._call.clock.monotonic() >= self._deadline
+        return isinstance(error, TimeoutExpired) or self._call.clock.monotonic() >= self._deadline
 
     def exceeded(self) -> Exception:
         return self._call.http.DeadlineExceeded(self._request, self._state)

@@ -12,7 +12,7 @@ from .errors import Errors
 from .messages import Messages
 from .private import field_reader
 
-HEADERS = 128
+CACHED_HEADERS = 128
 """Sets of header fields that are kept: what is served from a cache is served again."""
 
 
@@ -24,15 +24,19 @@ class Library:
 
     def __init__(self, module: Any, errors: Any) -> None:
         self.module, self.errors = module, errors
-        both = (module.SyncByteStream, module.AsyncByteStream)
-        self.Body: Any = type("Body", (streams.Body, *both), {"__doc__": streams.Body.__doc__})
-        self.Buffer: Any = type("Buffer", (streams.Buffer, *both), {"__doc__": streams.Buffer.__doc__})
-        self.Steady: Any = type("Steady", (streams.Steady, module.AsyncByteStream), {"__doc__": streams.Steady.__doc__})
+        self.Body = _stream_class(streams.Body, module.SyncByteStream, module.AsyncByteStream)
+        self.Buffer = _stream_class(streams.Buffer, module.SyncByteStream, module.AsyncByteStream)
+        self.DeferredCancellationStream = _stream_class(streams.DeferredCancellationStream, module.AsyncByteStream)
         self.fields = field_reader(module.Headers([(b"A", b"b")]))
-        self.headers = lru_cache(HEADERS)(self._headers)
+        self.headers = lru_cache(CACHED_HEADERS)(self._headers)
 
     def _headers(self, head: Head) -> Any:
         return self.module.Headers([(name, value) for name, _, value in head.fields])
+
+
+def _stream_class(kind: type, *bases: type) -> Any:
+    """Return a subclass of `kind` that is a byte stream of the library too."""
+    return type(kind.__name__, (kind, *bases), {"__doc__": kind.__doc__})
 
 
 class SyncLibrary(Errors, Messages, SyncBodies):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core.background import Background
-from .._core.clock import running_task
+from .._core.clock import current_task
 from .._core.step import step
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class AsyncRuntime:
         return asynchronous(*args, **kwargs)
 
     def current_task(self) -> Hashable:
-        return running_task()
+        return current_task()
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self.background.spawn_task(work)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
-from .._core.cancellation import steady
+from .._core.cancellation import defer_cancellation
 from .._core.step import step
 from ..layer import Pace, Watcher
 from .private import source_of
@@ -114,8 +114,8 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
                 watcher.closed()
 
 
-class Steady(AsyncIterator[bytes]):
-    """A body that is read and closed without losing its connection to a cancellation: see `steady`."""
+class DeferredCancellationStream(AsyncIterator[bytes]):
+    """A body that is read and closed without losing its connection to a cancellation: see `defer_cancellation`."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -126,13 +126,13 @@ class Steady(AsyncIterator[bytes]):
         return self
 
     async def __anext__(self) -> bytes:
-        return await steady(_next(self._chunks))
+        return await defer_cancellation(_next(self._chunks))
 
     async def aclose(self) -> None:
         try:
-            await steady(end(self._chunks))
+            await defer_cancellation(end(self._chunks))
         finally:
-            await steady(self._stream.aclose())
+            await defer_cancellation(self._stream.aclose())
 
 
 async def _next(chunks: AsyncIterator[bytes]) -> bytes:

@@ -14,13 +14,13 @@ logger = logging.getLogger("ratewise")
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
-CLOSE_WITHIN = 5.0
+CLOSE_TIMEOUT = 5.0
 """Seconds that closing waits for what is still going on."""
 
 
 class _Job(NamedTuple):
     cancel: Callable[[], object]
-    over: Waiter
+    finished: Waiter
 
 
 class Background:
@@ -83,7 +83,7 @@ class Background:
 
         def ended() -> None:
             self._jobs.discard(job)
-            job.over.wake()
+            job.finished.wake()
 
         return ended
 
@@ -96,20 +96,20 @@ class Background:
             except RuntimeError:  # its event loop is over, and it with it
                 self._jobs.discard(job)
             else:
-                waiters.append(job.over)
+                waiters.append(job.finished)
         return waiters
 
     def close(self) -> None:
         """Wait for what is going on, for a bounded time. A thread that takes longer is left to itself."""
-        end = time.monotonic() + CLOSE_WITHIN
-        for over in self._cancel_all():
-            over.wait(max(0.0, end - time.monotonic()))
+        end = time.monotonic() + CLOSE_TIMEOUT
+        for finished in self._cancel_all():
+            finished.wait(max(0.0, end - time.monotonic()))
 
     async def aclose(self) -> None:
         """Cancel what is going on and wait until it has ended, for a bounded time."""
-        end = time.monotonic() + CLOSE_WITHIN
-        for over in self._cancel_all():
-            await over.await_(max(0.0, end - time.monotonic()))
+        end = time.monotonic() + CLOSE_TIMEOUT
+        for finished in self._cancel_all():
+            await finished.await_(max(0.0, end - time.monotonic()))
 
 
 def _report(error: Exception) -> None:

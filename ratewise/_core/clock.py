@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 T = TypeVar("T")
 
 
-class Expired(Exception):  # noqa: N818  (no error: the time that was given is over)
+class TimeoutExpired(Exception):  # noqa: N818  (no error: the time that was given is over)
     """The time that was given to something is over."""
 
 
@@ -52,7 +52,7 @@ class Clock:
 
         with anyio.move_on_after(seconds):
             return await function(*args)
-        raise Expired
+        raise TimeoutExpired
 
     def park(self, waiter: Waiter, timeout: float | None) -> bool:
         """Block this thread until `waiter` is woken (True) or `timeout` seconds are over (False)."""
@@ -77,7 +77,7 @@ def running_trio() -> Any:
     return trio
 
 
-def running_task() -> Hashable:
+def current_task() -> Hashable:
     """The task that is running here, of asyncio or trio."""
     trio = running_trio()
     if trio is not None:
@@ -90,12 +90,12 @@ def running_task() -> Hashable:
 class Waiter:
     """Parks one caller, a thread or a task, until `wake()` is called from any thread or event loop. For one use."""
 
-    __slots__ = ("_lock", "_poke", "_woken")
+    __slots__ = ("_lock", "_notify", "_woken")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._woken = False
-        self._poke: Callable[[], object] | None = None
+        self._notify: Callable[[], object] | None = None
 
     @property
     def woken(self) -> bool:
@@ -105,16 +105,16 @@ class Waiter:
     def wake(self) -> None:
         """Let the parked one go, now or as soon as it parks. Never raises, never blocks."""
         with self._lock:
-            self._woken, poke = True, self._poke
-        if poke is not None:
+            self._woken, notify = True, self._notify
+        if notify is not None:
             # RuntimeError: its loop is closed (asyncio) or its run is over (trio). Nobody is parked there.
             with suppress(RuntimeError):
-                poke()
+                notify()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block this thread until woken, at most `timeout` seconds; whether it was woken."""
         event = threading.Event()
-        if not self._parks(event.set):
+        if not self._register(event.set):
             event.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
         return self._woken
 
@@ -126,7 +126,7 @@ class Waiter:
 
     async def _in_trio(self, trio: Any, timeout: float | None) -> None:
         parked, token = trio.Event(), trio.lowlevel.current_trio_token()
-        if not self._parks(lambda: token.run_sync_soon(parked.set, idempotent=True)):
+        if not self._register(lambda: token.run_sync_soon(parked.set, idempotent=True)):
             with trio.move_on_after(float("inf") if timeout is None else timeout):
                 await parked.wait()
 
@@ -140,7 +140,7 @@ class Waiter:
             if not parked.done():
                 parked.set_result(None)
 
-        if not self._parks(lambda: loop.call_soon_threadsafe(finish)):
+        if not self._register(lambda: loop.call_soon_threadsafe(finish)):
             timer = None if timeout is None else loop.call_later(timeout, finish)
             try:
                 await parked
@@ -148,8 +148,8 @@ class Waiter:
                 if timer is not None:
                     timer.cancel()
 
-    def _parks(self, poke: Callable[[], object]) -> bool:
+    def _register(self, notify: Callable[[], object]) -> bool:
         """Leave word how to wake this caller. True: it was woken before, and must not wait."""
         with self._lock:
-            self._poke = poke
+            self._notify = notify
             return self._woken

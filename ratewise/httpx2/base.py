@@ -13,7 +13,7 @@ from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
 from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
 from .._adapter.runtime import AsyncRuntime, SyncRuntime
 from .._adapter.socket_deadline import keep_deadlines
-from .._core.cancellation import steady
+from .._core.cancellation import defer_cancellation
 from .._core.clock import Clock
 from .._core.compose import compose
 from .._core.exchange import state_of
@@ -110,9 +110,9 @@ class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if type(request) is not _Request and not isinstance(request, _Request):
             raise wrong_library(self, request, _Request)
-        response = await steady(self._send(request))
+        response = await defer_cancellation(self._send(request))
         if not self._http.in_memory(response):
-            response.stream = LIBRARY.Steady(response.stream)
+            response.stream = LIBRARY.DeferredCancellationStream(response.stream)
         return response
 
     async def aclose(self) -> None:

@@ -105,7 +105,7 @@ def test_background_work_of_a_loop_that_is_over() -> None:
     async def start() -> None:
         background.spawn_task(lambda: asyncio.sleep(PATIENCE * 10))
         job = next(iter(background._jobs))
-        background._jobs.add(job._replace(over=Waiter()))  # as one whose end was never told
+        background._jobs.add(job._replace(finished=Waiter()))  # as one whose end was never told
 
     asyncio.run(start())
     assert background._jobs

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from ratewise._core.cancellation import LONGEST, steady
+from ratewise._core.cancellation import MAX_CHECKPOINTS, defer_cancellation
 
 
 def run(scenario: Any) -> None:
@@ -32,7 +32,7 @@ def cancelled_at_once(work: Any, *message: str) -> None:
 
 
 def test_results_and_errors_pass() -> None:
-    """`steady` changes nothing where nothing is cancelled, under asyncio and trio."""
+    """`defer_cancellation` changes nothing where nothing is cancelled, under asyncio and trio."""
 
     async def good() -> int:
         await anyio.lowlevel.checkpoint()
@@ -44,9 +44,9 @@ def test_results_and_errors_pass() -> None:
         raise KeyError("x")
 
     async def scenario() -> None:
-        assert await steady(good()) == 5
+        assert await defer_cancellation(good()) == 5
         with pytest.raises(KeyError):
-            await steady(bad())
+            await defer_cancellation(bad())
 
     run(scenario)
     trio.run(scenario)
@@ -65,7 +65,7 @@ def test_a_bare_checkpoint_is_passed() -> None:
             log.append("cancelled")
             raise
 
-    cancelled_at_once(lambda: steady(work()))
+    cancelled_at_once(lambda: defer_cancellation(work()))
     assert log == ["past the checkpoint", "cancelled"]
 
 
@@ -78,7 +78,7 @@ def test_with_nothing_more_to_wait_for() -> None:
         return 5
 
     async def outer() -> None:
-        log.append(await steady(work()))
+        log.append(await defer_cancellation(work()))
         try:
             await asyncio.sleep(10)
         except asyncio.CancelledError:
@@ -103,7 +103,7 @@ def test_time_outs_still_know_their_own_cancellation() -> None:
     async def late() -> None:
         global deadline
         async with asyncio.timeout(0) as deadline:
-            await steady(work())
+            await defer_cancellation(work())
             await asyncio.sleep(10)
 
     async def scenario() -> None:
@@ -119,7 +119,7 @@ def test_time_outs_still_know_their_own_cancellation() -> None:
 deadline: Any = None
 
 
-def test_the_cancellation_of_a_scope_is_not_put_off() -> None:
+def test_the_cancellation_of_a_scope_is_not_deferred() -> None:
     """anyio's own comes only where it may: at a bare checkpoint too."""
     log: list[str] = []
 
@@ -131,7 +131,7 @@ def test_the_cancellation_of_a_scope_is_not_put_off() -> None:
     async def scenario() -> None:
         with anyio.CancelScope() as scope:
             asyncio.get_running_loop().call_soon(scope.cancel)
-            await steady(work())
+            await defer_cancellation(work())
         assert scope.cancelled_caught
 
     run(scenario)
@@ -149,7 +149,7 @@ def test_closing_a_coroutine_that_waits() -> None:
             log.append("closed")
 
     async def outer() -> None:
-        await steady(work())
+        await defer_cancellation(work())
 
     running = outer()
     running.send(None)
@@ -167,7 +167,7 @@ def test_an_error_does_not_swallow_it() -> None:
 
     async def outer() -> None:
         with pytest.raises(KeyError):
-            await steady(work())
+            await defer_cancellation(work())
         log.append("failed")
         await asyncio.sleep(10)
         log.append("not cancelled")
@@ -193,7 +193,7 @@ def test_a_wait_that_cannot_be_cancelled() -> None:
         await asyncio.sleep(10)
         log.append("not cancelled")
 
-    cancelled_at_once(lambda: steady(work()))
+    cancelled_at_once(lambda: defer_cancellation(work()))
     assert log == ["past what was done"]
 
 
@@ -207,5 +207,5 @@ def test_what_never_waits_is_cancelled_all_the_same() -> None:
             await asyncio.sleep(0)
             rounds += 1
 
-    cancelled_at_once(lambda: steady(work()))
-    assert 1 <= rounds <= LONGEST
+    cancelled_at_once(lambda: defer_cancellation(work()))
+    assert 1 <= rounds <= MAX_CHECKPOINTS

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ratewise import AsyncRetryTransport, RetryConfig, Waiter
-from ratewise._core.clock import Expired
+from ratewise._core.clock import TimeoutExpired
 from tests.kit.limited import EPOCH, STYLES
 from tests.kit.virtual import Deadlock, LimitedWire, VirtualClock, VirtualLoop, drive, run
 
@@ -37,7 +37,7 @@ def test_virtual_time() -> None:
         assert not await clock.apark(waiter, 900)
         loop.call_later(900, waiter.wake)
         assert await clock.apark(waiter, None)
-        with pytest.raises(Expired):
+        with pytest.raises(TimeoutExpired):
             await clock.within(900, asyncio.sleep, 3600)
         return [loop.time()]
 
