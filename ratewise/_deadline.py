@@ -14,7 +14,7 @@ from .layer import Call, Q, R
 
 T = TypeVar("T")
 
-SLACK = 0.01
+CANCEL_MARGIN = 0.01
 """Seconds by which the wire's own time-outs, which tell what was waited for, come before everything is cancelled."""
 
 
@@ -34,14 +34,14 @@ class DeadlineLayer:
         state = state_of(request)
         if state.deadline is None:  # else a redirect, or another round trip of the same call
             state.deadline = call.clock.monotonic() + self.total_timeout
-        limit = _Limit(state.deadline, request, call)
+        deadline = _Deadline(state.deadline, request, call)
         try:
-            return await call.via(_unbounded, call.clock.within, limit.left() + SLACK, call.send, request)
+            return await call.via(_call_sync, call.clock.within, deadline.remaining() + CANCEL_MARGIN, call.send, request)
         except RateWiseError:
             raise
         except (TimeoutExpired, call.http.TransportError) as error:
-            if limit.late(error):
-                raise limit.exceeded() from error
+            if deadline.caused(error):
+                raise deadline.exceeded() from error
             raise
 
 
@@ -50,53 +50,53 @@ class WireDeadlineLayer:
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request with time-outs that end no later than its call."""
-        deadline = state_of(request).deadline
-        if deadline is None:  # another layer made the request by itself
+        ends_at = state_of(request).deadline
+        if ends_at is None:  # another layer made the request by itself
             return await call.send(request)
-        limit = _Limit(deadline, request, call)
-        response = await call.send(call.http.with_timeout(request, limit.left()))
-        return call.http.pace(response, limit)
+        deadline = _Deadline(ends_at, request, call)
+        response = await call.send(call.http.with_timeout(request, deadline.remaining()))
+        return call.http.pace(response, deadline)
 
 
-class _Limit:
+class _Deadline:
     """The deadline of a call, and how the chunks of its body are waited for."""
 
-    def __init__(self, deadline: float, request: Any, call: Call[Any, Any]) -> None:
-        self._deadline, self._request, self._call = deadline, request, call
+    def __init__(self, ends_at: float, request: Any, call: Call[Any, Any]) -> None:
+        self._ends_at, self._request, self._call = ends_at, request, call
         self._state = state_of(request)
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Seconds, above 0."""
-        left = self._deadline - self._call.clock.monotonic()
-        if left <= 0:
+        remaining = self._ends_at - self._call.clock.monotonic()
+        if remaining <= 0:
             raise self.exceeded()
-        return left
+        return remaining
 
     def next(self, chunks: Iterator[bytes]) -> bytes:
-        self.left()
+        self.remaining()
         try:
             return next(chunks)
         except self._call.http.TransportError as error:
-            if self.late(error):
+            if self.caused(error):
                 raise self.exceeded() from error
             raise
 
     async def anext(self, chunks: AsyncIterator[bytes]) -> bytes:
-        left = self.left()
+        remaining = self.remaining()
         try:
-            return await self._call.clock.within(left, chunks.__anext__)
+            return await self._call.clock.within(remaining, chunks.__anext__)
         except (TimeoutExpired, self._call.http.TransportError) as error:
-            if self.late(error):
+            if self.caused(error):
                 raise self.exceeded() from error
             raise
 
-    def late(self, error: Exception) -> bool:
+    def caused(self, error: Exception) -> bool:
         """The deadline has come: it, and not `error`, is why the call failed."""
-        return isinstance(error, TimeoutExpired) or self._call.clock.monotonic() >= self._deadline
+        return isinstance(error, TimeoutExpired) or self._call.clock.monotonic() >= self._ends_at
 
     def exceeded(self) -> Exception:
         return self._call.http.DeadlineExceeded(self._request, self._state)
 
 
-def _unbounded(seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+def _call_sync(seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:
     return step(function(*args))

@@ -213,7 +213,7 @@ async def test_a_thousand_retried_responses(world: World) -> None:
 
 async def test_a_body_without_end_does_not_hang_a_retry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A 503 whose body is endless, drips, hangs or says to be huge: it is left after a short while, for a new connection."""
-    monkeypatch.setattr("ratewise._adapter.drain.WITHIN", 0.05)
+    monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.05)
     head = b"HTTP/1.1 503 Unavailable\r\n"
 
     def endless(connection: socket.socket) -> bool:

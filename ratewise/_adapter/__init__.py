@@ -1,1 +1,1 @@
-"""What the flavours share: how RateWise stands around an HTTP library, in as far as it need not know which."""
+"""What the adapters of both HTTP libraries, httpx and httpx2, share. Imports neither of them."""

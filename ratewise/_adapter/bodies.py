@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from ..layer import Pace, Watcher
-from .drain import LONGEST, abegin, adrain, begin, short
-from .streams import end, nothing, rewinder
+from .drain import MAX_READ, adiscard, aread_beginning, is_short, read_beginning
+from .streams import close_iterator, no_rewind, rewinder
 
-PIECE = 1024
+DECODE_SIZE = 1024
 """Bytes that are decoded at a time: they may become a thousand times as many."""
 
 
@@ -33,7 +33,7 @@ class _Bodies:
         return stream.ready if type(stream) is self._Buffer else None
 
     def decoded(self, response: Any, data: bytes, most: int) -> bytes:
-        pieces = (data[start : start + PIECE] for start in range(0, len(data), PIECE))
+        pieces = (data[start : start + DECODE_SIZE] for start in range(0, len(data), DECODE_SIZE))
         plain = b""
         with suppress(self._module.DecodingError):
             for piece in self._module.Response(200, headers=response.headers, content=pieces).iter_bytes():
@@ -44,7 +44,7 @@ class _Bodies:
 
     def rewinder(self, request: Any) -> Callable[[], object] | None:
         stream = request.stream
-        return nothing if type(stream) is self._ByteStream else rewinder(stream, self._module.__name__)
+        return no_rewind if type(stream) is self._ByteStream else rewinder(stream, self._module.__name__)
 
     def tap(self, response: Any, watcher: Watcher) -> Any:
         watchable = self._watchable(response)
@@ -78,7 +78,7 @@ class _Bodies:
     def _unseen(self, response: Any) -> bool:
         """Nothing of its body is in memory, and it has no Content-Length above `LONGEST`."""
         peeked_at = type(response.stream) is self._Body and response.stream.ready
-        return not self.in_memory(response) and not peeked_at and short(response)
+        return not self.in_memory(response) and not peeked_at and is_short(response)
 
     def _peeked(self, response: Any, stream: Any, read: list[bytes], rest: Any) -> None:
         """Put what was read of a body before what is left of it."""
@@ -88,13 +88,13 @@ class _Bodies:
     def _beginning(self, response: Any) -> bytes:
         """What is in memory of its body, decoded."""
         with suppress(self._module.ResponseNotRead):
-            return response.content[:LONGEST]  # type: ignore[no-any-return]
+            return response.content[:MAX_READ]  # type: ignore[no-any-return]
         stream, ready = response.stream, b""
         if type(stream) is self._ByteStream:
             ready = b"".join(stream)
         elif isinstance(stream, (self._Body, self._Buffer)):
             ready = stream.ready
-        return self.decoded(response, ready, LONGEST)
+        return self.decoded(response, ready, MAX_READ)
 
     def _bodiless(self, response: Any) -> Any:
         """The response without a body: that it broke off is not the news."""
@@ -125,7 +125,7 @@ class SyncBodies(_Bodies):
             read: list[bytes] = []
             rest = None
             try:
-                rest = begin(stream, request, read)
+                rest = read_beginning(stream, request, read)
             except self._TransportError:
                 pass  # what came of it is its body
             finally:
@@ -136,8 +136,8 @@ class SyncBodies(_Bodies):
 
     async def close(self, response: Any, request: Any = None) -> None:
         try:
-            if short(response):
-                begin(response.stream, request, [])
+            if is_short(response):
+                read_beginning(response.stream, request, [])
         except self._TransportError:
             pass  # it is thrown away anyway
         finally:
@@ -169,7 +169,7 @@ class AsyncBodies(_Bodies):
                 data = b""
             finally:
                 try:
-                    await end(chunks)
+                    await close_iterator(chunks)
                 finally:
                     await stream.aclose()
             response.stream = self._Buffer(data)
@@ -180,7 +180,7 @@ class AsyncBodies(_Bodies):
             read: list[bytes] = []
             rest = None
             try:
-                rest = await abegin(stream, read)
+                rest = await aread_beginning(stream, read)
             except self._TransportError:
                 pass  # what came of it is its body
             finally:
@@ -191,8 +191,8 @@ class AsyncBodies(_Bodies):
 
     async def close(self, response: Any, request: Any = None) -> None:
         try:
-            if short(response):
-                await adrain(response.stream)
+            if is_short(response):
+                await adiscard(response.stream)
         except self._TransportError:
             pass  # it is thrown away anyway
         finally:

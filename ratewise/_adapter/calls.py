@@ -1,4 +1,4 @@
-"""What the clients of every flavour do around a call."""
+"""What the clients of both HTTP libraries do around a call."""
 
 from __future__ import annotations
 

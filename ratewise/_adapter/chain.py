@@ -60,7 +60,7 @@ class AsyncChain(Chain):
             raise _missing(self, name, ("__enter__", "close", "handle_request"), "an async", "a Client", "{}")
 
 
-class _WrongWorldError(TypeError, AttributeError):
+class _WrongStyleError(TypeError, AttributeError):
     """A transport was asked for what those of the other world have. To whoever only looks, as `hasattr` does, it has it not."""
 
 
@@ -68,15 +68,15 @@ def _missing(transport: Chain, name: str, others: tuple[str, ...], own: str, cli
     if name not in others:
         return AttributeError(f"{type(transport).__name__!r} object has no attribute {name!r}")
     kind = _public_name(transport)
-    return _WrongWorldError(f"{kind} is {own} transport: {client} takes the {other.format(kind.removeprefix('Async'))}")
+    return _WrongStyleError(f"{kind} is {own} transport: {client} takes the {other.format(kind.removeprefix('Async'))}")
 
 
 def wrong_library(transport: Chain, request: object, wanted: type) -> TypeError:
     """The error of a transport that is given something else than a `wanted` request, such as one of the other library."""
     name, ours, theirs = _public_name(transport), _library(wanted), _library(type(request))
-    if theirs not in _FLAVOURS:
+    if theirs not in _LIBRARIES:
         return TypeError(f"this {name} takes requests of {ours}, not a {type(request).__name__}")
-    hint = f"its clients take the {name} of `{_FLAVOURS[theirs]}`"
+    hint = f"its clients take the {name} of `{_LIBRARIES[theirs]}`"
     return TypeError(f"this {name} takes requests of {ours}, not of {theirs}: {hint}")
 
 
@@ -91,7 +91,7 @@ def _library(kind: type) -> str:
 
 
 _PACKAGE = __name__.split(".")[0]
-_FLAVOURS = {"httpx": _PACKAGE, "httpx2": f"{_PACKAGE}.httpx2"}
+_LIBRARIES = {"httpx": _PACKAGE, "httpx2": f"{_PACKAGE}.httpx2"}
 
 
 def _check(transport: object, base: type, method: str) -> None:
@@ -105,8 +105,8 @@ def _check(transport: object, base: type, method: str) -> None:
     hint = ""
     if library in others:
         hint = ". Sync transports go into RateWise's sync classes, async ones into those named Async..."
-    elif others and others[0] in _FLAVOURS:
-        hint = f". This one is of {others[0]}, whose transports and clients are those of `{_FLAVOURS[others[0]]}`"
+    elif others and others[0] in _LIBRARIES:
+        hint = f". This one is of {others[0]}, whose transports and clients are those of `{_LIBRARIES[others[0]]}`"
     raise TypeError(refusal("transport", transport, f"an {library}.{base.__name__}{hint}"))
 
 

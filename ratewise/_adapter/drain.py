@@ -7,30 +7,30 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .streams import end
+from .streams import close_iterator
 
-LONGEST = 64 * 1024
+MAX_READ = 64 * 1024
 """Bytes of a body that are read at most."""
 
-WITHIN = 1.0
+READ_TIMEOUT = 1.0
 """Seconds that this may take."""
 
 
-def short(response: Any) -> bool:
+def is_short(response: Any) -> bool:
     """There is something to be read, and it does not say that it is too long."""
     length = response.headers.get("content-length", "")
-    too_long = length.isdecimal() and (len(length) > 15 or int(length) > LONGEST)
+    too_long = length.isdecimal() and (len(length) > 15 or int(length) > MAX_READ)
     return not (response.is_closed or too_long)
 
 
-def begin(stream: Iterable[bytes], request: Any, read: list[bytes]) -> Iterator[bytes] | None:
+def read_beginning(stream: Iterable[bytes], request: Any, read: list[bytes]) -> Iterator[bytes] | None:
     """Read a body into `read`. What is left of it, if it is too long or takes too long; else None.
 
     With the request that it answers, no step of it takes longer than all of it may.
     """
-    left = LONGEST
+    left = MAX_READ
     chunks = iter(stream)
-    with _hurried(request) as until:
+    with _read_timeout(request) as until:
         for data in chunks:
             read.append(data)
             left -= len(data)
@@ -39,13 +39,13 @@ def begin(stream: Iterable[bytes], request: Any, read: list[bytes]) -> Iterator[
     return None
 
 
-async def abegin(stream: AsyncIterable[bytes], read: list[bytes]) -> AsyncIterator[bytes] | None:
+async def aread_beginning(stream: AsyncIterable[bytes], read: list[bytes]) -> AsyncIterator[bytes] | None:
     """The same under asyncio and trio, where a body that takes too long is cancelled: nothing is left of it then."""
     import anyio
 
-    left = LONGEST
+    left = MAX_READ
     chunks = stream.__aiter__()
-    with anyio.move_on_after(WITHIN):
+    with anyio.move_on_after(READ_TIMEOUT):
         async for data in chunks:
             read.append(data)
             left -= len(data)
@@ -54,22 +54,22 @@ async def abegin(stream: AsyncIterable[bytes], read: list[bytes]) -> AsyncIterat
     return None
 
 
-async def adrain(stream: AsyncIterable[bytes]) -> None:
+async def adiscard(stream: AsyncIterable[bytes]) -> None:
     """Read a body that nobody wants, and leave what is left of it for good."""
     import anyio
 
-    rest = await abegin(stream, [])
+    rest = await aread_beginning(stream, [])
     if rest is not None:
         try:
             with anyio.CancelScope() as scope:
                 scope.cancel()  # ends httpcore's generators where they next wait; `end` leaves the inner ones half read
-                await abegin(rest, [])
+                await aread_beginning(rest, [])
         finally:
-            await end(rest)
+            await close_iterator(rest)
 
 
 @contextmanager
-def _hurried(request: Any) -> Iterator[float]:
+def _read_timeout(request: Any) -> Iterator[float]:
     """Until when a body is read; meanwhile no step of it may take longer than that.
 
     httpcore reads the time-out of a body from the extensions when the body is first read. They are a dict of the call's own.
@@ -77,9 +77,9 @@ def _hurried(request: Any) -> Iterator[float]:
     extensions = {} if request is None else request.extensions
     given = extensions.get("timeout")
     timeout = given or {}
-    extensions["timeout"] = {**timeout, "read": min(timeout.get("read") or WITHIN, WITHIN)}
+    extensions["timeout"] = {**timeout, "read": min(timeout.get("read") or READ_TIMEOUT, READ_TIMEOUT)}
     try:
-        yield time.monotonic() + WITHIN
+        yield time.monotonic() + READ_TIMEOUT
     finally:
         if given is None:
             del extensions["timeout"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._core.failure import Failure, distrusted, http2_refused
+from .._core.failure import Failure, certificate_refused, http2_refused
 
 
 class Errors:
@@ -28,7 +28,7 @@ class Errors:
             (module.LocalProtocolError, Failure.IMPOSSIBLE),
         )
         self._hopeless = (
-            (module.ConnectError, distrusted),
+            (module.ConnectError, certificate_refused),
             (module.ProxyError, lambda error: str(error).startswith("407")),
         )
 

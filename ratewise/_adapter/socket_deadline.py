@@ -7,7 +7,7 @@ from typing import Any
 
 from .private import change_backend
 
-PIECE = 64 * 1024
+WRITE_SIZE = 64 * 1024
 """Bytes that are written with one look at the clock."""
 
 
@@ -26,12 +26,12 @@ class Timeout(float):
         return max(min(float(self), self._end - time.monotonic()), 1e-6)
 
 
-def keep_deadlines(transport: object) -> None:
+def enforce_deadlines(transport: object) -> None:
     """Let the library's own sync transport look at the clock at each read and write."""
     change_backend(transport, lambda backend: backend if type(backend) is _Backend else _Backend(backend))
 
 
-class _Around:
+class _Wrapper:
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
@@ -39,7 +39,7 @@ class _Around:
         return getattr(self._inner, name)
 
 
-class _Backend(_Around):
+class _Backend(_Wrapper):
     def connect_tcp(self, *args: Any, **kwargs: Any) -> _Stream:
         return _Stream(self._inner.connect_tcp(*args, **kwargs))
 
@@ -47,13 +47,13 @@ class _Backend(_Around):
         return _Stream(self._inner.connect_unix_socket(*args, **kwargs))
 
 
-class _Stream(_Around):
+class _Stream(_Wrapper):
     def read(self, max_bytes: int, timeout: float | None = None) -> Any:
         return self._inner.read(max_bytes, _now(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), PIECE):
-            self._inner.write(buffer[start : start + PIECE], _now(timeout))
+        for start in range(0, len(buffer), WRITE_SIZE):
+            self._inner.write(buffer[start : start + WRITE_SIZE], _now(timeout))
 
     def start_tls(self, *args: Any, **kwargs: Any) -> _Stream:
         return _Stream(self._inner.start_tls(*args, **kwargs))

@@ -94,7 +94,7 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
     async def _arelease(self) -> None:
         if not self._released:
             try:
-                await end(self._chunks)
+                await close_iterator(self._chunks)
             finally:
                 await self._stream.aclose()
             self._released = True  # only now: where this was cancelled, whoever closes the response must do it
@@ -130,7 +130,7 @@ class DeferredCancellationStream(AsyncIterator[bytes]):
 
     async def aclose(self) -> None:
         try:
-            await defer_cancellation(end(self._chunks))
+            await defer_cancellation(close_iterator(self._chunks))
         finally:
             await defer_cancellation(self._stream.aclose())
 
@@ -154,7 +154,7 @@ class Buffer:
             yield data
 
 
-async def end(chunks: AsyncIterator[bytes] | None) -> None:
+async def close_iterator(chunks: AsyncIterator[bytes] | None) -> None:
     """End an iteration now, and not when the garbage collector comes by."""
     close = getattr(chunks, "aclose", None)
     if close is not None:
@@ -162,7 +162,7 @@ async def end(chunks: AsyncIterator[bytes] | None) -> None:
             await close()
 
 
-def nothing() -> None:
+def no_rewind() -> None:
     """What a body in memory needs before it is sent again."""
 
 
@@ -172,7 +172,7 @@ def rewinder(stream: Any, library: str) -> Callable[[], object] | None:
         return None  # a stream class of the user's own: nothing says that it can be read twice
     if hasattr(stream, "fields"):  # multipart: the library rewinds each file itself, where it can
         files = [field.file for field in stream.fields if hasattr(field, "file")]
-        return nothing if all(isinstance(file, (str, bytes)) or _position(file) is not None for file in files) else None
+        return no_rewind if all(isinstance(file, (str, bytes)) or _position(file) is not None for file in files) else None
     source = source_of(stream)
     if hasattr(source, "aread") or (hasattr(source, "read") and hasattr(source, "__aiter__")):
         return None  # an asynchronous file: it can be brought back only by awaiting
@@ -180,7 +180,7 @@ def rewinder(stream: Any, library: str) -> Callable[[], object] | None:
         position = _position(source)
         return None if position is None else partial(source.seek, position)
     # Of anything else that can be iterated nothing says that it begins anew: it may read a file as it goes.
-    return nothing if isinstance(source, Collection) else None
+    return no_rewind if isinstance(source, Collection) else None
 
 
 def _position(file: Any) -> int | None:

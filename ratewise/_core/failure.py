@@ -13,7 +13,7 @@ _GOAWAY = regex(r"<ConnectionTerminated error_code:[\w.]+, last_stream_id:0, ")
 
 
 class Failure(enum.Enum):
-    """Flavours turn their library's exceptions into one of these; rules see nothing else of an error."""
+    """Why an attempt failed. Adapters map their library's exceptions to these; rules see nothing else of an error."""
 
     NOT_CONNECTED = "no connection could be made"
     UNPROCESSED = "the server refused it unseen"
@@ -38,7 +38,7 @@ def http2_refused(message: str) -> bool:
     return bool(_REFUSED_STREAM.match(message) or _GOAWAY.match(message))
 
 
-def distrusted(error: BaseException) -> bool:
+def certificate_refused(error: BaseException) -> bool:
     """A TLS certificate was refused: only the end of the chain of causes tells. httpcore breaks the explicit chain."""
     cause: BaseException | None = error
     for _ in range(100):  # a chain of the user's own making may be a ring

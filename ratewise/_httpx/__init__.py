@@ -1,4 +1,4 @@
-"""The flavour for httpx: its transports, its clients, and the errors that they raise. It contains no decisions."""
+"""RateWise for httpx: the transports, the clients and the errors that they raise. Contains no decisions."""
 
 from importlib.util import find_spec
 

@@ -11,7 +11,7 @@ import httpx
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
 from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
 from .._adapter.runtime import AsyncRuntime, SyncRuntime
-from .._adapter.socket_deadline import keep_deadlines
+from .._adapter.socket_deadline import enforce_deadlines
 from .._core.cancellation import defer_cancellation
 from .._core.clock import Clock
 from .._core.compose import compose
@@ -54,7 +54,7 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._runtime, self._clock))
         if type(wire) is httpx.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
-            keep_deadlines(wire)
+            enforce_deadlines(wire)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if type(request) is not _Request and not isinstance(request, _Request):

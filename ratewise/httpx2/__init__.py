@@ -1,5 +1,5 @@
 # Generated from ratewise/_httpx by `nox -s twin`: change the files there.
-"""The flavour for httpx2: its transports, its clients, and the errors that they raise. It contains no decisions."""
+"""RateWise for httpx2: the transports, the clients and the errors that they raise. Contains no decisions."""
 
 from importlib.util import find_spec
 

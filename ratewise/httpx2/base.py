@@ -12,7 +12,7 @@ import httpx2
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
 from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
 from .._adapter.runtime import AsyncRuntime, SyncRuntime
-from .._adapter.socket_deadline import keep_deadlines
+from .._adapter.socket_deadline import enforce_deadlines
 from .._core.cancellation import defer_cancellation
 from .._core.clock import Clock
 from .._core.compose import compose
@@ -55,7 +55,7 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._runtime, self._clock))
         if type(wire) is httpx2.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
-            keep_deadlines(wire)
+            enforce_deadlines(wire)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         if type(request) is not _Request and not isinstance(request, _Request):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ratewise._adapter.drain import LONGEST
+from ratewise._adapter.drain import MAX_READ
 from tests.kit.credit import SPENT, chunks
 from tests.kit.layers import Layer
 from tests.kit.marks import HALF_READ
@@ -64,7 +64,7 @@ async def test_looking_again(world: World, size: int) -> None:
     seen: list[bytes] = []
     layers = tapping(above), looking(seen), tapping(between), looking(seen), tapping(below)
     result = await world.send(world.LayerTransport(Scripted(response(429, body=body)), *layers))
-    assert seen == [b"".join(parts)[:LONGEST]] * 4
+    assert seen == [b"".join(parts)[:MAX_READ]] * 4
     assert body.read == min(size, 66) * 1000
     assert body.closed == (size < 66)
     assert await world.read(result) == b"".join(parts)
@@ -83,7 +83,7 @@ async def test_looking_again_at_a_slow_body(world: World, monkeypatch: pytest.Mo
     async def handle(request: Any, call: Any) -> Any:
         result = await call.send(request)
         for within in (-1.0, 1.0):
-            monkeypatch.setattr("ratewise._adapter.drain.WITHIN", within)
+            monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", within)
             seen.append(await call.http.peek(result, request))
         return result
 
@@ -136,11 +136,11 @@ async def test_a_bomb(world: World) -> None:
 
     step = response(429, {"Content-Encoding": "gzip"}, gzip.compress(zeros))
     result = await world.send(world.LayerTransport(Scripted(step), Layer(handle), looking(seen)))
-    assert seen == [zeros[:LONGEST], zeros[:LONGEST], b""]
+    assert seen == [zeros[:MAX_READ], zeros[:MAX_READ], b""]
     assert await world.read(result) == zeros
     mock = world.httpx.MockTransport(lambda request: world.httpx.Response(429, content=zeros))
     await world.send(world.LayerTransport(mock, looking(seen, 1)))
-    assert seen[3:] == [zeros[:LONGEST]]
+    assert seen[3:] == [zeros[:MAX_READ]]
 
 
 async def test_what_decodes_in_part(world: World) -> None:

@@ -33,11 +33,11 @@ async def test_a_client_of_the_other_library(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("flavour", [ratewise, ratewise.httpx2])
-def test_a_sync_transport_in_an_async_client(name: str, flavour: Any) -> None:
+@pytest.mark.parametrize("package", [ratewise, ratewise.httpx2])
+def test_a_sync_transport_in_an_async_client(name: str, package: Any) -> None:
     """On entering the client, at the first request, and on closing it."""
-    library = httpx if flavour is ratewise else httpx2
-    transport = getattr(flavour, name)(library.HTTPTransport())
+    library = httpx if package is ratewise else httpx2
+    transport = getattr(package, name)(library.HTTPTransport())
     client = library.AsyncClient(transport=transport)
     assert not any(hasattr(transport, wrong) for wrong in ("handle_async_request", "__aenter__", "aclose", "anything_else"))
     for step in (client.get("https://api.example.com"), client.aclose()):
@@ -49,11 +49,11 @@ def test_a_sync_transport_in_an_async_client(name: str, flavour: Any) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("flavour", [ratewise, ratewise.httpx2])
-def test_an_async_transport_in_a_sync_client(name: str, flavour: Any) -> None:
+@pytest.mark.parametrize("package", [ratewise, ratewise.httpx2])
+def test_an_async_transport_in_a_sync_client(name: str, package: Any) -> None:
     """On entering the client, at the first request, and on closing it."""
-    library = httpx if flavour is ratewise else httpx2
-    transport = getattr(flavour, f"Async{name}")(library.AsyncHTTPTransport())
+    library = httpx if package is ratewise else httpx2
+    transport = getattr(package, f"Async{name}")(library.AsyncHTTPTransport())
     assert not any(hasattr(transport, wrong) for wrong in ("handle_request", "__enter__", "close", "anything_else"))
     client = library.Client(transport=transport)
     for step in (lambda: client.get("https://api.example.com"), client.close):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ratewise import RetryBudget, RetryConfig, RetryDecision, exchange_of, options
-from ratewise._adapter.drain import LONGEST
+from ratewise._adapter.drain import MAX_READ
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.credit import SPENT, chunks
 from tests.kit.marks import HALF_READ, SIGNALS
@@ -55,7 +55,7 @@ async def test_spent_credit_is_not_retried(world: World, clock: FakeClock, code:
         b'{"error": {"code": "insufficient_quota_per_minute"}}',
         b'{"error": {"code": "INSUFFICIENT_QUOTA"}}',
         b"insufficient_quota",
-        b"x" * LONGEST + SPENT,
+        b"x" * MAX_READ + SPENT,
     ],
     ids=lambda body: body[:40].decode() or "none",
 )
@@ -242,7 +242,7 @@ async def asked(world: World, url: str, how: str, **more: Any) -> AsyncIterator[
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body is waited for as long as a busy machine may take."""
-    monkeypatch.setattr("ratewise._adapter.drain.WITHIN", PATIENCE)
+    monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", PATIENCE)
 
 
 HOW = ["get", "stream", "bare"]
@@ -292,7 +292,7 @@ async def test_a_long_body_is_the_callers(world: World, how: str, total_timeout:
 )
 async def test_a_body_without_end_is_handed_back(world: World, behaviour: Any, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its beginning is enough, and is there although nothing ends; what follows is there where it need not be waited for."""
-    monkeypatch.setattr("ratewise._adapter.drain.WITHIN", 0.2)
+    monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.2)
     with Server(Script(behaviour)) as server:
         async with asked(world, server.url, how) as result:
             assert (result.status_code, exchange_of(result).history[0].reason) == (429, REASON)
@@ -308,7 +308,7 @@ async def test_a_body_without_end_is_handed_back(world: World, behaviour: Any, h
 @pytest.mark.parametrize("how", HOW)
 async def test_a_body_that_says_nothing_is_retried(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too long as it says, without a byte, or not what its encoding says: the next attempt comes all the same."""
-    monkeypatch.setattr("ratewise._adapter.drain.WITHIN", 0.05)
+    monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.05)
     with Server(Script(too_long, silent, undecodable)) as server:
         async with asked(world, server.url, how) as result:
             assert await world.read(result) == b"ok"
@@ -319,7 +319,7 @@ async def test_a_body_that_says_nothing_is_retried(world: World, how: str, monke
 @pytest.mark.parametrize("how", HOW)
 async def test_a_long_or_slow_body_that_is_retried(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look at its beginning does not keep it from being left, for a new connection."""
-    monkeypatch.setattr("ratewise._adapter.drain.WITHIN", 0.05)
+    monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.05)
 
     def lasting(connection: socket.socket) -> bool:
         connection.sendall(CHUNKED)

@@ -43,7 +43,7 @@ WITHOUT = """
 import asyncio, sys
 sys.modules[{absent!r}] = None
 import ratewise
-from {flavour} import AsyncRateWiseClient, RateWiseClient, RateWiseTransport
+from {package} import AsyncRateWiseClient, RateWiseClient, RateWiseTransport
 from {library} import Client
 
 with RateWiseClient({url!r}, trust_env=False) as client:
@@ -61,34 +61,34 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"httpx", "httpco
 
 
 @pytest.mark.parametrize(
-    ("flavour", "library", "absent", "loaded"),
+    ("package", "library", "absent", "loaded"),
     [
         ("ratewise", "httpx", "httpx2", ["httpcore", "httpx", "httpx2"]),
         ("ratewise.httpx2", "httpx2", "httpx", ["httpcore2", "httpx", "httpx2"]),
     ],
 )
-def test_each_flavour_does_without_the_other_library(flavour: str, library: str, absent: str, loaded: list[str]) -> None:
+def test_each_does_without_the_other_library(package: str, library: str, absent: str, loaded: list[str]) -> None:
     """Neither imports the other's: sync and async requests work where only one is installed."""
     with Server(lambda received: Reply()) as server:
-        done = run(WITHOUT.format(flavour=flavour, library=library, absent=absent, url=server.url))
+        done = run(WITHOUT.format(package=package, library=library, absent=absent, url=server.url))
     assert done == f"200\n200\n200\n{loaded}\n"  # the absent one is there by name, as None
 
 
-@pytest.mark.parametrize(("flavour", "library"), [("_httpx", "httpx"), ("httpx2", "httpx2")])
-def test_a_library_that_is_missing(flavour: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("package", "library"), [("_httpx", "httpx"), ("httpx2", "httpx2")])
+def test_a_library_that_is_missing(package: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to install."""
-    for name in [name for name in sys.modules if name.startswith(f"ratewise.{flavour}")]:
+    for name in [name for name in sys.modules if name.startswith(f"ratewise.{package}")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(ratewise, flavour, raising=False)
+    monkeypatch.delattr(ratewise, package, raising=False)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ImportError, match=f"not installed: pip install {library}$") as raised:
-        import_module(f"ratewise.{flavour}")
+        import_module(f"ratewise.{package}")
     assert raised.value.name == library
 
 
 @CURRENT
 def test_where_httpx_is_an_alias() -> None:
-    """An application that called `httpx2.alias_httpx()`: both flavours then serve httpx2, and take each other's transports."""
+    """After `httpx2.alias_httpx()` the transports of `ratewise` and `ratewise.httpx2` both serve httpx2, and can be mixed."""
     script = """
 import httpx2
 httpx2.alias_httpx()
@@ -113,12 +113,12 @@ assert issubclass(ratewise.RateLimitExceeded, httpx2.HTTPError)
 
 @pytest.mark.parametrize("name", ["LayerTransport", "RetryTransport", "RateWiseTransport"])
 async def test_a_transport_of_the_other_library_is_refused(world: World, name: str) -> None:
-    """At construction, with the place of what to use instead; also a RateWise transport of the other flavour."""
-    library, its_name, flavour = OTHER[world.httpx.__name__]
+    """At construction, with the place of what to use instead; also a RateWise transport for the other library."""
+    library, its_name, package = OTHER[world.httpx.__name__]
     prefix = "" if world.is_sync else "Async"
     theirs = getattr(library, f"{prefix}HTTPTransport")()
-    ours = getattr(import_module(flavour), f"{prefix}RetryTransport")(theirs)
-    hint = re.escape(f"This one is of {its_name}, whose transports and clients are those of `{flavour}`, not ")
+    ours = getattr(import_module(package), f"{prefix}RetryTransport")(theirs)
+    hint = re.escape(f"This one is of {its_name}, whose transports and clients are those of `{package}`, not ")
     for wrong in (theirs, ours):
         with pytest.raises(TypeError, match=f"transport must be an {world.httpx.__name__}.*{hint}"):
             getattr(world.ratewise, prefix + name)(wrong)
