@@ -30,6 +30,9 @@ POLL_DEPTH = 10
 WORTH_WAKING = 1e-4
 """Seconds that are not worth waking anyone for."""
 
+LOGGED_WAIT = 1.0
+"""Seconds of waiting from which on a wait is logged."""
+
 
 class Ticket:
     """One request: in the queue, or inside."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from .._core.admission import HeldTicket, Ticket, wait_turn
+from .._core.admission import LOGGED_WAIT, HeldTicket, Ticket, wait_turn
 from .._core.call_state import CallState
 from .._core.exchange import state_of
 from .._core.order import LayerKind, Ordered
@@ -16,9 +16,6 @@ from ..layer import Call, Q, R
 from .bulkhead import Bulkhead
 
 logger = logging.getLogger("ratewise")
-
-LONG = 1.0
-"""Seconds of waiting that are worth a line in the log."""
 
 
 class BulkheadLayer(Ordered):
@@ -63,6 +60,6 @@ class BulkheadLayer(Ordered):
             raise call.http.DeadlineExceeded(request, state)
         if not ticket.admitted:
             raise call.http.BulkheadFull(request, state, key, bulkhead.max_in_flight, now - begun)
-        if now - begun >= LONG:
+        if now - begun >= LOGGED_WAIT:
             waited, slots, shown = now - begun, bulkhead.max_in_flight, state.redactor.key(key)
             logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", waited, slots, shown, extra=state.log_fields)

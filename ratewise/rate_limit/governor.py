@@ -8,8 +8,8 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from .._http.rate_limit_headers import NO_FIELDS, Quota, RateLimitFields
-from .found import MANY, Answer, Burst, Ceiling, Filling, Known, Phase, Shut, Trial, Turning
-from .limits import INSTANT, LONGEST, PATIENCE, Bucket, KnownLimit, Limit, Window, kind_of
+from .found import UNLIMITED, Answer, Burst, Ceiling, Filling, Known, Phase, Shut, Trial, Turning
+from .limits import ANSWER_TIMEOUT, LONGEST_WINDOW, ROUNDING_ERROR, Bucket, KnownLimit, Limit, Window, kind_of
 
 MEMORY = 60.0
 """Seconds after the first answer within which it may still count against a limit that nobody tells."""
@@ -92,11 +92,11 @@ class Governor:
 
     def free(self, now: float, waiting: int) -> int:
         """How many requests may go now, with so many waiting."""
-        if now < self._until - INSTANT:
+        if now < self._until - ROUNDING_ERROR:
             return 0
         if self._sent:
             self._pass_over(now)
-        most = MANY if self._concurrency is None else self._concurrency - self._busy
+        most = UNLIMITED if self._concurrency is None else self._concurrency - self._busy
         if not self._open and self._opening(now):
             most = min(most, 0 if self._alone else 1)
         for limit in self._limits.values():
@@ -110,7 +110,7 @@ class Governor:
         waits = [(0.0, f"concurrency limit reached ({self._busy} in flight)")] if self.full else []
         waits.append((max(self._until - now, 0.0), "the server asks to wait"))
         if self._alone and self._opening(now):
-            waits.append((self._first_at + PATIENCE - now, "waiting for the first response"))
+            waits.append((self._first_at + ANSWER_TIMEOUT - now, "waiting for the first response"))
         for name, limit in self._limits.items():
             shown = "the stated limit" if name is None else f"limit {name!r} of the server" if name else "the limit of the server"
             waits.append((limit.opens(now, len(self._sent), waiting, ahead), f"{shown} is used up"))
@@ -182,7 +182,7 @@ class Governor:
     def answered(self, verdict: Signal, told: RateLimitFields, came: Came, now: float) -> None:
         """What the server makes of a request. To be told after `gone`."""
         refused = verdict is Signal.REFUSED
-        self._trip += (min(now - came.at, 2 * self._trip + PATIENCE) - self._trip) / 4
+        self._trip += (min(now - came.at, 2 * self._trip + ANSWER_TIMEOUT) - self._trip) / 4
         self._pass_over(now)
         others = self.answers - (came.number >= 0) - came.answers + len(self._sent)
         self.bucket = told.bucket or self.bucket
@@ -204,7 +204,7 @@ class Governor:
     def refused(self, told: RateLimitFields, now: float) -> None:
         """Nobody is to go for as long as a refusal asks."""
         pause = told.retry_after
-        if pause is not None and pause <= LONGEST:
+        if pause is not None and pause <= LONGEST_WINDOW:
             self._until, self._refused_at = max(self._until, now + pause), now
             self._open, self._first_at, self.quiet = False, math.inf, False
 
@@ -225,7 +225,7 @@ class Governor:
         self._refusals += came.number >= 0
         if down or not self._spent(told, now):  # else that limit knows when there will be more
             pause = told.retry_after
-            self.found = self._after(answer, down, pause if pause is not None and pause <= LONGEST else None)
+            self.found = self._after(answer, down, pause if pause is not None and pause <= LONGEST_WINDOW else None)
 
     def _answer(self, came: Came, now: float) -> Answer:
         counted = came.number >= 0
@@ -306,10 +306,10 @@ class Governor:
         """What takes much longer to answer than others has long been counted when those were."""
         while self._sent:
             number, at = next(iter(self._sent.items()))
-            if at > now - max(PATIENCE, 2 * self._trip):
+            if at > now - max(ANSWER_TIMEOUT, 2 * self._trip):
                 break
             del self._sent[number]
 
     def _opening(self, now: float) -> bool:
         """One goes first; but it does not hold the others back for long."""
-        return not self._open and now < self._first_at + PATIENCE
+        return not self._open and now < self._first_at + ANSWER_TIMEOUT

@@ -7,7 +7,7 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from .._core.admission import HeldTicket, Ticket, wait_turn
+from .._core.admission import LOGGED_WAIT, HeldTicket, Ticket, wait_turn
 from .._core.call_state import CallState
 from .._core.exchange import state_of
 from .._core.failure import Failure
@@ -23,9 +23,6 @@ from .governor import UNCOUNTED, Came, Signal
 from .limiter import RateLimiter
 
 logger = logging.getLogger("ratewise")
-
-LONG = 1.0
-"""Seconds of waiting that are worth a line in the log."""
 
 SILENT = (Kind.FINE, Kind.OUTAGE)
 """Outcomes that say nothing about a limit, if their header does not."""
@@ -109,7 +106,7 @@ class RateLimitLayer(Ordered):
             if now >= until or now + left > until:
                 raise call.http.WaitTooLong(request, state, key, now - begun, left, reason, setting)
             limits = ticket.state
-            if left > LONG and now >= limits.logged_until:
+            if left > LOGGED_WAIT and now >= limits.logged_until:
                 limits.logged_until = now + left  # one line for all who wait
                 shown, told = state.redactor.key(key), state.log_fields
                 logger.warning("Rate limit: holding requests to %s for %s: %s", shown, in_seconds(left), reason, extra=told)

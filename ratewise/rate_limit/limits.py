@@ -13,31 +13,31 @@ if TYPE_CHECKING:
     from .._http.rate_limit_headers import Quota
 
 
-INSTANT = 1e-6
+ROUNDING_ERROR = 1e-6
 """Seconds that make no difference: more than clocks lose to rounding."""
 
 PROBES = 8
 """Requests of a window that are kept at most, to see when it turns."""
 
-FEW = 3
+MIN_PROBED_SIZE = 3
 """Of a smaller window none can be spared for that."""
 
-HOLD = 0.25
+RESERVE_FOR = 0.25
 """Seconds for which requests are kept while it is not known that as many more are coming as would have to wait anyway."""
 
 FINE = 0.02
 """Seconds: a turn is not looked for more closely than this, and than a request takes."""
 
-PATIENCE = 1.0
+ANSWER_TIMEOUT = 1.0
 """Seconds after which the answer to a probe is not waited for any longer."""
 
-LONGEST = 40 * 86_400.0
+LONGEST_WINDOW = 40 * 86_400.0
 """Seconds: no window is longer. Who says so has lost count of time."""
 
 _STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds between probes: such that instants a round time after one another are among them."""
 
-_ROUND = (86_400.0, 3600.0, 1800.0, 900.0, 600.0, 300.0, 60.0, 30.0, 15.0, 10.0, 5.0)
+_LIKELY_LENGTHS = (86_400.0, 3600.0, 1800.0, 900.0, 600.0, 300.0, 60.0, 30.0, 15.0, 10.0, 5.0)
 """Seconds that windows and refills take, and multiples of them; the likelier first."""
 
 
@@ -58,7 +58,7 @@ class KnownLimit:
     def free(self, now: float, in_flight: int, waiting: int) -> int:
         """See `Limit`."""
         behind = max(self._count * self._every - (now - self._since), 0.0)  # small numbers: nothing is lost to rounding
-        room = self._slack - behind + INSTANT
+        room = self._slack - behind + ROUNDING_ERROR
         return int(room / self._every) + 1 if room >= 0 else 0
 
     def opens(self, now: float, in_flight: int, waiting: int, ahead: int) -> float:
@@ -93,12 +93,12 @@ class Bucket:
 
     def free(self, now: float, in_flight: int, waiting: int) -> int:
         """See `Limit`."""
-        return int(max(self._level(now) / self._cost.each - in_flight + INSTANT, 0.0))
+        return int(max(self._level(now) / self._cost.each - in_flight + ROUNDING_ERROR, 0.0))
 
     def opens(self, now: float, in_flight: int, waiting: int, ahead: int) -> float:
         """See `Limit`."""
         lacking = (in_flight + ahead + 1) * self._cost.each - self._level(now)
-        return max(lacking, 0.0) * self._fill / self._size if lacking > INSTANT else 0.0
+        return max(lacking, 0.0) * self._fill / self._size if lacking > ROUNDING_ERROR else 0.0
 
     def come(self, now: float) -> None:
         """See `Limit`."""
@@ -109,7 +109,7 @@ class Bucket:
 
     def spent(self, now: float, in_flight: int) -> bool:
         """See `Limit`."""
-        return self._level(now) / self._cost.each - in_flight < 1 - INSTANT
+        return self._level(now) / self._cost.each - in_flight < 1 - ROUNDING_ERROR
 
     def _level(self, now: float) -> float:
         """What is in it, without those in flight."""
@@ -201,7 +201,7 @@ class Window:
             return ahead * self._gap(now) if self._pace else 0.0
         wait = max(self._probe_at(now, in_flight, left >= 1) - now, 0.0)
         if kept and waiting <= left:
-            wait = min(wait, self._held_since + HOLD - now)
+            wait = min(wait, self._held_since + RESERVE_FOR - now)
         each = max(self._limit / self._cost.each, 1.0)
         return wait + max(math.ceil((ahead + 1 - max(left, 0.0)) / each) - 1, 0) * _whole(*self._length)[0]
 
@@ -221,7 +221,7 @@ class Window:
 
     def _rest(self, now: float, in_flight: int) -> float:
         """How many requests are left. All, if it has turned for sure and the server has believed that until now."""
-        turned = now >= self._latest + PATIENCE and not self._refused
+        turned = now >= self._latest + ANSWER_TIMEOUT and not self._refused
         return max(self._left, self._limit if turned else 0.0) / self._cost.each - in_flight
 
     def _gap(self, now: float) -> float:
@@ -238,15 +238,15 @@ class Window:
         if left - max(waiting, 1) >= kept:
             return 0  # whoever is here may go
         self._held_since = min(self._held_since, now)
-        return kept if now < self._held_since + HOLD else 0
+        return kept if now < self._held_since + RESERVE_FOR else 0
 
     def _probe_at(self, now: float, in_flight: int, left: bool) -> float:
         """When the next probe is due."""
         if in_flight and self._probed_at >= self._from and self._to < math.inf:
-            return self._probed_at + PATIENCE  # there is one
+            return self._probed_at + ANSWER_TIMEOUT  # there is one
         if not left or now >= self._to:
             return self._to
-        first = max(self._from, self._probed_at + INSTANT, self._to - (self._probes + 0.5) * self._step)
+        first = max(self._from, self._probed_at + ROUNDING_ERROR, self._to - (self._probes + 0.5) * self._step)
         return min(self._to - math.floor((self._to - first) / self._step) * self._step, self._to)
 
     # -- what is learnt
@@ -299,7 +299,7 @@ class Window:
             self._length = 0.0, math.inf
             self._from, self._to = span
         size = self._limit / self._cost.each
-        self._probes = min(PROBES, max(int(size / 10), 1)) if size >= FEW else 0
+        self._probes = min(PROBES, max(int(size / 10), 1)) if size >= MIN_PROBED_SIZE else 0
         if quota.reset is not None and began[0] > -math.inf:
             lengths = [length for length in _likely(quota.reset, quota.resolution) if length > shortest]
             if not self._probes:  # nothing else would show that it is shorter; a refusal will show that it is not, once
@@ -337,7 +337,7 @@ def kind_of(quota: Quota) -> type[Bucket] | type[Window] | None:
     """What kind of limit that is; None if it tells too little, or nothing of a rate."""
     if quota.remaining is None or (quota.limit is not None and quota.limit < 1) or quota.unit == "concurrent-requests":
         return None  # Okta tells its limit on concurrency as 0
-    if max(quota.reset or 0.0, quota.window or 0.0) > LONGEST:
+    if max(quota.reset or 0.0, quota.window or 0.0) > LONGEST_WINDOW:
         return None
     if quota.reset is None and quota.window is None:
         return None
@@ -372,13 +372,13 @@ def _whole(low: float, high: float) -> tuple[float, float]:
 
 def _likely(seconds: float, resolution: float) -> list[float]:
     """The lengths, the likeliest first, of which somebody tells so many seconds, rounded up or down."""
-    units = [unit for unit in _ROUND if resolution >= 1 and abs(round(seconds / unit) * unit - seconds) <= resolution]
+    units = [unit for unit in _LIKELY_LENGTHS if resolution >= 1 and abs(round(seconds / unit) * unit - seconds) <= resolution]
     return [*(round(seconds / unit) * unit for unit in units[:1]), seconds, seconds - resolution]
 
 
 def _roundest(low: float, high: float) -> float | None:
     """The likeliest time between these, in seconds."""
-    for unit in (*_ROUND, 2.0, 1.0):
+    for unit in (*_LIKELY_LENGTHS, 2.0, 1.0):
         number = math.floor(high / unit)
         if number >= 1 and number * unit >= low:
             return number * unit

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from .found import Ceiling, Filling, Kept, Phase, Turning
-from .limits import LONGEST
+from .limits import LONGEST_WINDOW
 
 VERSION = 1
 
@@ -18,7 +18,7 @@ _FIELDS = {
     "concurrency": {"requests"},
 }
 _LEAST = {"rate": 1e-6, "burst": 1.0, "requests": 1.0, "seconds": 0.001}
-"""What a number is at least; others 0. At most it is `LONGEST`."""
+"""What a number is at least; others 0. At most it is `LONGEST_WINDOW`."""
 
 
 def name_of(key: Any, own: bool) -> str:
@@ -63,14 +63,14 @@ def older(kept: Kept, passed: float) -> Kept:
     """The same after so many seconds."""
     if kept["kind"] == "rate":
         return {**kept, "left": min(kept["left"] + passed * kept["rate"], kept["burst"])}
-    return {**kept, "age": min(kept["age"] + passed, LONGEST)} if kept["kind"] == "window" else kept
+    return {**kept, "age": min(kept["age"] + passed, LONGEST_WINDOW)} if kept["kind"] == "window" else kept
 
 
 def _checked(kept: Any) -> Kept:
     names = _FIELDS[kept["kind"]]
     values = {name: _number(kept[name]) for name in names}
     for name, value in values.items():
-        if not _LEAST.get(name, 0) <= value <= LONGEST:
+        if not _LEAST.get(name, 0) <= value <= LONGEST_WINDOW:
             raise ValueError(f"{name} cannot be {value:g}")
     return {"kind": kept["kind"], **values}
 

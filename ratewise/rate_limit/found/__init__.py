@@ -4,10 +4,10 @@ A refusal shows that the limit was used up when it came; what was accepted betwe
 """
 
 from .answer import Answer, Kept
-from .burst import MANY, Burst
+from .burst import UNLIMITED, Burst
 from .ceiling import Ceiling
 from .filling import Filling
 from .shut import Known, Phase, Shut, Trial
 from .turning import Turning
 
-__all__ = ["MANY", "Answer", "Burst", "Ceiling", "Filling", "Kept", "Known", "Phase", "Shut", "Trial", "Turning"]
+__all__ = ["UNLIMITED", "Answer", "Burst", "Ceiling", "Filling", "Kept", "Known", "Phase", "Shut", "Trial", "Turning"]

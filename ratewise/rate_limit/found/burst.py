@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ..limits import PATIENCE
+from ..limits import ANSWER_TIMEOUT
 from .answer import Answer
 
-MANY = 1_000_000
+UNLIMITED = 1_000_000
 """As good as any number of requests."""
 
 
@@ -25,11 +25,11 @@ class Burst:
 
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
-        return 0 if self._since <= now < self._since + PATIENCE else MANY
+        return 0 if self._since <= now < self._since + ANSWER_TIMEOUT else UNLIMITED
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
         """See `Phase`."""
-        return self._since + PATIENCE - now if self._since <= now < self._since + PATIENCE else 0.0
+        return self._since + ANSWER_TIMEOUT - now if self._since <= now < self._since + ANSWER_TIMEOUT else 0.0
 
     def come(self, now: float, taken: int) -> None:
         """See `Phase`."""

@@ -6,13 +6,13 @@ import math
 
 from .answer import Answer, Kept
 
-FIRST, SLOWER, SELDOM = 5.0, 1.6, 100.0
+FIRST_TRIAL, TRIAL_BACKOFF, MAX_TRIAL_BACKOFF = 5.0, 1.6, 100.0
 """One more is tried after so many times as many as may be in flight, and so much later each time that it is refused, at most."""
 
 BRISK = 0.04
 """Seconds: while it is felt for, the limit rises the faster the more of these a request takes."""
 
-MANY = 64
+ENOUGH_IN_FLIGHT = 64
 """As good as any number in flight."""
 
 
@@ -29,7 +29,7 @@ class Ceiling:
         self.accepted_since = accepted
         self.vague = most is None
         self.most = 1 if most is None else most
-        self._after, self._tries = FIRST, 0
+        self._after, self._tries = FIRST_TRIAL, 0
         self.trying, self._step = False, 1
         """Whether more are in flight than it seems to bear, and how many."""
 
@@ -51,7 +51,7 @@ class Ceiling:
         if self.vague:
             trip = answer.now - answer.sent
             self.most = max(self.most, 1 + int(math.sqrt(self.accepted_since * (1 + trip / BRISK))))
-            return self if self.most < MANY else None
+            return self if self.most < ENOUGH_IN_FLIGHT else None
         if answer.number < self.since or answer.others < self.most - 1:
             return self  # there was room for one more anyway
         self._tries += 1
@@ -72,7 +72,7 @@ class Ceiling:
         self.since = answer.total
         if self.trying:
             self.most -= self._step
-            self._after = min(max(self._after, FIRST) * SLOWER, SELDOM)
+            self._after = min(max(self._after, FIRST_TRIAL) * TRIAL_BACKOFF, MAX_TRIAL_BACKOFF)
         else:
             self.most = min(self.most, answer.others)
         self.vague, self.trying, self._tries, self._step = False, False, 0, 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..limits import INSTANT
+from ..limits import ROUNDING_ERROR
 from .answer import Answer, Kept
 
 GROWTH = 1.5
@@ -17,10 +17,10 @@ STEP = 0.25
 FIRM = 8
 """Requests for which it stays the same at least, once the limit is known about."""
 
-FEW, SOON = 40, 2.0
+RISE_AFTER_REQUESTS, RISE_AFTER_SECONDS = 40, 2.0
 """A pace that was found is risked after so many requests, and so many seconds, at the earliest."""
 
-SLOWER, SELDOM = 2.0, 16.0
+RISE_BACKOFF, MAX_RISE_BACKOFF = 2.0, 16.0
 """So many times later each time that it is confirmed, at most."""
 
 COSTLY = 20.0
@@ -29,10 +29,10 @@ COSTLY = 20.0
 CAREFUL = 0.98
 """The part of the rate that is used where a request too many shuts everyone out for long."""
 
-SAFE = 0.8
+SAFE_PART = 0.8
 """And the part of what may be saved up that is used at once there."""
 
-ROUND = (1000.0, 500.0, 250.0, 200.0, 100.0, 50.0, 25.0, 20.0, 10.0, 5.0, 2.0, 1.0)
+LIKELY_RATES = (1000.0, 500.0, 250.0, 200.0, 100.0, 50.0, 25.0, 20.0, 10.0, 5.0, 2.0, 1.0)
 """Rates, in a second, in a minute and in an hour, that are likelier than those between; multiples of them too."""
 
 FEWEST = 5
@@ -103,11 +103,11 @@ class Filling:
     @property
     def _most(self) -> float:
         """How many may be saved up, and used at once; not all of them where one too many shuts everyone out."""
-        return max(SAFE * self.size, 1.0) if self.shuts else self.size
+        return max(SAFE_PART * self.size, 1.0) if self.shuts else self.size
 
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
-        return max(int(self.level(now) + INSTANT), 0)
+        return max(int(self.level(now) + ROUNDING_ERROR), 0)
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
         """See `Phase`."""
@@ -160,7 +160,7 @@ class Filling:
             self._found *= LESS
         self._estimate()
         expected = abs(self._found - before) < 0.1 * before
-        self._seldom = min(self._seldom * SLOWER, SELDOM) if expected else (1.0 if self.size >= FEWEST else 0.25)
+        self._seldom = min(self._seldom * RISE_BACKOFF, MAX_RISE_BACKOFF) if expected else (1.0 if self.size >= FEWEST else 0.25)
         self._stay(answer.now)
         return self
 
@@ -193,7 +193,7 @@ class Filling:
     def _stay(self, now: float) -> None:
         """The pace is found, and kept for a while."""
         self.pace, self._rising = self._found, False
-        self._rise_at = now + max(SOON, FEW / self.pace) * self._seldom * (1 + COSTLY * self._shut)
+        self._rise_at = now + max(RISE_AFTER_SECONDS, RISE_AFTER_REQUESTS / self.pace) * self._seldom * (1 + COSTLY * self._shut)
 
     @property
     def shuts(self) -> bool:
@@ -222,7 +222,7 @@ class Filling:
 def _roundest(low: float, high: float) -> float | None:
     """The likeliest rate between these."""
     for per in (1.0, 60.0, 3600.0):
-        for unit in ROUND:
+        for unit in LIKELY_RATES:
             number = math.floor(high * per / unit)
             if number >= 1 and number * unit >= low * per:
                 return number * unit / per

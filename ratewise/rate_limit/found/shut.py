@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Union
 
-from ..limits import INSTANT, PATIENCE
+from ..limits import ANSWER_TIMEOUT, ROUNDING_ERROR
 from .answer import Answer, Kept
 from .burst import Burst
 from .ceiling import Ceiling
-from .filling import FEWEST, SAFE, Filling, Point
+from .filling import FEWEST, SAFE_PART, Filling, Point
 from .turning import Turning
 
 LENGTHS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
@@ -66,14 +66,14 @@ class Shut:
         self.due = self._next(answer.now) if told is None else -math.inf
         """When one is to ask."""
         if self._overlaps:
-            self.due = max(self.due, answer.now + PATIENCE)  # one of those in flight may tell before
+            self.due = max(self.due, answer.now + ANSWER_TIMEOUT)  # one of those in flight may tell before
         if told is not None:
             self._heed(told, answer.now)
 
     @property
     def _patience(self) -> float:
         """Seconds after which the answer to one that asks is not waited for any longer."""
-        return max(PATIENCE, 2 * self._trip)
+        return max(ANSWER_TIMEOUT, 2 * self._trip)
 
     @property
     def reason(self) -> str:
@@ -84,7 +84,7 @@ class Shut:
         """See `Phase`."""
         if self._probe is not None and now < self._probe + self._patience:
             return 0
-        return 1 if now >= self.due - INSTANT else 0
+        return 1 if now >= self.due - ROUNDING_ERROR else 0
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
         """See `Phase`."""
@@ -139,7 +139,7 @@ class Shut:
             return now + min(max((now - self._shut_at) * BACKOFF, SOONEST), LATEST)
         pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
         age = now - self.opened
-        length = next((length for length in LENGTHS if length > age), math.ceil((age + INSTANT) / 60) * 60)
+        length = next((length for length in LENGTHS if length > age), math.ceil((age + ROUNDING_ERROR) / 60) * 60)
         return min(self.opened + length, now + pause)
 
     def kept(self, now: float) -> Kept | None:
@@ -179,17 +179,17 @@ class Trial:
             return 0
         if self._again is None and not self._least:
             return 1  # one more
-        return 1 if now >= self._test_at - INSTANT else 0
+        return 1 if now >= self._test_at - ROUNDING_ERROR else 0
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
         """See `Phase`."""
         if ahead < self._most(now) - self._sent or self._test_at == math.inf:
-            return PATIENCE if in_flight else 0.0  # it depends on their answers
-        return max(self._test_at - now, PATIENCE if in_flight else 0.0)
+            return ANSWER_TIMEOUT if in_flight else 0.0  # it depends on their answers
+        return max(self._test_at - now, ANSWER_TIMEOUT if in_flight else 0.0)
 
     def _most(self, now: float) -> int:
         """As many as before; if that shut everyone out, the last of them a little later."""
-        return self._size if not self._least or now >= self._test_at - INSTANT else math.ceil(SAFE * self._size)
+        return self._size if not self._least or now >= self._test_at - ROUNDING_ERROR else math.ceil(SAFE_PART * self._size)
 
     def come(self, now: float, taken: int) -> None:
         """See `Phase`."""

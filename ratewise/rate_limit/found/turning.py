@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 
-from ..limits import INSTANT, PATIENCE
+from ..limits import ANSWER_TIMEOUT, ROUNDING_ERROR
 from .answer import Answer, Kept
 
 RARELY = 2.5
 """One more than a window allows is tried in the second window, and again each time after so many times as many."""
 
-HOLD = 0.02
+ASK_AGAIN_AFTER = 0.02
 """Seconds, or a hundredth of the window, after which it is asked again when it refuses sooner than was expected."""
 
-LATE = 0.1
+MAX_LATENESS = 0.1
 """A part of its length: if it has not turned so long after it should have, something else is going on."""
 
 
@@ -56,7 +56,7 @@ class Turning:
     @property
     def _patience(self) -> float:
         """Seconds after which the answer to one that asks is not waited for any longer."""
-        return max(PATIENCE, 2 * self._trip)
+        return max(ANSWER_TIMEOUT, 2 * self._trip)
 
     @property
     def _test_at(self) -> float:
@@ -65,7 +65,7 @@ class Turning:
 
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
-        if now >= self._turns - INSTANT:
+        if now >= self._turns - ROUNDING_ERROR:
             return 0 if self._probe is not None and now < self._probe + self._patience else 1
         if self._spent or now < self._held_until:
             return 0
@@ -77,15 +77,15 @@ class Turning:
         """See `Phase`."""
         left = 0 if self._spent or now >= self._turns else max(self.size - self._sent, 0)
         if ahead < left:
-            return max(self._held_until - now, PATIENCE if in_flight else 0.0)  # it may depend on their answers
+            return max(self._held_until - now, ANSWER_TIMEOUT if in_flight else 0.0)  # it may depend on their answers
         first = self._turns if self._probe is None else max(self._turns, self._probe + self._patience)
         if self._more and not ahead and not self._spent:
-            first = min(first, max(self._test_at, now + (PATIENCE if in_flight else 0.0)))
+            first = min(first, max(self._test_at, now + (ANSWER_TIMEOUT if in_flight else 0.0)))
         return max(first - now, 0.0) + (ahead - left) // self.size * self.length
 
     def come(self, now: float, taken: int) -> None:
         """See `Phase`."""
-        if now >= self._turns - INSTANT:
+        if now >= self._turns - ROUNDING_ERROR:
             self._probe = now
         else:
             self._more -= self._sent >= self.size
@@ -94,7 +94,7 @@ class Turning:
     def accepted(self, answer: Answer) -> Turning:
         """See `Phase`."""
         self._trip = answer.now - answer.sent
-        if answer.sent >= self._turns - INSTANT:
+        if answer.sent >= self._turns - ROUNDING_ERROR:
             self._begin(answer)
         elif answer.number > self._first:
             self.accepted_since += 1
@@ -113,7 +113,7 @@ class Turning:
             self.size = self.accepted_since
             self._next_test, self._sized = self._windows + 3, False
         elif self._held_until > self.opened:  # it was asked a little too soon: maybe it slides
-            self.length += HOLD
+            self.length += ASK_AGAIN_AFTER
         self._open(answer.number, answer.now)
         self._windows += 1
         if self._windows >= self._next_test:
@@ -124,11 +124,11 @@ class Turning:
         if answer.number < self._since:
             return self
         self._since = answer.total
-        if answer.sent >= self._turns - INSTANT:
+        if answer.sent >= self._turns - ROUNDING_ERROR:
             self._probe = None
             late = max(answer.now - self.opened - self.length, 0.0)
-            self._late = late + max(late, HOLD)
-            return self if self._late <= max(LATE * self.length, 0.2) else None
+            self._late = late + max(late, ASK_AGAIN_AFTER)
+            return self if self._late <= max(MAX_LATENESS * self.length, 0.2) else None
         if self.accepted_since >= self.size:
             self._next_test = math.ceil(RARELY * self._windows)
             if not self._sized:
@@ -137,7 +137,7 @@ class Turning:
             self._spent = True
         else:
             self._sent -= 1
-            self._held_until = answer.now + max(self.length / 100, HOLD)
+            self._held_until = answer.now + max(self.length / 100, ASK_AGAIN_AFTER)
         return self
 
     def kept(self, now: float) -> Kept:

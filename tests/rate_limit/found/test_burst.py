@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratewise.rate_limit.found import MANY, Burst
+from ratewise.rate_limit.found import UNLIMITED, Burst
 from tests.rate_limit.found.senders import Hand, answered
 
 
@@ -14,10 +14,10 @@ def test_when_it_came_there() -> None:
 def test_a_burst() -> None:
     """All may go until one is answered; then nobody until half of them are, but for no longer than a second."""
     hand = Hand(Burst(1.0))
-    assert (hand.phase.free(1.0, 0), hand.phase.opens(1.0, 0, 9)) == (MANY, 0.0)
+    assert (hand.phase.free(1.0, 0), hand.phase.opens(1.0, 0, 9)) == (UNLIMITED, 0.0)
     hand.go(1.0, 1.0, 1.0, 1.0)
     assert hand.accept(1.25, 0) is hand.phase
-    assert [hand.phase.free(now, 3) for now in (1.25, 2.0, 2.25)] == [0, 0, MANY]
+    assert [hand.phase.free(now, 3) for now in (1.25, 2.0, 2.25)] == [0, 0, UNLIMITED]
     assert [hand.phase.opens(now, 3, 0) for now in (1.25, 2.0, 2.25)] == [1.0, 0.25, 0.0]
     assert hand.phase.accepted_since == 2
     assert hand.accept(1.3, 1) is None
