@@ -121,9 +121,9 @@ def test_what_is_masked() -> None:
     """The lists of the README are those that are used."""
     section = README[README.index("**Masked by default**") :].split("\n\nEverywhere")[0]
     parameters, headers = (set(block.split()) for block in re.findall(r"^```text\n(.*?)^```", section, re.DOTALL | re.MULTILINE))
-    assert (headers, parameters) == (secrets.HEADERS, secrets.PARAMETERS)
+    assert (headers, parameters) == (secrets.SECRET_HEADERS, secrets.SECRET_NAMES)
     told = set(re.findall(r"`([\w-]+)`", section))
-    assert told >= {*secrets.PARTS, *secrets.ENDINGS, *secrets.KEYS_OF_MANY_MEANINGS}
+    assert told >= {*secrets.SECRET_NAME_PARTS, *secrets.SECRET_NAME_ENDINGS, *secrets.AMBIGUOUS_NAMES}
 
 
 def test_the_examples_named_exist() -> None:

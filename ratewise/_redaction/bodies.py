@@ -9,12 +9,12 @@ from .._util.escapes import decoded, escaped
 from .._util.lazy_regex import regex
 from .labels import is_credentials, is_user_with_password
 from .masker import HIDDEN, Masker
-from .secrets import LABELS, VALUES
+from .secrets import LABEL_ENDINGS, VALUE_ENDINGS
 from .text import masked, named
 from .xml import elements
 
-FORM = "application/x-www-form-urlencoded"
-DEEPEST = 2
+FORM_TYPE = "application/x-www-form-urlencoded"
+MAX_JSON_DEPTH = 2
 """JSON within strings of JSON is looked into, and within the strings of that."""
 
 _JSON_TYPE = regex(r"(?:application|text)/(?:[\w.-]+\+)?json|application/(?:x-ndjson|jsonl|json-seq)")
@@ -25,9 +25,9 @@ _TEXT_TYPES = ("text/plain", "text/event-stream")
 _CHARSET = regex(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 _OF_SINGLE_BYTES = ("iso-8859-1", "latin-1", "windows-1252")
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii", *_OF_SINGLE_BYTES)
-_HEAD = regex(r"[^\s/@]*:[^\s/@]*[\s,&<>\"]?")
-_BARE = regex(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|null|true|false|NaN|-?Infinity")
-_TOKEN = regex(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|\s+|[^\s"{}\[\]:,]+', re.DOTALL)
+_USERINFO_START = regex(r"[^\s/@]*:[^\s/@]*[\s,&<>\"]?")
+_JSON_LITERAL = regex(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|null|true|false|NaN|-?Infinity")
+_JSON_TOKEN = regex(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|\s+|[^\s"{}\[\]:,]+', re.DOTALL)
 
 
 def body(redactor: Masker, content_type: str, data: bytes, size: int | None = None) -> str:
@@ -36,7 +36,7 @@ def body(redactor: Masker, content_type: str, data: bytes, size: int | None = No
     given = _CHARSET.search(content_type)
     charset = given[1].lower() if given else "utf-8"
     is_json, is_xml = _JSON_TYPE.fullmatch(kind), _XML_TYPE.fullmatch(kind)
-    is_text = is_json or is_xml or kind == FORM or kind in _TEXT_TYPES
+    is_text = is_json or is_xml or kind == FORM_TYPE or kind in _TEXT_TYPES
     if not is_text or charset not in _CHARSETS or b"\0" in data:
         shown = escaped(redactor.header("content-type", content_type)) or "no known type"
         return f"{len(data) if size is None else size} bytes of {shown}"
@@ -45,12 +45,12 @@ def body(redactor: Masker, content_type: str, data: bytes, size: int | None = No
     text = redactor.shortened(said, ' \t\r\n<>",&', whole=whole)
     if not whole:  # half a secret may look like none
         host = text.rfind("//")
-        if host >= 0 and _HEAD.fullmatch(text, host + 2):  # it may be the half of a password
+        if host >= 0 and _USERINFO_START.fullmatch(text, host + 2):  # it may be the half of a password
             text = text[:host]
     looks = text.lstrip()[:1]
-    if looks in ("{", "[", '"') and (is_json or kind == FORM):
+    if looks in ("{", "[", '"') and (is_json or kind == FORM_TYPE):
         shown = json_text(redactor, text, whole=whole)
-    elif kind == FORM:
+    elif kind == FORM_TYPE:
         shown = "&".join(field and _field(redactor, field) for field in text.split("&"))
         shown = redactor.own(named(redactor, shown, whole=whole))
     else:
@@ -91,7 +91,7 @@ def json_text(redactor: Masker, text: str, depth: int = 0, *, whole: bool = True
     shown: list[str] = []
     within = [_Container(0)]
     last, secret, hidden = "", False, 0
-    tokens = _TOKEN.findall(text)
+    tokens = _JSON_TOKEN.findall(text)
     for number, token in enumerate(tokens):
         inner = within[-1]
         if hidden:
@@ -101,7 +101,7 @@ def json_text(redactor: Masker, text: str, depth: int = 0, *, whole: bool = True
             key = _string(last) if last else ""
             inner.key = (key or "").lower()
             secret = key is None or redactor.is_secret_key(key)  # one that cannot be read may be anything
-            secret = secret or (inner.is_labelled and inner.key.endswith(VALUES))
+            secret = secret or (inner.is_labelled and inner.key.endswith(VALUE_ENDINGS))
         elif token in ("{", "[") and (secret or (token == "[" and is_credentials(inner.key))):
             hidden, token, secret = 1, f'"{HIDDEN}"', False
         elif token in ("{", "["):
@@ -119,14 +119,14 @@ def json_text(redactor: Masker, text: str, depth: int = 0, *, whole: bool = True
             said = _string(token)
             if inner.first == "":
                 inner.first = said
-            elif inner.key.endswith(LABELS) and redactor.is_secret_key(said or ""):
+            elif inner.key.endswith(LABEL_ENDINGS) and redactor.is_secret_key(said or ""):
                 inner.is_labelled = True
                 _hide(shown, inner)
             secret = secret or (is_credentials(inner.key) and is_user_with_password(said or ""))
             _remember(inner, len(shown), len(shown) + 1)
             token = _shown_string(redactor, token, secret, depth)
         elif not token.isspace():
-            if not _BARE.fullmatch(token) and (whole or number < len(tokens) - 1):
+            if not _JSON_LITERAL.fullmatch(token) and (whole or number < len(tokens) - 1):
                 return masked(redactor, text, whole=whole)
             if secret and token not in ("null", "true", "false"):
                 token = f'"{HIDDEN}"'
@@ -142,7 +142,7 @@ def json_text(redactor: Masker, text: str, depth: int = 0, *, whole: bool = True
 
 def _remember(inner: _Container, begin: int, end: int) -> None:
     """This is shown for its value, which may get a label."""
-    if inner.key.endswith(VALUES) and not inner.is_labelled:
+    if inner.key.endswith(VALUE_ENDINGS) and not inner.is_labelled:
         inner.unlabelled.append((begin, end))
 
 
@@ -169,6 +169,6 @@ def _shown_string(redactor: Masker, token: str, secret: bool, depth: int) -> str
         return '"..."'
     inner = plain
     if plain.lstrip()[:1] in ("{", "["):
-        inner = HIDDEN if depth == DEEPEST else json_text(redactor, plain, depth + 1)
+        inner = HIDDEN if depth == MAX_JSON_DEPTH else json_text(redactor, plain, depth + 1)
     inner = masked(redactor, inner)
     return token if inner == plain else json.dumps(inner)

@@ -12,17 +12,17 @@ from bisect import bisect
 from typing import TYPE_CHECKING
 
 from .._util.lazy_regex import regex
-from .secrets import LABELS, VALUES
+from .secrets import LABEL_ENDINGS, VALUE_ENDINGS
 
 if TYPE_CHECKING:
     from .masker import Masker
 
-NEAR = 1000
+MAX_LABEL_DISTANCE = 1000
 """Characters between a label and a value, at most."""
 
 _LABEL = regex(
     rf"""
-    (?:{"|".join(LABELS)})\\{{0,8}}(?:["'`]|&\#?\w{{1,4}};|%2[27]|\\u002[27])?
+    (?:{"|".join(LABEL_ENDINGS)})\\{{0,8}}(?:["'`]|&\#?\w{{1,4}};|%2[27]|\\u002[27])?
     (?:[ \t]*(?:[:=]|%3[ADad]|>|&gt;|\\u003[dDeE])=?>?\s*|,[ ])(?:<!\[CDATA\[)?
     (?=b?\\{{0,8}}(?:["'`]|&\#?\w{{1,4}};|%2[27]|\\u002[27])([\w./ -]{{1,128}})|([\w./-]{{1,128}}))
     """,
@@ -34,7 +34,7 @@ _BASE64 = regex(r"(?=.*[\dA-Z])[A-Za-z0-9+/]{12,}={0,2}")
 def labels(redactor: Masker, text: str, *, whole: bool) -> list[int]:
     """Where names of secrets stand as labels; if the text was cut short, there may be one at its end."""
     lower = text.lower()
-    if not any(value in lower for value in (*VALUES, "<string", "<data")):
+    if not any(value in lower for value in (*VALUE_ENDINGS, "<string", "<data")):
         return []
     found = [match.start() for match in _LABEL.finditer(text) if redactor.is_secret_key((match[1] or match[2]).strip())]
     return found if whole else [*found, len(text)]
@@ -43,7 +43,7 @@ def labels(redactor: Masker, text: str, *, whole: bool) -> list[int]:
 def is_near(labels: list[int], position: int) -> bool:
     """One of them is."""
     after = bisect(labels, position)
-    return any(abs(label - position) <= NEAR for label in labels[max(0, after - 1) : after + 1])
+    return any(abs(label - position) <= MAX_LABEL_DISTANCE for label in labels[max(0, after - 1) : after + 1])
 
 
 def is_credentials(plain: str) -> bool:

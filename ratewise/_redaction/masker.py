@@ -12,22 +12,31 @@ from urllib.parse import unquote_plus
 
 from .._util.escapes import decoded, escaped, unescaped
 from .._util.lazy_regex import regex
-from .secrets import ENDINGS, HARMLESS, HEADERS, KEYS_OF_MANY_MEANINGS, PARAMETERS, PARTS, TOKENS, URL_HEADERS
+from .secrets import (
+    AMBIGUOUS_NAMES,
+    HARMLESS_NAMES,
+    SECRET_HEADERS,
+    SECRET_NAME_ENDINGS,
+    SECRET_NAME_PARTS,
+    SECRET_NAMES,
+    TOKEN_FORMATS,
+    URL_HEADERS,
+)
 
 MaskStyle = Literal["full", "partial", "hash"]
 
 HIDDEN = "[REDACTED]"
 
-LONGEST_TEXT = 16 * 1024
+MAX_TEXT_LENGTH = 16 * 1024
 """Characters of one value that are looked through; what comes after them is not shown."""
 
 MARGIN = 1024
 """Characters of what comes after them that are looked at, for patterns of the user's that begin before."""
 
-MOST_KNOWN, LONGEST_KNOWN = 1000, 100
+MAX_KNOWN_NAMES, MAX_KNOWN_NAME_LENGTH = 1000, 100
 """How many names are remembered, and of how many characters."""
 
-DEEPEST = 2
+MAX_NESTED_URLS = 2
 """A URL or form within a URL is looked into, and one within that; what holds a third one is masked."""
 
 _USERINFO = regex(r"(:\\?/(?:\\?/)?)[^\s/?#<>\"]+@")
@@ -84,13 +93,13 @@ class Masker:
         defaults: bool = True,
     ) -> None:
         self.mask_style = mask_style
-        self._headers = frozenset(map(_dashed, headers)) | (HEADERS if defaults else set())
+        self._headers = frozenset(map(_dashed, headers)) | (SECRET_HEADERS if defaults else set())
         own = frozenset(map(_plain, query_params)) - {""}
-        self._parameters = own | (PARAMETERS if defaults else set())
-        self._vague = KEYS_OF_MANY_MEANINGS - own
-        self._parts: tuple[str, ...] = PARTS if defaults else ()
-        self._endings: tuple[str, ...] = ENDINGS if defaults else ()
-        self._tokens = TOKENS if defaults else ()
+        self._parameters = own | (SECRET_NAMES if defaults else set())
+        self._vague = AMBIGUOUS_NAMES - own
+        self._parts: tuple[str, ...] = SECRET_NAME_PARTS if defaults else ()
+        self._endings: tuple[str, ...] = SECRET_NAME_ENDINGS if defaults else ()
+        self._tokens = TOKEN_FORMATS if defaults else ()
         self._gates = tuple(gate for gates, _ in self._tokens for gate in gates)
         self._patterns = patterns
         self._secret_headers, self._secret_parameters, self._secret_keys = _Known(), _Known(), _Known()
@@ -135,7 +144,7 @@ class Masker:
         head = self.shortened(given, _PIECE_ENDS)
         return self._url(_BARE_USERINFO.sub("REDACTED@", head)) + _rest(given, head)
 
-    def text(self, text: str, *, longest: int | None = LONGEST_TEXT) -> str:
+    def text(self, text: str, *, longest: int | None = MAX_TEXT_LENGTH) -> str:
         """Any text as it may be shown: without what looks like a token or a private key, its URLs as `url` shows them.
 
         `longest`: characters that are looked through, and shown; all if None.
@@ -163,7 +172,7 @@ class Masker:
                     error.args = tuple(_ILLEGAL.sub(rf"\1{HIDDEN}", arg) if isinstance(arg, str) else arg for arg in error.args)
             error = error.__context__ if error.__cause__ is None else error.__cause__
 
-    def shortened(self, text: str, ends: str, longest: int | None = LONGEST_TEXT, *, whole: bool = True) -> str:
+    def shortened(self, text: str, ends: str, longest: int | None = MAX_TEXT_LENGTH, *, whole: bool = True) -> str:
         """What is looked through of a text: up to one of `ends`, if it is too long, or not the whole."""
         longest = len(text) if longest is None else min(len(text), longest)
         if whole and longest == len(text):
@@ -203,17 +212,17 @@ class Masker:
     def is_secret_header(self, name: str) -> bool:
         """The whole value of a header field of this name is a secret."""
         known = self._secret_headers.get(name)
-        return self._secret_headers.told(name, self._is_secret_header(name)) if known is None else known
+        return self._secret_headers.remembered(name, self._is_secret_header(name)) if known is None else known
 
     def is_secret_parameter(self, name: str) -> bool:
         """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""
         known = self._secret_parameters.get(name)
-        return self._secret_parameters.told(name, self._is_secret_parameter(name)) if known is None else known
+        return self._secret_parameters.remembered(name, self._is_secret_parameter(name)) if known is None else known
 
     def is_secret_key(self, name: str) -> bool:
         """The value of a key of this name, in JSON or the like, is a secret: as that of a parameter or of a header field."""
         known = self._secret_keys.get(name)
-        return self._secret_keys.told(name, self._is_secret_key(name)) if known is None else known
+        return self._secret_keys.remembered(name, self._is_secret_key(name)) if known is None else known
 
     def _is_secret_header(self, name: str) -> bool:
         dashed = _dashed(name).removeprefix("http-")  # as WSGI has it
@@ -232,14 +241,14 @@ class Masker:
     def _is_secret_name(self, plain: str) -> bool:
         if plain in self._parameters:
             return True
-        return plain not in HARMLESS and (plain.endswith(self._endings) or any(part in plain for part in self._parts))
+        return plain not in HARMLESS_NAMES and (plain.endswith(self._endings) or any(part in plain for part in self._parts))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(mask_style={self.mask_style!r})"
 
     def _is_plain(self, url: str) -> bool:
         """There can be no secret in it: most URLs are told so in a fraction of the time that looking for one takes."""
-        if any(map(url.__contains__, "@%+#;\"'")) or len(url) > LONGEST_TEXT:
+        if any(map(url.__contains__, "@%+#;\"'")) or len(url) > MAX_TEXT_LENGTH:
             return False
         path, _, query = url.partition("?")
         if "=" in path or "?" in query:
@@ -283,7 +292,7 @@ class Masker:
         nested = _NESTED.search(plain) is not None
         if plain == piece or (plain == part and not nested):
             return False
-        return (nested and depth == DEEPEST) or self._url(plain, depth + 1) != plain
+        return (nested and depth == MAX_NESTED_URLS) or self._url(plain, depth + 1) != plain
 
     def _has_secret_key(self, text: str) -> bool:
         """It is JSON or the like, as a value of something else, and has a key that is secret."""
@@ -331,9 +340,9 @@ class Masker:
 class _Known(dict[str, bool]):
     """Whether names are secret, of those that were asked for before."""
 
-    def told(self, name: str, answer: bool) -> bool:
+    def remembered(self, name: str, answer: bool) -> bool:
         """The answer, remembered if there is room."""
-        if len(self) < MOST_KNOWN and len(name) <= LONGEST_KNOWN:
+        if len(self) < MAX_KNOWN_NAMES and len(name) <= MAX_KNOWN_NAME_LENGTH:
             self[name] = answer
         return answer
 

@@ -6,7 +6,7 @@ import re
 
 from .._util.lazy_regex import regex
 
-HEADERS = frozenset(
+SECRET_HEADERS = frozenset(
     """
     aeg-sas-key api-sign auth authentication authentication-info cb-access-sign cf-access-jwt-assertion cookie2
     dd-application-key dpop fastly-key ocp-apim-subscription-key proxy-auth proxy-authentication-info session set-cookie2
@@ -26,7 +26,7 @@ URL_HEADERS = frozenset(
 )
 """Header fields that hold URLs: these are masked as URLs."""
 
-PARAMETERS = frozenset(
+SECRET_NAMES = frozenset(
     """
     accountkey appkey assertion auth authcode authkey authorizationcode awsaccesskeyid backupcodes bearer cardnumber
     clientassertion code codeverifier connectionstring cookies creditcard creditcardnumber csrf cvc cvv dbpass devicecode hmac
@@ -36,17 +36,17 @@ PARAMETERS = frozenset(
 )
 """Names, of parameters and all else, whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
 
-PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
+SECRET_NAME_PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
 """A name is secret too if it has one of these in it, written as those of parameters are."""
 
-ENDINGS = (
+SECRET_NAME_ENDINGS = (
     *("token", "signature", "passphrase", "passcode", "authorization", "jwt", "signingkey", "encryptionkey", "masterkey"),
     *("sessionkey", "licensekey", "customerkey", "consumerkey", "accesskey", "clientkey", "applicationkey", "userkey"),
     *("accesssign", "apisign", "pwd", "otp", "cookie"),
 )
 """And if it ends so."""
 
-HARMLESS = frozenset(
+HARMLESS_NAMES = frozenset(
     """
     pagetoken nextpagetoken prevpagetoken previouspagetoken nexttoken continuationtoken nextcontinuationtoken synctoken
     cursortoken secretsmanager secretary
@@ -54,46 +54,46 @@ HARMLESS = frozenset(
 )
 """But these are no secrets, such as tokens for the next page."""
 
-KEYS_OF_MANY_MEANINGS = frozenset("auth code key pin session sid sig sign".split())
+AMBIGUOUS_NAMES = frozenset("auth code key pin session sid sig sign".split())
 """Parameters that, as keys of JSON and the like and as header fields, say something else as often."""
 
-LABELS = ("name", "key", "header", "field", "param", "parameter", "attribute", "property", "variable", "id", "label", "path")
+LABEL_ENDINGS = tuple("name key header field param parameter attribute property variable id label path".split())
 """How keys end that have a name as their value, such as that of a header field in a list of them."""
 
-VALUES = ("value", "values", "val")
+VALUE_ENDINGS = ("value", "values", "val")
 """And how the keys beside them, whose values are secret if that name is."""
 
 # Known formats of tokens. Each has strings one of which must be in the text for the pattern to be tried at all, and begins
 # where no word goes on (an escape such as `\n` or `%3D` before it is no part of a word), so that a run of characters is
 # read once: every pattern is linear. The group, if any, stays.
-_ESCAPED = (
+_AFTER_ESCAPE = (
     r"(?<=\\[abfnrtv0])|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
     r"|(?<=\[\dm)|(?<=\[\d\dm)"  # colours of a terminal
 )
-_WORD = rf"(?:(?<!\w)|{_ESCAPED})"
-_NAME = rf"(?:(?<![\w-])|{_ESCAPED})"
-TOKENS = tuple(
+_AT_WORD = rf"(?:(?<!\w)|{_AFTER_ESCAPE})"
+_AT_NAME = rf"(?:(?<![\w-])|{_AFTER_ESCAPE})"
+TOKEN_FORMATS = tuple(
     (gates.split(" | "), regex(pattern, re.ASCII | re.DOTALL))
     for gates, pattern in (
-        ("eyJ", _NAME + r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"),  # a JWT, signed or encrypted, or what else is signed like one
-        ("ghp_ | gho_ | ghu_ | ghs_ | ghr_ | github_pat_", _WORD + r"(?:gh[pousr]_|github_pat_)\w{16,}"),
+        ("eyJ", _AT_NAME + r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"),  # a JWT, signed or encrypted, or what else is signed like one
+        ("ghp_ | gho_ | ghu_ | ghs_ | ghr_ | github_pat_", _AT_WORD + r"(?:gh[pousr]_|github_pat_)\w{16,}"),
         (
             "glpat- | gldt- | glft- | glsoat- | glrt- | glcbt- | glimt- | glptt- | glagent- | gloas-",
-            _WORD + r"gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-[\w.-]{16,}",
+            _AT_WORD + r"gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-[\w.-]{16,}",
         ),
-        ("AKIA | ASIA | ABIA | ACCA", _WORD + r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?!\w)"),
-        ("xox | xapp-", _WORD + r"(?:(?:xox[a-ceoprs]|xapp)-[\w-]{8,}|xoxd-[\w%+/=-]{8,})"),
+        ("AKIA | ASIA | ABIA | ACCA", _AT_WORD + r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?!\w)"),
+        ("xox | xapp-", _AT_WORD + r"(?:(?:xox[a-ceoprs]|xapp)-[\w-]{8,}|xoxd-[\w%+/=-]{8,})"),
         ("hooks.slack.com", r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s?#<>\"']+"),
         ("/api/", r"(discord(?:app)?\.com/api/(?:v\d{1,3}/)?webhooks/\d{1,20}/)[^\s/?#<>\"']+"),
-        ("sk-", _NAME + r"sk-(?=[\w-]*[\dA-Z])[\w-]{16,}"),
-        ("_live_ | _test_", _WORD + r"(?:sk|rk|pk)_(?:live|test)_\w{8,}"),
-        ("whsec_", _WORD + r"whsec_\w[\w+/=]{7,}"),
-        ("AIza", _NAME + r"AIza[\w-]{35,}"),
-        ("ya29. | GOCSPX-", _NAME + r"(?:ya29\.[\w.-]{8,}|GOCSPX-[\w-]{8,})"),
-        ("npm_ | hf_", _WORD + r"(?:npm|hf)_[A-Za-z0-9]{30,}"),
-        ("pypi-", _NAME + r"pypi-AgE[\w-]{16,}"),
-        ("SG.", _NAME + r"SG\.[\w-]{8,}\.[\w-]{8,}"),
-        ("AC | SK", _WORD + r"(?:AC|SK)[0-9a-f]{32}(?!\w)"),
+        ("sk-", _AT_NAME + r"sk-(?=[\w-]*[\dA-Z])[\w-]{16,}"),
+        ("_live_ | _test_", _AT_WORD + r"(?:sk|rk|pk)_(?:live|test)_\w{8,}"),
+        ("whsec_", _AT_WORD + r"whsec_\w[\w+/=]{7,}"),
+        ("AIza", _AT_NAME + r"AIza[\w-]{35,}"),
+        ("ya29. | GOCSPX-", _AT_NAME + r"(?:ya29\.[\w.-]{8,}|GOCSPX-[\w-]{8,})"),
+        ("npm_ | hf_", _AT_WORD + r"(?:npm|hf)_[A-Za-z0-9]{30,}"),
+        ("pypi-", _AT_NAME + r"pypi-AgE[\w-]{16,}"),
+        ("SG.", _AT_NAME + r"SG\.[\w-]{8,}\.[\w-]{8,}"),
+        ("AC | SK", _AT_WORD + r"(?:AC|SK)[0-9a-f]{32}(?!\w)"),
         (":AA", r"(?<!\d)\d{8,10}:AA[\w-]{33,}"),
         (
             "earer | EARER",

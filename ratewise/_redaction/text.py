@@ -8,8 +8,8 @@ from typing import NamedTuple
 from .._util.escapes import escaped, unescaped
 from .._util.lazy_regex import regex
 from .labels import is_credentials, is_near, is_user_with_password, labels
-from .masker import HIDDEN, LONGEST_TEXT, Masker
-from .secrets import URL_HEADERS, VALUES
+from .masker import HIDDEN, MAX_TEXT_LENGTH, Masker
+from .secrets import URL_HEADERS, VALUE_ENDINGS
 from .xml import elements
 
 _STRING = r"""(?:'(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))"""
@@ -32,11 +32,11 @@ _WORD_BEFORE = regex(r"\w{1,30} \Z")
 _AFTER_ESCAPE = {"\\": regex(r"\A(?:[nrt]|x[0-9A-Fa-f]{2})"), "%": regex(r"\A[0-9A-Fa-f]{2}")}
 _PAIR_BEGINS = regex(rf"[(\[](?:\s|\\{{1,8}}[nrt]){{0,64}}b?{_QUOTE}\Z")
 _PAIR_ENDS = regex(r"(?:\s|\\{1,8}[nrt]){0,64},?(?:\s|\\{1,8}[nrt]){0,64}(?:[)\]]|\Z)")
-LONGEST_BEGINNING = 160
+MAX_PAIR_START = 160
 """Characters before the name of a pair that are looked at."""
 
 # A value: by how it begins.
-_NOTHING = regex(r"(?:None|null|[Tt]rue|[Ff]alse|not set)(?![\w.~+/=-])")
+_NO_VALUE = regex(r"(?:None|null|[Tt]rue|[Ff]alse|not set)(?![\w.~+/=-])")
 _DONE = regex(r"(?:\[?REDACTED\]?|hash-[0-9a-f]{12}|[^\s;]{4}\.{3}[^\s;]{4})(?![\w.~+/=-])")
 _OPENING = regex(rf"""(?P<slashes>\\{{0,8}})(?P<mark>'''|\"\"\"|["'`])|{_QUOTE}""")
 _CLOSING = {mark: regex(rf"(?<!\\)(\\*){mark}") for mark in "\"'`"}
@@ -83,7 +83,9 @@ def lines(redactor: Masker, text: str) -> str:
     return "\n".join(map(escaped, masked(redactor, text, longest=None, by_line=True).split("\n")))
 
 
-def masked(redactor: Masker, text: str, *, longest: int | None = LONGEST_TEXT, whole: bool = True, by_line: bool = False) -> str:
+def masked(
+    redactor: Masker, text: str, *, longest: int | None = MAX_TEXT_LENGTH, whole: bool = True, by_line: bool = False
+) -> str:
     """The same on as many lines as it has, with control characters.
 
     Not `whole`: its end may be missing. `by_line`: a bracket or string without an end, as in the source lines of a traceback,
@@ -110,12 +112,12 @@ def named(redactor: Masker, text: str, *, whole: bool = True, by_line: bool = Fa
         name = _name(redactor, found)
         plain = name.lower()
         is_url, is_secret = plain in URL_HEADERS, redactor.is_secret_key(name) or redactor.is_secret_key(found["index"] or "")
-        is_secret = is_secret or (bool(near) and plain.endswith(VALUES) and is_near(near, found.start()))
+        is_secret = is_secret or (bool(near) and plain.endswith(VALUE_ENDINGS) and is_near(near, found.start()))
         is_auth = not is_secret and is_credentials(plain)
         if not (is_url or is_secret or is_auth):
             continue  # there may be others in its value
         is_pair, is_repeated, previous = found["sign"] == ",", plain == previous, plain
-        if is_pair and not (is_repeated or _PAIR_BEGINS.search(text, max(0, found.start() - LONGEST_BEGINNING), found.start())):
+        if is_pair and not (is_repeated or _PAIR_BEGINS.search(text, max(0, found.start() - MAX_PAIR_START), found.start())):
             continue  # one of several, such as the value before another key
         if is_auth and (
             text.startswith("{", position) or not (_OPENING.match(text, position) or _BRACKETED.match(text, position))
@@ -161,7 +163,7 @@ def _name(redactor: Masker, found: re.Match[str]) -> str:
 
 def _value(found: re.Match[str], name: str) -> _Value | None:
     text, position, lower = found.string, found.end(), name.lower()
-    nothing = _NOTHING.match(text, position)
+    nothing = _NO_VALUE.match(text, position)
     if _DONE.match(text, position) or (nothing and _OVER.match(text, nothing.end())):
         return None
     opening, bracketed = _OPENING.match(text, position), _BRACKETED.match(text, position)

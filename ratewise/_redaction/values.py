@@ -8,16 +8,16 @@ from typing import Any
 
 from .labels import is_credentials, is_user_with_password
 from .masker import HIDDEN, Masker
-from .secrets import LABELS, URL_HEADERS, VALUES
+from .secrets import LABEL_ENDINGS, URL_HEADERS, VALUE_ENDINGS
 from .text import message
 
-DEEPEST = 10
+MAX_VALUE_DEPTH = 10
 """Values within values that are looked into."""
 
-MOST_ITEMS = 1000
+MAX_ITEMS = 1000
 """Values within a value that are looked at."""
 
-MOST_CHARACTERS = 256 * 1024
+MAX_CHARACTERS = 256 * 1024
 """Of all texts within a value, that are looked through."""
 
 
@@ -31,7 +31,7 @@ class _Values:
 
     def __init__(self, redactor: Masker) -> None:
         self._redactor = redactor
-        self._items, self._characters = MOST_ITEMS, MOST_CHARACTERS
+        self._items, self._characters = MAX_ITEMS, MAX_CHARACTERS
 
     def of(self, name: str, thing: Any, depth: int) -> Any:
         self._items -= 1
@@ -48,7 +48,7 @@ class _Values:
             return redactor.mask(str(thing)) if isinstance(thing, (str, bytes, int, float)) else HIDDEN
         if type(thing) in (int, float):
             return thing
-        if depth == DEEPEST or self._items < 0 or self._characters < 0:  # it may hold itself
+        if depth == MAX_VALUE_DEPTH or self._items < 0 or self._characters < 0:  # it may hold itself
             return "..."
         if isinstance(thing, Mapping) or (isinstance(thing, tuple) and hasattr(thing, "_asdict")):  # the latter is a named one
             return self._mapping(thing, depth)
@@ -61,14 +61,15 @@ class _Values:
 
     def _mapping(self, thing: Any, depth: int) -> Any:
         given = thing if isinstance(thing, Mapping) else thing._asdict()
-        labels = [item for key, item in given.items() if isinstance(item, (str, bytes)) and _name(key).lower().endswith(LABELS)]
+        texts = [(key, item) for key, item in given.items() if isinstance(item, (str, bytes))]
+        labels = [item for key, item in texts if _name(key).lower().endswith(LABEL_ENDINGS)]
         labelled = any(self._redactor.is_secret_key(_name(label)) for label in labels)
         shown: dict[Any, Any] = {}
         for key, item in given.items():
             if self._items < 0:
                 shown["..."] = "more"
                 break
-            hides = labelled and _name(key).lower().endswith(VALUES)
+            hides = labelled and _name(key).lower().endswith(VALUE_ENDINGS)
             shown[self._key(key)] = self.of("secret" if hides else _name(key), item, depth + 1)
         if not all(key in shown and shown[key] is item for key, item in given.items()):
             return shown

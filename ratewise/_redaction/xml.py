@@ -7,7 +7,7 @@ import re
 from .._util.lazy_regex import regex
 from .labels import is_credentials, is_near, labels
 from .masker import HIDDEN, Masker
-from .secrets import LABELS, VALUES
+from .secrets import LABEL_ENDINGS, VALUE_ENDINGS
 
 # A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).
 _TAG = regex(
@@ -18,11 +18,11 @@ _TAG = regex(
     """,
     re.VERBOSE,
 )
-_CLOSED = regex(r"(?:<|&lt;|\\u003[cC])\\?/([^\s<>&/\"'=!?\\]+)")
-_LABEL = regex(rf"""\s[\w.-]{{0,64}}(?:{"|".join(LABELS)})\s*=\s*(["'])([^"'<>]{{1,128}})\1""", re.IGNORECASE)
+_CLOSING_TAG = regex(r"(?:<|&lt;|\\u003[cC])\\?/([^\s<>&/\"'=!?\\]+)")
+_LABEL_ATTRIBUTE = regex(rf"""\s[\w.-]{{0,64}}(?:{"|".join(LABEL_ENDINGS)})\s*=\s*(["'])([^"'<>]{{1,128}})\1""", re.IGNORECASE)
 _CHILD = regex(r"\s*(?:<|&lt;)\w")
-_WORD = regex(r"[^\s<&\\]*")
-_VALUES = (*VALUES, "string", "data")  # the former in property lists
+_FIRST_WORD = regex(r"[^\s<&\\]*")
+_VALUE_ENDINGS = (*VALUE_ENDINGS, "string", "data")  # the former in property lists
 
 
 def elements(redactor: Masker, text: str, *, whole: bool = True) -> str:
@@ -30,7 +30,7 @@ def elements(redactor: Masker, text: str, *, whole: bool = True) -> str:
 
     One without an end is hidden to the end of the text if that was cut short, and else its first word: it may be no element.
     """
-    closed = {found[1]: found.start() for found in _CLOSED.finditer(text)}  # where for the last time
+    closed = {found[1]: found.start() for found in _CLOSING_TAG.finditer(text)}  # where for the last time
     near = labels(redactor, text, whole=whole)
     shown: list[str] = []
     kept, depth = 0, 0
@@ -48,8 +48,8 @@ def elements(redactor: Masker, text: str, *, whole: bool = True) -> str:
         if not opens or not (
             redactor.is_secret_key(local)
             or (is_credentials(local.lower()) and _CHILD.match(text, found.end()))
-            or any(redactor.is_secret_key(label[2]) for label in _LABEL.finditer(attributes))
-            or (near and local.lower().endswith(_VALUES) and is_near(near, found.start()))
+            or any(redactor.is_secret_key(label[2]) for label in _LABEL_ATTRIBUTE.finditer(attributes))
+            or (near and local.lower().endswith(_VALUE_ENDINGS) and is_near(near, found.start()))
         ):
             continue
         shown.append(text[kept : found.end()])
@@ -57,7 +57,7 @@ def elements(redactor: Masker, text: str, *, whole: bool = True) -> str:
         if closed.get(name, 0) > kept or not whole:
             closes, depth = (name, found["begin"]), 1
         else:
-            word = _WORD.match(text, kept)
+            word = _FIRST_WORD.match(text, kept)
             shown.append(_masked(redactor, word[0] if word else ""))
             kept = word.end() if word else kept
     rest = text[kept:]

@@ -14,19 +14,19 @@ from .._keywords import explained
 from .._redaction.text import lines, message
 from .._redaction.values import value
 from .._validation import refusal
-from .redactor import DEFAULT, Redactor
+from .redactor import DEFAULT_REDACTOR, Redactor
 
-LIBRARIES = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack")
+LIBRARY_LOGGERS = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack")
 """Whose loggers are redacted, with those of their children that exist when it begins."""
 
-LATER = (
+CHILD_LOGGERS = (
     *("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks"),
     *("httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy", "httpcore2.socks"),
     *("hpack.hpack", "hpack.table", "http.cookiejar"),
 )
 """And these, that may not exist yet. The last is that of Python's cookie jars, which httpx's are made of."""
 
-DUMPS = "hpack"
+DROPPED_LOGGER = "hpack"
 """What this one and its children write is every header field, piece by piece."""
 
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -36,10 +36,10 @@ _PLAIN_FORMATTER = logging.Formatter()
 def _redactor(redactor: Redactor | None) -> Redactor:
     if not isinstance(redactor, (Redactor, type(None))):
         raise TypeError(refusal("redactor", redactor, "a Redactor or None"))
-    return redactor or DEFAULT
+    return redactor or DEFAULT_REDACTOR
 
 
-def _told(args: object, text: str) -> bool:
+def _in_text(args: object, text: str) -> bool:
     """The arguments say nothing that the text does not."""
     if not isinstance(args, tuple) or not args:
         return False
@@ -64,7 +64,7 @@ class RedactionFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask the record. It is shown, unless it is one of hpack's."""
-        if str(record.name).partition(".")[0] == DUMPS:
+        if str(record.name).partition(".")[0] == DROPPED_LOGGER:
             return False
         redactor, fields = self.redactor, record.__dict__
         fields.pop("message", None)  # what another handler's formatter made of it
@@ -90,7 +90,7 @@ class RedactionFilter(logging.Filter):
             text = f"{said} (with arguments that do not fit)"
             record.args = ()
         shown = message(self.redactor, text)
-        if shown != text or not _told(record.args, text):
+        if shown != text or not _in_text(record.args, text):
             record.msg, record.args = shown, ()
 
 
@@ -157,8 +157,8 @@ class install_redaction:  # noqa: N801  (called like a function)
     def __init__(self, redactor: Redactor | None = None) -> None:
         self._redactor = redactor = _redactor(redactor)
         self._undone = False
-        existing = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in LIBRARIES]
-        loggers = [logging.getLogger(name) for name in {*LIBRARIES, *LATER, *existing}]
+        existing = [name for name in list(logging.root.manager.loggerDict) if name.partition(".")[0] in LIBRARY_LOGGERS]
+        loggers = [logging.getLogger(name) for name in {*LIBRARY_LOGGERS, *CHILD_LOGGERS, *existing}]
         with _lock:
             installed = _installed.get(redactor)
             if installed is None:

@@ -10,7 +10,7 @@ from typing import Any
 from .._core.call_state import CallState
 from .._core.exchange import state_of
 from .._redaction.bodies import body
-from .._redaction.masker import LONGEST_TEXT
+from .._redaction.masker import MAX_TEXT_LENGTH
 from .._util.escapes import escaped
 from .._validation import refusal
 from ..layer import Call, Q, R, Watcher
@@ -18,16 +18,16 @@ from .config import LogConfig
 
 logger = logging.getLogger("ratewise")
 
-MOST_HARMLESS, LONGEST_HARMLESS = 500, 200
+MAX_KNOWN_FIELDS, MAX_KNOWN_FIELD_SIZE = 500, 200
 """How many header fields without a secret are remembered, and of how many bytes."""
 
 
-def _write(level: int, text: str, args: tuple[Any, ...], told: dict[str, Any]) -> None:
+def _write(level: int, text: str, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
     """As `logger.log` with `extra=told`, but without looking for the line of code that calls: it would always be one of ours."""
     if not logger.isEnabledFor(level):  # any more
         return
     record = logger.makeRecord(logger.name, level, __file__, 0, text, args, None, "handle")
-    record.__dict__.update(told)
+    record.__dict__.update(fields)
     logger.handle(record)
 
 
@@ -42,7 +42,7 @@ class LoggingLayer:
             raise TypeError(refusal("log_config", config, "a LogConfig"))
         self.config = config or LogConfig()
         self._redactor = self.config.redactor
-        self._harmless: dict[tuple[bytes, bytes], tuple[str, str]] = {}
+        self._known_fields: dict[tuple[bytes, bytes], tuple[str, str]] = {}
         self._logs = self.config.number <= logging.INFO
 
     def __repr__(self) -> str:
@@ -62,35 +62,35 @@ class LoggingLayer:
         method, url = request.method, self._redactor.url(request.url)
         if not (url.isprintable() and method.isprintable()):
             method, url = escaped(method), escaped(url)
-        told = {"call_id": state.id, "attempt": state.attempts + 1, "method": method, "url": url}
-        _write(logging.INFO, "Request: %s %s", (method, url), told)
+        fields = {"call_id": state.id, "attempt": state.attempts + 1, "method": method, "url": url}
+        _write(logging.INFO, "Request: %s %s", (method, url), fields)
         if verbose:
-            _write(logging.DEBUG, "Headers: %s", (self._headers(request, call),), told)
+            _write(logging.DEBUG, "Headers: %s", (self._headers(request, call),), fields)
             if config.bodies:
                 data = call.http.buffered_body(request)
                 if data is None or data:
-                    _write(logging.DEBUG, "Request body: %s", (self._request_body(request, data),), told)
+                    _write(logging.DEBUG, "Request body: %s", (self._request_body(request, data),), fields)
         began = clock.monotonic()
         try:
             response = await call.send(request)
         except BaseException as error:
             took, what = clock.monotonic() - began, type(error).__name__
-            told = {**told, "attempt": state.attempts, "error": what, "elapsed": took}
-            _write(logging.INFO, "Response: %s (%.2fs)", (what, took), told)
+            fields = {**fields, "attempt": state.attempts, "error": what, "elapsed": took}
+            _write(logging.INFO, "Response: %s (%.2fs)", (what, took), fields)
             raise
         try:
             took, status = clock.monotonic() - began, response.status_code
-            told = {**told, "attempt": state.attempts, "status": status, "elapsed": took}
-            _write(logging.INFO, "Response: %d (%.2fs)", (status, took), told)
+            fields = {**fields, "attempt": state.attempts, "status": status, "elapsed": took}
+            _write(logging.INFO, "Response: %d (%.2fs)", (status, took), fields)
             if verbose and config.response_headers:
-                _write(logging.DEBUG, "Response headers: %s", (self._headers(response, call),), told)
+                _write(logging.DEBUG, "Response headers: %s", (self._headers(response, call),), fields)
             if not (verbose and config.bodies):
                 return response
-            log = _BodyLog(self, response, call, told)
-            held = call.http.buffered_body(response)
-            if held is None:
+            log = _BodyLogger(self, response, call, fields)
+            body_in_memory = call.http.buffered_body(response)
+            if body_in_memory is None:
                 return call.tap(response, log)
-            log.chunk(held)
+            log.chunk(body_in_memory)
             log.whole = True
             log.closed()
             return response
@@ -101,7 +101,7 @@ class LoggingLayer:
     def _headers(self, message: Any, call: Call[Any, Any]) -> str:
         """Its header fields as JSON, in order, and no more of them than what any other value may show."""
         shown: dict[str, str] = {}
-        left, known = LONGEST_TEXT, self._harmless
+        left, known = MAX_TEXT_LENGTH, self._known_fields
         for raw, _, value in call.http.fields(message.headers):
             name, text = known.get((raw, value)) or self._field(raw, value)
             left -= len(name) + len(text)
@@ -116,31 +116,31 @@ class LoggingLayer:
         name, plain = raw.decode("latin-1"), value.decode("latin-1")
         text = self._redactor.header(name, plain)
         field = (escaped(json.dumps(name)[1:-1]), escaped(json.dumps(text)[1:-1]))
-        if text == plain and len(raw) + len(value) <= LONGEST_HARMLESS and len(self._harmless) < MOST_HARMLESS:
-            self._harmless[raw, value] = field
+        if text == plain and len(raw) + len(value) <= MAX_KNOWN_FIELD_SIZE and len(self._known_fields) < MAX_KNOWN_FIELDS:
+            self._known_fields[raw, value] = field
         return field
 
     def _request_body(self, request: Any, data: bytes | None) -> str:
         if data is None:
             kind = self._redactor.header("content-type", request.headers.get("content-type") or "")
             return f"a stream of {escaped(kind)}" if kind else "a stream"
-        return body(self._redactor, _kind(request), data, None if len(data) <= LONGEST_TEXT else len(data))
+        return body(self._redactor, _kind(request), data, None if len(data) <= MAX_TEXT_LENGTH else len(data))
 
 
-def _kind(message: Any, *, unpacked: bool = False) -> str:
+def _kind(message: Any, *, is_decoded: bool = False) -> str:
     """What its body is: how it is packed, or of which type."""
-    packed: str = message.headers.get("content-encoding", "").strip().lower()
+    encoded: str = message.headers.get("content-encoding", "").strip().lower()
     kind: str = message.headers.get("content-type", "")
-    return kind if unpacked or packed in ("", "identity") else packed
+    return kind if is_decoded or encoded in ("", "identity") else encoded
 
 
-class _BodyLog(Watcher):
+class _BodyLogger(Watcher):
     """Logs a body when its reader is done with it: see `Watcher`."""
 
-    def __init__(self, layer: LoggingLayer, response: Any, call: Call[Any, Any], told: dict[str, Any]) -> None:
-        self._layer, self._response, self._call, self._told = layer, response, call, told
+    def __init__(self, layer: LoggingLayer, response: Any, call: Call[Any, Any], fields: dict[str, Any]) -> None:
+        self._layer, self._response, self._call, self._log_fields = layer, response, call, fields
         self._beginning: list[bytes] = []
-        self._left = LONGEST_TEXT
+        self._left = MAX_TEXT_LENGTH
         self._size = 0
         self.whole = False
         """It came to its end."""
@@ -157,9 +157,9 @@ class _BodyLog(Watcher):
     def closed(self) -> None:
         if not self._size or not logger.isEnabledFor(logging.DEBUG):
             return
-        packed = b"".join(self._beginning)
-        data = self._call.http.decoded(self._response, packed, LONGEST_TEXT + 1)
-        whole = self.whole and self._left >= 0 and 0 < len(data) <= LONGEST_TEXT
-        kind = _kind(self._response, unpacked=data not in (packed, b""))
+        encoded = b"".join(self._beginning)
+        data = self._call.http.decoded(self._response, encoded, MAX_TEXT_LENGTH + 1)
+        whole = self.whole and self._left >= 0 and 0 < len(data) <= MAX_TEXT_LENGTH
+        kind = _kind(self._response, is_decoded=data not in (encoded, b""))
         shown = body(self._layer._redactor, kind, data, None if whole else self._size)
-        _write(logging.DEBUG, "Response body: %s", (shown,), self._told)
+        _write(logging.DEBUG, "Response body: %s", (shown,), self._log_fields)

@@ -44,5 +44,5 @@ class Redactor(Masker):
         )
 
 
-DEFAULT = Redactor()
+DEFAULT_REDACTOR = Redactor()
 """The built-in lists, masked in full."""

@@ -13,7 +13,7 @@ import pytest
 from ratewise import Redactor
 from ratewise._redaction.bodies import body
 from ratewise._redaction.text import lines, message
-from ratewise._redaction.values import MOST_CHARACTERS, MOST_ITEMS, value
+from ratewise._redaction.values import MAX_CHARACTERS, MAX_ITEMS, value
 
 FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -258,14 +258,14 @@ def test_values_one_by_one() -> None:
             raise RuntimeError
 
     assert value(FULL, "x", [Bad(), 1, "a", Pair, {"b": Bad()}]) == ["<Bad>", 1, "a", Pair, {"b": "<Bad>"}]
-    many = value(FULL, "x", {f"https://u:p@h/{number}": number for number in range(MOST_ITEMS + 9)})
-    assert (len(many), many["..."]) == (MOST_ITEMS + 1, "more")
+    many = value(FULL, "x", {f"https://u:p@h/{number}": number for number in range(MAX_ITEMS + 9)})
+    assert (len(many), many["..."]) == (MAX_ITEMS + 1, "more")
     for item in ("a", 1):
-        shown = value(FULL, "x", [item] * (MOST_ITEMS + 9))
-        assert shown[: MOST_ITEMS - 1] == [item] * (MOST_ITEMS - 1)
-        assert (len(shown) <= MOST_ITEMS + 1, shown[-1]) == (True, "...")
+        shown = value(FULL, "x", [item] * (MAX_ITEMS + 9))
+        assert shown[: MAX_ITEMS - 1] == [item] * (MAX_ITEMS - 1)
+        assert (len(shown) <= MAX_ITEMS + 1, shown[-1]) == (True, "...")
     long = value(FULL, "x", ["x " * 8000] * 99)
-    assert long.count("...") == 99 - MOST_CHARACTERS // 16_000 - 1
+    assert long.count("...") == 99 - MAX_CHARACTERS // 16_000 - 1
 
 
 class Pair(NamedTuple):

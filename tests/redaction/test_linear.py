@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ratewise import Redactor
-from ratewise._redaction.masker import MOST_KNOWN
+from ratewise._redaction.masker import MAX_KNOWN_NAMES
 from tests.kit.growth import growth
 from tests.redaction.samples import FULL, HOSTILE
 
@@ -22,10 +22,10 @@ def test_linear(unit: str, prefix: str) -> None:
 def test_names_are_not_remembered_without_end() -> None:
     """Neither many names nor long ones are kept, and all are told apart."""
     own = Redactor()
-    for number in range(2 * MOST_KNOWN):
+    for number in range(2 * MAX_KNOWN_NAMES):
         assert own.is_secret_parameter(f"token[{number}]")
         assert not own.is_secret_parameter(f"{number}")
-    assert len(own._secret_parameters) == MOST_KNOWN
+    assert len(own._secret_parameters) == MAX_KNOWN_NAMES
     long = Redactor()
     assert long.is_secret_parameter("password" + "x" * 1000)
     assert long._secret_parameters == {}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ratewise import Redactor
 from ratewise._redaction.bodies import body, json_text
-from ratewise._redaction.masker import LONGEST_TEXT
+from ratewise._redaction.masker import MAX_TEXT_LENGTH
 from ratewise._redaction.text import lines, message
 from ratewise._redaction.values import value
 from ratewise._util.escapes import escaped
@@ -209,9 +209,9 @@ def test_bodies(kind: str, data: bytes, shown: str) -> None:
 @pytest.mark.parametrize("kind", [JSON, FORM, "text/plain"])
 def test_long_bodies(kind: str) -> None:
     """Of a body that is too long the beginning is shown, and never half a token."""
-    for before in range(LONGEST_TEXT - len(GITHUB) - 20, LONGEST_TEXT, 3):
+    for before in range(MAX_TEXT_LENGTH - len(GITHUB) - 20, MAX_TEXT_LENGTH, 3):
         data = b'["' + b"x" * (before - 5) + b'", "' + GITHUB.encode() + b'"]' + b"y" * 1000
-        shown = body(FULL, kind, data[: LONGEST_TEXT + 1], len(data))
+        shown = body(FULL, kind, data[: MAX_TEXT_LENGTH + 1], len(data))
         assert GITHUB[:8] not in shown
         assert shown.endswith(f"... ({len(data)} bytes)")
 
@@ -453,7 +453,7 @@ def test_half_a_url(text: str, shown: str) -> None:
 def test_a_private_key_across_pieces() -> None:
     """It is masked whole, wherever it stands in a long traceback."""
     key = "-----BEGIN PRIVATE KEY-----\n" + "MII\n" * 400 + "-----END PRIVATE KEY-----\n"
-    for before in range(LONGEST_TEXT - 2000, LONGEST_TEXT + 100, 100):
+    for before in range(MAX_TEXT_LENGTH - 2000, MAX_TEXT_LENGTH + 100, 100):
         assert "MII" not in lines(Redactor(), "x\n" * (before // 2) + key + "y\n" * 5000)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from ratewise import Redactor
-from ratewise._redaction.masker import LONGEST_TEXT
+from ratewise._redaction.masker import MAX_TEXT_LENGTH
 from tests.redaction.samples import BARE, CREDENTIALS, FULL, HASH, PARTIAL, PEM, TOKENS, tokens
 
 # Texts
@@ -102,7 +102,7 @@ def test_ordinary_texts(text: str) -> None:
 # Length
 
 
-@pytest.mark.parametrize("length", [LONGEST_TEXT - 1, LONGEST_TEXT])
+@pytest.mark.parametrize("length", [MAX_TEXT_LENGTH - 1, MAX_TEXT_LENGTH])
 def test_long_texts(length: int) -> None:
     """Up to 16 KiB all of a value is shown."""
     text = "word " * (length // 5) + "x" * (length % 5)
@@ -124,13 +124,13 @@ def test_too_long_texts() -> None:
 def test_secrets_at_the_cut(secret: str) -> None:
     """A secret that the cut goes through is not shown in part."""
     for kept in range(1, len(secret), 3):
-        assert secret[:16] not in FULL.text("x" * (LONGEST_TEXT - kept - 1) + f" {secret} end")
-        assert secret[:16] not in FULL.url("https://h/" + "x" * (LONGEST_TEXT - kept - 13) + f"?q={secret}&a=b")
+        assert secret[:16] not in FULL.text("x" * (MAX_TEXT_LENGTH - kept - 1) + f" {secret} end")
+        assert secret[:16] not in FULL.url("https://h/" + "x" * (MAX_TEXT_LENGTH - kept - 13) + f"?q={secret}&a=b")
 
 
 def test_own_patterns_at_the_cut() -> None:
     """What a pattern of the user's finds is not shown in part either, though it has blanks in it."""
     own = Redactor(patterns=[r"card \d{4} \d{4}"])
     for kept in range(16):
-        assert "card" not in own.text("x" * (LONGEST_TEXT - kept - 1) + " card 1234 5678 end")
-        assert "1234" not in own.url("/" * (LONGEST_TEXT - kept - 1) + "card 1234 5678/end")
+        assert "card" not in own.text("x" * (MAX_TEXT_LENGTH - kept - 1) + " card 1234 5678 end")
+        assert "1234" not in own.url("/" * (MAX_TEXT_LENGTH - kept - 1) + "card 1234 5678/end")
