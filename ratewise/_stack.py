@@ -1,4 +1,4 @@
-"""Which layers, in which order, from which settings."""
+"""The whole stack: its layers, in order, from the settings of a client or transport."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class RaiseOnRateLimit:
-    """The outermost layer of a stack with `raise_on_rate_limit=True`: a 429 that is left becomes `RateLimitExceeded`."""
+    """The outermost layer of a stack with `raise_on_rate_limit=True`: raises `RateLimitExceeded` for a last 429."""
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         response = await call.send(request)
@@ -48,10 +48,10 @@ def assemble(
     log_config: LogConfig | None,
     raise_on_rate_limit: bool,
 ) -> tuple[Any, ...]:
-    """The layers of the whole stack, outermost first."""
+    """Return the layers of the whole stack, outermost first."""
     layers: list[Any] = [RaiseOnRateLimit()] if flag("raise_on_rate_limit", raise_on_rate_limit) else []
     if log_config is not None:
-        from .logging.layer import LoggingLayer  # who has a configuration has loaded it, and the others need not
+        from .logging.layer import LoggingLayer  # loaded only where it is used
 
         layers.append(LoggingLayer(log_config))
     if total_timeout is not None:
@@ -79,7 +79,7 @@ def assemble(
 
 
 def given_limiter(rate_limiter: RateLimiter | bool | None) -> RateLimiter | None:
-    """True stands for a new one."""
+    """Return the limiter that was given, a new one for True, or None."""
     if isinstance(rate_limiter, bool):
         return RateLimiter() if rate_limiter else None
     if not (rate_limiter is None or isinstance(rate_limiter, RateLimiter)):
@@ -88,7 +88,7 @@ def given_limiter(rate_limiter: RateLimiter | bool | None) -> RateLimiter | None
 
 
 def retry_rules(max_retries: int, retry_config: RetryConfig | None, backoff_strategy: Backoff | None) -> RetryConfig:
-    """`retry_config` wins over `max_retries`, and `backoff_strategy` replaces the backoff in it."""
+    """Return the retry rules: `retry_config` wins over `max_retries`, and `backoff_strategy` replaces the backoff of either."""
     whole("max_retries", max_retries, least=0)
     if retry_config is None:
         retry_config = RetryConfig(max_retries + 1)

@@ -1,4 +1,4 @@
-"""What the layers of a stack hand one another about one call of the user. Private: `Exchange` is what users see of it."""
+"""The state of one call, by which the layers of a stack exchange data. Private: users see `Exchange`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 KEY = "ratewise"
-"""Under this name a request's `extensions` carry the `Options` of its caller, and from then on the `Exchange`."""
+"""Key in the `extensions` of a request: of the `Options` that its caller gives, and then of the `Exchange`."""
 
 
 class Options(NamedTuple):
-    """What `options()` makes."""
+    """The settings of one request, made by `options()`."""
 
     max_attempts: int | None = None
     idempotency_key: str | None = None
@@ -31,7 +31,7 @@ NO_OPTIONS = Options()
 
 
 class Attempt(NamedTuple):
-    """One failed attempt, and what was done about it."""
+    """One failed attempt, and what followed."""
 
     number: int
     """1 for the first."""
@@ -40,7 +40,7 @@ class Attempt(NamedTuple):
     wait: float | None
     """Seconds waited after it before the next one; None if there was no next one."""
     reason: str
-    """Why so long, or why there was no next one."""
+    """Where the wait came from, or why there was no next attempt."""
 
     def __str__(self) -> str:
         then = "no retry" if self.wait is None else f"waited {in_seconds(self.wait)}"
@@ -48,47 +48,47 @@ class Attempt(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """What a rate limiter plans for a request that the server refused: it waits there and, but for `backoff`, nowhere else."""
+    """The plan of a rate limiter for a refused request, which waits there and, except for `backoff`, nowhere else."""
 
     number: float
-    """Its place in line: before everything that comes later."""
+    """Its number in the queue: lower numbers come first."""
     wait: float
     """Estimated seconds until it may be sent again."""
     max_wait: float
     """The limiter's `max_wait`, in seconds."""
     backoff: bool = False
-    """The retry layer waits by its backoff first: the attempt failed, and nothing says when the server is back."""
+    """The retry layer waits by its backoff first: the attempt failed, and the server does not say when it is back."""
 
 
 class CallState:
     """The state of one call, with the redirects and authentication round trips that belong to it.
 
-    Each item has one writer. What is taken is taken once. Holds no request and no response.
+    Each item has one writer; an item that is taken is taken once. Holds no request and no response.
     """
 
-    # Defaults of the class: most calls change none but the number of attempts, and an `__init__` would set them all.
+    # Class attributes as defaults: most calls change few of them, and an `__init__` would set them all.
     options = NO_OPTIONS
-    """From the caller."""
+    """Given by the caller."""
     streamed = True
-    """Written by the client: the caller reads the body as it pleases (`client.stream()`, a bare transport), maybe never."""
+    """Written by the client: the caller reads the body itself, or never does (`client.stream()`, a bare transport)."""
     finished = False
-    """Written by whoever began the call, when its outcome is handed to the caller."""
+    """Written by the client or transport that began the call, when it returns the outcome to the caller."""
     attempts = 0
     """Written by the wire: requests sent."""
     sent_at = 0.0
-    """Written by the wire, read by the cache: when the last of them was sent, in seconds since the epoch."""
+    """Written by the wire, read by the cache: when the last attempt was sent, in seconds since the epoch."""
     history: Sequence[Attempt] = ()
-    """Written by the retry layer: the attempts that failed, in order."""
+    """Written by the retry layer: the failed attempts, in order."""
     retry_after: float | None = None
-    """Written by the retry layer: seconds that the server asked to wait with the last failed attempt."""
+    """Written by the retry layer: seconds that the server asked to wait after the last failed attempt."""
     idempotency_key: str | None = None
-    """From the caller's options, else written by the retry layer."""
+    """Given in the options, else written by the retry layer."""
     deadline: float | None = None
-    """Written by the deadline layer, read by all that wait: on the monotonic clock."""
+    """Written by the deadline layer, read by every layer that waits: seconds on the monotonic clock."""
     redactor: Masker = DEFAULT
     """Written by the logging layer: masks the URLs in the exceptions and log lines of this call."""
     left_queue_at = 0.0
-    """Written by `wait_turn`, read by the circuit breaker, for which time in a queue of ours says nothing: monotonic clock."""
+    """Written by `wait_turn`, read by the circuit breaker, which does not count time in a queue: seconds, monotonic."""
     permit: Any = None
     """Written by `CircuitBreakerLayer`, taken by `CircuitRecheckLayer`: key and permit with which the attempt was let through."""
     reservation: Reservation | None = None
@@ -102,19 +102,19 @@ class CallState:
 
     @property
     def id(self) -> str:
-        """Made when it is first asked for: most calls log nothing."""
+        """Made on first use: most calls log nothing."""
         if self._id is None:
             self._id = os.urandom(6).hex()
         return self._id
 
     @property
     def log_fields(self) -> dict[str, Any]:
-        """What a log record of this call carries besides its text."""
+        """The extra fields of a log record of this call."""
         return {"call_id": self.id, "attempt": self.attempts}
 
     @property
     def retries(self) -> int:
-        """How many retries there were."""
+        """The number of retries."""
         return sum(attempt.wait is not None for attempt in self.history)
 
     def record(self, attempt: Attempt) -> None:
@@ -122,19 +122,19 @@ class CallState:
         self.history = (*self.history, attempt)
 
     def origin(self, request: Any, http: Any) -> tuple[str, str, int | None]:
-        """`http.origin(request)`, worked out once for each URL of the call."""
+        """Return `http.origin(request)`, computed once for each URL of the call."""
         url = request.url
         if self._url is not url:
             self._url, self._origin = url, http.origin(request)
         return self._origin
 
     def outcome_of(self, result: Any) -> Outcome | None:
-        """What `keep_outcome` was told of this very response or exception."""
+        """Return the outcome stored for this response or exception; None if there is none."""
         kept = self._outcome
         return kept[1] if kept is not None and kept[0]() is result else None
 
     def keep_outcome(self, result: Any, outcome: Outcome) -> Outcome:
-        """From whoever classifies the response or exception of an attempt first, for all others."""
+        """Store the outcome of this response or exception, and return it."""
         self._outcome = weakref.ref(result), outcome
         return outcome
 
@@ -154,7 +154,7 @@ class CallState:
         return number
 
     def __getstate__(self) -> dict[str, Any]:
-        # What outlives the call, in an exception that goes to another process.
+        # What an exception carries to another process.
         return {name: value for name, value in self.__dict__.items() if name in _LASTING}
 
 

@@ -1,4 +1,4 @@
-"""A stack: its layers composed into one chain of coroutines."""
+"""Composes the layers of a stack into one chain of coroutines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PACKAGE = f"{__name__.partition('.')[0]}."
 
 
 def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Coroutine[Any, Any, R]]:
-    """One chain of coroutines, the first layer outermost, with the wire at its end; it opens each call's `Exchange`."""
+    """Return one chain of coroutines: the first layer outermost, the wire innermost. It begins the `Exchange` of each call."""
     call = wire
     for layer in reversed(layers[1:]):
         call = Call(_bind(layer, call), wire.http, wire.runtime, wire.clock)
@@ -40,7 +40,7 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Co
 
 
 def _hand_on(request: Q, call: Call[Q, R]) -> Awaitable[R]:
-    """What a stack without layers does."""
+    """Send the request: a stack without layers."""
     return call.send(request)
 
 
@@ -54,7 +54,7 @@ def _bind(layer: Layer[Q, R], call: Call[Q, R]) -> Send[Q, R]:
 
 
 def _handle(layer: Layer[Q, R]) -> Callable[[Q, Call[Q, R]], Awaitable[R]]:
-    """A layer's `handle`. If the layer is not of this package, what it returns is checked."""
+    """Return the `handle` of a layer. What a layer of the user's returns is checked."""
     handle = layer.handle
     if type(layer).__module__.startswith(_PACKAGE):
         return handle

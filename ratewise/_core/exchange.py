@@ -21,17 +21,17 @@ class Exchange:
 
     @property
     def id(self) -> str:
-        """The same in all log lines of this call, and in those of no other: `call_id` of a log record."""
+        """Identifies the call in log lines: the `call_id` of a log record."""
         return self._state.id
 
     @property
     def attempts(self) -> int:
-        """How many requests were sent, with those of redirects and of authentication."""
+        """Requests sent, including those of redirects and authentication."""
         return self._state.attempts
 
     @property
     def history(self) -> Sequence[Attempt]:
-        """The attempts that failed, in order."""
+        """The failed attempts, in order."""
         return self._state.history
 
     @property
@@ -41,22 +41,22 @@ class Exchange:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the server asked to wait with the last failed attempt, None if it did not say."""
+        """Seconds that the server asked to wait after the last failed attempt; None if it did not say."""
         return self._state.retry_after
 
     @property
     def idempotency_key(self) -> str | None:
-        """The `Idempotency-Key` of all its attempts, None if they have none of ours."""
+        """The `Idempotency-Key` that RateWise sends with every attempt; None if it sends none."""
         return self._state.idempotency_key
 
     @property
     def deadline(self) -> float | None:
-        """When the call must be done, in seconds on the monotonic clock; None without a `total_timeout`."""
+        """When `total_timeout` expires, in seconds on the monotonic clock; None if there is none."""
         return self._state.deadline
 
     @property
     def streamed(self) -> bool:
-        """Whether the caller reads the body as it pleases (`client.stream()`, a bare transport), maybe never."""
+        """Whether the caller reads the body itself, or never does (`client.stream()`, a bare transport)."""
         return self._state.streamed
 
     def __repr__(self) -> str:
@@ -64,12 +64,12 @@ class Exchange:
 
 
 def begin(request: Any, *, streamed: bool) -> Exchange:
-    """Begin a call with this request, with the options that its caller gave. One that is sent again begins another call."""
+    """Begin a call with this request and the options given with it. A request that is sent again begins another call."""
     exchange, state = Exchange(), CallState()
     exchange._state = state
     if not streamed:
         state.streamed = False
-    request.extensions = extensions = request.extensions.copy()  # the caller's own may serve other requests
+    request.extensions = extensions = request.extensions.copy()  # the dict of the caller may serve other requests
     if not OPTIONS.isdisjoint(extensions):
         refuse_misplaced(extensions)
     given = extensions.get(KEY)
@@ -85,7 +85,7 @@ def begin(request: Any, *, streamed: bool) -> Exchange:
 
 
 def release(exchange: Exchange, request: Any, *others: Any) -> None:
-    """Leave a request as it was given, and nothing on `others` that came of it (None for none)."""
+    """Restore the extensions of a request, and of the `others` that were made of it (None is skipped)."""
     for one in (request, *others):
         if one is not None:
             one.extensions.pop(KEY, None)
@@ -94,14 +94,14 @@ def release(exchange: Exchange, request: Any, *others: Any) -> None:
 
 
 def exchange_with(state: CallState) -> Exchange:
-    """A call in this state."""
+    """Return an `Exchange` with this state."""
     exchange = Exchange()
     exchange._state = state
     return exchange
 
 
 def state_of(request: Any) -> CallState:
-    """The state of the call that a request belongs to. One that a layer made by itself may belong to none: a new one."""
+    """Return the state of the call that a request belongs to; a new one if a layer made the request without its extensions."""
     exchange = request.extensions.get(KEY)
     return exchange._state if type(exchange) is Exchange else CallState()
 
@@ -124,5 +124,5 @@ def exchange_of(outcome: object) -> Exchange:
 def _request_of(outcome: object) -> object:
     try:
         return getattr(outcome, "request", None)
-    except RuntimeError:  # a property of the library's, which nobody has set
+    except RuntimeError:  # raised by the property of the library if there is no request
         return None

@@ -1,4 +1,4 @@
-"""What came of an attempt, worked out once: whoever asks first leaves it in the state of the call."""
+"""Classifies attempts, each once: the layer that asks first stores the outcome in the state of the call for the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..layer import Call
 from .call_state import CallState
 
 _CODES = regex(rb'"(?:insufficient_quota|credit_balance_exhausted|enforced_spend_limit_reached|billing_hard_limit_reached)"')
-"""Errors of OpenAI, of those who follow it, and of Anthropic, against which no waiting helps."""
+"""Error codes of spent credit: those of OpenAI and its compatible servers, and of Anthropic. Waiting does not help."""
 
 
 def outcome_of(result: Any, state: CallState, call: Call[Any, Any]) -> Outcome:
@@ -19,7 +19,7 @@ def outcome_of(result: Any, state: CallState, call: Call[Any, Any]) -> Outcome:
     if isinstance(result, Exception):
         return state.outcome_of(result) or state.keep_outcome(result, outcome_of_failure(call.http.failure(result)))
     status, fields = result.status_code, call.http.fields(result.headers)
-    if status != 429 and silent(fields):  # costs less than to remember it
+    if status != 429 and silent(fields):  # cheaper than storing it
         return outcome_of_status(status)
     return state.outcome_of(result) or state.keep_outcome(result, outcome_of_response(status, fields, call.clock.time()))
 

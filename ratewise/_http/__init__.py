@@ -1,1 +1,1 @@
-"""What HTTP says, apart from any HTTP library. Pure."""
+"""Parsing and classification of HTTP header fields and status codes, independent of any HTTP library."""

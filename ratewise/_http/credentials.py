@@ -1,4 +1,4 @@
-"""What in a request names its caller."""
+"""Identifies the caller of a request by its credential."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from .._util.lazy_regex import regex
 
 SIGNING = frozenset(b"aws4-ecdsa-p256-sha256 aws4-hmac-sha256 digest hawk oauth signature".split())
-"""Schemes that are known to sign each request anew."""
+"""Authorization schemes that sign each request separately."""
 
 _PARAMETER = regex(rb'(?<![\w*-])([\w*-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^",]*)', re.DOTALL)
 _ANEW = frozenset(
     b"cnonce nc nonce opaque response uri mac hash ts created expires sig signature signedheaders headers "
     b"oauth_nonce oauth_signature oauth_timestamp".split()
 )
-"""What those say anew with each request (RFC 7616, 3.4; RFC 5849, 3.1; AWS Signature 4; Hawk)."""
+"""Parameters of these schemes that differ in each request (RFC 7616, 3.4; RFC 5849, 3.1; AWS Signature 4; Hawk)."""
 
 _NAMING = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-auth-token", b"private-token"})
 
@@ -25,11 +25,11 @@ _SECRET = os.urandom(16)
 _MOST = 1000
 
 _digests: dict[int, str] = {}
-"""By the hash of a header's value, so that none of these is kept."""
+"""By the hash of a header value: no credential is kept in memory."""
 
 
 def lasting(credential: bytes, *, any_scheme: bool = False) -> bytes:
-    """What in an Authorization stays the same in each request: all of it, unless its scheme is one of `SIGNING` (or any)."""
+    """Return the part of an Authorization that is the same in each request: all of it, unless its scheme is in `SIGNING`."""
     scheme, _, rest = credential.partition(b" ")
     scheme = scheme.lower()
     if not (any_scheme or scheme in SIGNING):
@@ -48,9 +48,9 @@ def lasting(credential: bytes, *, any_scheme: bool = False) -> bytes:
 
 
 def credential(fields: Iterable[tuple[bytes, bytes, bytes]]) -> str:
-    """A hash, of no use to anyone else, of what names the caller in a header; "" if nothing does. See `Flavour.fields`.
+    """Return a keyed hash of the credential in header fields (name, lower-case name, value); "" if there is none.
 
-    Its last four digits, and they alone, are the same in all processes.
+    Only its last four digits are the same in all processes.
     """
     for field in fields:
         if field[1] in _NAMING:

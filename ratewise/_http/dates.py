@@ -26,7 +26,7 @@ _DATES = tuple(
 )
 
 LARGEST = 1e15
-"""Of a number, at most: it stays exact, and arithmetic with it finite."""
+"""The largest number that is returned: it is exact, and arithmetic with it stays finite."""
 
 _NUMBER = regex(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
 _DURATION = regex(

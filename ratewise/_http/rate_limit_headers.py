@@ -1,4 +1,4 @@
-"""What a server tells about its limits: one parser for the header fields of every family. Never raises."""
+"""The one parser for rate-limit fields, of every family. Never raises."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Field = tuple[bytes, bytes, bytes]
 """Name, lower-case name and value of a header field."""
 
 _LONGEST_NAME, _LONGEST_VALUE, _MOST = 100, 4096, 32
-"""Bytes of a field's name and of its value, and quotas: only an attacker goes beyond. What is longer is not read."""
+"""Bytes of a field name, bytes of a value, and quotas per response. Anything beyond these is ignored."""
 
 _MOST_NAMES = 1000
 _LOWER_NAME = itemgetter(1)
@@ -32,11 +32,11 @@ _MARKS = frozenset({"bucket", "resource", "global", "scope"})
 _PERIODS = {"second": 1.0, "secondly": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "daily": 86_400.0}
 _UNITS = frozenset("tokens seconds images characters bytes points cost credits".split())
 _SLACK = 1.0
-"""Seconds. A reset that is past by no more is now: it and the `Date` are rounded. One that is past by more tells nothing."""
+"""Seconds. A reset that is past by up to this is now, because it and `Date` are rounded; an older one is ignored."""
 _FILLED = frozenset({"anthropic-"})
-"""Prefixes of those whose reset is when the limit "will be fully replenished", although they write it as an instant."""
+"""Prefixes of families whose reset is the instant when the bucket is full."""
 
-# And those few, lists of one or two numbers each. The name that they say these have is as much as there is room for.
+# The exceptions: lists of one or two numbers each.
 _NUMBER, _POSITIVE = "[0-9]{1,15}", "[1-9][0-9]{0,14}"
 _LISTS = {
     "x-ms-ratelimit-remaining-resource": regex(rf"(?P<name>[A-Za-z0-9._/-]{{1,100}});(?P<remaining>{_NUMBER})"),
@@ -44,7 +44,7 @@ _LISTS = {
     "x-shopify-shop-api-call-limit": regex(rf"(?P<name>)(?P<used>{_NUMBER})/(?P<limit>{_POSITIVE})"),
 }
 _DRAINED = {"x-shopify-shop-api-call-limit": 20.0}
-"""Seconds in which a full bucket leaks out: 40 requests at 2 a second, and of larger ones as much more."""
+"""Seconds in which a full bucket drains: 40 requests at 2 per second, in proportion for larger ones."""
 _PAIRS = {"limit": "limit", "total": "limit", "remaining": "remaining", "reset": "reset", "resets": "reset"}
 _LIST_ROLES = frozenset({"ratelimit", "policy", "list"})
 
@@ -52,39 +52,39 @@ _BUCKET = regex(r"[!-~]{1,128}")
 
 
 class Quota(NamedTuple):
-    """One limit, as a response tells it."""
+    """One limit, as a response states it."""
 
     name: str
-    """Which of several: a policy's ("default"), or what the fields' names add ("input-tokens"); the same in all responses."""
+    """The name of its policy ("default"), or the rest of the field name ("input-tokens"); "" if there is only one."""
     limit: float | None
     """Units per window, or the size of the bucket."""
     remaining: float | None
-    """Units that are left now; None if unknown."""
+    """Units left; None if unknown."""
     reset: float | None
-    """Seconds, 0 or more, from when the response was made (its `Date`, else `now`) to what `kind` says; None if unknown."""
+    """Seconds, at least 0, from the `Date` of the response (else `now`) until what `kind` says; None if unknown."""
     resolution: float
-    """How coarse `reset` is, in seconds: as coarse as it is written, and as the `Date` if it was reckoned from that."""
+    """The resolution of `reset` in seconds, including that of `Date` if it was computed from it."""
     window: float | None
-    """Seconds in which `limit` may be used, where a policy or the name of the field says so."""
+    """The length of the window in seconds, if a policy or the field name states it."""
     unit: str
     """What is counted: "requests", "tokens", "content-bytes", "concurrent-requests"..."""
     kind: str
-    """What `reset` leads to: "window", its turn; "bucket", a full one; "effective", the end of what `remaining` must do for."""
+    """What `reset` leads to: "window", a new one; "bucket", a full one; "effective", the time that `remaining` must last."""
 
 
 class RateLimitFields(NamedTuple):
-    """What a response tells about its server's limits."""
+    """What a response says about the limits of its server."""
 
     quotas: tuple[Quota, ...]
-    """No two have the same name."""
+    """With different names."""
     retry_after: float | None
     """Seconds, above 0, that `retry-after-ms` or `Retry-After` (RFC 9110, 10.2.3) asks for."""
     bucket: str | None
-    """What the server calls those requests that share these quotas (Discord's buckets, GitHub's resources)."""
+    """The name of the group of requests that share these quotas (Discord: bucket, GitHub: resource); None if unknown."""
     everyone: bool
-    """A refusal holds for all buckets."""
+    """Whether a refusal applies to all buckets."""
     source: str = ""
-    """The field of `retry_after`, or one that says 0."""
+    """The field that `retry_after` is read from, or that says 0."""
     forbidden: bool = False
     """The server asks not to retry."""
 
@@ -95,16 +95,16 @@ _Policy = tuple[str, Union[float, None], Union[float, None], str]  # name withou
 _Key = tuple[str, str]  # prefix and name
 _Values = dict[str, bytes]  # by role
 
-_ALL = ("", "*")  # what is not about one quota; none can be called that
+_ALL = ("", "*")  # the key of fields that are not about one quota
 
 
 _mute: set[bytes] = set()
 _telling: set[bytes] = set()
-"""Names, in lower case, of fields that tell nothing, and of others: looking them up is all that most responses cost."""
+"""Lower-case names of fields that are not about limits, and of those that are: most responses cost one lookup per field."""
 
 
 def silent(fields: Iterable[Field]) -> bool:
-    """Whether none of these can tell anything."""
+    """Whether none of these fields is about limits."""
     return _mute.issuperset(map(_LOWER_NAME, fields)) or _looked_at(fields)
 
 
@@ -170,7 +170,7 @@ def rate_limit_fields(fields: Iterable[Field], now: float) -> RateLimitFields:
 
 @lru_cache(maxsize=512)
 def _field(name: bytes) -> tuple[_Key, str] | None:
-    """Which quota that field is about, and what it says of it; None if it is about none."""
+    """Return the quota that a field is about and its role there; None if it is about none."""
     text = name.decode("latin-1")
     if text in _LISTS:
         return (text, ""), "list"
@@ -192,7 +192,7 @@ def _field(name: bytes) -> tuple[_Key, str] | None:
 
 
 def _again(role: str, before: bytes, raw: bytes) -> bytes:
-    """A field that is repeated: a list goes on (RFC 9110, 5.3), and of two different values nobody knows which is meant."""
+    """Combine a repeated field: a list is continued (RFC 9110, 5.3); two different values are ambiguous, and ignored."""
     if role in _LIST_ROLES:
         return before if len(before) > _LONGEST_VALUE else b"%b, %b" % (before, raw)
     return before if _text(before) == _text(raw) else b""
@@ -203,7 +203,7 @@ def _line(raw: bytes) -> str:
 
 
 def _text(raw: bytes) -> str:
-    """The value of a field that has but one. The same twice, joined in one line, is still the same."""
+    """Return the value of a field that has one value. The same value twice in one line counts once."""
     text = _line(raw)
     if "," in text:
         parts = {part.strip(" \t") for part in text.split(",")}
@@ -212,7 +212,7 @@ def _text(raw: bytes) -> str:
 
 
 def _add(quotas: dict[str, Quota], prefix: str, quota: Quota) -> None:
-    """One more. With and without `X-` it is the same one, and what one lacks the other may have, unless their limits differ."""
+    """Add a quota. One with and one without `X-` are merged, unless their limits differ."""
     name = quota.name
     other = quotas.setdefault(name, quota)
     if other is quota:
@@ -227,7 +227,7 @@ def _add(quotas: dict[str, Quota], prefix: str, quota: Quota) -> None:
 
 
 def _quotas(key: _Key, values: _Values, windows: dict[float, float], made: float, dated: bool) -> list[Quota]:
-    """What fields with one prefix and name say together."""
+    """Return the quotas in the fields with one prefix and name."""
     prefix, name = key
     if "list" in values:
         return _listed(prefix, _line(values["list"]))
@@ -239,7 +239,7 @@ def _quotas(key: _Key, values: _Values, windows: dict[float, float], made: float
     for role in ("reset-after", "reset"):
         if reset is None and role in values:
             reset, resolution, kind = _reset(_text(values[role]), made, dated)
-    if limit is None and remaining is None and (name or not reset):  # a reset of what? Without a name it is clear
+    if limit is None and remaining is None and (name or not reset):  # without a name it is clear which limit is meant
         return []
     window, unit = window or within, "requests"
     if name:
@@ -254,8 +254,8 @@ def _quotas(key: _Key, values: _Values, windows: dict[float, float], made: float
 
 
 def _count(raw: bytes) -> tuple[float | None, float | None]:
-    """A number of units; and the seconds of its window, where policies follow (`100, 100;w=60`) or it is one (`76;w=21600`)."""
-    if raw.isdigit() and len(raw) <= 15:  # as nearly all are
+    """Return a number of units, and the seconds of its window if policies follow (`100, 100;w=60`) or it is one (`76;w=60`)."""
+    if raw.isdigit() and len(raw) <= 15:  # the usual case
         return float(raw), None
     value = _text(raw)
     number = delay_seconds(value)
@@ -269,7 +269,7 @@ def _count(raw: bytes) -> tuple[float | None, float | None]:
 
 
 def _reset(value: str, made: float, dated: bool) -> tuple[float | None, float, str]:
-    """Seconds, how coarse they are, and the kind. The size of a number tells whether it is seconds or an instant."""
+    """Return seconds, their resolution, and the kind. A number is seconds or an instant, depending on its size."""
     number = delay_seconds(value)
     if number is not None and number < 1e9:
         return number, 10.0 ** -min(len(value.partition(".")[2]), 3), "window"
@@ -288,7 +288,7 @@ def _reset(value: str, made: float, dated: bool) -> tuple[float | None, float, s
 
 
 def _listed(field: str, value: str) -> list[Quota]:
-    """The quotas in one of `_LISTS`."""
+    """Return the quotas in one of `_LISTS`."""
     found: dict[str, Quota] = {}
     matches = each(_LISTS[field], COMMA_OR_SEMICOLON, value)
     for match in matches:
@@ -304,7 +304,7 @@ def _listed(field: str, value: str) -> list[Quota]:
 
 
 def _named(ratelimit: str, policies: dict[str, _Policy]) -> dict[str, Quota]:
-    """The quotas of `RateLimit` since draft -08: a list of names with `r`, what remains, and `t`, the seconds it is for."""
+    """Return the quotas of `RateLimit` since draft -08: names with `r`, the units left, and `t`, seconds."""
     found: dict[str, Quota] = {}
     seen: set[str] = set()
     plain = {policy[0]: policy for policy in policies.values()}
@@ -324,7 +324,7 @@ def _named(ratelimit: str, policies: dict[str, _Policy]) -> dict[str, Quota]:
 
 @lru_cache(maxsize=64)  # a server has the same ones in all its responses
 def _policies(value: str) -> tuple[dict[str, _Policy], dict[float, float]]:
-    """The policies of `RateLimit-Policy`: by name, and up to draft -07, where they have none, their windows by quota."""
+    """Return the policies of `RateLimit-Policy` by name and, up to draft -07, where they have none, the windows by quota."""
     policies: dict[str, _Policy] = {}
     windows: dict[float, float] = {}
     for item, parameters in parse_list(value):
@@ -341,7 +341,7 @@ def _policies(value: str) -> tuple[dict[str, _Policy], dict[float, float]]:
 
 
 def _name(item: Bare, parameters: dict[str, Bare]) -> str | None:
-    """A policy's name, and its partition if the field tells it: what is left in one of them is not what is left in another."""
+    """Return the name of a policy with its partition, if it has one: each partition has its own remaining units."""
     key = parameters.get("pk", b"")
     if not isinstance(item, str) or not isinstance(key, bytes):
         return None
@@ -353,7 +353,7 @@ def _whole(value: Bare | None, least: int = 0) -> float | None:
 
 
 def _pairs(text: str) -> _Values:
-    """The numbers in a Dictionary (RFC 9651, 4.2.2), or in what has semicolons instead of commas; none if it is malformed."""
+    """Return the numbers in a Dictionary (RFC 9651, 4.2.2), also one with semicolons; none if it is malformed."""
     found = {_PAIRS.get(match["key"]): _whole(bare(match)) for match in each(PAIR, COMMA_OR_SEMICOLON, text)}
     found.pop(None, None)
     numbers = {role: b"%d" % number for role, number in found.items() if role is not None and number is not None}

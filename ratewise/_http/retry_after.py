@@ -1,4 +1,4 @@
-"""What a server says about sending a request again: how long to wait (RFC 9110, 10.2.3), and whether at all. Never raises."""
+"""Retry-After (RFC 9110, 10.2.3) and related fields. Never raises."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ VETOES = frozenset({b"x-should-retry", b"stripe-should-retry"})
 
 
 class RetryAfter(NamedTuple):
-    """What the fields of one response say."""
+    """What a response says about sending the request again."""
 
     seconds: float | None = None
-    """To wait at least, above 0; None if they do not say."""
+    """Seconds to wait at least, above 0; None if unknown."""
     source: str = ""
-    """The field that says so, also one that says 0: how long is left to the caller then. "" if there is none."""
+    """The field that says so, or one that says 0, which leaves the wait to the caller; "" if there is none."""
     forbidden: bool = False
     """The server asks not to retry."""
 
@@ -68,6 +68,6 @@ def _seconds(value: str, now: float) -> float | None:
 
 
 def _values(raw: bytes) -> list[str]:
-    """The values in a field, if a proxy joined several in one line. A date has a comma of its own, so pairs are tried too."""
+    """Return the values in a field: a proxy may have joined several. A date contains a comma, so pairs are tried too."""
     parts = raw.decode("latin-1").split(",", MOST)  # of more, the rest counts as one that is malformed
     return [value.strip(" \t") for value in (*parts, *map(",".join, zip(parts, parts[1:])))]

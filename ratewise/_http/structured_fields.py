@@ -1,4 +1,4 @@
-"""Structured fields (RFC 9651), as much of them as rate-limit fields have: no inner lists, dates, display strings."""
+"""Structured fields (RFC 9651): the subset that rate-limit fields use, without inner lists, dates and display strings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TYPES.update(string=lambda text: _ESCAPED.sub(r"\1", text), boolean=lambda text
 
 
 def parse_list(text: str) -> list[Item]:
-    """The members of a List (RFC 9651, 4.2.1) with their parameters; none if it is malformed."""
+    """Return the members of a List (RFC 9651, 4.2.1) with their parameters; none if it is malformed."""
     items: list[Item] = []
     for match in each(_MEMBER, _COMMA, text):
         parameters = _PARAMETER.finditer(text, match.end(match.lastgroup or 0), match.end())
@@ -49,7 +49,7 @@ def parse_list(text: str) -> list[Item]:
 
 
 def parse_dictionary(text: str) -> dict[str, Bare]:
-    """The members of a Dictionary (RFC 9651, 4.2.2) without their parameters; none if it is malformed.
+    """Return the members of a Dictionary (RFC 9651, 4.2.2) without their parameters; none if it is malformed.
 
     An inner list is given as it is written.
     """
@@ -57,7 +57,7 @@ def parse_dictionary(text: str) -> dict[str, Bare]:
 
 
 def each(pattern: re.Pattern[str], separator: re.Pattern[str], text: str) -> list[re.Match[str]]:
-    """The parts of a text that consists of them from end to end; none if it does not."""
+    """Return the matches of `pattern` if the text consists of them and separators; else none."""
     found = []
     match = pattern.match(text)
     while match is not None:

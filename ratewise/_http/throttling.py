@@ -1,4 +1,4 @@
-"""What came of an attempt: one answer for retry, circuit breaker and rate limiter."""
+"""The classification of an attempt: one answer for retry, circuit breaker and rate limiter."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from .retry_after import LONGEST
 
 
 class Kind(enum.Enum):
-    """What an outcome says about the server."""
+    """The kinds of outcomes."""
 
     FINE = "it answered"
     REFUSED = "a limit is used up"
-    """429; 403 that says when to come back, or that nothing remains (GitHub)."""
+    """429; 403 that says how long to wait, or that nothing remains (GitHub)."""
     OVERLOADED = "it is overloaded"
-    """503 (RFC 9110, 15.6.4), with or without a time to come back."""
+    """503 (RFC 9110, 15.6.4), with or without a Retry-After."""
     SPENT = "the caller's credit is spent: waiting does not help"
     """A 429 whose body says so."""
     OUTAGE = "it failed"
     """500, 502 or 504; no connection, a broken one, or no answer in time."""
     UNSENT = "no connection of the pool became free"
-    """That says nothing about the server."""
+    """Says nothing about the server."""
     IMPOSSIBLE = "the request cannot work as it is"
-    """Nor does that."""
+    """Says nothing about the server either."""
 
 
 _KINDS = {429: Kind.REFUSED, 500: Kind.OUTAGE, 502: Kind.OUTAGE, 503: Kind.OVERLOADED, 504: Kind.OUTAGE}
 FAILING = frozenset(status for status, kind in _KINDS.items() if kind is not Kind.REFUSED)
-"""Status codes of a server that is in trouble."""
+"""Status codes that count as failures of the server."""
 
 
 class Outcome(NamedTuple):
-    """What came of one attempt."""
+    """The outcome of one attempt."""
 
     kind: Kind
     status: int | None = None
@@ -43,22 +43,22 @@ class Outcome(NamedTuple):
     failure: Failure | None = None
     """None if there is a response."""
     fields: RateLimitFields = NO_FIELDS
-    """What the response tells of the server's limits."""
+    """What the response says about limits."""
     wait: float | None = None
-    """Seconds to wait at least, above 0, as the server asks: by Retry-After or by a limit that is used up; None: it does not."""
+    """Seconds to wait at least, above 0, by Retry-After or by a limit that is used up; None if the server does not say."""
     source: str = ""
-    """The field that says so, or a Retry-After of 0, which leaves it to the caller; "" if none does."""
+    """The field that says so, or a Retry-After that says 0, which leaves the wait to the caller; "" if there is none."""
     read: bool = False
-    """The body was looked at."""
+    """Whether the body was examined."""
 
     @property
     def asks_to_wait(self) -> bool:
-        """Whether the server refused the request, and says or implies that it may be sent later."""
+        """Whether the server refused the request and accepts it later."""
         return self.kind is Kind.REFUSED or (self.kind is Kind.OVERLOADED and self.fields.retry_after is not None)
 
     @property
     def failing(self) -> bool:
-        """Whether it speaks against the server."""
+        """Whether it counts as a failure of the server."""
         return self.kind in (Kind.OVERLOADED, Kind.OUTAGE)
 
 
@@ -69,7 +69,7 @@ _FAILURES[Failure.IMPOSSIBLE] = Outcome(Kind.IMPOSSIBLE, failure=Failure.IMPOSSI
 
 
 def outcome_of_status(status: int) -> Outcome:
-    """Classify a response that tells of no limit, as nearly all are."""
+    """Classify a response without fields about limits, the usual case."""
     return _OUTCOMES.get(status) or _OUTCOMES.setdefault(status, Outcome(_KINDS.get(status, Kind.FINE), status))
 
 
@@ -91,7 +91,7 @@ def outcome_of_failure(failure: Failure) -> Outcome:
 
 
 def _wait(said: RateLimitFields) -> tuple[float | None, str]:
-    """A Retry-After comes first, then `RateLimit` (its draft: "takes precedence"), then the older families; the longest wait."""
+    """Return the wait and its source: Retry-After, then `RateLimit`, then the other families; of several limits the longest."""
     if said.retry_after is not None:
         return said.retry_after, said.source
     resets = [(quota.kind == "effective", quota.reset) for quota in said.quotas if quota.remaining == 0 and quota.reset]

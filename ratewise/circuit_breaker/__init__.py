@@ -1,4 +1,4 @@
-"""The circuit breaker: its rules, and the layer that obeys them."""
+"""The circuit breaker: its rules, and the layer that applies them."""
 
 from .breaker import CircuitBreaker
 from .circuit import CircuitState

@@ -1,4 +1,4 @@
-"""The circuit breaker: a circuit for each server, shared by as many clients, threads and event loops as there are."""
+"""The circuit breaker: one circuit per server, shared by any number of clients, threads and event loops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("ratewise")
 PORTS = {"http": 80, "https": 443}
 
 CIRCUITS = 1000
-"""Remembered at most."""
+"""Circuits remembered at most."""
 
 WORST = ("closed", "half_open", "open")
 
@@ -30,7 +30,7 @@ OnStateChange = Callable[[Any, CircuitState, CircuitState], None]
 
 
 class Refusal(NamedTuple):
-    """Why a request must not be sent."""
+    """The reason why a request must not be sent."""
 
     key: Hashable
     state: CircuitState
@@ -40,30 +40,30 @@ class Refusal(NamedTuple):
 
 @explained()
 class CircuitBreaker:
-    """Stops sending to a server that fails, and finds out when it is back.
+    """Stops sending to a server that fails, and probes whether it has recovered.
 
-    Closed, it lets every request through and counts; open, it refuses them all; after a while, half open, it lets a few through
-    as probes, and closes or opens again by what comes of them. Each origin (scheme, host and port) has a circuit of its own. May
-    be shared by any number of clients, threads and event loops, of both libraries.
+    A closed circuit lets every request through and counts failures; an open one refuses all; a half-open one lets a few through
+    as probes, and closes or opens again depending on their outcomes. Each origin (scheme, host and port) has its own circuit.
+    May be shared by any number of clients, threads and event loops, of both libraries.
 
-    - `failure_threshold`: failures in a row that open a circuit; at least 1.
-    - `success_threshold`: successful probes that close it again; at least 1.
-    - `recovery_timeout`: seconds above 0 that it stays open before it is probed. It doubles with each recovery that fails, up to
-      `max_recovery_timeout` (ten times as long if None), and grows by up to `jitter` (0 to 1, a part of it), by chance. When the
-      503 that opened it had a Retry-After, that is taken instead, up to the same maximum.
-    - `failure_rate`: a part of the calls, above 0 to 1: instead of `failure_threshold`, so many failed calls within `window`
-      (seconds above 0) open it, once there were `minimum_calls` (at least 1).
-    - `slow_call_duration`: seconds above 0 until the head of the response, after which a call is slow; `slow_call_rate` (above 0
-      to 1; 1 if None) of the calls within `window` being slow opens it. A slow probe is a failed one.
-    - `half_open_max_calls`: probes at a time; at least 1. One that has not reported in `half_open_timeout` seconds (above 0) is
-      given up, or is a success if its body is still coming.
-    - `failure_on`: `failure_on(response, exception)`, asked about every outcome, one of the two being None. True: a failure;
-      False: none; None: as it is by default. The response has no `request` yet, and its body was not read. By default transport
-      errors, time-outs, 500, 502, 503 and 504 are failures; 429 and other answers are not; cancellations, and errors that say
-      nothing about the server, do not count at all.
-    - `key`: `key(request)` gives the circuit of a request, in place of its origin. Anything hashable.
-    - `dry_run`: count and tell, but refuse nothing.
-    - `on_state_change`: `on_state_change(key, old, new)`, called after each change. What it raises is logged.
+    - `failure_threshold`: consecutive failures that open a circuit; at least 1.
+    - `success_threshold`: successful probes that close it; at least 1.
+    - `recovery_timeout`: seconds above 0 for which it stays open before it is probed. It doubles with each failed recovery, at
+      most to `max_recovery_timeout` (ten times as long if None), and is lengthened by a random part of it, at most `jitter`
+      (0 to 1). If the 503 that opened the circuit had a Retry-After, that is used instead, up to the same maximum.
+    - `failure_rate`: above 0 and at most 1. In place of `failure_threshold`: the circuit opens if this part of the calls within
+      `window` (seconds above 0) failed, out of at least `minimum_calls` (at least 1).
+    - `slow_call_duration`: seconds above 0 until the head of the response, from which on a call is slow. `slow_call_rate`: the
+      circuit opens if this part (above 0 and at most 1; 1 if None) of the calls within `window` is slow. A slow probe has failed.
+    - `half_open_max_calls`: concurrent probes; at least 1. A probe without an outcome after `half_open_timeout` seconds (above 0)
+      is abandoned, or counts as successful if its body is still arriving.
+    - `failure_on`: `failure_on(response, exception)` is called with every outcome; one of the two is None. It returns True for a
+      failure, False for none, and None for the default: transport errors, time-outs, 500, 502, 503 and 504 are failures, 429 and
+      other statuses are not, and cancellations and errors that say nothing about the server do not count. The response has no
+      `request` yet, and its body has not been read.
+    - `key`: `key(request)` returns the key of the circuit, in place of the origin. Any hashable value.
+    - `dry_run`: count and log, but refuse nothing.
+    - `on_state_change`: `on_state_change(key, old, new)` is called after each change. An exception that it raises is logged.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -120,21 +120,21 @@ class CircuitBreaker:
             half_open_timeout=seconds("half_open_timeout", half_open_timeout, above_zero=True),
         )
         self.trips = 0
-        """How often a circuit was opened by failures."""
+        """The number of times that failures opened a circuit."""
         self.circuits = Table(lambda _: self._new_circuit(), CIRCUITS)
         self._lock = self.circuits.lock
         self._forced: tuple[CircuitState, float] | None = None
-        """The state that all circuits are held in, and since when."""
+        """The state that `force_open` or `force_closed` sets for all circuits, and since when."""
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.get_state()['state']}, circuits={len(self.circuits)}>"
 
-    # -- what a layer asks and tells
+    # -- for the layer
 
     def admit(self, key: Hashable, now: float, call_state: CallState | None = None) -> Permit | Refusal:
-        """Leave to send a request of this key, to be reported or withdrawn, or why not.
+        """Return a permit for a request of this key, to be reported or withdrawn, or the reason why it must not be sent.
 
-        `now`: seconds, monotonic. `call_state`: of which call it is, for the log.
+        `now`: seconds, monotonic. `call_state`: of the call, for the log.
         """
         circuit = self.circuits[key]
         circuit.used = True
@@ -155,7 +155,7 @@ class CircuitBreaker:
         return refused
 
     def recheck(self, key: Hashable, permit: Permit, now: float) -> Refusal | None:
-        """Why a request that was let through a while ago must not be sent any more; None if it may."""
+        """Return why a request that was admitted before it waited must not be sent any more; None if it may."""
         circuit = permit.circuit
         with self._lock:
             if self.dry_run or circuit.state == "closed" or permit in circuit.probes:
@@ -174,7 +174,7 @@ class CircuitBreaker:
         asked: float | None = None,
         call_state: CallState | None = None,
     ) -> None:
-        """Count what came of a request. `asked`: the Retry-After of a 503, in seconds."""
+        """Report the outcome of a request. `asked`: the Retry-After of a 503, in seconds."""
         circuit = permit.circuit
         if not failed and not slow and circuit.noted(permit, now):
             return
@@ -187,20 +187,21 @@ class CircuitBreaker:
             self._tell(key, old, new, call_state)
 
     def withdraw(self, permit: Permit) -> None:
-        """Take back a permit with which nothing was learnt: the request was cancelled, or not sent."""
+        """Return a permit without an outcome: the request was cancelled, or not sent."""
         circuit = permit.circuit
         if permit is not circuit.permit:
             with self._lock:
                 circuit.withdraw(permit)
 
-    # -- what a user asks and does
+    # -- for the user
 
     def get_state(self, key: Hashable = None, *, now: float | None = None) -> dict[str, Any]:
-        """The circuit of this key, or without one the worst of all. An origin may be given as its URL: "https://api.example.com".
+        """Return the circuit of this key or, without a key, the worst of all. An origin may be a URL: "https://api.example.com".
 
-        `state`: "closed", "open" or "half_open". `failure_count`: failures in a row, or within the window. `success_count`:
-        successful probes, or successes within the window. `opened_at`: seconds since the epoch, None if closed. `retry_after`:
-        seconds, at most, until a request is let through; None if it is held open by hand. `refused`: how many requests were.
+        `state`: "closed", "open" or "half_open". `failure_count`: consecutive failures, or failures within the window.
+        `success_count`: successful probes, or successes within the window. `opened_at`: seconds since the epoch, None if closed.
+        `retry_after`: seconds, at most, until a request is let through; None if `force_open` holds it open. `refused`: the
+        number of refused requests.
 
         `now`: seconds, monotonic; for tests.
         """
@@ -223,19 +224,19 @@ class CircuitBreaker:
             }
 
     def force_open(self, key: Hashable = None) -> None:
-        """Refuse every request until `reset()` or `force_closed()`: of this key, or without one all of them."""
+        """Refuse every request of this key, or of all keys without one, until `reset()` or `force_closed()`."""
         self._force("open", key)
 
     def force_closed(self, key: Hashable = None) -> None:
-        """Let every request through until `reset()` or `force_open()`: of this key, or without one all of them."""
+        """Let every request of this key, or of all keys without one, through until `reset()` or `force_open()`."""
         self._force("closed", key)
 
     def reset(self, key: Hashable = None) -> None:
-        """Close the circuit of this key, or without one all of them, and forget what was counted and forced."""
+        """Close the circuit of this key, or all circuits without one, and clear what was counted and forced."""
         self._force(None, key)
 
     def _named(self, key: Hashable) -> Hashable:
-        """An origin that is given as a URL, as it is known here."""
+        """Return the key of an origin that is given as a URL."""
         if self.key is not None or not isinstance(key, str) or "://" not in key:
             return key
         url = urlsplit(key)
@@ -247,7 +248,7 @@ class CircuitBreaker:
             if key is None:
                 self._forced = None if state is None else (state, now)
             else:
-                self.circuits[key] = self.circuits[key]  # what is said of it by hand is remembered however many there are
+                self.circuits[key] = self.circuits[key]  # a forced state is kept even if the table is full
             for each in [*self.circuits] if key is None else [key]:
                 circuit = self.circuits[each]
                 old = circuit.state
@@ -267,19 +268,19 @@ class CircuitBreaker:
         return circuit
 
     def _tell(self, key: Hashable, old: CircuitState, new: CircuitState, call_state: CallState | None) -> None:
-        """Of a change, outside the lock."""
+        """Log a change and call `on_state_change`, outside the lock."""
         level = logging.WARNING if new == "open" else logging.INFO
         _log(level, f"circuit of %s changed from {old} to {new}", key, call_state)
         if self.on_state_change is not None:
             try:
                 self.on_state_change(key, old, new)
-            except Exception as error:  # its text may tell the key, and the key a secret
+            except Exception as error:  # its text may contain the key, and the key a secret
                 told = None if call_state is None else call_state.log_fields
                 logger.error("Circuit breaker: on_state_change raised %s", type(error).__name__, extra=told)
 
 
 def _log(level: int, text: str, key: Hashable, call_state: CallState | None) -> None:
-    """A line of the call that it happened in; of none if the user's own hand did it."""
+    """Log a line with the fields of the call; without them if the user changed the state."""
     if logger.isEnabledFor(level):
         redactor, told = (DEFAULT, None) if call_state is None else (call_state.redactor, call_state.log_fields)
         logger.log(level, f"Circuit breaker: {text}", redactor.key(key), extra=told)

@@ -1,4 +1,4 @@
-"""One circuit: what it makes of outcomes. No I/O, no clock, no lock: time and chance are arguments, callers take turns."""
+"""One circuit. Time and random numbers are arguments; callers hold a lock."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .window import Window
 CircuitState = Literal["closed", "open", "half_open"]
 
 NOTED = 100
-"""Good calls that are noted at most before they are counted."""
+"""Successful calls that are noted without a lock at most before they are counted."""
 
 
 class Rules(NamedTuple):
-    """The settings of `CircuitBreaker` that make a circuit change its state: see there."""
+    """The settings of a `CircuitBreaker` that decide when a circuit changes its state."""
 
     failure_threshold: int
     success_threshold: int
@@ -30,22 +30,22 @@ class Rules(NamedTuple):
 
 
 class Permit:
-    """Leave to send one request. Of a closed circuit all requests have the same one, until its state changes."""
+    """The permission to send one request. All requests of a closed circuit share one, until its state changes."""
 
     __slots__ = ("answered", "circuit", "overdue")
 
     def __init__(self, circuit: Circuit, overdue: float = math.inf) -> None:
         self.circuit = circuit
         self.answered = False
-        """The head of a good response came; its body may still break off."""
+        """The head of a good response has arrived; its body may still break off."""
         self.overdue = overdue
-        """When a probe is given up."""
+        """When a probe is abandoned, in seconds on the monotonic clock."""
 
 
 class Circuit:
     """The state of one circuit.
 
-    An outcome counts only with a permit that is still good: each change of state makes all earlier ones void.
+    An outcome counts only if its permit is valid: each change of state invalidates all earlier permits.
     """
 
     __slots__ = (
@@ -79,7 +79,7 @@ class Circuit:
         self.state: CircuitState = state
         self.permit = Permit(self)
         self.probes: list[Permit] = []
-        if state != "open":  # an open one tells why it is
+        if state != "open":  # an open circuit keeps what opened it
             self.failures = self.successes = 0
             self.troubled = False
         if state == "closed":
@@ -90,15 +90,15 @@ class Circuit:
             self.window = Window(rules.window) if windowed else None
 
     def idle(self, now: float) -> bool:
-        """See `Entry`: not one that was used since this was asked last, nor an open one, until long after it could be probed."""
+        """Whether it can be forgotten: unused since the last time this was called, and not open, forced or lately probed."""
         used, self.used = self.used, False
         needed = self.state != "closed" and now < self.reopens_at + self.rules.max_recovery_timeout
         return not (used or self.forced or needed)
 
-    # -- what a request asks
+    # -- before a request
 
     def admit(self, now: float) -> Permit | None:
-        """A permit, or None: the request must not be sent."""
+        """Return a permit, or None if the request must not be sent."""
         if self.state == "open" and not self.forced and now >= self.reopens_at:
             self._become("half_open")
         if self.state == "half_open":
@@ -114,13 +114,13 @@ class Circuit:
 
     def _give_up_on_probes(self, now: float) -> None:
         for probe in [probe for probe in self.probes if now >= probe.overdue]:
-            if probe.answered and probe in self.probes:  # a stream that goes on and on: it is fine so far
+            if probe.answered and probe in self.probes:  # a long stream, without an error so far
                 self._probed(probe)
             else:
                 self.withdraw(probe)
 
     def retry_after(self, now: float) -> float | None:
-        """Seconds, at most, until a request will be let through. None if only `reset()` can say."""
+        """Return the seconds, at most, until a request is let through; None if it is forced open."""
         if self.state == "closed":
             return 0.0
         if self.forced:
@@ -131,7 +131,7 @@ class Circuit:
             return 0.0
         return max(min(probe.overdue for probe in self.probes) - now, 0.0)
 
-    # -- what came of it
+    # -- after a request
 
     def report(
         self, permit: Permit, failed: bool, now: float, slow: bool = False, *, uniform: float = 0.0, asked: float | None = None
@@ -160,7 +160,7 @@ class Circuit:
                 self._probed(permit)
 
     def withdraw(self, permit: Permit) -> None:
-        """Take back a permit with which nothing was learnt."""
+        """Return a permit without an outcome."""
         if permit in self.probes:
             self.probes.remove(permit)
 
@@ -181,7 +181,7 @@ class Circuit:
             self._become("closed")
 
     def _open(self, now: float, uniform: float, asked: float | None) -> None:
-        """For as long as the server asks, else for longer after each recovery that failed."""
+        """Open for as long as the server asks, else longer after each failed recovery."""
         rules = self.rules
         seconds = asked or rules.recovery_timeout * 2.0 ** min(self.failed_recoveries, 60)
         self.opened_by = self.failures + (self.opened_by if self.state == "half_open" else 0)
@@ -190,7 +190,7 @@ class Circuit:
         self.reopens_at = now + min(seconds, rules.max_recovery_timeout) * (1 + rules.jitter * uniform)
 
     def noted(self, permit: Permit, now: float) -> bool:
-        """Note a good outcome, without a lock, if there is nothing bad to set it against. Else it is to be reported."""
+        """Note a success without a lock if there is no failure to weigh it against; return False if it must be reported."""
         if permit is not self.permit or self.troubled:
             return False
         window = self.window
@@ -203,7 +203,7 @@ class Circuit:
         return True
 
     def counts(self, now: float) -> tuple[int, int]:
-        """Failures and successes: in a row, within the window, or of probes."""
+        """Return failures and successes: consecutive, within the window, or of probes."""
         window = self.window
         if self.state != "closed" or window is None:
             return self.failures, self.successes
@@ -214,7 +214,7 @@ class Circuit:
     # -- by hand
 
     def force(self, state: CircuitState, now: float) -> None:
-        """Stay in this state, whatever comes, until `reset`."""
+        """Stay in this state until `reset`."""
         self._become(state)
         self.forced = True
         if state == "open":
@@ -222,7 +222,7 @@ class Circuit:
             self.reopens_at = math.inf
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Close, and clear all counts."""
         self.forced = False
         self.refused = 0
         self._become("closed")

@@ -17,13 +17,13 @@ from .breaker import CircuitBreaker, Refusal
 from .circuit import Permit
 
 INSTANT = 0.001
-"""Seconds: what left a queue so lately had no time to be sent."""
+"""Seconds. A request that left a queue less than this ago has not been sent."""
 
 
 class CircuitBreakerLayer(Ordered):
-    """Asks a circuit before a request is sent, and tells it what came of it.
+    """Asks the circuit before a request is sent, and reports the outcome to it.
 
-    A response is good when its head came and, if its body is read, that came whole. `rechecked`: there is a
+    A response is a success when its head has arrived and its body, if it is read, is complete. `rechecked`: there is a
     `CircuitRecheckLayer` below it.
     """
 
@@ -72,7 +72,7 @@ class CircuitBreakerLayer(Ordered):
         try:
             if not good and attempt.is_bad(response):
                 return response
-        except BaseException as error:  # out of the user's own function
+        except BaseException as error:  # raised by `failure_on`
             attempt.failed(error)
             await call.close(response, request)
             raise
@@ -84,18 +84,18 @@ class CircuitBreakerLayer(Ordered):
 
 
 def _in_flight(state: CallState, started: float, now: float) -> float:
-    """Seconds since it left the last queue of ours."""
+    """Return the seconds since the request left the last queue."""
     return now - max(started, state.left_queue_at)
 
 
 class CircuitRecheckLayer:
-    """Below a `CircuitBreakerLayer`, and below what makes requests wait: what waited while its circuit opened is not sent."""
+    """Below a `CircuitBreakerLayer` and the layers with queues: refuses a request whose circuit opened while it waited."""
 
     def __init__(self, circuit_breaker: CircuitBreaker) -> None:
         self.circuit_breaker = circuit_breaker
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
-        """Send the request if what let it through still stands, else raise `CircuitBreakerOpen`."""
+        """Send the request if its permit is still valid, else raise `CircuitBreakerOpen`."""
         state = state_of(request)
         given = state.take_permit()
         if given is not None:
@@ -108,7 +108,7 @@ class CircuitRecheckLayer:
 
 
 class _Attempt(Watcher):
-    """One request that a circuit let through, until the verdict. Watches the body that the caller reads: see `Watcher`."""
+    """One request that a circuit let through, until its outcome is reported. Follows the body that the caller reads."""
 
     __slots__ = ("_breaker", "_call", "_key", "_permit", "_slow", "_state")
 
@@ -118,7 +118,7 @@ class _Attempt(Watcher):
         self._permit: Permit | None = permit
 
     def _report(self, failed: bool | None, asked: float | None = None) -> None:
-        """The verdict, once. None: nothing was learnt."""
+        """Report the outcome, once. `failed`: None if it says nothing about the server."""
         permit, self._permit = self._permit, None
         if permit is None:
             return
@@ -129,7 +129,7 @@ class _Attempt(Watcher):
             self._breaker.report(self._key, permit, failed, now, self._slow, asked=asked, call_state=self._state)
 
     def is_bad(self, response: Any) -> bool:
-        """Whether the head of a response is a failure already; if so, it is reported."""
+        """Return whether the head of a response is a failure, and report it then."""
         said = self._said(response, None)
         outcome = outcome_of(response, self._state, self._call)
         if said is False or (said is None and not outcome.failing):
@@ -138,7 +138,7 @@ class _Attempt(Watcher):
         return True
 
     def _said(self, response: Any, error: Any) -> bool | None:
-        """What `failure_on` says of an outcome."""
+        """Return what `failure_on` says about an outcome."""
         failure_on = self._breaker.failure_on
         said = None if failure_on is None else failure_on(response, error)
         if not (said is None or isinstance(said, bool)):
@@ -149,7 +149,7 @@ class _Attempt(Watcher):
         """The request, or its body, ended in an error."""
         http, failed = self._call.http, None
         if isinstance(error, RateWiseError) and error.__cause__ is None:
-            pass  # it was not sent, or its reader took too long; with a cause, the deadline cut a wait for the server short
+            pass  # not sent, or its reader was too slow; with a cause, the deadline ended a wait for the server
         elif isinstance(error, http.TransportError):
             try:
                 failed = self._said(None, error)
@@ -158,7 +158,7 @@ class _Attempt(Watcher):
                 raise
             if failed is None:
                 failed = outcome_of(error, self._state, self._call).failing or None
-        elif not isinstance(error, Exception):  # cancelled: by the call's own deadline, or by the caller
+        elif not isinstance(error, Exception):  # cancelled by the deadline of the call, or by the caller
             state, now = self._state, self._call.clock.monotonic()
             late = state.deadline is not None and now >= state.deadline
             failed = True if late and now - state.left_queue_at > INSTANT else None
@@ -168,5 +168,5 @@ class _Attempt(Watcher):
         self.closed()
 
     def closed(self) -> None:
-        """Nothing went wrong. What the caller did not want to read says nothing against the server."""
+        """Report a success. A body that the caller does not read is not a failure of the server."""
         self._report(False)

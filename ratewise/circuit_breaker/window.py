@@ -1,4 +1,4 @@
-"""A sliding window of time: how many calls there were in it, and how they went."""
+"""A sliding time window of calls and their outcomes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections import deque
 
 BUCKETS = 10
-"""Pieces of a window: what is older than it is forgotten piece by piece, and memory does not grow with traffic."""
+"""Slices of a window: old calls are forgotten slice by slice, and memory does not grow with traffic."""
 
 
 class Window:
-    """Counts of the last seconds."""
+    """Counts the calls of the last `seconds`."""
 
     __slots__ = ("_at", "_bucket", "_buckets", "_until", "_width", "calls", "failures", "good", "slow")
 
@@ -20,10 +20,10 @@ class Window:
         self._until = -math.inf
         self._buckets = [[0, 0, 0] for _ in range(BUCKETS)]
         self._bucket = self._buckets[0]
-        """That of now: calls, failures, slow calls."""
+        """The current slice: calls, failures, slow calls."""
         self.calls = self.failures = self.slow = 0
         self.good: deque[float] = deque()
-        """When good calls were made that are still to be counted: to note one takes no lock."""
+        """Times of successful calls that are noted and not yet counted: noting one takes no lock."""
 
     def add(self, failed: bool, slow: bool, now: float) -> None:
         self.count()
@@ -39,7 +39,7 @@ class Window:
             self.slow += 1
 
     def count(self) -> None:
-        """Count the good calls that were noted."""
+        """Count the noted calls."""
         good = self.good
         while good:
             self.forget(good.popleft())
@@ -47,7 +47,7 @@ class Window:
             self.calls += 1
 
     def forget(self, now: float) -> None:
-        """What is too long ago."""
+        """Forget the calls that are older than the window."""
         if now >= self._until:
             self._turn(int(now / self._width))
 

@@ -25,11 +25,11 @@ from .limiter import RateLimiter
 logger = logging.getLogger("ratewise")
 
 SILENT = (Kind.FINE, Kind.OUTAGE)
-"""Outcomes that say nothing about a limit, if their header does not."""
+"""Kinds of outcomes that say nothing about a limit unless their header fields do."""
 
 
 class RateLimitLayer(Ordered):
-    """Sends a request when its limit allows it, and tells the limiter what the server tells."""
+    """Sends a request when its limits allow it, and reports to the limiter what the server says about them."""
 
     kind: LayerKind | None = "rate limit"
 
@@ -90,7 +90,7 @@ class RateLimitLayer(Ordered):
     def _answered(
         self, key: Hashable, request: Any, ticket: Ticket | None, came: Came, outcome: Outcome, state: CallState, call: Any
     ) -> None:
-        """Tell the limiter, and the retry layer what the limiter does with a request that was refused."""
+        """Report an outcome to the limiter, and its plan for a refused request to the retry layer."""
         now = call.clock.monotonic()
         state.reservation = self.rate_limiter.answered(key, request, ticket, came, signal_of(outcome), outcome.fields, now)
 
@@ -121,7 +121,7 @@ class RateLimitLayer(Ordered):
 
 
 def signal_of(outcome: Outcome) -> Signal:
-    """What an outcome says about the limits of a server."""
+    """Return what an outcome says about the limits of a server."""
     if outcome.asks_to_wait:
         return Signal.REFUSED
     down = outcome.kind is Kind.OVERLOADED or outcome.failure is Failure.NOT_CONNECTED

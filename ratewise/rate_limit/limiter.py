@@ -81,21 +81,22 @@ class KeyLimits(KeyState):
 
 @explained()
 class RateLimiter:
-    """Sends no faster than is allowed, and holds everyone back when the server refuses one.
+    """Sends requests no faster than the server allows, and pauses all requests of a key when one is refused.
 
-    Requests that must wait do so first come, first served. What the server tells of its limits, in any of the usual header
-    fields, is kept to; a refusal (429, or 403 and 503 that say when to come back) pauses all requests of its key for as long as
-    it asks. Limits that it does not tell are found out from what it refuses. While it is down (bare 503s, no connection), one
-    request at a time asks whether it is back. May be shared by any number of clients, threads and event loops, of both libraries.
+    Requests wait in a queue, first come, first served. The limiter obeys the limits that the server states in any of the usual
+    header fields. A refusal (429, or 403 and 503 that say how long to wait) pauses all requests of its key for that time. Limits
+    that the server does not state are discovered from its refusals. While the server is down (503 without Retry-After, no
+    connection), one request at a time probes whether it is back. May be shared by any number of clients, threads and event
+    loops, of both libraries.
 
-    - `rate`: requests, above 0, in `per` seconds (above 0), and `burst` (at least 1) of them at once: in any t seconds at most
-      burst + t * rate / per. None: as many as the server allows.
-    - `concurrency`: requests in flight at once, to the end of the response's body; at least 1. None for any number.
+    - `rate`: requests, above 0, per `per` seconds (above 0), at most `burst` (at least 1) of them at once: in any t seconds at
+      most burst + t * rate / per. None: as many as the server allows.
+    - `concurrency`: requests in flight, each until the end of its response body; at least 1. None for no limit.
     - `max_wait`: seconds above 0. A request that would wait longer is refused at once.
-    - `pace`: spread what a window of the server's still allows evenly over the rest of it, instead of sending it as it comes.
-    - `cautious`: feel one's way at the start: so few in flight at first that hardly any is refused, whatever the limit.
-    - `key`: `key(request)` gives what has a limit of its own, in place of the origin (scheme, host and port) and the credential
-      (`Authorization` or an API key in a header). Anything hashable.
+    - `pace`: spread the requests that a window of the server allows evenly over the rest of the window.
+    - `cautious`: begin with few requests in flight, so that hardly any is refused whatever the limit is.
+    - `key`: `key(request)` returns what has its own limits, in place of the origin (scheme, host and port) and the credential
+      (`Authorization` or an API key in a header). Any hashable value.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -146,9 +147,9 @@ class RateLimiter:
     # -- what outlives the process
 
     def snapshot(self, *, clock: Clock | None = None) -> str:
-        """What was found out of limits that no server tells, as JSON: to be written to a file, and given to `restore` later.
+        """Return the discovered limits as JSON, to be stored and given to `restore` later.
 
-        Of credentials, and of what `key` gives, it has two bytes of a hash each. `clock`: as of a transport.
+        It contains two bytes of a hash of each credential, and of each key that `key` returns. `clock`: as of a transport.
         """
         clock = clock or Clock()
         now = clock.monotonic()
@@ -161,9 +162,9 @@ class RateLimiter:
         return written(limits, clock.time())
 
     def restore(self, snapshot: str, *, clock: Clock | None = None) -> None:
-        """Go on with what a `snapshot` knows of those keys of which nothing is known yet.
+        """Use the limits of a `snapshot` for the keys of which nothing is known yet.
 
-        Raises `TypeError` if it is no text, and `ValueError` if it is not the text of a snapshot. `clock`: as of a transport.
+        Raises `TypeError` if it is not a string, and `ValueError` if it is not a snapshot. `clock`: as of a transport.
         """
         if not isinstance(snapshot, str):
             raise TypeError(refusal("snapshot", snapshot, "the text that snapshot() returned"))

@@ -1,4 +1,4 @@
-"""Retries: `config.py`, `backoff.py` and `budget.py` decide, `layer.py` does."""
+"""Retries: the rules in `config.py`, `backoff.py` and `budget.py`, and the layer that applies them."""
 
 from .backoff import Backoff, ExponentialBackoff
 from .budget import RetryBudget

@@ -1,4 +1,4 @@
-"""How long to wait before a retry, when the server does not say."""
+"""How long to wait before a retry if the server does not say."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Jitter = Literal[True, False, "full", "equal", "decorrelated"]
 
 
 class Backoff(Protocol):
-    """What `backoff=` and `backoff_strategy=` take: bring your own."""
+    """What `backoff=` and `backoff_strategy=` accept."""
 
     def delay(self, attempt: int, *, previous: float, uniform: float) -> float:
-        """Seconds to wait after the failed `attempt` (1 for the first), at least 0.
+        """Return the seconds to wait after the failed `attempt` (1 for the first), at least 0.
 
         `previous` is the wait before it (0.0 if there was none), `uniform` a random number from 0 to 1.
         """
@@ -25,12 +25,12 @@ class Backoff(Protocol):
 @explained()
 @dataclass(frozen=True)
 class ExponentialBackoff:
-    """`initial_delay`, times `multiplier` for each failed attempt, up to `max_delay`; then the jitter.
+    """`initial_delay`, multiplied by `multiplier` for each failed attempt, at most `max_delay`; then jitter is applied.
 
     - `initial_delay`, `max_delay`: seconds, at least 0. `multiplier`: at least 1.
-    - `jitter`: how chance spreads a delay d, so that clients that failed together do not return together.
-      "full": from 0 to d. "equal": from d/2 to d. True: d, plus or minus `jitter_ratio` of it (0 to 1). False: d.
-      "decorrelated": from `initial_delay` to three times the wait before, up to `max_delay`.
+    - `jitter`: how a delay d is randomized, so that clients that failed together do not return together. "full": from 0 to d.
+      "equal": from d/2 to d. True: d plus or minus `jitter_ratio` (0 to 1) of it. False: d. "decorrelated": from
+      `initial_delay` to three times the previous wait, at most `max_delay`.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -51,7 +51,7 @@ class ExponentialBackoff:
             raise kind(refusal("jitter", self.jitter, 'one of True, False, "full", "equal" and "decorrelated"'))
 
     def delay(self, attempt: int, *, previous: float = 0.0, uniform: float = 0.5) -> float:
-        """Seconds to wait after the failed `attempt`, from 1. `uniform` is the random number, from 0 to 1."""
+        """Return the seconds to wait after the failed `attempt` (1 for the first). `uniform`: a random number from 0 to 1."""
         if self.jitter == "decorrelated":
             low = min(self.initial_delay, self.max_delay)
             high = min(3 * max(previous, self.initial_delay), self.max_delay)

@@ -1,4 +1,4 @@
-"""How many retries a server is to bear."""
+"""A bound on the retries that a server receives."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from .._util.bounded_table import Table
 from .._validation import factor
 
 ORIGINS = 1000
-"""Servers that are remembered at most; the one that came first is forgotten first."""
+"""Servers remembered at most; the oldest is forgotten first."""
 
 SAVED = 100.0
-"""Retries that a server without failures has in hand at most."""
+"""Retries that a server can save up at most."""
 
 
 @explained()
 class RetryBudget:
-    """Keeps retries from doubling the load of a server that fails everything: for each server, a part of what is sent to it.
+    """Bounds the load that retries add, for each server separately.
 
-    - `ratio`: retries for each request, at least 0: 0.2 adds at most a fifth to the load.
-    - `min_per_second`: retries per second that are allowed beside these, at least 0. With less than 1 the first failure of a
-      server that nothing was sent to before is not retried.
+    - `ratio`: retries per request, at least 0: 0.2 adds at most 20 % to the load.
+    - `min_per_second`: retries per second that are allowed in addition, at least 0. If it is less than 1, the first failure of a
+      server that has received no request before is not retried.
 
     One budget may be shared by several `RetryConfig`s. Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -30,13 +30,13 @@ class RetryBudget:
         self.ratio = factor("ratio", ratio, least=0)
         self.min_per_second = factor("min_per_second", min_per_second, least=0)
         self.accounts = Table(lambda _: _Account(self.min_per_second), ORIGINS)
-        """By origin. Each new request adds 1 to `accounts[origin].requests`; two threads at once may add 1: no harm."""
+        """By origin. Each request adds 1 to `accounts[origin].requests`, without a lock: two threads may add 1 together."""
 
     def __repr__(self) -> str:
         return f"RetryBudget(ratio={self.ratio!r}, min_per_second={self.min_per_second!r})"
 
     def withdraw(self, origin: Hashable, now: float) -> bool:
-        """Whether one retry to `origin` may be sent; if so, it is paid for. `now`: seconds, monotonic."""
+        """Withdraw one retry to `origin`; return whether the budget allows it. `now`: seconds, monotonic."""
         account = self.accounts[origin]
         with self.accounts.lock:
             requests, account.requests = account.requests, 0
@@ -58,8 +58,8 @@ class _Account:
         self.requests = 0
         """Sent since the last withdrawal."""
         self.since: float | None = None
-        """When that was."""
+        """When the last withdrawal was, in seconds on the monotonic clock."""
 
     def idle(self, now: float) -> bool:
-        """See `Entry`: the oldest goes first."""
+        """Always: the oldest account can be forgotten first."""
         return True

@@ -23,7 +23,7 @@ METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"
 _TOKEN = regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 SPREAD = 0.1
-"""What is added at most to a wait that the server asked for, as a part of it, so that not all return at once."""
+"""Part of a wait that the server asked for, by which it is lengthened at most: clients that were refused together spread out."""
 
 
 @explained()
@@ -49,37 +49,37 @@ Decide = Callable[[Any, Optional[Exception], int], Union[RetryDecision, bool, No
 
 
 class Verdict(NamedTuple):
-    """What the rules make of an outcome."""
+    """The decision about one outcome."""
 
     wait: float | None
-    """Seconds to wait before the next attempt; None: there is none."""
+    """Seconds to wait before the next attempt; None if there is none."""
     reason: str
-    """Why so long, or why none."""
+    """Where the wait comes from, or why there is no next attempt."""
     retry_after: float | None = None
-    """Seconds that the server asked for."""
+    """Seconds that the server asked to wait; None if it did not say."""
 
 
 @explained()
 class RetryConfig:
     """The retry rules.
 
-    - `max_attempts`: how often a request is sent at most, the first time included; at least 1.
-    - `retry_on_status`: the status codes that are retried, 100 to 599. A 403 that says how long to wait counts as a 429 (GitHub);
-      a 429 that says that the caller's credit is spent is never retried.
-    - `methods`: the methods that may be sent again although the server may have acted on them. Any method is retried when
-      nothing can have been done: the request was never sent, or the answer is 425, 429, or 503 with a Retry-After.
-    - `backoff`: an `ExponentialBackoff`, or anything with its `delay` method. `initial_delay`, `max_delay`, `multiplier`,
+    - `max_attempts`: the number of attempts, the first included; at least 1.
+    - `retry_on_status`: the status codes that are retried, 100 to 599. A 403 that refuses because of a limit (it says how long to
+      wait, or that nothing remains) counts as a 429; a 429 whose body says that the credit is spent is never retried.
+    - `methods`: the methods that are retried even if the server may have acted on the request. Other methods are retried only
+      if it cannot have acted: the request was never sent, or the status is 425, 429, or 503 with a Retry-After.
+    - `backoff`: an `ExponentialBackoff`, or an object with its `delay` method. `initial_delay`, `max_delay`, `multiplier`,
       `jitter` and `jitter_ratio` are shorthands for one.
-    - `respect_retry_after`: wait as long as the server asks. False: by `backoff` alone; a rate limiter still keeps to what the
-      server says.
-    - `max_retry_after`: seconds. When the server asks for a longer wait, the outcome is handed back at once.
-    - `budget`: how many retries a server is to bear: True for a `RetryBudget` of its own, one to share it, False for none.
-    - `idempotency_key`: give each POST and PATCH an `Idempotency-Key`, the same on every attempt, and retry it like a PUT.
-      Only for servers that honour this header.
-    - `decide`: `decide(response, exception, attempt)`, asked about every outcome, good ones too, one of the first two being
-      None. Returns a `RetryDecision`, a bool, or None to leave it to the rules. The body of `response` has not been read. It
-      can exceed neither `max_attempts` nor `max_retry_after`, nor insist where the credit is spent, nor send a body again that
-      can be read only once.
+    - `respect_retry_after`: wait as long as the server asks. If False, the retry layer waits by `backoff` alone; a rate limiter
+      still obeys the server.
+    - `max_retry_after`: seconds. If the server asks for a longer wait, the outcome is returned at once.
+    - `budget`: bounds the retries per server: True for a new `RetryBudget`, one to share, False for none.
+    - `idempotency_key`: send an `Idempotency-Key` with each POST and PATCH, the same on every attempt, and retry it like a PUT.
+      Only for servers that support this header.
+    - `decide`: `decide(response, exception, attempt)` is called after every attempt, successful ones too; either `response` or
+      `exception` is None. It returns a `RetryDecision`, a bool, or None to apply the rules. The body of `response` has not been
+      read. It cannot exceed `max_attempts` or `max_retry_after`, retry when the credit is spent, or send again a body that can
+      be read only once.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -130,12 +130,12 @@ class RetryConfig:
         return f"RetryConfig({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
     def counted(self, outcome: Outcome) -> int | None:
-        """The status code that decides. Where 429 is retried, a 403 that is a refusal counts as one (GitHub)."""
+        """Return the status code that decides: 429 for a 403 that is a refusal, if 429 is retried (GitHub)."""
         refused = outcome.status == 403 and outcome.kind is Kind.REFUSED and 429 in self.retry_on_status
         return 429 if refused else outcome.status
 
     def with_backoff(self, backoff: Backoff) -> RetryConfig:
-        """The same rules, with another backoff."""
+        """Return the same rules with another backoff."""
         config = copy.copy(self)
         config.backoff = backoff
         return config
@@ -154,7 +154,7 @@ class RetryConfig:
         uniform: float = 0.5,
         left: float = math.inf,
     ) -> Verdict:
-        """What to do after `attempt` (1 for the first) ended in `outcome`.
+        """Decide what to do after `attempt` (1 for the first) ended in `outcome`.
 
         `max_attempts`: in place of the config's. `wish`: what `decide` returned. `keyed`: the request has an `Idempotency-Key`.
         `replayable`: its body can be sent again. `previous`: the wait before this attempt, in seconds. `uniform`: a random
@@ -194,7 +194,7 @@ class RetryConfig:
         return Verdict(delay, reason, outcome.wait)
 
     def _refusal(self, outcome: Outcome, method: str, keyed: bool) -> str:
-        """Why the rules do not retry this outcome, "" if they do."""
+        """Return why the rules do not retry this outcome; "" if they do."""
         status, failure = self.counted(outcome), outcome.failure
         if outcome.kind is Kind.IMPOSSIBLE:
             return Kind.IMPOSSIBLE.value
@@ -211,7 +211,7 @@ class RetryConfig:
 
 
 def checked_backoff(setting: str, backoff: Backoff) -> Backoff:
-    """`backoff`, if it has a `delay` method."""
+    """Return `backoff` if it has a `delay` method."""
     if isinstance(backoff, type) or not callable(getattr(backoff, "delay", None)):
         raise TypeError(refusal(setting, backoff, "an ExponentialBackoff or an object with its delay method"))
     return backoff

@@ -23,13 +23,13 @@ logger = logging.getLogger("ratewise")
 
 KEY_HEADER = "Idempotency-Key"
 KEYED = ("POST", "PATCH")
-"""Methods that get a key with `RetryConfig(idempotency_key=True)`."""
+"""Methods to which `RetryConfig(idempotency_key=True)` adds a key."""
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
-"""Methods that never get one, so that it does not follow a redirect (RFC 9110, 15.4.4) to where it means nothing."""
+"""Methods that never get a key: one of a POST would follow a redirect (RFC 9110, 15.4.4) to where it means nothing."""
 
 
 class RetryLayer(Ordered):
-    """Sends a request again as its `config` says. What is discarded is closed before the wait.
+    """Sends a request again as `config` says. A discarded response is closed before the wait.
 
     `uniform` gives the random numbers from 0 to 1 that spread the waits.
     """
@@ -46,7 +46,7 @@ class RetryLayer(Ordered):
         return f"RetryLayer({self.config!r})"
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
-        """Send the request, and send it again while the rules say so."""
+        """Send the request, and send it again as long as the rules say so."""
         config, http, state = self.config, call.http, state_of(request)
         if config.budget is not None:
             config.budget.accounts[state.origin(request, http)].requests += 1
@@ -75,11 +75,11 @@ class RetryLayer(Ordered):
                 reservation = state.take_reservation()
                 try:
                     verdict = await self._judge(request, response, None, attempt, waited, rewind, reservation, state, call)
-                except BaseException:  # out of the user's own functions
+                except BaseException:  # raised by `decide` or by the backoff
                     await call.close(response, request)
                     raise
                 if verdict.wait is None:
-                    if not state.streamed:  # what a last 429 says matters less than that it came
+                    if not state.streamed:  # a last 429 is returned even if its body breaks off
                         limited = config.counted(outcome_of(response, state, call)) == 429
                         await http.buffer(response, tolerant=limited)
                     return response
@@ -91,7 +91,7 @@ class RetryLayer(Ordered):
             attempt, waited = attempt + 1, verdict.wait
 
     def _keyed(self, request: Q, state: CallState, call: Call[Q, R]) -> Q:
-        """The request with the call's idempotency key, if it is to have one and has none."""
+        """Return the request with the idempotency key of the call, unless it has one or needs none."""
         if request.method not in KEYED and state.options.idempotency_key is None:
             return request
         if request.method in SAFE or KEY_HEADER in request.headers:
@@ -103,7 +103,7 @@ class RetryLayer(Ordered):
         return call.http.with_header(request, KEY_HEADER, state.idempotency_key)
 
     def _is_plain_403(self, response: R, state: CallState, call: Call[Q, R]) -> bool:
-        """Whether it is a 403 that is not retried, as most are not."""
+        """Whether the response is a 403 that is not retried, as most are not."""
         if response.status_code != 403 or 403 in self.config.retry_on_status:
             return False
         return self.config.counted(outcome_of(response, state, call)) == 403
@@ -120,9 +120,9 @@ class RetryLayer(Ordered):
         state: CallState,
         call: Call[Q, R],
     ) -> Verdict:
-        """What the rules, and the user's own, say; noted in the exchange and, if it is a retry, in the log.
+        """Apply the rules and `decide`. Record the decision in the history and, if it is a retry, in the log.
 
-        The body of a 429 is looked at only where it would be retried.
+        The body of a 429 is read only if it would be retried.
         """
         config = self.config
         max_attempts = state.options.max_attempts or config.max_attempts
@@ -175,7 +175,7 @@ class RetryLayer(Ordered):
         return verdict
 
     def _affordable(self, request: Q, outcome: Outcome, state: CallState, call: Call[Q, R]) -> bool:
-        """Within the budget, and paid for. What was never sent is no load on the server, and free."""
+        """Withdraw the retry from the budget; return whether it allows it. An attempt that was never sent is free."""
         budget, failure = self.config.budget, outcome.failure
         if budget is None or (failure is not None and failure.never_sent):
             return True
@@ -183,7 +183,7 @@ class RetryLayer(Ordered):
 
 
 def _paced(verdict: Verdict, reservation: Reservation, left: float) -> Verdict:
-    """What becomes of a retry that a rate limiter makes wait. `left`: seconds until the deadline."""
+    """Return the decision about a retry for which the rate limiter waits. `left`: seconds until the deadline."""
     if reservation.wait > reservation.max_wait:
         then = f"the limit is used up for {in_seconds(reservation.wait)}, longer than max_wait ({reservation.max_wait:g} s)"
     elif reservation.wait >= left:
@@ -194,7 +194,7 @@ def _paced(verdict: Verdict, reservation: Reservation, left: float) -> Verdict:
 
 
 def _annotate(error: Exception, request: Any, state: CallState) -> None:
-    """Tell the history with the traceback, where this Python can (3.11, PEP 678)."""
+    """Add the history to the traceback, if this Python has notes (3.11, PEP 678)."""
     add_note = getattr(error, "add_note", None)
     if add_note is not None:  # pragma: no branch
         history = "; ".join(map(str, state.history))
