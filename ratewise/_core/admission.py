@@ -1,6 +1,6 @@
-"""A queue before something that lets in so many at a time: first come, first served, in any number of threads and event loops.
+"""Admission queues: at most so many requests of a key at a time, the rest first come, first served, in any thread or event loop.
 
-Nobody but those who wait keeps it going: no thread and no task of its own. It survives those who vanish from it.
+The waiting requests drive a queue themselves, without a thread or task of its own. It survives waiters that vanish from it.
 """
 
 from __future__ import annotations
@@ -18,24 +18,23 @@ from .call_state import CallState
 from .clock import Clock, Waiter
 
 MAX_KEYS = 1000
-"""Keys remembered at most."""
+"""Keys whose state is kept, at most."""
 
 OFFER_TIMEOUT = 1.0
-"""Seconds after which someone who was called, and did not come, is passed over: its thread or event loop may be gone."""
-
+"""Seconds that a slot stays offered to a ticket. Then the ticket leaves the queue: its thread or event loop may be gone."""
 
 POLL_DEPTH = 10
-"""Who has so many before it, or more, watches them no more often than it would with so many."""
+"""Tickets ahead, at most, by whose number the interval grows at which a ticket polls the queue."""
 
 WORTH_WAKING = 1e-4
-"""Seconds that are not worth waking anyone for."""
+"""Seconds by which a ticket must be due earlier than it polls next, for it to be woken."""
 
 LOGGED_WAIT = 1.0
 """Seconds of waiting from which on a wait is logged."""
 
 
 class Ticket:
-    """One request: in the queue, or inside."""
+    """One request: waiting in a queue, or admitted."""
 
     __slots__ = (
         *("acquired", "admitted", "at_head", "gives_up_at", "key", "number", "offered_at", "polls_at", "returning", "state"),
@@ -46,25 +45,26 @@ class Ticket:
         self.key = key
         self.state = state
         self.number = number
+        """Its position: a queue is sorted by this number."""
         self.returning = returning
-        """It has been inside before."""
+        """Whether the same request has been admitted before."""
         self.admitted = False
         self.waiter: Waiter | None = None
         """To park on, in the queue."""
         self.offered_at: float | None = None
-        """Since when it has been its turn."""
+        """When a slot was offered to it; None if none is."""
         self.at_head = False
-        """It knows that nobody is before it but those who were called, and watches the clock."""
+        """Whether it knows that all tickets ahead of it have been offered a slot, so that it must watch the clock."""
         self.polls_at = math.inf
-        """When it will look again by itself."""
+        """When it polls the queue by itself."""
         self.gives_up_at = math.inf
-        """When its patience is over."""
+        """When its request stops waiting."""
         self.acquired: Any = None
-        """What the room noted when it came in."""
+        """What `KeyState.acquire` returned when it was admitted."""
 
 
 class KeyState(ABC):
-    """What is going on with one key: who waits, and, as subclasses know, how many may come in."""
+    """The state of one key: its queue and, in subclasses, its slots."""
 
     def __init__(self) -> None:
         self.queue: deque[Ticket] = deque()
@@ -72,30 +72,30 @@ class KeyState(ABC):
 
     @abstractmethod
     def available(self, now: float) -> int:
-        """How many may come in now."""
+        """Return how many requests may be admitted now."""
 
     def next_available(self, now: float) -> float:
-        """Seconds after which one may come in although nobody went out; inf if it does not depend on the time."""
+        """Return the seconds until a slot becomes available without a release; inf if time alone makes none available."""
         return math.inf
 
     @abstractmethod
     def acquire(self, now: float) -> Any:
-        """One came in. What is to be noted with its place."""
+        """Take a slot; return what to keep with the ticket."""
 
     @abstractmethod
     def release(self, now: float) -> None:
-        """One went out."""
+        """Give a slot back."""
 
     @abstractmethod
     def in_use(self, now: float) -> bool:
-        """It cannot be forgotten, although nobody waits."""
+        """Whether the state must be kept although no request waits."""
 
     def queue_number(self, number: float) -> float:
-        """The place in the line of one who has just come."""
+        """Return the position of a request that arrives now; `number` is the position behind all others."""
         return number
 
     def idle(self, now: float) -> bool:
-        """See `Entry`."""
+        """Whether the state may be forgotten, as a `Table` asks of its entries."""
         used, self.used = self.used, False
         return not (used or self.queue or self.in_use(now))
 
@@ -104,18 +104,18 @@ R = TypeVar("R", bound=KeyState)
 
 
 class Queue(Generic[R]):
-    """A room for each key, and the queue before it. `now`: seconds, monotonic."""
+    """The states of all keys, and their queues. `now`: seconds on a monotonic clock."""
 
     def __init__(self, make: Callable[[Hashable], R]) -> None:
         self.states = Table(make, MAX_KEYS)
         self._lock = self.states.lock
         self.numbers = count()
-        """For each who comes, its place in the line of all that ever came."""
+        """The position of each request that arrives, over all keys."""
 
     def enter(self, key: Hashable, now: float, max_queue: float, number: float | None = None) -> Ticket | None:
-        """A place inside or, with a `waiter`, in the queue; None if `max_queue` are waiting already.
+        """Return a ticket that is admitted or, with a `waiter`, queued; None if `max_queue` requests are waiting already.
 
-        Who has been inside before, with this `number`, comes before all who have a higher one.
+        A request that was admitted before is queued by the `number` that it had.
         """
         with self._lock:
             state = self.states[key]
@@ -135,12 +135,12 @@ class Queue(Generic[R]):
         return ticket if ticket.admitted or waits else None
 
     def admit(self, ticket: Ticket, now: float) -> bool:
-        """Whether someone from the queue, who was woken, is now inside. Who was passed over waits as the first again."""
+        """Admit a ticket that was woken, if a slot is available; else it waits on, queued again if its offer had expired."""
         with self._lock:
             state = ticket.state
             queued = ticket in state.queue
             if not queued:
-                state = ticket.state = self.states[ticket.key]  # it may have been forgotten with one who was passed over
+                state = ticket.state = self.states[ticket.key]  # after its offer expired, the state may have been forgotten
             ticket.admitted = (ticket.offered_at is not None or not queued) and state.available(now) > 0
             if ticket.admitted:
                 if queued:
@@ -155,7 +155,7 @@ class Queue(Generic[R]):
         return ticket.admitted
 
     def leave(self, ticket: Ticket, now: float) -> None:
-        """Make room for the next: from inside, or from the queue. Leaving twice is leaving once."""
+        """Release the slot of an admitted ticket, or remove a queued one. A second call has no effect."""
         state = ticket.state
         with self._lock:
             if ticket.admitted:
@@ -167,7 +167,7 @@ class Queue(Generic[R]):
         _wake(waiters)
 
     def poll(self, ticket: Ticket, now: float) -> float:
-        """Call whose turn it is. Seconds until that is to be asked again."""
+        """Offer the slots that are available; return the seconds after which the ticket polls again."""
         state = ticket.state
         with self._lock:
             waiters = self._offer(state, now)
@@ -177,7 +177,10 @@ class Queue(Generic[R]):
         return delay
 
     def changed(self, state: R, now: float, *, worse: bool = False) -> None:
-        """What the queue waits for has changed: call whose turn it is and, if for the worse, who waits in vain now."""
+        """Offer the slots that are available after a change of `state`.
+
+        After one for the worse, wake also the tickets that give up before the next slot becomes available.
+        """
         with self._lock:
             waiters = self._offer(state, now)
             if worse and state.queue:
@@ -186,14 +189,17 @@ class Queue(Generic[R]):
         _wake(waiters)
 
     def _offer(self, state: R, now: float) -> list[Waiter]:
-        """Whom to wake: as many as may come in, without those who were called and did not come, and the next after them."""
+        """Offer the available slots to the first tickets, without those whose offer expired; return the waiters to wake.
+
+        The ticket behind them is woken too if it must watch the clock from now on, or earlier than it thinks.
+        """
         queue = state.queue
         waiters: list[Waiter] = []
         available = state.available(now) if queue else 0
-        while available > 0 and queue and _missed_offer(queue[0], now):
+        while available > 0 and queue and _offer_expired(queue[0], now):
             queue.popleft()
         if not queue or (available >= len(queue) and queue[0].offered_at is not None and queue[-1].offered_at is not None):
-            return waiters  # all are
+            return waiters  # each ticket has its offer
         for number, ticket in enumerate(islice(queue, max(available, 0) + 1)):
             assert ticket.waiter is not None
             if number < available and ticket.offered_at is None:
@@ -213,9 +219,9 @@ async def wait_turn(
     call: Call[Any, Any],
     check: Callable[[float], object] | None = None,
 ) -> float:
-    """Wait to be inside, at most `until`, by the monotonic clock. When the waiting was over.
+    """Wait until the ticket is admitted, or until `until` on the monotonic clock; return the time when the wait ended.
 
-    `check(now)` is called each time before there is waiting, and raises if that has become pointless.
+    `check(now)` is called before each wait, and raises if waiting has become pointless.
     """
     now, ticket.gives_up_at = call.clock.monotonic(), until
     try:
@@ -228,7 +234,7 @@ async def wait_turn(
             if woken:
                 queue.admit(ticket, now)
         if not ticket.admitted:
-            queue.poll(ticket, now)  # its turn may have come with the end of its patience
+            queue.poll(ticket, now)  # a slot may have become available at the very end
             queue.admit(ticket, now)
         return now
     finally:
@@ -236,7 +242,7 @@ async def wait_turn(
 
 
 class HeldTicket(Watcher):
-    """A place that is held until a body is done with: see `Watcher`."""
+    """Holds an admitted ticket until the body of the response is closed."""
 
     __slots__ = ("_clock", "_queue", "_ticket")
 
@@ -251,30 +257,28 @@ class HeldTicket(Watcher):
 
 
 def enqueue(queue: deque[Ticket], ticket: Ticket) -> None:
-    """Put a place where it belongs: nearly always at the end, or at the front."""
+    """Insert a ticket by its number: nearly always at the end, or at the front."""
     at = len(queue) if queue and queue[0].number < ticket.number else 0
     while at and queue[at - 1].number > ticket.number:
         at -= 1
     queue.insert(at, ticket)
 
 
-def _missed_offer(ticket: Ticket, now: float) -> bool:
-    """It was called, and did not come."""
+def _offer_expired(ticket: Ticket, now: float) -> bool:
     return ticket.offered_at is not None and now - ticket.offered_at >= OFFER_TIMEOUT
 
 
 def _poll_delay(state: KeyState, ticket: Ticket, now: float) -> float:
-    """Seconds after which someone in the queue is to look again by itself."""
+    """Return the seconds after which a ticket polls the queue by itself."""
     opens_in, queue = state.next_available(now), state.queue
     delay = OFFER_TIMEOUT if opens_in == math.inf else opens_in
     if ticket.at_head and not (queue and queue[0].offered_at is not None):
         return delay
-    before = ticket.number - queue[0].number if queue else 0
-    return delay + OFFER_TIMEOUT * min(max(before, 1), POLL_DEPTH)  # it only watches whether those before it are still there
+    ahead = ticket.number - queue[0].number if queue else 0
+    return delay + OFFER_TIMEOUT * min(max(ahead, 1), POLL_DEPTH)  # only to see whether the tickets ahead are still alive
 
 
 def _polls_too_late(state: KeyState, ticket: Ticket, now: float) -> bool:
-    """The first one is to look again sooner than it thinks."""
     return now + _poll_delay(state, ticket, now) < ticket.polls_at - WORTH_WAKING and state.next_available(now) < math.inf
 
 

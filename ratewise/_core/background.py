@@ -1,4 +1,4 @@
-"""Work that goes on behind a request: a daemon thread in the sync world, a task in the async ones."""
+"""Work in the background of a request: in a daemon thread under a sync transport, in a task under an async one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("ratewise")
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds that closing waits for what is still going on."""
+"""Seconds that closing waits for running work."""
 
 
 class _Job(NamedTuple):
@@ -24,12 +24,14 @@ class _Job(NamedTuple):
 
 
 class Background:
-    """What one transport has going on. Work acquires what it needs by itself: it may be cancelled before it starts."""
+    """The background work of one transport. Work must acquire what it needs itself: it may be cancelled before it starts."""
 
     def __init__(self) -> None:
         self._jobs: set[_Job] = set()
 
     def spawn_thread(self, run: Callable[[], None]) -> None:
+        """Call `run()` in a daemon thread."""
+
         def guarded() -> None:
             try:
                 run()
@@ -42,6 +44,7 @@ class Background:
         threading.Thread(target=guarded, name="ratewise-background", daemon=True).start()
 
     def spawn_task(self, work: Work) -> None:
+        """Await `work()` in a task of the running event loop, asyncio's or trio's."""
         trio = running_trio()
         if trio is None:
             self._spawn_in_asyncio(work)
@@ -58,14 +61,14 @@ class Background:
                 _report(error)
 
         loop = asyncio.get_running_loop()
-        task = loop.create_task(guarded())  # referenced by its job: asyncio itself keeps only weak references
+        task = loop.create_task(guarded())  # its job refers to it: asyncio itself keeps only weak references
         ended = self._begin(lambda: loop.call_soon_threadsafe(task.cancel))
         task.add_done_callback(lambda _: ended())
 
     def _spawn_in_trio(self, trio: Any, work: Work) -> None:
         scope, token = trio.CancelScope(), trio.lowlevel.current_trio_token()
 
-        async def guarded() -> None:  # an exception that leaves a system task ends the whole run
+        async def guarded() -> None:  # an exception that escapes from a system task ends the whole run
             try:
                 with scope:
                     await work()
@@ -88,30 +91,30 @@ class Background:
         return ended
 
     def _cancel_all(self) -> list[Waiter]:
-        """Who is still to be waited for."""
+        """Cancel all work; return the waiters of what must still be waited for."""
         waiters = []
         for job in list(self._jobs):
             try:
                 job.cancel()
-            except RuntimeError:  # its event loop is over, and it with it
+            except RuntimeError:  # its event loop has ended, and it with the loop
                 self._jobs.discard(job)
             else:
                 waiters.append(job.finished)
         return waiters
 
     def close(self) -> None:
-        """Wait for what is going on, for a bounded time. A thread that takes longer is left to itself."""
+        """Wait for running threads, at most `CLOSE_TIMEOUT`. A thread that takes longer is abandoned."""
         end = time.monotonic() + CLOSE_TIMEOUT
         for finished in self._cancel_all():
             finished.wait(max(0.0, end - time.monotonic()))
 
     async def aclose(self) -> None:
-        """Cancel what is going on and wait until it has ended, for a bounded time."""
+        """Cancel running tasks and wait until they have ended, at most `CLOSE_TIMEOUT`."""
         end = time.monotonic() + CLOSE_TIMEOUT
         for finished in self._cancel_all():
             await finished.await_(max(0.0, end - time.monotonic()))
 
 
 def _report(error: Exception) -> None:
-    """Nobody waits for the result: a log line is all that can be done. Its text might hold a secret, so only the kind is told."""
+    """Log an error of work whose result nobody awaits: its type alone, because its text may contain a secret."""
     logger.error("Background work failed: %s", type(error).__name__)

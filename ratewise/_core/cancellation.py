@@ -1,4 +1,4 @@
-"""Cancellation under asyncio that leaves a connection pool whole."""
+"""Cancellation under asyncio that loses no connection of a pool."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MAX_CHECKPOINTS = 10
-"""Bare checkpoints in a row that a cancellation is put off for at most."""
+"""Bare checkpoints in a row over which a cancellation is deferred, at most."""
 
 
 @types.coroutine
 def defer_cancellation(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-    """Await `coroutine`, but put a cancellation off that comes where it waits for nothing, until it waits for something.
+    """Await `coroutine`, but defer a cancellation that arrives at a bare checkpoint until the coroutine waits for something.
 
-    httpcore is safe against anyio's cancellation, which spares shielded sections. asyncio's own `task.cancel()` does not: at the
-    bare checkpoint within a lock that httpcore takes on its way in and out, it loses the connection to its pool for good.
-    Those checkpoints are the only places where a coroutine under asyncio yields nothing. Under trio this changes nothing.
+    httpcore is safe against anyio's cancellation, which respects shielded sections. asyncio's own `task.cancel()` does not: if it
+    hits the bare checkpoint of a lock that httpcore takes as a request begins and ends, the pool never gets the connection back.
+    These checkpoints are the only places where a coroutine under asyncio yields None. Under trio this has no effect.
     """
-    deferred = 0  # how many bare checkpoints ago the cancellation came
+    deferred = 0  # bare checkpoints passed since the cancellation, this one included
     value: Any = None
     error: BaseException | None = None
     while True:
@@ -48,12 +48,12 @@ def defer_cancellation(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any,
         else:
             if deferred:
                 deferred += 1
-                if deferred > MAX_CHECKPOINTS:  # this one never waits for anything: it is no lock
+                if deferred > MAX_CHECKPOINTS:  # a coroutine that never waits: this is no lock
                     deferred, error = 0, sys.modules["asyncio"].CancelledError()
 
 
 def _is_native(error: BaseException) -> bool:
-    """From `task.cancel()`, and not from anyio, whose own come only where they may, and say who sent them."""
+    """Whether a cancellation comes from `task.cancel()`, not from anyio, which spares shielded sections and names its scope."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or not isinstance(error, asyncio.CancelledError):
         return False
@@ -61,11 +61,11 @@ def _is_native(error: BaseException) -> bool:
 
 
 def _repeat_cancellation() -> None:
-    """There was nothing more to wait for: the task is cancelled at the next thing that it waits for."""
+    """Cancel the task at its next wait, because the coroutine ended before it waited for anything."""
     import asyncio
 
     task = asyncio.current_task()
     assert task is not None
     if sys.version_info >= (3, 11):  # pragma: no branch
-        task.uncancel()  # it is the same cancellation, and counts once
+        task.uncancel()  # the same cancellation counts once
     task.cancel()

@@ -1,4 +1,4 @@
-"""Time, and waiting for it or for one another. The one place that asks which event loop is running."""
+"""The time, waiting for it, and waiting for another thread or task. The one module that asks which event loop is running."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 T = TypeVar("T")
 
 
-class TimeoutExpired(Exception):  # noqa: N818  (no error: the time that was given is over)
-    """The time that was given to something is over."""
+class TimeoutExpired(Exception):  # noqa: N818  (as asyncio names its own)
+    """A time limit was reached: see `Clock.within`."""
 
 
 class Clock:
-    """The world's time. Tests replace it with one that they own."""
+    """The real time. Tests replace it by a clock that they control."""
 
     if TYPE_CHECKING:
 
         def time(self) -> float:
-            """Seconds since the epoch: only for what outlives the process, and to read HTTP dates."""
+            """Return the seconds since the epoch; only for what outlives the process, and for HTTP dates."""
             ...
 
         def monotonic(self) -> float:
-            """Seconds on a clock that is never set: for waits and deadlines."""
+            """Return the seconds on a monotonic clock; for waits and deadlines."""
             ...
 
-    else:  # asked several times a request: not through functions of ours
+    else:  # called several times per request: no function of ours in between
         time, monotonic = staticmethod(time.time), staticmethod(time.monotonic)
 
     def sleep(self, seconds: float) -> None:
-        """Block this thread."""
+        """Block this thread for `seconds`."""
         time.sleep(seconds)
 
     async def asleep(self, seconds: float) -> None:
-        """Suspend this task, under asyncio or trio."""
+        """Suspend this task, of asyncio or trio, for `seconds`."""
         trio = running_trio()
         if trio is not None:
             await trio.sleep(seconds)
@@ -47,7 +47,7 @@ class Clock:
             await asyncio.sleep(seconds)
 
     async def within(self, seconds: float, function: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """Await `function(*args)` under asyncio or trio, for `seconds` at most: then it is cancelled, and `Expired` raised."""
+        """Await `function(*args)` under asyncio or trio; after `seconds` cancel it and raise `TimeoutExpired`."""
         import anyio
 
         with anyio.move_on_after(seconds):
@@ -55,16 +55,16 @@ class Clock:
         raise TimeoutExpired
 
     def park(self, waiter: Waiter, timeout: float | None) -> bool:
-        """Block this thread until `waiter` is woken (True) or `timeout` seconds are over (False)."""
+        """Block this thread until `waiter` is woken (return True) or `timeout` seconds have passed (return False)."""
         return waiter.wait(timeout)
 
     async def apark(self, waiter: Waiter, timeout: float | None) -> bool:
-        """Suspend this task until `waiter` is woken (True) or `timeout` seconds are over (False)."""
+        """Suspend this task until `waiter` is woken (return True) or `timeout` seconds have passed (return False)."""
         return await waiter.await_(timeout)
 
 
 def running_trio() -> Any:
-    """The trio module if a trio task is running here, else None."""
+    """Return the trio module if a trio task is running, else None."""
     trio = sys.modules.get("trio")
     if trio is None:
         return None
@@ -78,7 +78,7 @@ def running_trio() -> Any:
 
 
 def current_task() -> Hashable:
-    """The task that is running here, of asyncio or trio."""
+    """Return the running task, of asyncio or trio."""
     trio = running_trio()
     if trio is not None:
         return trio.lowlevel.current_task()  # type: ignore[no-any-return]
@@ -88,7 +88,7 @@ def current_task() -> Hashable:
 
 
 class Waiter:
-    """Parks one caller, a thread or a task, until `wake()` is called from any thread or event loop. For one use."""
+    """Blocks one thread, or suspends one task, until `wake()` is called from any thread or event loop. For one use."""
 
     __slots__ = ("_lock", "_notify", "_woken")
 
@@ -99,27 +99,27 @@ class Waiter:
 
     @property
     def woken(self) -> bool:
-        """`wake` was called."""
+        """Whether `wake` was called."""
         return self._woken
 
     def wake(self) -> None:
-        """Let the parked one go, now or as soon as it parks. Never raises, never blocks."""
+        """Resume the waiting thread or task, now or as soon as it waits. Never raises, never blocks."""
         with self._lock:
             self._woken, notify = True, self._notify
         if notify is not None:
-            # RuntimeError: its loop is closed (asyncio) or its run is over (trio). Nobody is parked there.
+            # RuntimeError: the loop is closed (asyncio) or the run has ended (trio), and nothing waits there any more.
             with suppress(RuntimeError):
                 notify()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block this thread until woken, at most `timeout` seconds; whether it was woken."""
+        """Block this thread until woken, at most `timeout` seconds; return whether it was woken."""
         event = threading.Event()
         if not self._register(event.set):
             event.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
         return self._woken
 
     async def await_(self, timeout: float | None = None) -> bool:
-        """Suspend this task until woken, at most `timeout` seconds; whether it was woken."""
+        """Suspend this task until woken, at most `timeout` seconds; return whether it was woken."""
         trio = running_trio()
         await (self._in_asyncio(timeout) if trio is None else self._in_trio(trio, timeout))
         return self._woken
@@ -149,7 +149,7 @@ class Waiter:
                     timer.cancel()
 
     def _register(self, notify: Callable[[], object]) -> bool:
-        """Leave word how to wake this caller. True: it was woken before, and must not wait."""
+        """Register how to wake the caller; return True if it has been woken already and must not wait."""
         with self._lock:
             self._notify = notify
             return self._woken

@@ -1,8 +1,9 @@
-"""Processes that begin as copies of one that has threads, whose locks nobody in the copy would ever release."""
+"""Forks: a child process copies the locks of its parent, but not the threads that would release them."""
 
 from __future__ import annotations
 
 import os
 from typing import Callable
 
-at_fork: Callable[..., object] = getattr(os, "register_at_fork", lambda **_: None)  # there is none in Windows
+at_fork: Callable[..., object] = getattr(os, "register_at_fork", lambda **_: None)
+"""`os.register_at_fork`; has no effect on Windows, which has no fork."""

@@ -1,4 +1,4 @@
-"""Warnings of stacks whose order cannot do what their parts promise."""
+"""Warnings about stacks whose layers are in an order in which they do not work."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any, Literal
 LayerKind = Literal["cache", "retry", "circuit breaker", "rate limit", "bulkhead"]
 
 _PACKAGE = f"{__name__.split('.')[0]}."
+"""Prefix of the names of our own modules."""
 
 
 class Ordered:
-    """A layer whose place in a stack matters."""
+    """A layer whose position in a stack matters."""
 
     kind: LayerKind | None = None
 
 
 def warn_of_order(layers: Sequence[Any], within: Sequence[Any]) -> None:
-    """Warn of layers, outermost first, but not again of what is wrong `within`: the innermost of them, which stood before."""
+    """Warn about the order of `layers`, outermost first, except about faults of `within`, its inner part: these are known."""
     known = set(_faults(within))
     for fault in _faults(layers):
         if fault not in known:
@@ -31,17 +32,15 @@ def _faults(layers: Sequence[Any]) -> Iterator[str]:
     first = next((number for number, kind in enumerate(kinds) if kind != "cache"), len(kinds))
     if "cache" in kinds[first:]:
         yield (
-            "has its cache inside: what it answers is counted, and made to wait, as if it went to the server. "
+            "has its cache inside: cached responses are counted and delayed as if they came from the server. "
             "Put the CacheTransport around the other transports"
         )
     if kinds.count("retry") > 1:
-        yield (
-            "retries twice: each try of the outer retry layer is made several times over by the inner one. Leave one of them out"
-        )
+        yield "retries twice: the inner retry layer repeats each attempt of the outer one. Remove one of them"
     if "rate limit" in kinds and "retry" in kinds and kinds.index("rate limit") < kinds.index("retry"):
         yield (
-            "has its rate limiter outside the retry: only the first try of a call waits for its turn, and what the server "
-            "says to the others is not seen. Put the RetryTransport around the RateLimitTransport"
+            "has its rate limiter outside the retry: only the first attempt of a request waits for the limit, and the limiter "
+            "sees only the last response. Put the RetryTransport around the RateLimitTransport"
         )
 
 

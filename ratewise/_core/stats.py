@@ -1,4 +1,4 @@
-"""How the calls of a client went."""
+"""Statistics of a client."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ import threading
 from dataclasses import dataclass
 
 COUNTS = ("total_requests", "successful", "failed", "total_retries", "avg_retries", "circuit_breaker_trips")
+"""The items of `get_retry_stats()`, all attributes of `ClientStats`."""
 
 
 @dataclass(frozen=True)
 class ClientStats:
-    """The counts of one client since it was made. A call has failed if it raised or ended in 429 or 5xx."""
+    """The counts of one client since it was made. A request has failed if it raised or ended in 429 or 5xx."""
 
     total_requests: int
-    """Calls: one `client.get()` is one, with its redirects and retries."""
+    """Requests of the user: one `client.get()` is one, including its redirects and retries."""
     successful: int
     failed: int
     total_retries: int
     circuit_breaker_trips: int = 0
-    """How often the client's circuit breaker opened a circuit, also for others that share it."""
+    """How often the client's circuit breaker opened a circuit, including for other clients that share it."""
 
     @property
     def avg_retries(self) -> float:
-        """Retries per call."""
+        """Retries per request."""
         return self.total_retries / self.total_requests if self.total_requests else 0.0
 
 
 class Counts:
-    """Counts calls, for any number of threads and tasks."""
+    """Counts the requests of one client, for any number of threads and tasks."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._total = self._failed = self._retries = 0
 
     def record(self, status: int | None, retries: int) -> None:
-        """Count a call that ended in this status, or None if it raised."""
+        """Count a request that ended in this status, None if it raised, after `retries` retries."""
         failed = status is None or status == 429 or status >= 500
         with self._lock:
             self._total += 1
@@ -42,5 +43,6 @@ class Counts:
             self._retries += retries
 
     def snapshot(self, trips: int) -> ClientStats:
+        """Return the counts, with the `trips` of the circuit breaker."""
         with self._lock:
             return ClientStats(self._total, self._total - self._failed, self._failed, self._retries, trips)

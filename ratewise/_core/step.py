@@ -1,4 +1,4 @@
-"""How a sync transport runs the chain of its layers."""
+"""Running a coroutine without an event loop: how a sync transport runs the chain of its layers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ LOOPS = ("asyncio", "anyio", "sniffio", "trio")
 
 
 def step(awaitable: Awaitable[T]) -> T:
-    """Run a coroutine that never really waits to its end: how a sync transport runs its chain.
+    """Run a coroutine that never suspends, and return its result.
 
-    Raises `RuntimeError` if it waits for an event loop.
+    Raises `RuntimeError` if it suspends, or looks for an event loop.
     """
     result: list[T] = []
     running: Any = _into(result, awaitable)
@@ -67,5 +67,5 @@ def _said(frames: list[types.FrameType]) -> str:
 
 @types.coroutine
 def _into(result: list[T], awaitable: Any) -> Generator[Any, Any, None]:
-    # A loop over this ends without an exception; `coroutine.send(None)` makes a StopIteration, which costs more.
+    # A `for` loop over this ends without an exception; `coroutine.send(None)` raises StopIteration, which is slower.
     result.append((yield from awaitable))

@@ -1,4 +1,4 @@
-"""The bulkhead: how many requests may be in flight at once, and the layer that keeps to it."""
+"""The bulkhead, which limits how many requests are in flight at once, and its layer."""
 
 from .bulkhead import Bulkhead
 from .layer import BulkheadLayer

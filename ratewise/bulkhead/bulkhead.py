@@ -1,4 +1,4 @@
-"""The places of a bulkhead."""
+"""The bulkhead: a fixed number of slots for each key."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from .._validation import key_function, seconds, whole
 
 
 class _Slots(KeyState):
+    """The slots of one key."""
+
     def __init__(self, slots: int) -> None:
         super().__init__()
         self._slots = slots
@@ -31,16 +33,16 @@ class _Slots(KeyState):
 
 @explained()
 class Bulkhead:
-    """Bounds how many requests to a server are in flight at once, from sending to the end of the response's body.
+    """Limits how many requests to a server are in flight at once, from sending to the end of the response's body.
 
-    What is too many waits, first come first served. May be shared by any number of clients, threads and event loops, of both
-    libraries.
+    Further requests wait for a slot, first come, first served. Can be shared by any number of clients, threads and event loops,
+    of both libraries.
 
-    - `max_in_flight`: requests at once; at least 1.
-    - `max_queue`: requests that wait at most; at least 0. One more is refused at once.
-    - `max_wait`: seconds above 0 that a request waits before it is refused.
-    - `key`: `key(request)` gives what requests are counted together, in place of their origin (scheme, host and port). Anything
-      hashable.
+    - `max_in_flight`: slots, that is requests in flight at once; at least 1.
+    - `max_queue`: requests that wait for a slot, at most; at least 0. Any further request is refused at once.
+    - `max_wait`: seconds, above 0, that a request waits for a slot before it is refused.
+    - `key`: `key(request)` returns the key by which requests are counted, any hashable, in place of their origin (scheme, host
+      and port).
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -63,11 +65,11 @@ class Bulkhead:
         return f"Bulkhead(max_in_flight={self.max_in_flight}, max_queue={self.max_queue}, max_wait={self.max_wait:g})"
 
     def get_state(self, key: Hashable = None) -> dict[str, int]:
-        """How many requests are `in_flight`, and `waiting`: of this key, or without one of all of them."""
+        """Return how many requests of this key, or of all keys if None, are `in_flight` and how many are `waiting`."""
         with self.queue.states.lock:
             states = [state for each, state in self.queue.states.items() if key is None or each == key]
             return {"in_flight": sum(state.in_flight for state in states), "waiting": sum(len(state.queue) for state in states)}
 
     def enter(self, key: Hashable, now: float) -> Ticket | None:
-        """A place, inside or in the queue; None if that is full. `now`: seconds, monotonic."""
+        """Return a ticket, admitted or queued; None if the queue is full. `now`: seconds on a monotonic clock."""
         return self.queue.enter(key, now, self.max_queue)

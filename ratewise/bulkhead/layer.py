@@ -1,4 +1,4 @@
-"""The bulkhead around a transport."""
+"""The bulkhead as a layer around a transport."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("ratewise")
 
 
 class BulkheadLayer(Ordered):
-    """Sends a request when it has a place in the bulkhead, and holds the place until the response's body is closed."""
+    """Sends a request when it has a slot of the bulkhead, and holds the slot until the response's body is closed."""
 
     kind: LayerKind | None = "bulkhead"
 
@@ -32,7 +32,7 @@ class BulkheadLayer(Ordered):
         return f"BulkheadLayer({self.bulkhead!r})"
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
-        """Send the request as soon as there is room for it, or raise `BulkheadFull`."""
+        """Send the request as soon as a slot is available. Raises `BulkheadFull` if the queue is full, or after `max_wait`."""
         bulkhead, http, state = self.bulkhead, call.http, state_of(request)
         key = state.origin(request, http) if bulkhead.key is None else bulkhead.key(request)
         ticket = bulkhead.enter(key, call.clock.monotonic())
@@ -51,7 +51,7 @@ class BulkheadLayer(Ordered):
         return http.tap(response, HeldTicket(bulkhead.queue, ticket, call.clock))
 
     async def _wait(self, ticket: Ticket, key: Hashable, state: CallState, request: Any, call: Call[Any, Any]) -> None:
-        """Until it is inside."""
+        """Wait until the ticket is admitted."""
         bulkhead, clock = self.bulkhead, call.clock
         deadline = math.inf if state.deadline is None else state.deadline
         begun = clock.monotonic()
@@ -62,4 +62,4 @@ class BulkheadLayer(Ordered):
             raise call.http.BulkheadFull(request, state, key, bulkhead.max_in_flight, now - begun)
         if now - begun >= LOGGED_WAIT:
             waited, slots, shown = now - begun, bulkhead.max_in_flight, state.redactor.key(key)
-            logger.warning("Bulkhead: waited %.3g s for one of %d places to %s", waited, slots, shown, extra=state.log_fields)
+            logger.warning("Bulkhead: waited %.3g s for 1 of %d slots of %s", waited, slots, shown, extra=state.log_fields)
