@@ -1,4 +1,4 @@
-"""The total time of a call: its waits, attempts, redirects and body."""
+"""The total time of an exchange: its waits, attempts, redirects and body."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .layer import Call, Q, R
 T = TypeVar("T")
 
 CANCEL_MARGIN = 0.01
-"""Seconds by which the wire's own time-outs, which tell what was waited for, come before everything is cancelled."""
+"""Seconds after the deadline at which all is cancelled: the wire's own time-outs come first, and say what they waited for."""
 
 
 class DeadlineLayer:
-    """Outermost: sets the deadline of a call, and gives up when it has come.
+    """The outermost layer: sets the deadline of an exchange, and raises `DeadlineExceeded` when it has passed.
 
-    To a hundredth of a second in asyncio and trio. In the sync world, where nothing can be interrupted, late by one blocking read
-    or write at most; with a transport that is not httpx's own, by one of its steps.
+    Exact to a hundredth of a second under asyncio and trio. In sync code, which cannot be interrupted, late by at most one
+    blocking read or write or, with a transport that is not httpx's own, by one blocking operation of it.
     `total_timeout`: seconds above 0. Raises `TypeError` or `ValueError` for another value.
     """
 
@@ -30,9 +30,9 @@ class DeadlineLayer:
         self.total_timeout = seconds("total_timeout", total_timeout, above_zero=True)
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
-        """Send the request, within what is left of its call's time."""
+        """Send the request, within the time left of its exchange."""
         state = state_of(request)
-        if state.deadline is None:  # else a redirect, or another round trip of the same call
+        if state.deadline is None:  # else a redirect, or another round trip of the same exchange
             state.deadline = call.clock.monotonic() + self.total_timeout
         deadline = _Deadline(state.deadline, request, call)
         try:
@@ -46,12 +46,12 @@ class DeadlineLayer:
 
 
 class WireDeadlineLayer:
-    """Innermost, below a `DeadlineLayer`: shortens the time-outs of each attempt, and of its body, to what is left."""
+    """The innermost layer, below a `DeadlineLayer`: shortens the time-outs of each attempt and its body to the time left."""
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
-        """Send the request with time-outs that end no later than its call."""
+        """Send the request with time-outs that end no later than its exchange."""
         ends_at = state_of(request).deadline
-        if ends_at is None:  # another layer made the request by itself
+        if ends_at is None:  # another layer made this request
             return await call.send(request)
         deadline = _Deadline(ends_at, request, call)
         response = await call.send(call.http.with_timeout(request, deadline.remaining()))
@@ -59,14 +59,14 @@ class WireDeadlineLayer:
 
 
 class _Deadline:
-    """The deadline of a call, and how the chunks of its body are waited for."""
+    """The deadline of an exchange; waits for the chunks of its body, as a `Pace`."""
 
     def __init__(self, ends_at: float, request: Any, call: Call[Any, Any]) -> None:
         self._ends_at, self._request, self._call = ends_at, request, call
         self._state = state_of(request)
 
     def remaining(self) -> float:
-        """Seconds, above 0."""
+        """Return the seconds left, above 0. Raises `DeadlineExceeded` if there are none."""
         remaining = self._ends_at - self._call.clock.monotonic()
         if remaining <= 0:
             raise self.exceeded()
@@ -91,7 +91,7 @@ class _Deadline:
             raise
 
     def caused(self, error: Exception) -> bool:
-        """The deadline has come: it, and not `error`, is why the call failed."""
+        """Whether the deadline has passed, so that it and not `error` is why the exchange failed."""
         return isinstance(error, TimeoutExpired) or self._call.clock.monotonic() >= self._ends_at
 
     def exceeded(self) -> Exception:

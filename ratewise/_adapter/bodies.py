@@ -11,11 +11,11 @@ from .drain import MAX_READ, adiscard, aread_beginning, is_short, read_beginning
 from .streams import close_iterator, no_rewind, rewinder
 
 DECODE_SIZE = 1024
-"""Bytes that are decoded at a time: they may become a thousand times as many."""
+"""Bytes that are decoded at a time: decompressing may make a thousand times as many of them."""
 
 
 class _Bodies:
-    """What is the same in sync and async code."""
+    """What the sync and the async form share."""
 
     def __init__(self, library: Any) -> None:
         self._module = library.module
@@ -62,7 +62,7 @@ class _Bodies:
         return watchable
 
     def _watchable(self, response: Any) -> Any:
-        """The response with a body that can be watched; None for an upgraded connection, and for a body that was read."""
+        """Return the response with a body that can be watched; None for an upgraded connection and for a body that was read."""
         stream = response.stream
         if type(stream) is self._Body and not response.is_stream_consumed:
             return response
@@ -71,22 +71,22 @@ class _Bodies:
         if not self.in_memory(response):
             response.stream = self._Body(stream)
             return response
-        return self._module.Response(  # built anew: a mock may give the same one again
+        return self._module.Response(  # a new one: a mock may return the same response again
             response.status_code, headers=response.headers, stream=self._Body(stream), extensions=response.extensions
         )
 
     def _unseen(self, response: Any) -> bool:
-        """Nothing of its body is in memory, and it has no Content-Length above `LONGEST`."""
+        """Whether nothing of the body is in memory, and the Content-Length is not above `MAX_READ`."""
         peeked_at = type(response.stream) is self._Body and response.stream.ready
         return not self.in_memory(response) and not peeked_at and is_short(response)
 
     def _peeked(self, response: Any, stream: Any, read: list[bytes], rest: Any) -> None:
-        """Put what was read of a body before what is left of it."""
+        """Put what was read ahead of a body before the rest of it."""
         ready = b"".join(read)
         response.stream = self._Buffer(ready) if rest is None else self._Body(stream, rest, ready)
 
     def _beginning(self, response: Any) -> bytes:
-        """What is in memory of its body, decoded."""
+        """Return what is in memory of the body, decoded."""
         with suppress(self._module.ResponseNotRead):
             return response.content[:MAX_READ]  # type: ignore[no-any-return]
         stream, ready = response.stream, b""
@@ -97,14 +97,14 @@ class _Bodies:
         return self.decoded(response, ready, MAX_READ)
 
     def _bodiless(self, response: Any) -> Any:
-        """The response without a body: that it broke off is not the news."""
+        """Return the response without its body, which broke off."""
         return self._module.Response(
             response.status_code, headers=response.headers, extensions=response.extensions, history=response.history
         )
 
 
 class SyncBodies(_Bodies):
-    """Bodies in sync code, where everything that is awaited blocks inside."""
+    """Bodies in sync code: everything that is awaited blocks."""
 
     async def buffer(self, response: Any, *, tolerant: bool = False) -> None:
         if not self.in_memory(response):
@@ -127,7 +127,7 @@ class SyncBodies(_Bodies):
             try:
                 rest = read_beginning(stream, request, read)
             except self._TransportError:
-                pass  # what came of it is its body
+                pass  # what has arrived is its body
             finally:
                 self._peeked(response, stream, read, rest)
                 if rest is None:
@@ -139,7 +139,7 @@ class SyncBodies(_Bodies):
             if is_short(response):
                 read_beginning(response.stream, request, [])
         except self._TransportError:
-            pass  # it is thrown away anyway
+            pass  # it is discarded anyway
         finally:
             response.close()
 
@@ -182,7 +182,7 @@ class AsyncBodies(_Bodies):
             try:
                 rest = await aread_beginning(stream, read)
             except self._TransportError:
-                pass  # what came of it is its body
+                pass  # what has arrived is its body
             finally:
                 self._peeked(response, stream, read, rest)
                 if rest is None:
@@ -194,7 +194,7 @@ class AsyncBodies(_Bodies):
             if is_short(response):
                 await adiscard(response.stream)
         except self._TransportError:
-            pass  # it is thrown away anyway
+            pass  # it is discarded anyway
         finally:
             await response.aclose()
 

@@ -26,29 +26,29 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=type)
 
 _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
-"""The counts of the client that this thread or task called last, to know it by, and that call."""
+"""The last exchange of this thread or task, and the `Counts` of its client, which identify the client."""
 
 _CURRENT: ContextVar[Exchange | None] = ContextVar("ratewise_current_exchange", default=None)
-"""The call that is going on in this thread or task."""
+"""The exchange that is in progress in this thread or task."""
 
 
 def adopt(request: Any) -> None:
-    """Make a request part of the call that is going on in this thread or task, if it is of none."""
+    """Make a request part of the exchange in progress in this thread or task, unless it belongs to one."""
     if KEY not in request.extensions:
         request.extensions = {**request.extensions, KEY: _CURRENT.get()}
 
 
 class ClientCalls:
-    """What the sync and the async client do around their library's."""
+    """What the sync and the async client add to the client of their library."""
 
     _transport: Any
 
     cache: Cache | None
-    """The store of responses that the client was given."""
+    """The cache that was passed to the client."""
     circuit_breaker: CircuitBreaker | None
-    """The breaker that the client was given."""
+    """The circuit breaker that was passed to the client."""
     rate_limiter: RateLimiter | None
-    """The limiter that the client was given, or made."""
+    """The rate limiter that was passed to the client, or made by it."""
 
     def _set_up(
         self,
@@ -70,17 +70,17 @@ class ClientCalls:
         self._trips_before = 0 if circuit_breaker is None else circuit_breaker.trips
 
     def _wrap(self, wrapped: Callable[[Any], Any]) -> None:
-        """Put the layers around each transport that httpx has made, or was given."""
+        """Put the layers around each transport that the library's client has made, or was given."""
         change_transports(self, wrapped)
         self._http = self._transport._http
         if self._redacts:
-            from ..logging.filters import install_redaction  # only who makes a client loads it
+            from ..logging.filters import install_redaction  # loaded only where a client is made
 
             self._unredact = weakref.finalize(self, install_redaction(self._redactor).undo)
             self._unredact.atexit = False
 
     def _unwrap(self) -> None:
-        """The client is closed."""
+        """Undo, as the client is closed, what `_wrap` did to loggers."""
         if self._redacts:
             self._unredact()
 
@@ -90,27 +90,28 @@ class ClientCalls:
         return exchange, _CURRENT.set(exchange)
 
     def _end(self, exchange: Exchange, token: Token[Exchange | None], request: Any, response: Any) -> None:
-        exchange._state.finished = True  # what is sent from now on is another call
-        if response is None or response.is_closed:  # else the error of a body that breaks off has the exchange by its request
+        exchange._state.finished = True  # a request that is sent from now on begins another exchange
+        if response is None or response.is_closed:  # else an error in the body finds the exchange through its request
             release(exchange, request, *(() if response is None else (response.request, response.next_request)))
         _CURRENT.reset(token)
         self._counts.record(None if response is None else response.status_code, len(exchange.waits))
 
     def get_retry_delays(self) -> list[float]:
-        """Seconds waited before each retry of the last call of this thread or task, if that was one of this client's.
+        """Return the seconds waited before each retry of the last request of this thread or task.
 
-        Else those of the client's last call by anyone. Of a certain call: `exchange_of(response).waits`.
+        If that request went through another client, return those of this client's last request from any thread or task. For a
+        particular request see `exchange_of(response).waits`.
         """
         counts, exchange = _LAST.get() or (None, self._last_exchange)
         return (exchange if counts is self._counts else self._last_exchange).waits
 
     def get_retry_stats(self) -> dict[str, float]:
-        """Counts since the client was made, by the names that they have in `ClientStats`."""
+        """Return the counts since the client was made, by their names in `ClientStats`."""
         stats = self.get_stats()
         return {name: getattr(stats, name) for name in COUNTS}
 
     def get_stats(self) -> ClientStats:
-        """Counts since the client was made."""
+        """Return the counts since the client was made."""
         trips = 0 if self.circuit_breaker is None else self.circuit_breaker.trips - self._trips_before
         return self._counts.snapshot(trips)
 

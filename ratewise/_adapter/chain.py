@@ -1,4 +1,4 @@
-"""A transport of ours is a chain: the layers around a transport, composed once."""
+"""The chain of a RateWise transport: its layers around an inner transport, composed once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from .._validation import refusal
 
 
 class Chain:
-    """What the sync and the async transport share."""
+    """What the sync and the async transports share."""
 
     _given: Any
     _wire: Any
     _layers: tuple[Any, ...]
     _stacked: tuple[Any, ...]
-    """These, and those of all transports of ours within."""
+    """The layers of this transport and of all RateWise transports within, outermost first."""
     _clock: Clock
 
     def _take(self, given: Any, layers: tuple[Any, ...], clock: Clock | None, base: type, method: str) -> None:
-        """Take the chain over from a transport of ours. A user's subclass of one is nested: it may do more than its chain."""
+        """Set up the chain around `given`; take over the chain of a RateWise transport.
+
+        A user's subclass of one stays a transport of its own, because it may do more than its chain.
+        """
         _check(given, base, method)
         ours = isinstance(given, Chain) and type(given).__module__.startswith(f"{_PACKAGE}.")
         self._given = given
@@ -43,16 +46,16 @@ class Chain:
 
 
 class SyncChain(Chain):
-    """In an async client, a sync transport says which one is meant."""
+    """A sync transport, whose error in an async client names the transport to use instead."""
 
-    if not TYPE_CHECKING:  # pragma: no branch  # for checkers, an attribute that is missing is missing
+    if not TYPE_CHECKING:  # pragma: no branch  # type checkers must still report unknown attributes
 
         def __getattr__(self, name: str) -> NoReturn:
             raise _missing(self, name, ("__aenter__", "aclose", "handle_async_request"), "a sync", "an AsyncClient", "Async{}")
 
 
 class AsyncChain(Chain):
-    """In a sync client, an async transport says which one is meant."""
+    """An async transport, whose error in a sync client names the transport to use instead."""
 
     if not TYPE_CHECKING:  # pragma: no branch  # as above
 
@@ -61,27 +64,26 @@ class AsyncChain(Chain):
 
 
 class _WrongStyleError(TypeError, AttributeError):
-    """A transport was asked for what those of the other world have. To whoever only looks, as `hasattr` does, it has it not."""
+    """A sync transport is used as an async one, or the reverse. Also an AttributeError, so that `hasattr` returns False."""
 
 
 def _missing(transport: Chain, name: str, others: tuple[str, ...], own: str, client: str, other: str) -> Exception:
     if name not in others:
         return AttributeError(f"{type(transport).__name__!r} object has no attribute {name!r}")
     kind = _public_name(transport)
-    return _WrongStyleError(f"{kind} is {own} transport: {client} takes the {other.format(kind.removeprefix('Async'))}")
+    return _WrongStyleError(f"{kind} is {own} transport: use {other.format(kind.removeprefix('Async'))} in {client}")
 
 
 def wrong_library(transport: Chain, request: object, wanted: type) -> TypeError:
-    """The error of a transport that is given something else than a `wanted` request, such as one of the other library."""
+    """Return the error of a transport that was passed something other than a `wanted` request, such as the other library's."""
     name, ours, theirs = _public_name(transport), _library(wanted), _library(type(request))
     if theirs not in _LIBRARIES:
-        return TypeError(f"this {name} takes requests of {ours}, not a {type(request).__name__}")
-    hint = f"its clients take the {name} of `{_LIBRARIES[theirs]}`"
-    return TypeError(f"this {name} takes requests of {ours}, not of {theirs}: {hint}")
+        return TypeError(f"this {name} handles {ours} requests, not a {type(request).__name__}")
+    return TypeError(f"this {name} handles {ours} requests, not {theirs} ones: use the {name} of `{_LIBRARIES[theirs]}`")
 
 
 def _public_name(transport: Chain) -> str:
-    """That of the class of ours that it is of, or that the user's class comes of."""
+    """Return the name of the transport's class, or of the RateWise class that the user's class extends."""
     ours = (kind.__name__ for kind in type(transport).__mro__ if _library(kind) == _PACKAGE)
     return next(name for name in ours if not name.startswith("_"))
 
@@ -91,31 +93,37 @@ def _library(kind: type) -> str:
 
 
 _PACKAGE = __name__.split(".")[0]
+"""The name of our top-level package."""
+
 _LIBRARIES = {"httpx": _PACKAGE, "httpx2": f"{_PACKAGE}.httpx2"}
+"""For each HTTP library, the package that has the transports and clients for it."""
 
 
 def _check(transport: object, base: type, method: str) -> None:
     if isinstance(transport, base):
         return
-    # By name, so that another library's are refused, and those of the other world. What only has the method is taken.
+    # By name, so that those of the other library, and async ones for sync ones, are refused. Having the method alone is enough.
     kinds = [kind for kind in type(transport).__mro__ if kind.__name__ in ("BaseTransport", "AsyncBaseTransport")]
     if not (kinds or isinstance(transport, type)) and hasattr(transport, method):
         return
     library, *others = map(_library, (base, *kinds))
     hint = ""
     if library in others:
-        hint = ". Sync transports go into RateWise's sync classes, async ones into those named Async..."
+        hint = " (sync transports go into the sync classes, async ones into those whose names begin with Async)"
     elif others and others[0] in _LIBRARIES:
-        hint = f". This one is of {others[0]}, whose transports and clients are those of `{_LIBRARIES[others[0]]}`"
+        hint = f" (this one is for {others[0]}: use the transports and clients of `{_LIBRARIES[others[0]]}`)"
     raise TypeError(refusal("transport", transport, f"an {library}.{base.__name__}{hint}"))
 
 
 def given_or_new(transport: Any, make: Callable[..., Any], options: Any) -> Any:
-    """The transport that the user gave, or else a new one of the library's own with the options that it takes."""
+    """Return the transport that the user gave, or a new one of the library's own with these options.
+
+    Raises `TypeError` for options beside a transport, and `ImportError` for `http2=True` without the package h2.
+    """
     if transport is None:
-        if options.get("http2") and find_spec("h2") is None:  # as clients do: transports fail only at the first request
-            raise ImportError(f"http2=True needs the package h2: pip install '{make.__module__}[http2]'")
+        if options.get("http2") and find_spec("h2") is None:  # at once, as clients do; transports fail at the first request
+            raise ImportError(f"http2=True requires the package h2: pip install '{make.__module__}[http2]'")
         return make(**options)
     if options:
-        raise TypeError(f"{', '.join(options)}: cannot be given beside a transport; give it to that {type(transport).__name__}")
+        raise TypeError(f"{', '.join(options)}: not allowed beside `transport`: pass it to the {type(transport).__name__}")
     return transport

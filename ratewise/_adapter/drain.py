@@ -1,4 +1,4 @@
-"""Bodies that are read a little way: to see what they say, or to be rid of them and use their connection again."""
+"""Reading the beginning of a body: to inspect it, or to discard the response and reuse its connection."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 from .streams import close_iterator
 
 MAX_READ = 64 * 1024
-"""Bytes of a body that are read at most."""
+"""Bytes of a body that are read, at most."""
 
 READ_TIMEOUT = 1.0
-"""Seconds that this may take."""
+"""Seconds that reading them may take."""
 
 
 def is_short(response: Any) -> bool:
-    """There is something to be read, and it does not say that it is too long."""
+    """Whether the response is open and has no Content-Length above `MAX_READ`."""
     length = response.headers.get("content-length", "")
     too_long = length.isdecimal() and (len(length) > 15 or int(length) > MAX_READ)
     return not (response.is_closed or too_long)
 
 
 def read_beginning(stream: Iterable[bytes], request: Any, read: list[bytes]) -> Iterator[bytes] | None:
-    """Read a body into `read`. What is left of it, if it is too long or takes too long; else None.
+    """Append the chunks of a body to `read`; return None at its end, or the rest if it is too long or takes too long.
 
-    With the request that it answers, no step of it takes longer than all of it may.
+    `request`: the request of the response; with it no single read takes longer than `READ_TIMEOUT`.
     """
     left = MAX_READ
     chunks = iter(stream)
@@ -40,7 +40,7 @@ def read_beginning(stream: Iterable[bytes], request: Any, read: list[bytes]) -> 
 
 
 async def aread_beginning(stream: AsyncIterable[bytes], read: list[bytes]) -> AsyncIterator[bytes] | None:
-    """The same under asyncio and trio, where a body that takes too long is cancelled: nothing is left of it then."""
+    """The same under asyncio and trio, where a body that takes too long is cancelled: there is no rest then."""
     import anyio
 
     left = MAX_READ
@@ -55,14 +55,14 @@ async def aread_beginning(stream: AsyncIterable[bytes], read: list[bytes]) -> As
 
 
 async def adiscard(stream: AsyncIterable[bytes]) -> None:
-    """Read a body that nobody wants, and leave what is left of it for good."""
+    """Read the beginning of a body that is not needed, and end its iterators."""
     import anyio
 
     rest = await aread_beginning(stream, [])
     if rest is not None:
         try:
             with anyio.CancelScope() as scope:
-                scope.cancel()  # ends httpcore's generators where they next wait; `end` leaves the inner ones half read
+                scope.cancel()  # ends httpcore's generators at their next wait; `close_iterator` ends only the outer one
                 await aread_beginning(rest, [])
         finally:
             await close_iterator(rest)
@@ -70,9 +70,9 @@ async def adiscard(stream: AsyncIterable[bytes]) -> None:
 
 @contextmanager
 def _read_timeout(request: Any) -> Iterator[float]:
-    """Until when a body is read; meanwhile no step of it may take longer than that.
+    """Shorten the request's read time-out to `READ_TIMEOUT` meanwhile; yield the time when that is over, on `time.monotonic`.
 
-    httpcore reads the time-out of a body from the extensions when the body is first read. They are a dict of the call's own.
+    httpcore takes the time-out of a body from the request's extensions at the first read. Each attempt has a dict of its own.
     """
     extensions = {} if request is None else request.extensions
     given = extensions.get("timeout")

@@ -8,7 +8,7 @@ from .._core.failure import Failure, certificate_refused, http2_refused
 
 
 class Errors:
-    """What the library raises, and what RateWise raises around it."""
+    """The exceptions of the library, and those of RateWise for this library."""
 
     def __init__(self, library: Any) -> None:
         module, ours = library.module, library.errors

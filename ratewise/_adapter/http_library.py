@@ -1,4 +1,4 @@
-"""One HTTP library, httpx or httpx2: its classes, and what layers see of it. Knows neither by name."""
+"""One HTTP library, httpx or httpx2: its classes, and what layers see of it. Imports neither."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .messages import Messages
 from .private import field_reader
 
 CACHED_HEADERS = 128
-"""Sets of header fields that are kept: what is served from a cache is served again."""
+"""Response headers that are kept built, at most: a response served from a cache is often served again."""
 
 
 class Library:
-    """What all transports of a library share. `module` is the library, `errors` what RateWise raises around it.
+    """What all transports for a library share. `module`: the library; `errors`: the module of RateWise's exceptions for it.
 
-    Their types are the library's own, which checkers see in the transports and clients; here everything is `Any`.
+    Everything is `Any` here; the library's own types stand in the transports and clients.
     """
 
     def __init__(self, module: Any, errors: Any) -> None:
@@ -40,7 +40,7 @@ def _stream_class(kind: type, *bases: type) -> Any:
 
 
 class SyncLibrary(Errors, Messages, SyncBodies):
-    """A library as the layers of a sync transport see it: `ratewise.layer.HTTPLibrary`."""
+    """`ratewise.layer.HTTPLibrary` for the layers of a sync transport."""
 
     def __init__(self, library: Library) -> None:
         Errors.__init__(self, library)
@@ -49,7 +49,7 @@ class SyncLibrary(Errors, Messages, SyncBodies):
 
 
 class AsyncLibrary(Errors, Messages, AsyncBodies):
-    """The same for an async transport."""
+    """`ratewise.layer.HTTPLibrary` for the layers of an async transport."""
 
     def __init__(self, library: Library) -> None:
         Errors.__init__(self, library)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Messages:
-    """Read and rebuild messages. `copy.copy` of a request would lose its body and its extensions."""
+    """Reads and rebuilds messages. `copy.copy` of a request would lose its body and its extensions."""
 
     def __init__(self, library: Any) -> None:
         self._library, self._module = library, library.module
@@ -25,7 +25,7 @@ class Messages:
         url = request.url
         try:
             host: str = url.host
-        except UnicodeError:  # it decodes what looks like IDNA, and may be none
+        except UnicodeError:  # it decodes hosts that look like IDNA but need not be
             host = url.raw_host.decode("ascii")
         return url.scheme, host if host.isascii() else url.raw_host.decode("ascii"), url.port
 
@@ -67,7 +67,7 @@ class Messages:
         for field in self.fields(headers):
             if field[1] == lower:
                 raw, own = headers.raw, (name.encode("ascii"), member.encode("ascii"))
-                again = type(response.stream) is self._ByteStream or response.is_closed  # as a mock gives it
+                again = type(response.stream) is self._ByteStream or response.is_closed  # as a mock returns it
                 if again and raw[-1][0] == own[0] and _begin(raw[-1][1]) == _begin(own[1]):
                     raw.pop()
                 response.headers = self._module.Headers([*raw, own], encoding=headers.encoding)

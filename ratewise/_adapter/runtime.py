@@ -1,4 +1,4 @@
-"""Where a stack runs: `ratewise.layer.Runtime` for sync code, and for asyncio and trio."""
+"""`ratewise.layer.Runtime` for sync code, and for asyncio and trio."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class SyncRuntime:
-    """A thread: everything that is awaited blocks inside and finishes at once."""
+    """A thread: everything that a layer awaits blocks it, and is done when it returns."""
 
     def __init__(self) -> None:
         self.background = Background()
@@ -35,7 +35,7 @@ class SyncRuntime:
 
 
 class AsyncRuntime:
-    """An event loop, in which everything that is awaited runs."""
+    """An event loop: everything that a layer awaits runs in it."""
 
     def __init__(self) -> None:
         self.background = Background()

@@ -1,4 +1,4 @@
-"""A deadline for the sync wire. httpcore gives one time-out to each read of many, and a server may send a byte at a time."""
+"""A deadline for sync sockets. httpcore applies its time-out to each single read, and a server may send a byte at a time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from .private import change_backend
 
 WRITE_SIZE = 64 * 1024
-"""Bytes that are written with one look at the clock."""
+"""Bytes that are written before the time left is computed anew."""
 
 
 class Timeout(float):
-    """Seconds, as the library wants its time-outs, that know when the call must be done."""
+    """A time-out in seconds, as the library takes it, that also knows the deadline of its request."""
 
     __slots__ = ("_end",)
     _end: float
@@ -23,15 +23,18 @@ class Timeout(float):
         return timeout
 
     def now(self) -> float:
+        """Return the time-out of a read or write that begins now, in seconds."""
         return max(min(float(self), self._end - time.monotonic()), 1e-6)
 
 
 def enforce_deadlines(transport: object) -> None:
-    """Let the library's own sync transport look at the clock at each read and write."""
+    """Make the library's own sync transport observe the deadline in each read and write."""
     change_backend(transport, lambda backend: backend if type(backend) is _Backend else _Backend(backend))
 
 
 class _Wrapper:
+    """Delegates all attributes to the wrapped object."""
+
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 

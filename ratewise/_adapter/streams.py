@@ -1,4 +1,4 @@
-"""Byte streams: watched as they pass, buffered, or rewound to be sent again. `Library` makes them streams of its library."""
+"""Byte streams: with watchers, in memory, or rewound to be sent again. `Library` makes byte streams of its library of them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .private import source_of
 
 
 class Body(Iterator[bytes], AsyncIterator[bytes]):
-    """A body that passes by its watchers, at its pace. The world in which it is read decides which half runs.
+    """A body that reports what is read to its watchers, and waits for chunks as its `pace` does. Sync and async in one class.
 
-    No generators: one that its reader leaves half read would end when the garbage collector comes by.
+    Not a generator: one that is left half read would end only when the garbage collector finds it.
     """
 
     def __init__(self, stream: Any, rest: Any = None, ready: bytes = b"") -> None:
         self._stream = stream
         self._chunks = rest
         self.ready = ready
-        """What was read of it beforehand: comes first, and then the `rest` of the chunks."""
+        """What was read ahead: is returned first, before the `rest` of the chunks."""
         self.watchers: list[Watcher] = []
         self.pace: Pace | None = None
         self._released = self._reported = False
@@ -97,10 +97,10 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
                 await close_iterator(self._chunks)
             finally:
                 await self._stream.aclose()
-            self._released = True  # only now: where this was cancelled, whoever closes the response must do it
+            self._released = True  # only now: if this was cancelled, closing the response must repeat it
 
     def __del__(self) -> None:
-        """A body that its reader forgot half read: its connection closes itself, and nobody is to wait for the rest."""
+        """Report the end of a body that was abandoned half read: nothing must wait for the rest. Its connection closes itself."""
         self._report()
 
     def _fail(self, error: BaseException) -> None:
@@ -115,7 +115,7 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
 
 
 class DeferredCancellationStream(AsyncIterator[bytes]):
-    """A body that is read and closed without losing its connection to a cancellation: see `defer_cancellation`."""
+    """A body in whose reading and closing cancellations are deferred, so that its connection is not lost to the pool."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -140,7 +140,7 @@ async def _next(chunks: AsyncIterator[bytes]) -> bytes:
 
 
 class Buffer:
-    """A body in memory, let go once read: the caller keeps its own, decoded."""
+    """A body in memory, released once it is read: the caller keeps the decoded one."""
 
     def __init__(self, data: bytes) -> None:
         self.ready = data
@@ -155,36 +155,36 @@ class Buffer:
 
 
 async def close_iterator(chunks: AsyncIterator[bytes] | None) -> None:
-    """End an iteration now, and not when the garbage collector comes by."""
+    """Close an async iterator now, not when the garbage collector finds it."""
     close = getattr(chunks, "aclose", None)
     if close is not None:
-        with suppress(RuntimeError):  # another task is reading: it will find the connection closed
+        with suppress(RuntimeError):  # another task is reading, and will find the connection closed
             await close()
 
 
 def no_rewind() -> None:
-    """What a body in memory needs before it is sent again."""
+    """Rewind a body that needs no rewinding."""
 
 
 def rewinder(stream: Any, library: str) -> Callable[[], object] | None:
-    """`Bodies.rewinder` for a stream that is not in memory."""
+    """Return what rewinds a stream that is not in memory; None if it can be sent only once. As `Bodies.rewinder`."""
     if not type(stream).__module__.startswith(f"{library}."):
-        return None  # a stream class of the user's own: nothing says that it can be read twice
+        return None  # a stream class of the user: it need not be readable twice
     if hasattr(stream, "fields"):  # multipart: the library rewinds each file itself, where it can
         files = [field.file for field in stream.fields if hasattr(field, "file")]
         return no_rewind if all(isinstance(file, (str, bytes)) or _position(file) is not None for file in files) else None
     source = source_of(stream)
     if hasattr(source, "aread") or (hasattr(source, "read") and hasattr(source, "__aiter__")):
-        return None  # an asynchronous file: it can be brought back only by awaiting
+        return None  # an async file: it could be rewound only by awaiting
     if hasattr(source, "read"):
         position = _position(source)
         return None if position is None else partial(source.seek, position)
-    # Of anything else that can be iterated nothing says that it begins anew: it may read a file as it goes.
+    # Any other iterable need not begin anew: it may read a file as it goes.
     return no_rewind if isinstance(source, Collection) else None
 
 
 def _position(file: Any) -> int | None:
-    """Where a file stands, None if it cannot be brought back there."""
+    """Return the position of a file; None if it cannot seek."""
     try:
         return cast(int, file.tell()) if getattr(file, "seekable", lambda: True)() else None
     except (AttributeError, OSError, ValueError):

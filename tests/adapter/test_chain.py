@@ -169,7 +169,7 @@ async def test_a_transport_of_the_other_world_is_refused(world: World) -> None:
     """A sync transport in an async wrapper, and the other way round, is told at construction."""
     wrong = world.httpx.AsyncHTTPTransport if world.is_sync else world.httpx.HTTPTransport
     base = f"{world.httpx.__name__}.{world.BaseTransport.__name__}"
-    with pytest.raises(TypeError, match=rf"transport must be an {base}\. Sync transports go into RateWise's sync classes"):
+    with pytest.raises(TypeError, match=rf"transport must be an {base} \(sync transports go into the sync classes"):
         world.LayerTransport(wrong())
 
 

@@ -118,7 +118,7 @@ async def test_a_transport_of_the_other_library_is_refused(world: World, name: s
     prefix = "" if world.is_sync else "Async"
     theirs = getattr(library, f"{prefix}HTTPTransport")()
     ours = getattr(import_module(package), f"{prefix}RetryTransport")(theirs)
-    hint = re.escape(f"This one is of {its_name}, whose transports and clients are those of `{package}`, not ")
+    hint = re.escape(f" (this one is for {its_name}: use the transports and clients of `{package}`), not ")
     for wrong in (theirs, ours):
         with pytest.raises(TypeError, match=f"transport must be an {world.httpx.__name__}.*{hint}"):
             getattr(world.ratewise, prefix + name)(wrong)

@@ -84,6 +84,6 @@ def test_a_client_whose_transports_cannot_be_reached() -> None:
         pass
 
     with pytest.raises(
-        TypeError, match=r"^Client cannot put its layers .* give a RateWiseTransport to that library's own client"
+        TypeError, match=r"^Client cannot put its layers .* pass a RateWiseTransport to that library's own client"
     ):
         private.change_transports(Client(), lambda given: given)

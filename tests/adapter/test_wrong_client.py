@@ -25,10 +25,10 @@ async def test_a_client_of_the_other_library(world: World, name: str) -> None:
     library, its_name, place = OTHER[world.httpx]
     transport = getattr(world.ratewise, prefix + name)(getattr(world.httpx, f"{prefix}HTTPTransport")())
     client = getattr(library, f"{prefix}Client")(transport=transport)
-    said = f"this {prefix}{name} takes requests of {world.httpx.__name__}, not of {its_name}"
+    said = f"this {prefix}{name} handles {world.httpx.__name__} requests, not {its_name} ones"
     with pytest.raises(TypeError) as raised:
         await world(client.get, "https://api.example.com")
-    assert str(raised.value) == f"{said}: its clients take the {prefix}{name} of `{place}`"
+    assert str(raised.value) == f"{said}: use the {prefix}{name} of `{place}`"
     await world.close(client)
 
 
@@ -41,9 +41,9 @@ def test_a_sync_transport_in_an_async_client(name: str, package: Any) -> None:
     client = library.AsyncClient(transport=transport)
     assert not any(hasattr(transport, wrong) for wrong in ("handle_async_request", "__aenter__", "aclose", "anything_else"))
     for step in (client.get("https://api.example.com"), client.aclose()):
-        with pytest.raises(TypeError, match=f"^{name} is a sync transport: an AsyncClient takes the Async{name}$"):
+        with pytest.raises(TypeError, match=f"^{name} is a sync transport: use Async{name} in an AsyncClient$"):
             step.send(None)
-    with pytest.raises(TypeError, match=f"takes the Async{name}$"):
+    with pytest.raises(TypeError, match=f"use Async{name} in an AsyncClient$"):
         library.AsyncClient(transport=transport).__aenter__().send(None)
     transport.close()
 
@@ -57,9 +57,9 @@ def test_an_async_transport_in_a_sync_client(name: str, package: Any) -> None:
     assert not any(hasattr(transport, wrong) for wrong in ("handle_request", "__enter__", "close", "anything_else"))
     client = library.Client(transport=transport)
     for step in (lambda: client.get("https://api.example.com"), client.close):
-        with pytest.raises(TypeError, match=f"^Async{name} is an async transport: a Client takes the {name}$"):
+        with pytest.raises(TypeError, match=f"^Async{name} is an async transport: use {name} in a Client$"):
             step()
-    with pytest.raises(TypeError, match=f"takes the {name}$"), library.Client(transport=transport):
+    with pytest.raises(TypeError, match=f"use {name} in a Client$"), library.Client(transport=transport):
         pass
 
 
@@ -74,7 +74,7 @@ def test_a_class_of_the_users_own() -> None:
 
     transport = Mine(httpx.MockTransport(lambda request: httpx.Response(200)))
     assert transport.handle_request(Request("GET", "https://x")).status_code == 200
-    with pytest.raises(TypeError, match=r"^this RateWiseTransport takes requests of httpx, not a str$"):
+    with pytest.raises(TypeError, match=r"^this RateWiseTransport handles httpx requests, not a str$"):
         transport.handle_request("https://x")  # type: ignore[arg-type]
 
 

@@ -427,14 +427,14 @@ async def test_a_new_transports_own_keywords(world: World) -> None:
     assert transport._wire._pool._max_connections == 3
     assert transport._wire._pool._http2
     await world.close(transport)
-    with pytest.raises(TypeError, match="http2: cannot be given beside a transport; give it to that Scripted"):
+    with pytest.raises(TypeError, match="http2: not allowed beside `transport`: pass it to the Scripted"):
         world.RateWiseTransport(Scripted(), http2=True)
 
 
 async def test_http2_needs_h2(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package a new transport for HTTP/2 is refused when it is made, as httpx's clients refuse it."""
     monkeypatch.setattr("ratewise._adapter.chain.find_spec", lambda name: None)
-    needed = f"http2=True needs the package h2: pip install '{world.httpx.__name__}[http2]'"
+    needed = f"http2=True requires the package h2: pip install '{world.httpx.__name__}[http2]'"
     with pytest.raises(ImportError, match=re.escape(needed)):
         world.RateWiseTransport(http2=True)
 
