@@ -1,4 +1,4 @@
-"""The command line and its demo: a real server, both clients, and what they show."""
+"""The command line and its demo: a real server, both clients, and their output."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from tests.kit.clock import PATIENCE, FakeClock
 LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 WITHOUT_RICH = "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('ratewise', run_name='__main__', alter_sys=True)"
 
-# What there is to see of each scenario, with either client.
+# The report of each scenario, with either client.
 OUTCOMES = (
     r"GET /limited: .*\n  1  429  waited 0\.2[0-2] s  Retry-After\n  2  200  done\n"
-    r"  You get the 200\. Requests at the server: 2\.",
+    r"  Result: status 200\. Requests received by the server: 2\.",
     r"GET /overloaded: .*\n  1  503  waited 0\.\d\d s  backoff\n  2  503  waited 0\.\d\d s  backoff\n  3  200  done\n"
-    r"  You get the 200\. Requests at the server: 3\.",
+    r"  Result: status 200\. Requests received by the server: 3\.",
     r"GET /dropped: .*\n  1  \w+Error  waited 0\.\d\d s  backoff\n  2  200 +done\n"
-    r"  You get the 200\. Requests at the server: 2\.",
+    r"  Result: status 200\. Requests received by the server: 2\.",
     r"POST /payments: .*\n  1  500  not sent again  POST is not idempotent, and the server may have acted on it\n"
-    r"  You get the 500\. Requests at the server: 1\.",
+    r"  Result: status 500\. Requests received by the server: 1\.",
     r"POST /keyed-payments: .*\n  1  500  waited 0\.\d\d s  backoff\n  2  200  done\n"
-    r"  You get the 200\. Requests at the server: 2, all with the key payment-7\.",
+    r"  Result: status 200\. Requests received by the server: 2, all with the key payment-7\.",
     r"GET /exhausted: .*\n  1  429  waited .*\n  2  429  waited .*\n  3  429  not sent again  max_attempts \(3\) reached\n"
-    r"  You get RateLimitExceeded, attempts=3, retry_after=0\.05\. Requests at the server: 3\.",
+    r"  Result: RateLimitExceeded, attempts=3, retry_after=0\.05\. Requests received by the server: 3\.",
     r"GET /quota: .*\n  1  429  not sent again  Retry-After asks for 3600 s, more than max_retry_after \(300 s\)\n"
-    r"  You get RateLimitExceeded, attempts=1, retry_after=3600\.0\. Requests at the server: 1\.",
+    r"  Result: RateLimitExceeded, attempts=1, retry_after=3600\.0\. Requests received by the server: 1\.",
     r"get_retry_stats\(\): total_requests 7, successful 4, failed 3, total_retries 7, avg_retries 1",
 )
 
 
 def check(output: str) -> None:
-    """Every scenario came out as it should, with the sync client and then with the async one. A table's lines do not count."""
+    """Check the report of every scenario, first with the sync client, then with the async one. Ignores the lines of a table."""
     text = re.sub(r" +$", "", re.sub(r"^[|\u2502] | *[|\u2502]$", "", output, flags=re.MULTILINE), flags=re.MULTILINE)
     _, sync, asynchronous = re.split(r"^\W*(?:RateWiseClient|AsyncRateWiseClient, under asyncio)\W*$", text, flags=re.MULTILINE)
     for part in (sync, asynchronous):
@@ -67,14 +67,14 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def test_a_process_without_rich() -> None:
-    """The demo tells each outcome in plain ASCII where rich is missing, even with a proxy set, and logs nothing."""
+    """Without rich the demo writes plain ASCII, also if a proxy is set, and logs nothing."""
     done = run("-c", WITHOUT_RICH, "demo", HTTP_PROXY="http://127.0.0.1:9", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     check(done.stdout)
 
 
 def test_a_process_with_rich() -> None:
-    """With rich the demo tells the same in a table."""
+    """With rich the demo writes the same in a table."""
     done = run("-m", "ratewise", "demo")
     assert (done.returncode, done.stderr) == (0, "")
     assert "\u250f" in done.stdout
@@ -82,8 +82,8 @@ def test_a_process_with_rich() -> None:
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
-    """The exit code of `python -m ratewise`, run in this process."""
-    monkeypatch.delitem(sys.modules, "ratewise.__main__", raising=False)  # runpy warns of one that is there already
+    """Run `python -m ratewise` in this process; return its exit code."""
+    monkeypatch.delitem(sys.modules, "ratewise.__main__", raising=False)  # runpy warns of a module that is loaded already
     monkeypatch.setattr(sys, "argv", ["ratewise", *arguments])
     with pytest.raises(SystemExit) as end:
         runpy.run_module("ratewise", run_name="__main__")
@@ -92,13 +92,13 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> FakeClock:
-    """The demo waits on a clock that takes no time."""
+    """A clock for the demo whose waits take no time."""
 
     def run(main: Coroutine[Any, Any, Any]) -> Any:
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(asyncio_run, main).result()
 
-    # Where anyio connects, Python 3.11 forgets to trace what lies below asyncio.run: coverage would miss it.
+    # Once anyio connects, Python 3.11 no longer traces what asyncio.run calls, and coverage would miss it.
     asyncio_run = asyncio.run
     monkeypatch.setattr(asyncio, "run", run)
     monkeypatch.setitem(demo.SETTINGS, "clock", clock)
@@ -111,15 +111,15 @@ def test_plain_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     for name in ("rich", "rich.console", "rich.table", "rich.text"):
         monkeypatch.setitem(sys.modules, name, None)
     assert command(monkeypatch, "demo") == 0
-    told = capsys.readouterr()
-    check(told.out)
-    assert told.err == ""
+    output = capsys.readouterr()
+    check(output.out)
+    assert output.err == ""
     assert not logging.getLogger("ratewise").disabled
 
 
 @pytest.mark.usefixtures("at_once")
 def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """With rich, `demo` gives it the same text, one row for each scenario and one for the counts."""
+    """With rich, `demo` passes it the same text, one row for each scenario and one for the counts."""
 
     class Text(str):
         def highlight_regex(self, pattern: str, style: str) -> None:
@@ -147,20 +147,20 @@ def test_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         setattr(module, name.capitalize(), content)
         monkeypatch.setitem(sys.modules, "rich" if name == "rich" else f"rich.{name}", module)
     assert command(monkeypatch, "demo") == 0
-    told = capsys.readouterr()
-    check(told.out)
-    assert told.err == ""
-    assert highlighted == demo.STYLES.keys()  # no style is without use
+    output = capsys.readouterr()
+    check(output.out)
+    assert output.err == ""
+    assert highlighted == demo.STYLES.keys()  # no style is unused
 
 
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """`python -m ratewise` alone tells what it can do."""
+    """`python -m ratewise` alone prints the help."""
     assert command(monkeypatch) == 0
     assert re.search(r"demo +show", capsys.readouterr().out)
 
 
 def test_unknown_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A command that does not exist is an error of usage."""
+    """A command that does not exist is a usage error."""
     assert command(monkeypatch, "dance") == 2
     assert "invalid choice: 'dance'" in capsys.readouterr().err
 
@@ -172,7 +172,7 @@ def test_import_leaves_the_command_alone() -> None:
 
 
 def test_server_follows_its_scripts() -> None:
-    """A path's last word goes on for ever, a connection is kept, and a path without a script is not found."""
+    """A script's last word repeats, connections are kept open, and a path without a script is not found."""
     with demo.FlakyServer({"/users": "503:7 200"}) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
         first, second, third = (client.post("/users", content=b"body", headers={"Idempotency-Key": key}) for key in "abc")
         assert (first.status_code, first.headers["Retry-After"], first.json()) == (503, "7", {"path": "/users", "request": 1})
@@ -183,8 +183,8 @@ def test_server_follows_its_scripts() -> None:
     assert server.keys == {"/users": ["a", "b", "c"]}
 
 
-def test_server_breaks_as_told() -> None:
-    """No answer, a body cut short, silence: each is what its word says."""
+def test_server_fails_as_scripted() -> None:
+    """`drop`, `cut` and `hang` do what they say."""
     script = {"/bad": "drop cut hang 200"}
     with demo.FlakyServer(script) as server, httpx.Client(base_url=server.url, trust_env=False, timeout=PATIENCE) as client:
         for _ in range(2):
@@ -196,7 +196,7 @@ def test_server_breaks_as_told() -> None:
 
 
 def test_server_survives_a_client_that_hangs_up(capfd: pytest.CaptureFixture[str]) -> None:
-    """A connection that is reset is not worth a traceback."""
+    """A connection that the client resets causes no traceback."""
     with demo.FlakyServer({}) as server:
         with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
             connection.sendall(b"GET")
@@ -207,9 +207,9 @@ def test_server_survives_a_client_that_hangs_up(capfd: pytest.CaptureFixture[str
 
 
 def test_report_of_different_keys() -> None:
-    """The server's count says that a key was the same only where it was."""
+    """The report says that all requests had one key only if they had."""
     state = CallState()
     state.attempts = 1
     scenario, answer = demo.SCENARIOS[4], httpx.Response(200, extensions={"ratewise": exchange_with(state)})
-    assert demo.report(scenario, answer, ["a", "b"]).endswith("Requests at the server: 2.")
-    assert demo.report(scenario, answer, ["a", "a"]).endswith("Requests at the server: 2, all with the key a.")
+    assert demo.report(scenario, answer, ["a", "b"]).endswith("Requests received by the server: 2.")
+    assert demo.report(scenario, answer, ["a", "a"]).endswith("Requests received by the server: 2, all with the key a.")

@@ -1,1 +1,1 @@
-"""Small tools that know nothing of HTTP."""
+"""Small tools that do not depend on HTTP."""

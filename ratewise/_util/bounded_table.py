@@ -1,4 +1,4 @@
-"""Bounded tables: what is remembered of each server, or of each key."""
+"""Bounded tables of what is known about each server or key."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Callable, Protocol, TypeVar
 
 
 class Entry(Protocol):
-    """What a `Table` holds."""
+    """An entry of a `Table`."""
 
     def idle(self, now: float) -> bool:
-        """It may be forgotten. Asked when there is no more room, of the oldest first; one that says no is asked last again."""
+        """Whether the entry may be forgotten. A full table asks the oldest entry first; one that says no is asked last again."""
         ...
 
 
 E = TypeVar("E", bound=Entry)
 
 TRIES = 50
-"""Entries that are asked at most before a new one is not remembered. The others are asked the next time."""
+"""Entries that are asked, at most, before a new one is not kept. The next search goes on with the others."""
 
 
 class Table(dict[Hashable, E]):
-    """Makes the entry that is missing, and forgets an idle one when there are too many.
+    """A dict that makes missing entries with `make(key)` and, when it holds `most` entries, forgets an idle one for each new one.
 
-    Reading needs no lock. When every entry is needed, a new one is made and not remembered: the table never grows beyond `most`.
+    Reading needs no lock. If no entry is idle, a new one is returned but not kept: the table never grows beyond `most`.
     """
 
     def __init__(self, make: Callable[[Hashable], E], most: int) -> None:
         super().__init__()
         self.lock = threading.RLock()
-        """For whoever changes the entries too. Reentrant: the garbage collector may close a forgotten response at any line of
-        ours, and what that has to tell is told under the same lock."""
+        """Also protects the entries themselves. Reentrant: at any line of ours the garbage collector may close an abandoned
+        response, whose watchers take the same lock."""
         self._make, self._most = make, most
 
     def __missing__(self, key: Hashable) -> E:
@@ -46,7 +46,7 @@ class Table(dict[Hashable, E]):
 
     def _forget_one(self) -> bool:
         now = monotonic()
-        for _ in range(min(2 * len(self), TRIES)):  # an entry that was used since the last time says no once
+        for _ in range(min(2 * len(self), TRIES)):  # an entry that was used since it was asked last answers no once
             oldest = next(iter(self))
             entry = self.pop(oldest)
             if entry.idle(now):

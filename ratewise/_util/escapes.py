@@ -1,4 +1,4 @@
-"""Texts with escapes: on one line, or as the names that they are. Pure."""
+"""Adding and removing escapes. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from urllib.parse import unquote_plus
 
 from .lazy_regex import regex
 
-_NOT_SHOWN = regex(r"[^ -~]+")
-_OF_JSON = regex(r"\\{1,8}u([0-9A-Fa-f]{4})")
+_NOT_ASCII = regex(r"[^ -~]+")
+"""Everything but printable ASCII."""
+
+_JSON_ESCAPE = regex(r"\\{1,8}u([0-9A-Fa-f]{4})")
+"""An escape of JSON, also of JSON in the strings of JSON."""
 
 
 def decoded(name: str) -> str:
-    """The name of a parameter, percent-encoded once or more often."""
+    """Return the name of a parameter without percent-encoding, which may have been applied up to three times."""
     for _ in range(3):
         name = unquote_plus(name)
         if "%" not in name:
@@ -21,13 +24,13 @@ def decoded(name: str) -> str:
 
 
 def unescaped(name: str) -> str:
-    """A name of JSON that may have escapes."""
-    return _OF_JSON.sub(lambda match: chr(int(match[1], 16)), name) if "\\" in name else name
+    """Return a name of JSON without its `\\u` escapes."""
+    return _JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)), name) if "\\" in name else name
 
 
 def escaped(text: str) -> str:
-    """The text on one line, without characters that a terminal or a viewer acts on: these are written as in Python."""
-    return text if text.isprintable() else _NOT_SHOWN.sub(_escape, text)
+    """Return the text on one line: control characters and others that are not printable become Python escapes."""
+    return text if text.isprintable() else _NOT_ASCII.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:

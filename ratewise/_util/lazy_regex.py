@@ -1,4 +1,4 @@
-"""Regular expressions that are compiled when they are used first: importing costs nothing for what is never met."""
+"""Regular expressions that are compiled at their first use, so that importing them costs nothing."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class _Lazy:
     def __getattr__(self, name: str) -> Any:
         compiled = re.compile(self.pattern, self._flags)
         for method in ("search", "match", "fullmatch", "split", "findall", "finditer", "sub"):
-            setattr(self, method, getattr(compiled, method))  # found without this detour from now on
+            setattr(self, method, getattr(compiled, method))  # later look-ups do not come here
         return getattr(compiled, name)
 
 
 def regex(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """As `re.compile`, but later."""
+    """As `re.compile`, but compile at the first use."""
     return cast("re.Pattern[AnyStr]", _Lazy(pattern, flags))
