@@ -1,4 +1,4 @@
-"""Logging without secrets: of requests and responses, and of what other loggers write."""
+"""Logging of requests and responses without secrets, and redaction of what other loggers write."""
 
 from .config import LogConfig
 from .filters import RedactionFilter, RedactionProcessor, install_redaction

@@ -1,4 +1,4 @@
-"""What is logged of a request and its response, and what is masked in it."""
+"""Settings: what is logged of a request and its response, and what is masked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from .._validation import compiled, flag, names_of, refusal
 from .redactor import Redactor
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+"""The levels of the standard library, by name."""
 
 
 def level_of(level: str | int) -> int:
-    """A level of the standard library, by name or number."""
+    """Return the number of a level that is given by name or number. Raises `TypeError` or `ValueError` for anything else."""
     allowed = '"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL" or a number of at least 0'
     if isinstance(level, bool) or not isinstance(level, (str, int)):
         raise TypeError(refusal("level", level, allowed))
@@ -25,17 +26,17 @@ def level_of(level: str | int) -> int:
 
 @explained()
 class LogConfig:
-    """What is logged of each request and its response, and how secrets in it are masked.
+    """Settings of `LoggingLayer`: what is logged of each request and its response, and how secrets are masked.
 
-    - `level`: "INFO": a line for each request and one for each response; "DEBUG": request headers too; higher: neither. The level
-      of the logger `ratewise` counts beside it.
-    - `redact_headers`, `redact_query_params` (of forms and JSON too), `redact_patterns` (regular expressions): what is masked
-      beside the built-in lists. `defaults=False`: without these lists; passwords in URLs, and what libraries show of cookies, are
-      masked all the same.
-    - `mask_style`: "full", "partial" or "hash"; see `Redactor`, which is `redactor` later.
-    - `response_headers`: at "DEBUG", response headers too.
-    - `bodies`: at "DEBUG", bodies of JSON, XML, forms, plain text and event streams, 16 KiB of them at most, masked by key.
-      Nothing is read for the log: a response's is logged when it has been read, and a request's only if it is in memory.
+    - `level`: at "INFO" one line for each request and one for each response; at "DEBUG" request headers too; above "INFO"
+      nothing. The level of the logger `ratewise` applies as well.
+    - `redact_headers`, `redact_query_params` (also fields of forms and keys of JSON), `redact_patterns` (regular expressions): what is
+      masked in addition to the built-in lists. `defaults=False` disables these lists; passwords in URLs, and cookies as
+      libraries show them, are masked nevertheless.
+    - `mask_style`: "full", "partial" or "hash", as for `Redactor`. The attribute `redactor` is the resulting one.
+    - `response_headers`: at "DEBUG", log response headers too.
+    - `bodies`: at "DEBUG", log bodies that are JSON, XML, forms, plain text or event streams, at most 16 KiB each, masked by key.
+      Nothing is read for the log: a response body is logged when the caller has read it, a request body only if it is in memory.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """

@@ -1,4 +1,4 @@
-"""What other loggers write: filters for them and for handlers, and a processor for structlog."""
+"""Redaction of what other loggers write: filters for loggers and handlers, and a processor for structlog."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from .._validation import refusal
 from .redactor import DEFAULT_REDACTOR, Redactor
 
 LIBRARY_LOGGERS = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack")
-"""Whose loggers are redacted, with those of their children that exist when it begins."""
+"""Loggers that `install_redaction` redacts, with their children that exist by then."""
 
 CHILD_LOGGERS = (
     *("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks"),
     *("httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy", "httpcore2.socks"),
     *("hpack.hpack", "hpack.table", "http.cookiejar"),
 )
-"""And these, that may not exist yet. The last is that of Python's cookie jars, which httpx's are made of."""
+"""Further loggers, redacted even if they do not exist yet. The last one is that of `http.cookiejar`, which httpx uses."""
 
 DROPPED_LOGGER = "hpack"
-"""What this one and its children write is every header field, piece by piece."""
+"""A logger whose records, and its children's, are dropped: they contain every header field, in pieces."""
 
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""The attributes that every record has; all others are extra fields."""
+
 _PLAIN_FORMATTER = logging.Formatter()
+"""Formats tracebacks."""
 
 
 def _redactor(redactor: Redactor | None) -> Redactor:
@@ -40,7 +43,7 @@ def _redactor(redactor: Redactor | None) -> Redactor:
 
 
 def _in_text(args: object, text: str) -> bool:
-    """The arguments say nothing that the text does not."""
+    """Whether the text contains the arguments, so that they need no masking where the text needs none."""
     if not isinstance(args, tuple) or not args:
         return False
     return all(type(arg) in (int, float) or (type(arg) is str and arg in text) for arg in args)
@@ -48,11 +51,11 @@ def _in_text(args: object, text: str) -> bool:
 
 @explained()
 class RedactionFilter(logging.Filter):
-    """Masks what log records say: their text, traceback and extra fields. For a handler: `handler.addFilter(RedactionFilter())`.
+    """Masks the secrets in the text, traceback and extra fields of log records: `handler.addFilter(RedactionFilter())`.
 
-    A text comes out on one line, with its control characters escaped. It is a logger's own filter too, but not that of the
-    logger's children. It changes the record itself: handlers after it see it masked, with its traceback as text alone. What hpack
-    writes, header fields piece by piece, it drops.
+    The text becomes one line, with control characters escaped. As the filter of a logger it does not apply to the logger's
+    children. The record itself is changed: later handlers get it masked, and its traceback as text only. Records of hpack, which
+    contain header fields in pieces, are dropped.
     """
 
     def __init__(self, redactor: Redactor | None = None) -> None:
@@ -63,18 +66,18 @@ class RedactionFilter(logging.Filter):
         return f"RedactionFilter({self.redactor!r})"
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Mask the record. It is shown, unless it is one of hpack's."""
+        """Mask the record; return False if it is to be dropped."""
         if str(record.name).partition(".")[0] == DROPPED_LOGGER:
             return False
         redactor, fields = self.redactor, record.__dict__
-        fields.pop("message", None)  # what another handler's formatter made of it
-        if isinstance(record.msg, Mapping) and not record.args:  # an event of structlog, or what a JSON formatter takes
+        fields.pop("message", None)  # set by the formatter of another handler
+        if isinstance(record.msg, Mapping) and not record.args:  # an event of structlog, or the message of a JSON formatter
             record.msg = _event(redactor, record.msg)
         else:
             self._mask_text(record)
         if isinstance(record.exc_info, tuple) and not record.exc_text:
             record.exc_text = _PLAIN_FORMATTER.formatException(record.exc_info)
-        record.exc_info = None  # some formatters would write it anew
+        record.exc_info = None  # some formatters would format it again
         for name in ("exc_text", "stack_info"):
             if fields.get(name):
                 fields[name] = lines(redactor, str(fields[name]))
@@ -85,9 +88,9 @@ class RedactionFilter(logging.Filter):
     def _mask_text(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
-        except Exception:  # arguments that do not fit: the logging module would show them all
+        except Exception:  # arguments that do not fit the format: the logging module would show all of them
             said = record.msg if isinstance(record.msg, str) else f"<{type(record.msg).__name__}>"
-            text = f"{said} (with arguments that do not fit)"
+            text = f"{said} (with arguments that do not fit the format)"
             record.args = ()
         shown = message(self.redactor, text)
         if shown != text or not _in_text(record.args, text):
@@ -95,7 +98,7 @@ class RedactionFilter(logging.Filter):
 
 
 def _event(redactor: Redactor, event: Mapping[str, Any]) -> dict[str, Any]:
-    """An event of structlog, masked. Its exception becomes a text, if it is none yet."""
+    """Return an event of structlog, masked, with its exception as text."""
     shown: dict[str, Any] = {}
     for name, thing in event.items():
         if name in ("exception", "stack") and isinstance(thing, str):
@@ -106,16 +109,16 @@ def _event(redactor: Redactor, event: Mapping[str, Any]) -> dict[str, Any]:
             if error is None:
                 shown[name] = bool(thing)
             elif "exception" not in event:
-                told = _PLAIN_FORMATTER.formatException((type(error), error, error.__traceback__))
-                shown["exception"] = lines(redactor, told)
-        else:  # two are what other processors need as it is
+                text = _PLAIN_FORMATTER.formatException((type(error), error, error.__traceback__))
+                shown["exception"] = lines(redactor, text)
+        else:  # other processors need two items unchanged
             shown[name] = thing if name in ("_record", "_from_structlog") else value(redactor, name, thing)
     return shown
 
 
 @explained()
 class RedactionProcessor:
-    """Masks what structlog logs. Belongs before the renderer in its list of processors. Exceptions become texts."""
+    """A processor that masks the events of structlog. Place it before the renderer. Exceptions become text."""
 
     def __init__(self, redactor: Redactor | None = None) -> None:
         self.redactor = _redactor(redactor)
@@ -124,7 +127,7 @@ class RedactionProcessor:
         return f"RedactionProcessor({self.redactor!r})"
 
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """The event, masked."""
+        """Mask the event and return it."""
         shown = _event(self.redactor, event)
         event.clear()
         event.update(shown)
@@ -132,7 +135,7 @@ class RedactionProcessor:
 
 
 class _Installed:
-    """One filter, where it is, and for how many."""
+    """A filter, the loggers that have it, and the number of its users."""
 
     def __init__(self, redactor: Redactor) -> None:
         self.filter = RedactionFilter(redactor)
@@ -140,7 +143,7 @@ class _Installed:
         self.users = 0
 
 
-# Reentrant: the garbage collector may undo a redaction in the middle of another's beginning.
+# Reentrant: the garbage collector may undo one redaction while another one is being installed.
 _lock = threading.RLock()
 at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _installed: dict[Redactor, _Installed] = {}
@@ -148,10 +151,10 @@ _installed: dict[Redactor, _Installed] = {}
 
 @explained()
 class install_redaction:  # noqa: N801  (called like a function)
-    """Mask what httpx, httpcore and their twins write to their loggers: whole URLs, header fields and so on. hpack's is dropped.
+    """Mask what the loggers of httpx, httpx2, httpcore and httpcore2 write, such as URLs and header fields; drop hpack's records.
 
-    Gives the `undo`: call it, or use it with `with`. Installed several times, it does its work once, and until each is undone.
-    `redactor`: what masks; the built-in lists if None.
+    Call the returned object to undo this, or use it as a context manager. Installed several times, records are masked once, until
+    each installation is undone. `redactor`: by what to mask; the built-in lists if None.
     """
 
     def __init__(self, redactor: Redactor | None = None) -> None:
@@ -170,7 +173,7 @@ class install_redaction:  # noqa: N801  (called like a function)
                     installed.loggers.append(logger)
 
     def undo(self) -> None:
-        """Leave the loggers as they were, unless others have installed it too. To do it again changes nothing."""
+        """Remove the filters, unless another installation needs them. A second call has no effect."""
         with _lock:
             if self._undone:
                 return

@@ -1,4 +1,4 @@
-"""The log around a transport."""
+"""Logging as a layer around a transport."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .config import LogConfig
 logger = logging.getLogger("ratewise")
 
 MAX_KNOWN_FIELDS, MAX_KNOWN_FIELD_SIZE = 500, 200
-"""How many header fields without a secret are remembered, and of how many bytes."""
+"""Header fields without a secret whose text is kept, at most, and the bytes of one, at most."""
 
 
 def _write(level: int, text: str, args: tuple[Any, ...], fields: dict[str, Any]) -> None:
-    """As `logger.log` with `extra=told`, but without looking for the line of code that calls: it would always be one of ours."""
-    if not logger.isEnabledFor(level):  # any more
+    """As `logger.log` with `extra=fields`, but without looking up the calling line, which would always be one of ours."""
+    if not logger.isEnabledFor(level):  # the level may have changed meanwhile
         return
     record = logger.makeRecord(logger.name, level, __file__, 0, text, args, None, "handle")
     record.__dict__.update(fields)
@@ -32,9 +32,9 @@ def _write(level: int, text: str, args: tuple[Any, ...], fields: dict[str, Any])
 
 
 class LoggingLayer:
-    """Outermost: logs each request and its response, or the error that came instead, without their secrets.
+    """The outermost layer: logs each request and its response, or the error in its place, with secrets masked.
 
-    Its `config` also says what is masked in the exceptions and log lines of the layers within.
+    The masking of its `config` also applies to the exceptions and log lines of the layers within.
     """
 
     def __init__(self, config: LogConfig | None = None) -> None:
@@ -49,12 +49,12 @@ class LoggingLayer:
         return f"LoggingLayer({self.config!r})"
 
     def handle(self, request: Q, call: Call[Q, R]) -> CoroutineType[Any, Any, R]:
-        """Send the request, and tell of it."""
+        """Send the request, and log it and its response."""
         state = state_of(request)
         state.redactor = self._redactor
         on = self._logs and logger.isEnabledFor(logging.INFO)
         answer: Any = self._logged(request, state, call) if on else call.send(request)
-        return answer  # type: ignore[no-any-return]  # awaited by whoever called: one coroutine less
+        return answer  # type: ignore[no-any-return]  # the caller awaits it: one coroutine less
 
     async def _logged(self, request: Q, state: CallState, call: Call[Q, R]) -> R:
         config, clock = self.config, call.clock
@@ -87,19 +87,19 @@ class LoggingLayer:
             if not (verbose and config.bodies):
                 return response
             log = _BodyLogger(self, response, call, fields)
-            body_in_memory = call.http.buffered_body(response)
-            if body_in_memory is None:
+            buffered = call.http.buffered_body(response)
+            if buffered is None:
                 return call.tap(response, log)
-            log.chunk(body_in_memory)
+            log.chunk(buffered)
             log.whole = True
             log.closed()
             return response
-        except BaseException:  # out of a filter of the user's own
+        except BaseException:  # raised by a filter of the user
             await call.close(response, request)
             raise
 
     def _headers(self, message: Any, call: Call[Any, Any]) -> str:
-        """Its header fields as JSON, in order, and no more of them than what any other value may show."""
+        """Return the header fields as JSON, in order, up to `MAX_TEXT_LENGTH` characters."""
         shown: dict[str, str] = {}
         left, known = MAX_TEXT_LENGTH, self._known_fields
         for raw, _, value in call.http.fields(message.headers):
@@ -112,7 +112,7 @@ class LoggingLayer:
         return "{" + ", ".join([f'"{name}": "{text}"' for name, text in shown.items()]) + "}"
 
     def _field(self, raw: bytes, value: bytes) -> tuple[str, str]:
-        """Name and value as JSON has them between quotes. What holds no secret is remembered: most fields come again."""
+        """Return name and value as in a string of JSON. Fields without a secret are kept, because most fields recur."""
         name, plain = raw.decode("latin-1"), value.decode("latin-1")
         text = self._redactor.header(name, plain)
         field = (escaped(json.dumps(name)[1:-1]), escaped(json.dumps(text)[1:-1]))
@@ -128,14 +128,14 @@ class LoggingLayer:
 
 
 def _kind(message: Any, *, is_decoded: bool = False) -> str:
-    """What its body is: how it is packed, or of which type."""
+    """Return the Content-Encoding of a message if its body is encoded, else its Content-Type."""
     encoded: str = message.headers.get("content-encoding", "").strip().lower()
     kind: str = message.headers.get("content-type", "")
     return kind if is_decoded or encoded in ("", "identity") else encoded
 
 
 class _BodyLogger(Watcher):
-    """Logs a body when its reader is done with it: see `Watcher`."""
+    """Logs the beginning of a response body when it is closed."""
 
     def __init__(self, layer: LoggingLayer, response: Any, call: Call[Any, Any], fields: dict[str, Any]) -> None:
         self._layer, self._response, self._call, self._log_fields = layer, response, call, fields
@@ -143,7 +143,7 @@ class _BodyLogger(Watcher):
         self._left = MAX_TEXT_LENGTH
         self._size = 0
         self.whole = False
-        """It came to its end."""
+        """Whether the body was read to its end."""
 
     def chunk(self, data: bytes) -> None:
         self._size += len(data)

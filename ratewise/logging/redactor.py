@@ -1,4 +1,4 @@
-"""What masks secrets, with names and formats of the user's beside the built-in ones."""
+"""The redactor, which masks secrets by the built-in lists and by names and formats of the user."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .._validation import compiled, flag, names_of, refusal
 
 @explained()
 class Redactor(Masker):
-    """Masks the secrets in what is to be shown.
+    """Masks secrets in headers, URLs, bodies and text.
 
-    `headers`, `query_params` and `patterns` (regular expressions) are names and formats to mask beside the built-in ones;
-    `defaults=False` leaves those out. `mask_style` is what a secret becomes: "full": `[REDACTED]` (in URLs `REDACTED`);
-    "partial": its first and last 4 characters if it has 16 or more, else as "full", and so are several cookies or other secrets
-    in one, and Basic credentials; "hash": a number that is the same for the same secret within this process, to tell secrets
-    apart.
+    - `headers`, `query_params`, `patterns` (regular expressions): names and formats to mask in addition to the built-in ones;
+      `defaults=False` disables the built-in ones.
+    - `mask_style`: what a secret is replaced by. "full": `[REDACTED]`, in URLs `REDACTED`. "partial": its first and last 4
+      characters if it has at least 16, else as "full"; also as "full" are Basic credentials and values that contain several
+      secrets, such as cookies. "hash": a hash that is the same for equal secrets within this process, to tell secrets apart.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -45,4 +45,4 @@ class Redactor(Masker):
 
 
 DEFAULT_REDACTOR = Redactor()
-"""The built-in lists, masked in full."""
+"""Masks by the built-in lists, in full."""

@@ -1,4 +1,4 @@
-"""Our own lines on the screen."""
+"""`setup_logging`, which writes the log lines of RateWise to a stream."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ else:
     _StreamHandler = logging.StreamHandler  # generic from Python 3.11 on
 
 FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
+"""The format of a log line."""
+
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+"""The format of the time in it."""
 
 
 class _Lines(logging.Formatter):
-    """The lines of `setup_logging`."""
+    """Formats the lines of `setup_logging`, with `ids` also the call and attempt of each."""
 
     def __init__(self, ids: bool) -> None:
         super().__init__(FORMAT, DATE_FORMAT)
@@ -32,14 +35,15 @@ class _Lines(logging.Formatter):
 
 
 class _Handler(_StreamHandler):
-    """Ours, to know it by."""
+    """The handler of `setup_logging`, identified by its class."""
 
 
 @explained()
 def setup_logging(level: str | int = "DEBUG", stream: IO[str] | None = None, *, ids: bool = False) -> logging.Handler:
-    """Show what the logger `ratewise` writes, on stderr or another stream, a line each. Called again, it begins anew.
+    """Write the records of the logger `ratewise` to stderr or another stream, one line each; return the handler.
 
-    `level`: of the logger; what a `LogConfig` says counts beside it. `ids`: each line tells of which call and attempt it is.
+    Called again, it replaces the handler. `level`: the level of the logger; that of a `LogConfig` applies as well. `ids`: append
+    the id of the call and the number of the attempt to each line.
     """
     logger = logging.getLogger("ratewise")
     number = level_of(level)

@@ -255,7 +255,7 @@ def test_records_of_nobody() -> None:
 
 def test_arguments_that_do_not_fit() -> None:
     """A record that cannot be put together loses its arguments, which nobody has seen, and raises nothing."""
-    assert record("GET %d", URL).getMessage() == "GET %d (with arguments that do not fit)"
+    assert record("GET %d", URL).getMessage() == "GET %d (with arguments that do not fit the format)"
 
 
 def test_tracebacks() -> None:
