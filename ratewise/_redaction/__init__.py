@@ -1,1 +1,1 @@
-"""What a secret looks like, and what is shown instead of it. Pure."""
+"""Masking of secrets in headers, URLs, bodies and text. No I/O."""

@@ -1,8 +1,8 @@
-"""Names that say little by themselves: those of labels and their values, and `auth`. Pure.
+"""Names that are ambiguous by themselves: labels, their values, and `auth`.
 
-Objects may say by a label what their value is, such as `{"name": "Cookie", "value": "..."}`. Which label a value belongs to is
-known only where brackets and quotation marks can be trusted, as in a body of JSON. In a text they cannot, so that every value
-near the name of a secret is taken for one.
+The value of an object may be named by a label, as in `{"name": "Cookie", "value": "..."}`. Which label belongs to which value is
+known only where brackets and quotation marks are reliable, as in a JSON body. In text they are not, so that every value near
+the name of a secret counts as secret.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .masker import Masker
 
 MAX_LABEL_DISTANCE = 1000
-"""Characters between a label and a value, at most."""
+"""Characters between a label and its value in a text, at most."""
 
 _LABEL = regex(
     rf"""
@@ -28,11 +28,14 @@ _LABEL = regex(
     """,
     re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
+"""A label and, in a group, the name that is its value."""
+
 _BASE64 = regex(r"(?=.*[\dA-Z])[A-Za-z0-9+/]{12,}={0,2}")
+"""What may be `user:password` in Base64."""
 
 
 def labels(redactor: Masker, text: str, *, whole: bool) -> list[int]:
-    """Where names of secrets stand as labels; if the text was cut short, there may be one at its end."""
+    """Return the positions of labels that name secrets; also the end of a text that was cut short, where one may follow."""
     lower = text.lower()
     if not any(value in lower for value in (*VALUE_ENDINGS, "<string", "<data")):
         return []
@@ -41,16 +44,16 @@ def labels(redactor: Masker, text: str, *, whole: bool) -> list[int]:
 
 
 def is_near(labels: list[int], position: int) -> bool:
-    """One of them is."""
+    """Whether one of the labels is near the position."""
     after = bisect(labels, position)
     return any(abs(label - position) <= MAX_LABEL_DISTANCE for label in labels[max(0, after - 1) : after + 1])
 
 
 def is_credentials(plain: str) -> bool:
-    """What goes by this name may be a user and a password."""
+    """Whether the value of this name (lower case) may be a user and a password."""
     return plain.endswith("auth") and not plain.endswith("oauth")
 
 
 def is_user_with_password(text: str) -> bool:
-    """What goes by the name `auth` is `user:password`, maybe in Base64, and not the name of a kind."""
+    """Whether the value of a name such as `auth` is `user:password`, possibly in Base64, and not the name of a scheme."""
     return ":" in text or _BASE64.fullmatch(text) is not None

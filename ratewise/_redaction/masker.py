@@ -1,4 +1,4 @@
-"""Masks secrets in headers, URLs and text. Pure; exceptions, reprs and log lines go through it."""
+"""Masking of secrets in headers, URLs and text, for exceptions, reprs and log lines. No I/O; only keeps names that it has met."""
 
 from __future__ import annotations
 
@@ -24,65 +24,71 @@ from .secrets import (
 )
 
 MaskStyle = Literal["full", "partial", "hash"]
+"""What a secret is replaced by: see `ratewise.logging.Redactor`."""
 
 HIDDEN = "[REDACTED]"
+"""What replaces a secret, outside URLs."""
 
 MAX_TEXT_LENGTH = 16 * 1024
-"""Characters of one value that are looked through; what comes after them is not shown."""
+"""Characters of one value that are searched and shown, at most; only the number of the others is shown."""
 
 MARGIN = 1024
-"""Characters of what comes after them that are looked at, for patterns of the user's that begin before."""
+"""Characters behind these that are searched too, for patterns of the user that match across the end."""
 
 MAX_KNOWN_NAMES, MAX_KNOWN_NAME_LENGTH = 1000, 100
-"""How many names are remembered, and of how many characters."""
+"""Names whose secrecy is kept, at most, and the characters of one, at most."""
 
 MAX_NESTED_URLS = 2
-"""A URL or form within a URL is looked into, and one within that; what holds a third one is masked."""
+"""Levels of URLs or forms within a URL that are searched; what contains a deeper one is masked."""
 
 _USERINFO = regex(r"(:\\?/(?:\\?/)?)[^\s/?#<>\"]+@")
-# At the head of a URL. What follows a colon and is no port is a password, even with a `/`, `?` or `#` that should be encoded.
+# At the beginning of a URL. After a colon, what is no port is a password, even with a `/`, `?` or `#` that should be encoded.
 _HEAD_USERINFO = regex(
     r"((?:[a-z][a-z0-9+.-]*:)?//|[a-z][a-z0-9+.-]*:/)(?:[^/?#]+|[^/?#:@\[]*:(?!\d*(?:[/?#]|$)).*)@",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 _BARE_USERINFO = regex(r"\A(?!mailto:)[^\s/?#:@]+:[^\s/?#@]*@", re.IGNORECASE)  # user:password@host, without a scheme
-# The same within a text, where a port or a path tells it from an address of mail and the like. Read to each @ once.
+# The same within a text, where a port or a path distinguishes it from a mail address. Each part up to an @ is read once.
 _BARE_USERINFO_IN_TEXT = regex(r"[^\s/?#<>\"'@]+(?:@(?!sha\d+:)(?=[\w.-]{1,253}(?::\d|/)))?")
+# A form of at least two fields within a text.
 _FORM = regex(r"""(?<![^\s"'(>])[\w.%+\[\]-]{1,128}=[^\s&"'(<>\\]*(?:&[\w.%+\[\]-]{1,128}=[^\s&"'(<>\\]*)+""", re.ASCII)
-_ENCODED_URL = regex(r"(?<!\w)\w{1,32}%3A%2F%2F[^\s<>\"']*", re.ASCII)
-# In a text, with a scheme or not, without the punctuation after it. The second kind begins where no other could have begun.
+_ENCODED_URL = regex(r"(?<!\w)\w{1,32}%3A%2F%2F[^\s<>\"']*", re.ASCII)  # percent-encoded as a whole
+# In a text, with or without a scheme, without the punctuation behind it. Without one it begins where no other could have begun.
 _URL = regex(r"""(?://|(?<![^\s"'(=,<\[])[^\s"'(=,<\[>?]*\?)(?:[^\s<>"\\]|\\/)*[^\s<>"'`.,:;!)\]}\\]""")
-_DECODABLE = regex(r"[=%+]")
+_DECODABLE = regex(r"[=%+]")  # without one of these, a path has nothing to decode
 _PATH_PIECE = regex(r"[^/;&]+")
-_QUERY_PIECE = regex(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may separate, or be part of a value
-_NESTED = regex(r"[=@?]|%[0-9A-Fa-f]{2}")  # there may be a URL or a form in it
-_MASKED = regex(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # before: as a part of a URL, or by another Masker
-# A name in JSON, in what Python shows of a dict or a pair, or in GraphQL.
+_QUERY_PIECE = regex(r"[^&;#?][^&;#]*(?:;[^&;#=]*(?![^&;#]))*")  # `;` may be a separator, or part of a value
+_NESTED = regex(r"[=@?]|%[0-9A-Fa-f]{2}")  # it may contain a URL or a form
+_MASKED = regex(r"\[?REDACTED\]?|hash-[0-9a-f]{12}|.{4}\.{3}.{4}")  # already masked: as part of a URL, or by another Masker
+# A name in JSON, in the repr of a dict or a pair, or in GraphQL.
 _KEY = regex(r"""(?<![\w.-])((?:[\w.-]|\\u[0-9A-Fa-f]{4}){1,256})(?:\\?["']\s*[:,]|\s*:\s*\\?["'])""", re.ASCII)
-_PAIR = regex(  # a parameter of a header field, or the name of one with its value
+_PAIR = regex(  # a parameter of a header field, or a header field
     r"""
     (?<![\w.-])([\w.-]{1,256}[ \t]*[=:][ \t]*)
     ("(?:[^"\\]|\\.)*(?:"|\\?\Z)|'[^']*(?:'|\Z)|(?<=[ \t:])[^;,<>"']+|[^\s;,&<>"']+)
     """,
     re.ASCII | re.DOTALL | re.VERBOSE,
 )
-# What libraries say of a field that they cannot send or read, and of a line that they cannot read: all of it.
+# What libraries say of a header field or line that they cannot send or read: it contains all of it.
 _ILLEGAL = regex(
     r"((?:(?:[Ii]llegal|[Mm]alformed) (?:header|status|chunk) (?:line|name|value|header|footer)|"
     r"header (?:name|value) surrounded by whitespace):? )[^\n]+"
 )
-# Secrets whose ends would tell too much: several in one, and what says a password in another alphabet.
+# Values whose ends reveal too much: several secrets in one, and an encoded password.
 _TELLING_ENDS = regex(r"[;,\n]|\Abasic ", re.IGNORECASE)
-_NAME_PARTS = regex(r"[^\w.\- ]+")
-# What is too long is cut after one of these: half a secret may look like none.
+_NAME_PARTS = regex(r"[^\w.\- ]+")  # separates the parts of `user[name]`
+# Text that is too long is cut after one of these: half of a secret may not look like one.
 _WORD_ENDS = ' \t\r\n<>"'
 _PIECE_ENDS = "&;/?#"
 _HASH_KEY = os.urandom(16)
+"""The key of the hashes of mask_style "hash": 16 bytes, new in each process."""
+
 _SEPARATORS = str.maketrans("", "", "-_. ")
+"""What is removed from names before they are compared."""
 
 
 class Masker:
-    """Masks the secrets in what is to be shown, by settings that have been checked: see `ratewise.logging.Redactor`."""
+    """Masks secrets, by settings that are valid: `ratewise.logging.Redactor` checks them."""
 
     def __init__(
         self,
@@ -109,14 +115,14 @@ class Masker:
         return type(other) is type(self) and self._settings == other._settings
 
     def __getstate__(self) -> dict[str, Any]:
-        # What it has learnt of names is not copied: an error that is pickled would tell them.
+        # Without the names that it has met: a pickled error would reveal them.
         return {**self.__dict__, **{known: _Known() for known in ("_secret_headers", "_secret_parameters", "_secret_keys")}}
 
     def __hash__(self) -> int:
         return hash(self._settings)
 
     def header(self, name: str, value: str) -> str:
-        """The value of a header field as it may be shown."""
+        """Return the value of a header field, masked."""
         name = _dashed(name)
         if self.is_secret_header(name):
             return self.mask(value)
@@ -132,12 +138,12 @@ class Masker:
         return _PAIR.sub(self._pair, shown) if "=" in shown or ":" in shown else shown
 
     def headers(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """All header fields, of a mapping or in pairs, as they may be shown."""
+        """Return all header fields, given as a mapping or in pairs, masked."""
         pairs = cast("Iterable[tuple[str, str]]", fields.items() if isinstance(fields, Mapping) else fields)
         return [(name, self.header(name, value)) for name, value in pairs]
 
     def url(self, url: object) -> str:
-        """A URL, a string or a library's own, as it may be shown: no userinfo, no secret in path, query or fragment."""
+        """Return a URL, given as a string or an object, with userinfo and the secrets in path, query and fragment masked."""
         given = str(url)
         if self._is_plain(given):
             return given
@@ -145,9 +151,9 @@ class Masker:
         return self._url(_BARE_USERINFO.sub("REDACTED@", head)) + _rest(given, head)
 
     def text(self, text: str, *, longest: int | None = MAX_TEXT_LENGTH) -> str:
-        """Any text as it may be shown: without what looks like a token or a private key, its URLs as `url` shows them.
+        """Return any text with what looks like a token or a private key masked, and its URLs masked as `url` does.
 
-        `longest`: characters that are looked through, and shown; all if None.
+        `longest`: characters that are searched and shown, at most; None for all.
         """
         shown = head = self.shortened(text, _WORD_ENDS, longest)
         if "//" in head or "?" in head:
@@ -163,17 +169,17 @@ class Masker:
         return self._scan(shown, in_url=False) + _rest(text, head)
 
     def clean(self, error: BaseException | None) -> None:
-        """Mask the header field that an error of an HTTP library shows, in it and in the errors that led to it."""
-        seen: set[int] = set()  # a chain may be a ring
+        """Mask the header field that the text of an HTTP library's error contains, in it and in the errors that caused it."""
+        seen: set[int] = set()  # a chain may be circular
         while error is not None and id(error) not in seen:
             seen.add(id(error))
-            with suppress(Exception):  # one of somebody's that may not be changed, and is none of theirs
+            with suppress(Exception):  # an error of other code, which need not allow changes
                 if any(isinstance(arg, str) and _ILLEGAL.search(arg) for arg in error.args):
                     error.args = tuple(_ILLEGAL.sub(rf"\1{HIDDEN}", arg) if isinstance(arg, str) else arg for arg in error.args)
             error = error.__context__ if error.__cause__ is None else error.__cause__
 
     def shortened(self, text: str, ends: str, longest: int | None = MAX_TEXT_LENGTH, *, whole: bool = True) -> str:
-        """What is looked through of a text: up to one of `ends`, if it is too long, or not the whole."""
+        """Return the part of a text that is searched and shown: up to the last of `ends` if it is too long or not the `whole`."""
         longest = len(text) if longest is None else min(len(text), longest)
         if whole and longest == len(text):
             return text
@@ -185,7 +191,7 @@ class Masker:
         return text[:cut]
 
     def key(self, key: object) -> str:
-        """What a breaker or a limiter tells servers or routes apart by: an origin as people write it, else its text masked."""
+        """Return a key of a breaker, limiter or bulkhead as text: an origin as a URL, anything else masked."""
         if isinstance(key, tuple) and len(key) == 3 and isinstance(key[1], str) and isinstance(key[2], (int, type(None))):
             scheme, host, port = key
             host = f"[{host}]" if ":" in host else host
@@ -196,11 +202,11 @@ class Masker:
             return f"<{type(key).__name__}>"
 
     def line(self, text: str) -> str:
-        """A short text of somebody else's, as a part of one line of ours: also without the values of secret names in it."""
+        """Return a short text of other code for use in a log line: on one line, with the values of secret names masked too."""
         return HIDDEN if self._has_secret_key(text) else escaped(_PAIR.sub(self._pair, self.text(text)))
 
     def mask(self, secret: str, *, in_url: bool = False) -> str:
-        """What is shown instead of a secret; in a URL, or a form, it needs no escapes."""
+        """Return what replaces a secret; in a URL or a form, a replacement that needs no escapes."""
         if _MASKED.fullmatch(secret):
             return secret
         if self.mask_style == "partial" and len(secret) >= 16 and not _TELLING_ENDS.search(secret):
@@ -210,22 +216,22 @@ class Masker:
         return "REDACTED" if in_url else HIDDEN
 
     def is_secret_header(self, name: str) -> bool:
-        """The whole value of a header field of this name is a secret."""
+        """Whether the whole value of a header field of this name is secret."""
         known = self._secret_headers.get(name)
         return self._secret_headers.remembered(name, self._is_secret_header(name)) if known is None else known
 
     def is_secret_parameter(self, name: str) -> bool:
-        """The value of a query or form parameter of this name (or `user[this]`, `this[]`) is a secret."""
+        """Whether the value of a query or form parameter of this name (or `user[name]`, `name[]`) is secret."""
         known = self._secret_parameters.get(name)
         return self._secret_parameters.remembered(name, self._is_secret_parameter(name)) if known is None else known
 
     def is_secret_key(self, name: str) -> bool:
-        """The value of a key of this name, in JSON or the like, is a secret: as that of a parameter or of a header field."""
+        """Whether the value of a key of this name, in JSON or the like, is secret, as that of a parameter or header field is."""
         known = self._secret_keys.get(name)
         return self._secret_keys.remembered(name, self._is_secret_key(name)) if known is None else known
 
     def _is_secret_header(self, name: str) -> bool:
-        dashed = _dashed(name).removeprefix("http-")  # as WSGI has it
+        dashed = _dashed(name).removeprefix("http-")  # as WSGI writes it
         plain = _plain(dashed.removeprefix("x-"))
         return dashed in self._headers or (plain not in self._vague and self._is_secret_name(plain))
 
@@ -247,7 +253,7 @@ class Masker:
         return f"{type(self).__name__}(mask_style={self.mask_style!r})"
 
     def _is_plain(self, url: str) -> bool:
-        """There can be no secret in it: most URLs are told so in a fraction of the time that looking for one takes."""
+        """Whether a URL cannot contain a secret. True of most URLs, and much faster than the search for secrets."""
         if any(map(url.__contains__, "@%+#;\"'")) or len(url) > MAX_TEXT_LENGTH:
             return False
         path, _, query = url.partition("?")
@@ -278,14 +284,14 @@ class Masker:
         return self._scan(head + path + query, in_url=True)
 
     def _piece(self, piece: str, depth: int) -> str:
-        """One `name=value`, or a part of a path. What only holds a secret is masked whole, whatever the style."""
+        """Return a `name=value`, or a part of a path, masked. What only contains a secret is masked whole, in every style."""
         name, equals, value = piece.partition("=")
         if value and self.is_secret_parameter(decoded(name)):
             return f"{name}={self.mask(value, in_url=True)}"
         return equals.join("REDACTED" if self._hides(part, piece, depth) else part for part in (name, value))
 
     def _hides(self, part: str, piece: str, depth: int) -> bool:
-        """There is a secret in this part of a piece that shows only when it is decoded, or read as a URL or form."""
+        """Whether a part of a piece contains a secret that is visible only once it is decoded, or parsed as a URL or form."""
         plain = unquote_plus(part)
         if self._has_secret_key(plain):
             return True
@@ -295,13 +301,13 @@ class Masker:
         return (nested and depth == MAX_NESTED_URLS) or self._url(plain, depth + 1) != plain
 
     def _has_secret_key(self, text: str) -> bool:
-        """It is JSON or the like, as a value of something else, and has a key that is secret."""
+        """Whether a value is JSON or the like with a secret key."""
         if '"' not in text and "'" not in text:
             return False
         return any(self.is_secret_key(unescaped(name)) for name in _KEY.findall(text))
 
     def _pair(self, match: re.Match[str]) -> str:
-        """A parameter of a header field."""
+        """Return a parameter of a header field, masked."""
         before, value = match.groups()
         if not self.is_secret_key(before.rstrip("=: \t")):
             return match[0]
@@ -323,13 +329,13 @@ class Masker:
         return self.own(text, in_url=in_url) if self._patterns else text
 
     def own(self, text: str, *, in_url: bool = False) -> str:
-        """The text without what the user's own patterns find."""
+        """Return the text with the matches of the user's own patterns masked."""
 
         def found(match: re.Match[str]) -> str:
             name, equals, _ = match[0].partition("=")
             masked = _MASKED.match(match.string, match.start() + len(name) + 1) if equals else None
             if masked and masked.end() >= match.end() and self.is_secret_parameter(name):
-                return match[0]  # its name has shown it before
+                return match[0]  # masked before, by its name
             return match[0] and self.mask(match[0], in_url=in_url)
 
         for pattern in self._patterns:
@@ -338,10 +344,10 @@ class Masker:
 
 
 class _Known(dict[str, bool]):
-    """Whether names are secret, of those that were asked for before."""
+    """Whether names are secret, of the names met before."""
 
     def remembered(self, name: str, answer: bool) -> bool:
-        """The answer, remembered if there is room."""
+        """Keep the answer, unless the table is full or the name is long; return it."""
         if len(self) < MAX_KNOWN_NAMES and len(name) <= MAX_KNOWN_NAME_LENGTH:
             self[name] = answer
         return answer
@@ -356,16 +362,16 @@ def _dashed(name: str) -> str:
 
 
 def _rest(text: str, head: str) -> str:
-    """What is said of the rest of a text."""
+    """Return what replaces the rest of a text behind `head`."""
     left = len(text) - len(head)
     return f"... ({left} more characters)" if left else ""
 
 
 def _without_userinfo(match: re.Match[str]) -> str:
-    """A word up to an @, if there is one: not what looks like `user:password`."""
+    """Return a word, up to an @ if it has one, without userinfo that looks like `user:password`."""
     word = match[0]
     return "REDACTED@" if word[-1] == "@" and ":" in word[:-2] else word
 
 
 DEFAULT = Masker()
-"""The built-in lists, masked in full: what exceptions, reprs and our own log lines use."""
+"""Masks by the built-in lists, in full; for exceptions, reprs and our own log lines unless a `LogConfig` says otherwise."""

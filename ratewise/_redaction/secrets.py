@@ -1,4 +1,4 @@
-"""What is a secret unless the user says otherwise: names of header fields and parameters, and formats of tokens."""
+"""The built-in lists: names of secret header fields and parameters, and formats of tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECRET_HEADERS = frozenset(
     x-ms-client-principal x-pin x-registry-auth x-session x-shopify-hmac-sha256 x-zumo-auth
     """.split()
 )
-"""Header fields whose whole value is a secret, in lower case, as far as what follows does not name them."""
+"""Header fields whose whole value is secret, in lower case, except those that the lists below match."""
 
 URL_HEADERS = frozenset(
     """
@@ -24,7 +24,7 @@ URL_HEADERS = frozenset(
     hx-redirect hx-location hx-current-url hx-push-url hx-replace-url x-amz-website-redirect-location sourcemap x-sourcemap
     """.split()
 )
-"""Header fields that hold URLs: these are masked as URLs."""
+"""Header fields whose value is masked as a URL."""
 
 SECRET_NAMES = frozenset(
     """
@@ -34,17 +34,17 @@ SECRET_NAMES = frozenset(
     samlresponse sas session sessionid sid sig sign ssn subscriptionkey totp totpcode verificationcode
     """.split()
 )
-"""Names, of parameters and all else, whose value is a secret: in lower case, without `-`, `_`, `.` and spaces."""
+"""Names, of parameters and keys of any kind, whose value is secret: in lower case, without `-`, `_`, `.` and spaces."""
 
 SECRET_NAME_PARTS = ("password", "passwd", "secret", "apikey", "accesstoken", "privatekey", "credential")
-"""A name is secret too if it has one of these in it, written as those of parameters are."""
+"""Parts of names whose value is secret, written like `SECRET_NAMES`."""
 
 SECRET_NAME_ENDINGS = (
     *("token", "signature", "passphrase", "passcode", "authorization", "jwt", "signingkey", "encryptionkey", "masterkey"),
     *("sessionkey", "licensekey", "customerkey", "consumerkey", "accesskey", "clientkey", "applicationkey", "userkey"),
     *("accesssign", "apisign", "pwd", "otp", "cookie"),
 )
-"""And if it ends so."""
+"""Endings of names whose value is secret, written like `SECRET_NAMES`."""
 
 HARMLESS_NAMES = frozenset(
     """
@@ -52,30 +52,31 @@ HARMLESS_NAMES = frozenset(
     cursortoken secretsmanager secretary
     """.split()
 )
-"""But these are no secrets, such as tokens for the next page."""
+"""Exceptions to parts and endings, such as tokens for the next page."""
 
 AMBIGUOUS_NAMES = frozenset("auth code key pin session sid sig sign".split())
-"""Parameters that, as keys of JSON and the like and as header fields, say something else as often."""
+"""Of `SECRET_NAMES` those that often mean something else as header fields and as keys of JSON: secret as parameters only."""
 
 LABEL_ENDINGS = tuple("name key header field param parameter attribute property variable id label path".split())
-"""How keys end that have a name as their value, such as that of a header field in a list of them."""
+"""How keys of labels end: their value is a name, such as that of a header field."""
 
 VALUE_ENDINGS = ("value", "values", "val")
-"""And how the keys beside them, whose values are secret if that name is."""
+"""How keys end whose value belongs to the label beside them, and is secret if the label names a secret."""
 
-# Known formats of tokens. Each has strings one of which must be in the text for the pattern to be tried at all, and begins
-# where no word goes on (an escape such as `\n` or `%3D` before it is no part of a word), so that a run of characters is
-# read once: every pattern is linear. The group, if any, stays.
-_AFTER_ESCAPE = (
+_BEHIND_ESCAPE = (
     r"(?<=\\[abfnrtv0])|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})"
     r"|(?<=\[\dm)|(?<=\[\d\dm)"  # colours of a terminal
 )
-_AT_WORD = rf"(?:(?<!\w)|{_AFTER_ESCAPE})"
-_AT_NAME = rf"(?:(?<![\w-])|{_AFTER_ESCAPE})"
+"""Behind an escape of a string, of JSON, of a URL or of a terminal, whose last character is no part of a word."""
+
+_AT_WORD = rf"(?:(?<!\w)|{_BEHIND_ESCAPE})"
+_AT_NAME = rf"(?:(?<![\w-])|{_BEHIND_ESCAPE})"
+"""Where no word, or no word with hyphens, goes on: a run of characters is read once, and every pattern is linear."""
+
 TOKEN_FORMATS = tuple(
     (gates.split(" | "), regex(pattern, re.ASCII | re.DOTALL))
     for gates, pattern in (
-        ("eyJ", _AT_NAME + r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"),  # a JWT, signed or encrypted, or what else is signed like one
+        ("eyJ", _AT_NAME + r"eyJ[\w-]{5,}(?:\.[\w-]*){1,4}"),  # a JWT, signed or encrypted, or anything signed like one
         ("ghp_ | gho_ | ghu_ | ghs_ | ghr_ | github_pat_", _AT_WORD + r"(?:gh[pousr]_|github_pat_)\w{16,}"),
         (
             "glpat- | gldt- | glft- | glsoat- | glrt- | glcbt- | glimt- | glptt- | glagent- | gloas-",
@@ -101,7 +102,9 @@ TOKEN_FORMATS = tuple(
         ),
         ("asic | ASIC", r"(?<!\w)((?:[Bb]asic|BASIC)[ \t]+)(?!HTTP/|[a-z-]+(?![\w.~+/=-]))[\w.~+/=-]{8,}"),  # "basic knowledge"
         ("k8s.io.", r"(base64url\.bearer\.authorization\.k8s\.io\.)[\w-]+"),
-        # To its end or, without one, to that of the text; read once either way.
+        # To its end or, if it has none, to the end of the text; read once in both cases.
         ("-----BEGIN ", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)"),
     )
 )
+"""Formats of tokens: strings one of which must be in a text for the pattern to be tried, and the pattern. Its group, if it has
+one, is kept."""

@@ -1,4 +1,4 @@
-"""Values of any kind as they may be shown. Pure."""
+"""Masking of Python values of any type."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from .secrets import LABEL_ENDINGS, URL_HEADERS, VALUE_ENDINGS
 from .text import message
 
 MAX_VALUE_DEPTH = 10
-"""Values within values that are looked into."""
+"""Levels of nested values that are masked; deeper ones are replaced by `...`."""
 
 MAX_ITEMS = 1000
-"""Values within a value that are looked at."""
+"""Values nested in one value that are masked, at most; further ones are left out."""
 
 MAX_CHARACTERS = 256 * 1024
-"""Of all texts within a value, that are looked through."""
+"""Characters of all texts nested in one value that are masked, at most; further texts are replaced by `...`."""
 
 
 def value(redactor: Masker, name: str, thing: Any) -> Any:
-    """A value of any kind that goes by this name, without the secrets in it. Never raises, whatever the value does."""
+    """Return the value of this name with its secrets masked. Never raises, whatever the methods of the value do."""
     return _Values(redactor).of(name, thing, 0)
 
 
 class _Values:
-    """The values within one, as far as they are looked at."""
+    """The values nested in one, within the bounds above."""
 
     def __init__(self, redactor: Masker) -> None:
         self._redactor = redactor
@@ -48,9 +48,9 @@ class _Values:
             return redactor.mask(str(thing)) if isinstance(thing, (str, bytes, int, float)) else HIDDEN
         if type(thing) in (int, float):
             return thing
-        if depth == MAX_VALUE_DEPTH or self._items < 0 or self._characters < 0:  # it may hold itself
+        if depth == MAX_VALUE_DEPTH or self._items < 0 or self._characters < 0:  # it may contain itself
             return "..."
-        if isinstance(thing, Mapping) or (isinstance(thing, tuple) and hasattr(thing, "_asdict")):  # the latter is a named one
+        if isinstance(thing, Mapping) or (isinstance(thing, tuple) and hasattr(thing, "_asdict")):  # the latter is a named tuple
             return self._mapping(thing, depth)
         if isinstance(thing, (list, tuple, set, frozenset)):
             return self._sequence(name, thing, depth)
@@ -78,7 +78,7 @@ class _Values:
     def _sequence(self, name: str, thing: Any, depth: int) -> Any:
         first = _name(thing[0]) if isinstance(thing, (list, tuple)) and thing and isinstance(thing[0], (str, bytes)) else None
         if first is not None and (len(thing) == 2 or (len(thing) == 3 and _name(thing[1]).lower() == first.lower())):
-            # a header field, or as httpx has it: name, name, value
+            # a header field; httpx has triples: name, lower-case name, value
             shown = [*map(self._key, thing[:-1]), self.of(first, thing[-1], depth + 1)]
         else:
             shown = []
@@ -92,19 +92,19 @@ class _Values:
         return tuple(shown) if isinstance(thing, tuple) else shown
 
     def _key(self, key: Any) -> Any:
-        """A key, or a name of something, as it may be shown."""
+        """Return a key, or the name in a pair, masked."""
         text = key if isinstance(key, str) else _name(key)
         shown = self._text(text)
         return key if shown == text else shown
 
     def _shown(self, thing: Any) -> Any:
-        """Itself, if neither its `str` nor its `repr` shows a secret: who knows by which a formatter shows it?"""
+        """Return the thing itself if neither `str` nor `repr` shows a secret, as a formatter may use either; else masked text."""
         text = str(thing)
         shown = self._text(text)
         if shown != text:
             return shown
-        told = text if type(thing) is str else repr(thing)
-        return thing if told == text or self._text(told) == told else shown
+        shown_by_repr = text if type(thing) is str else repr(thing)
+        return thing if shown_by_repr == text or self._text(shown_by_repr) == shown_by_repr else shown
 
     def _text(self, text: str) -> str:
         self._characters -= len(text)

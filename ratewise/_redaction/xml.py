@@ -1,4 +1,4 @@
-"""XML as it may be shown: without what stands in elements whose names, or whose labels, are secret. Pure and linear."""
+"""Masking of XML: of the content of elements whose name, or whose label, is that of a secret. Linear in time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from .labels import is_credentials, is_near, labels
 from .masker import HIDDEN, Masker
 from .secrets import LABEL_ENDINGS, VALUE_ENDINGS
 
-# A tag, also within a string of JSON (`<\/a>`) or within another text of XML (`&lt;a&gt;`).
 _TAG = regex(
     r"""
     (?P<begin><|&lt;|\\{1,8}u003[cC])(?P<end>\\?/)?(?P<name>[^\s<>&/"'=!?\\]+)
@@ -18,19 +17,31 @@ _TAG = regex(
     """,
     re.VERBOSE,
 )
+"""A tag, also within a string of JSON (`<\\/a>`) or within the text of XML (`&lt;a&gt;`)."""
+
 _CLOSING_TAG = regex(r"(?:<|&lt;|\\u003[cC])\\?/([^\s<>&/\"'=!?\\]+)")
+"""A closing tag; its name is the group."""
+
 _LABEL_ATTRIBUTE = regex(rf"""\s[\w.-]{{0,64}}(?:{"|".join(LABEL_ENDINGS)})\s*=\s*(["'])([^"'<>]{{1,128}})\1""", re.IGNORECASE)
+"""An attribute that is a label; the second group is its value."""
+
 _CHILD = regex(r"\s*(?:<|&lt;)\w")
+"""The beginning of a child element."""
+
 _FIRST_WORD = regex(r"[^\s<&\\]*")
-_VALUE_ENDINGS = (*VALUE_ENDINGS, "string", "data")  # the former in property lists
+"""The first word of the content of an element."""
+
+_VALUE_ENDINGS = (*VALUE_ENDINGS, "string", "data")
+"""How the names of elements end that contain a value; the last two in property lists."""
 
 
 def elements(redactor: Masker, text: str, *, whole: bool = True) -> str:
-    """The text without what stands in secret elements.
+    """Return the text with the content of secret elements masked.
 
-    One without an end is hidden to the end of the text if that was cut short, and else its first word: it may be no element.
+    Of an element that is not closed, all content is hidden if the text was cut short (not `whole`), else only the first word,
+    because it may not be an element.
     """
-    closed = {found[1]: found.start() for found in _CLOSING_TAG.finditer(text)}  # where for the last time
+    closed = {found[1]: found.start() for found in _CLOSING_TAG.finditer(text)}  # the last position of each
     near = labels(redactor, text, whole=whole)
     shown: list[str] = []
     kept, depth = 0, 0

@@ -30,8 +30,8 @@ class LogConfig:
 
     - `level`: at "INFO" one line for each request and one for each response; at "DEBUG" request headers too; above "INFO"
       nothing. The level of the logger `ratewise` applies as well.
-    - `redact_headers`, `redact_query_params` (also fields of forms and keys of JSON), `redact_patterns` (regular expressions): what is
-      masked in addition to the built-in lists. `defaults=False` disables these lists; passwords in URLs, and cookies as
+    - `redact_headers`, `redact_query_params` (also fields of forms and keys of JSON), `redact_patterns` (regular expressions):
+      what is masked in addition to the built-in lists. `defaults=False` disables these lists; passwords in URLs, and cookies as
       libraries show them, are masked nevertheless.
     - `mask_style`: "full", "partial" or "hash", as for `Redactor`. The attribute `redactor` is the resulting one.
     - `response_headers`: at "DEBUG", log response headers too.

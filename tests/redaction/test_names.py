@@ -193,7 +193,7 @@ def test_json_styles() -> None:
         ("text/html", b"<input name=csrf_token value=sesame>", "36 bytes of text/html"),
         ("image/png", b"\x89PNG", "4 bytes of image/png"),
         ("multipart/form-data; boundary=x", b"--x", "3 bytes of multipart/form-data; boundary=x"),
-        ("", b"sesame", "6 bytes of no known type"),
+        ("", b"sesame", "6 bytes of unknown type"),
         (f"image/{GITHUB}\x1b", b"x", "1 bytes of image/[REDACTED]\\x1b"),
         ("application/json; charset=utf-16", '{"token": "x"}'.encode("utf-16"), "30 bytes of application/json; charset=utf-16"),
         (JSON, '{"token": "x"}'.encode("utf-16-le"), "28 bytes of application/json"),
