@@ -57,7 +57,7 @@ OTHER_NAMES = {
 STANDS_FOR = {"Backoff": "ExponentialBackoff", "Cache": "InMemoryCache"}
 """For a setting that takes anything of a kind, the class whose keywords are looked through."""
 
-COUNTS = ("max_attempts", "max_retries")
+COUNT_SETTINGS = ("max_attempts", "max_retries")
 """The two settings that count, one with the first attempt, the other without."""
 
 
@@ -176,7 +176,7 @@ def _similar(name: str, known: Iterable[str]) -> str | None:
 
 
 def _did_you_mean(name: str, value: object, ours: str) -> str:
-    if ours not in COUNTS or _attempts(ours) == _attempts(name):
+    if ours not in COUNT_SETTINGS or _attempts(ours) == _attempts(name):
         return f"did you mean {ours!r}?"
     first = "included" if _attempts(ours) else "not counted"
     return f"did you mean {ours!r} (the first attempt {first}): {_argument(name, value, ours)}?"
@@ -188,7 +188,7 @@ def _nested(setting: str, kind: str, name: str, value: object, ours: str) -> str
 
 def _argument(name: str, value: object, ours: str) -> str:
     """As it is to be written; a value that might hold a secret is not shown."""
-    if ours in COUNTS and type(value) is int:
+    if ours in COUNT_SETTINGS and type(value) is int:
         value = max(value + _attempts(ours) - _attempts(name), _attempts(ours))
     return f"{ours}={value!r}" if value is None or isinstance(value, (bool, int, float)) else f"{ours}=..."
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RawHeaders = list[tuple[bytes, bytes]]
+Field = tuple[bytes, bytes, bytes]
+"""Name, lower-case name and value of a header field."""
 
 
 # What layers use of a library's objects. Properties, because a plain attribute would be invariant and match no library.
@@ -114,7 +116,7 @@ class Head(Protocol):
     def __hash__(self) -> int: ...
 
     @property
-    def fields(self) -> Sequence[tuple[bytes, bytes, bytes]]:
+    def fields(self) -> Sequence[Field]:
         """Name, lower-case name and value of each field."""
         ...
 
@@ -168,7 +170,7 @@ class Messages(Protocol[Q, R]):
         """Return scheme, host and port of a request; the port is None if it is the scheme's default."""
         ...
 
-    def fields(self, headers: HeadersLike, /) -> Sequence[tuple[bytes, bytes, bytes]]:
+    def fields(self, headers: HeadersLike, /) -> Sequence[Field]:
         """Return name, lower-case name and value of each header field, in order."""
         ...
 

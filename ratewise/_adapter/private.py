@@ -18,8 +18,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, cast
 
-Field = tuple[bytes, bytes, bytes]
-"""Name as sent, lower-case name and value of a header field."""
+from ..layer import Field
 
 
 def field_reader(headers: Any) -> Callable[[Any], Sequence[Field]]:

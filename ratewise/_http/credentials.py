@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from .._util.lazy_regex import regex
+from ..layer import Field
 
 SIGNING = frozenset(b"aws4-ecdsa-p256-sha256 aws4-hmac-sha256 digest hawk oauth signature".split())
 """Authorization schemes that sign each request separately."""
@@ -47,7 +48,7 @@ def lasting(credential: bytes, *, any_scheme: bool = False) -> bytes:
     return scheme + b" " + kept
 
 
-def credential(fields: Iterable[tuple[bytes, bytes, bytes]]) -> str:
+def credential(fields: Iterable[Field]) -> str:
     """Return a keyed hash of the credential in header fields (name, lower-case name, value); "" if there is none.
 
     Only its last four digits are the same in all processes.

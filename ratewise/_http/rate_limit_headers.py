@@ -8,12 +8,10 @@ from operator import itemgetter
 from typing import NamedTuple, Union
 
 from .._util.lazy_regex import regex
+from ..layer import Field
 from .dates import delay_seconds, duration, instant
-from .retry_after import MILLISECONDS, SILENT, VETOES, retry_after
+from .retry_after import MILLISECONDS, NO_ADVICE, VETOES, retry_after
 from .structured_fields import COMMA_OR_SEMICOLON, DICTIONARY, PAIR, Bare, bare, each, parse_list
-
-Field = tuple[bytes, bytes, bytes]
-"""Name, lower-case name and value of a header field."""
 
 _LONGEST_NAME, _LONGEST_VALUE, _MOST = 100, 4096, 32
 """Bytes of a field name, bytes of a value, and quotas per response. Anything beyond these is ignored."""
@@ -145,7 +143,7 @@ def rate_limit_fields(fields: Iterable[Field], now: float) -> RateLimitFields:
     date = instant(_line(dates.pop()), now)[0] if len(dates) == 1 else None
     made = now if date is None else date
     advice = [field for field in aside if field[0] in _ADVICE]
-    asked = retry_after(advice, made) if advice else SILENT
+    asked = retry_after(advice, made) if advice else NO_ADVICE
     if any(delay_seconds(_line(raw)) for name, raw in aside if name == b"age"):
         groups = {}
     marks = groups.pop(_ALL, {})
@@ -163,7 +161,7 @@ def rate_limit_fields(fields: Iterable[Field], now: float) -> RateLimitFields:
     texts = {role: _text(raw) for role, raw in marks.items()}
     bucket = next((texts[role] for role in ("bucket", "resource") if _BUCKET.fullmatch(texts.get(role, ""))), None)
     everyone = texts.get("global", "").lower() == "true" or texts.get("scope", "").lower() == "global"
-    if quotas or asked != SILENT or bucket is not None or everyone:
+    if quotas or asked != NO_ADVICE or bucket is not None or everyone:
         return RateLimitFields(tuple(quotas.values())[:_MOST], asked.seconds, bucket, everyone, asked.source, asked.forbidden)
     return NO_FIELDS
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from .dates import delay_seconds, duration, instant
 
-LONGEST = 2.0**31
+LONGEST_WAIT = 2.0**31
 """Seconds. RFC 9111 (1.2.2) has this for a number too large to hold; a wait that long is forever anyway."""
 
-MOST = 32
+MOST_VALUES = 32
 """Values in one field that are read at most."""
 
 MILLISECONDS = frozenset({b"retry-after-ms", b"x-ms-retry-after-ms"})
@@ -28,7 +28,7 @@ class RetryAfter(NamedTuple):
     """The server asks not to retry."""
 
 
-SILENT = RetryAfter()
+NO_ADVICE = RetryAfter()
 
 
 def retry_after(fields: Iterable[tuple[bytes, bytes]], now: float) -> RetryAfter:
@@ -51,7 +51,7 @@ def retry_after(fields: Iterable[tuple[bytes, bytes]], now: float) -> RetryAfter
     for source, waits in (("retry-after-ms", milliseconds), ("Retry-After", seconds)):
         valid = [wait for wait in waits if wait is not None and wait >= 0]
         if any(valid):
-            return RetryAfter(min(max(valid), LONGEST), source, forbidden)
+            return RetryAfter(min(max(valid), LONGEST_WAIT), source, forbidden)
         if valid:
             said = said or source
     return RetryAfter(None, said, forbidden)
@@ -69,5 +69,5 @@ def _seconds(value: str, now: float) -> float | None:
 
 def _values(raw: bytes) -> list[str]:
     """Return the values in a field: a proxy may have joined several. A date contains a comma, so pairs are tried too."""
-    parts = raw.decode("latin-1").split(",", MOST)  # of more, the rest counts as one that is malformed
+    parts = raw.decode("latin-1").split(",", MOST_VALUES)  # of more, the rest counts as one that is malformed
     return [value.strip(" \t") for value in (*parts, *map(",".join, zip(parts, parts[1:])))]

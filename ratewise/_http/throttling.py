@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .._core.failure import Failure
-from .rate_limit_headers import NO_FIELDS, Field, RateLimitFields, rate_limit_fields, silent
-from .retry_after import LONGEST
+from ..layer import Field
+from .rate_limit_headers import NO_FIELDS, RateLimitFields, rate_limit_fields, silent
+from .retry_after import LONGEST_WAIT
 
 
 class Kind(enum.Enum):
@@ -98,4 +99,4 @@ def _wait(said: RateLimitFields) -> tuple[float | None, str]:
     if not resets:
         return None, said.source
     standard, reset = max(resets)
-    return min(reset, LONGEST), "RateLimit" if standard else "rate-limit reset"
+    return min(reset, LONGEST_WAIT), "RateLimit" if standard else "rate-limit reset"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .._http.rate_limit_headers import NO_FIELDS, Quota, RateLimitFields
 from .found import UNLIMITED, Answer, Burst, Ceiling, Filling, Known, Phase, Shut, Trial, Turning
-from .limits import ANSWER_TIMEOUT, LONGEST_WINDOW, ROUNDING_ERROR, Bucket, KnownLimit, Limit, Window, kind_of
+from .limits import ANSWER_TIMEOUT, LONGEST_WINDOW, ROUNDING_ERROR, Bucket, KnownLimit, Limit, QuotaWindow, kind_of
 
 MEMORY = 60.0
 """Seconds after the first answer within which it may still count against a limit that nobody tells."""
@@ -285,7 +285,7 @@ class Governor:
             return False
         return all(limit.idle(now) for limit in self._limits.values())
 
-    def _limit(self, quota: Quota, kind: type[Bucket] | type[Window]) -> Bucket | Window:
+    def _limit(self, quota: Quota, kind: type[Bucket] | type[QuotaWindow]) -> Bucket | QuotaWindow:
         """The limit of this name and kind."""
         limit = self._limits.get(quota.name)
         if not isinstance(limit, kind):

@@ -24,7 +24,7 @@ from .limiter import RateLimiter
 
 logger = logging.getLogger("ratewise")
 
-SILENT = (Kind.FINE, Kind.OUTAGE)
+UNRELATED = (Kind.FINE, Kind.OUTAGE)
 """Kinds of outcomes that say nothing about a limit unless their header fields do."""
 
 
@@ -56,7 +56,7 @@ class RateLimitLayer(Ordered):
         try:
             response = await call.send(request)
             outcome = outcome_of(response, state, call)
-            if ticket is None and governor.quiet and outcome.fields is NO_FIELDS and outcome.kind in SILENT:
+            if ticket is None and governor.quiet and outcome.fields is NO_FIELDS and outcome.kind in UNRELATED:
                 governor.passed()
                 return response
             if outcome.status == 429:

@@ -21,7 +21,7 @@ AGAIN = 0.001
 """Seconds after which to ask again at the earliest."""
 
 
-class Part(NamedTuple):
+class SubKey(NamedTuple):
     """Those requests of a key that the server counts apart from its others."""
 
     key: Hashable
@@ -129,7 +129,7 @@ class RateLimiter:
         self._restored: dict[str, Kept] = {}
         self._restored_at = 0.0
         """What a snapshot knows of keys that have not been met since, and when it was restored."""
-        self.parts: dict[tuple[Hashable, str, str], Part] = {}
+        self.parts: dict[tuple[Hashable, str, str], SubKey] = {}
         """By key, method and path: what is known to be counted apart."""
 
     def __repr__(self) -> str:
@@ -179,7 +179,7 @@ class RateLimiter:
     def _name(self, key: Hashable) -> str:
         """What a snapshot calls a key."""
         own = self.key is not None
-        return f"{name_of(key.key, own)} {key.bucket}" if isinstance(key, Part) else name_of(key, own)
+        return f"{name_of(key.key, own)} {key.bucket}" if isinstance(key, SubKey) else name_of(key, own)
 
     # -- what a layer asks and tells. `now`: seconds, monotonic.
 
@@ -224,7 +224,7 @@ class RateLimiter:
                 state.returned(state.away_at)
             states = [state]
             if refused and told.everyone:
-                states += [each for name, each in self.states.items() if isinstance(name, Part) and name.key == key]
+                states += [each for name, each in self.states.items() if isinstance(name, SubKey) and name.key == key]
                 states.append(self.states[key])
                 for other in states[1:]:
                     other.governor.refused(told, now)
@@ -258,7 +258,7 @@ class RateLimiter:
         self.parts.pop(route, None)
         if states[key].governor.knows(told):
             return states[key]
-        part = Part(key, told.bucket or min(quota.name for quota in told.quotas))
+        part = SubKey(key, told.bucket or min(quota.name for quota in told.quotas))
         if len(self.parts) >= MAX_KEYS:
             del self.parts[next(iter(self.parts))]
         self.parts[route] = part

@@ -146,7 +146,7 @@ class Bucket:
         self._fill = near or guess
 
 
-class Window:
+class QuotaWindow:
     """A counter of the server's that begins anew at each turn of a window. When it turns is narrowed down turn by turn.
 
     It is known to turn between `_from` and `_to`. Where requests must wait anyway, some that the window still allows are kept and
@@ -321,7 +321,7 @@ class Window:
                 self._to = max(span[1], now)
 
 
-Limit = Union[KnownLimit, Bucket, Window]
+Limit = Union[KnownLimit, Bucket, QuotaWindow]
 """One limit.
 
 - `free(now, in_flight, waiting)`: how many requests may go now, with so many in the queue.
@@ -333,7 +333,7 @@ Limit = Union[KnownLimit, Bucket, Window]
 """
 
 
-def kind_of(quota: Quota) -> type[Bucket] | type[Window] | None:
+def kind_of(quota: Quota) -> type[Bucket] | type[QuotaWindow] | None:
     """What kind of limit that is; None if it tells too little, or nothing of a rate."""
     if quota.remaining is None or (quota.limit is not None and quota.limit < 1) or quota.unit == "concurrent-requests":
         return None  # Okta tells its limit on concurrency as 0
@@ -341,7 +341,7 @@ def kind_of(quota: Quota) -> type[Bucket] | type[Window] | None:
         return None
     if quota.reset is None and quota.window is None:
         return None
-    return Bucket if quota.kind == "bucket" and quota.limit and quota.reset is not None else Window
+    return Bucket if quota.kind == "bucket" and quota.limit and quota.reset is not None else QuotaWindow
 
 
 class _Cost:

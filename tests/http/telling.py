@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ratewise._http.rate_limit_headers import Field, Quota, RateLimitFields, rate_limit_fields
+from ratewise._http.rate_limit_headers import Quota, RateLimitFields, rate_limit_fields
+from ratewise.layer import Field
 
 NOW = 1_445_412_420.0
 DATE = ("Date", "Wed, 21 Oct 2015 07:27:00 GMT")

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from ratewise._http.rate_limit_headers import NO_FIELDS, Quota, RateLimitFields, silent
 from ratewise.rate_limit.governor import Came, Governor, Signal
-from ratewise.rate_limit.limits import Bucket, Window, kind_of
+from ratewise.rate_limit.limits import Bucket, QuotaWindow, kind_of
 
 REQUESTS = Quota("", 100, 99, 5, 1.0, None, "requests", "window")
 
 
-def window(**told: Any) -> Window:
+def window(**told: Any) -> QuotaWindow:
     """That knows the first answer, which took from second 0 to 0.02."""
     quota = REQUESTS._replace(**told)
-    known = Window(quota)
+    known = QuotaWindow(quota)
     known.told(quota, 0.0, 0.02, 0)
     return known
 
@@ -35,13 +35,13 @@ def bucket(**told: Any) -> Bucket:
 @pytest.mark.parametrize(
     ("told", "kind"),
     [
-        ({}, Window),
-        ({"kind": "effective"}, Window),
+        ({}, QuotaWindow),
+        ({"kind": "effective"}, QuotaWindow),
         ({"kind": "bucket"}, Bucket),
-        ({"kind": "bucket", "limit": None}, Window),
-        ({"kind": "bucket", "reset": None, "window": 10}, Window),
-        ({"reset": None, "window": 10}, Window),
-        ({"limit": None}, Window),
+        ({"kind": "bucket", "limit": None}, QuotaWindow),
+        ({"kind": "bucket", "reset": None, "window": 10}, QuotaWindow),
+        ({"reset": None, "window": 10}, QuotaWindow),
+        ({"limit": None}, QuotaWindow),
         ({"remaining": None}, None),
         ({"reset": None}, None),
         ({"limit": 0}, None),
@@ -183,7 +183,7 @@ def test_after_a_while() -> None:
 def test_units() -> None:
     """Where tokens are counted, a request is taken to need about as many as those before it, and never more than there are."""
     tokens = REQUESTS._replace(unit="tokens", limit=10_000, window=5.0)
-    known = Window(tokens)
+    known = QuotaWindow(tokens)
     free = []
     for number, remaining in enumerate((9999, 8999, 7599, 7599)):
         known.told(tokens._replace(remaining=remaining), number / 100, number / 100 + 0.01, 0)

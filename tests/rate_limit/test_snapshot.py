@@ -47,7 +47,9 @@ def test_not_everything_goes_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "server", [Bucket(20, 1, nothing), Window(20, 1, nothing), Slots(8, 0.2, nothing)], ids=lambda server: type(server).__name__
+    "server",
+    [Bucket(20, 1, nothing), Window(20, 1, nothing), Slots(8, 0.2, nothing)],
+    ids=lambda server: type(server).__name__,
 )
 def test_it_can_be_read_at_any_time(server: Policy) -> None:
     """Whatever is known of a limit, whenever it is asked: it is written, read, and goes on."""
