@@ -229,7 +229,7 @@ def test_retries_of_transports() -> None:
     with pytest.raises(TypeError, match=r"'lvel': did you mean config=LogConfig\(level=\.\.\.\)\?$"):
         ratewise.LoggingTransport(lvel="DEBUG")  # type: ignore[call-arg]
     RateWiseTransport(retries=3).close()
-    with pytest.raises(TypeError, match=r"^verify: cannot be given beside a transport"):
+    with pytest.raises(TypeError, match=r"^verify: not allowed beside `transport`"):
         RateWiseTransport(Scripted(), verify=False)
 
 
