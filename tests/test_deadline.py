@@ -1,4 +1,4 @@
-"""total_timeout, on a clock that the tests own. What hangs on a real wire is in test_hostile.py."""
+"""total_timeout, on a clock that the tests control. Real connections that hang are in test_hostile.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def client(world: World, clock: FakeClock, *steps: Any, **settings: Any) -> tupl
 
 
 def taking(clock: FakeClock, seconds: float, answer: Any) -> Any:
-    """A step of the wire that takes its time."""
+    """A step of the wire that takes some seconds."""
 
     def step(request: Any) -> Any:
         clock.now += seconds
@@ -31,7 +31,7 @@ def taking(clock: FakeClock, seconds: float, answer: Any) -> Any:
 
 
 async def test_time_outs_are_shortened_to_what_is_left(world: World, clock: FakeClock) -> None:
-    """Each attempt's httpx time-outs end no later than the call; shorter ones stay; the caller's request keeps its own."""
+    """Each attempt's httpx time-outs end no later than the exchange; shorter ones stay; the caller's request keeps its own."""
     subject, wire = client(world, clock, taking(clock, 4, response(503)), 503, 200)
     result = await world(subject.get, "/")
     timeouts = [sent.request.extensions["timeout"] for sent in wire.sent]
@@ -52,7 +52,7 @@ async def test_no_time_out_means_what_is_left(world: World, clock: FakeClock) ->
 
 
 async def test_a_wait_that_does_not_fit_is_not_begun(world: World, clock: FakeClock) -> None:
-    """The outcome is handed back at once, a response with what the server asked, an error as it is."""
+    """The outcome is returned at once: a response with its retry_after, an error unchanged."""
     subject, _ = client(world, clock, response(503, {"Retry-After": "11"}, b"later"), world.httpx.ConnectError("no"))
     result = await world(subject.get, "/")
     assert (result.status_code, result.text, clock.sleeps) == (503, "later", [])
@@ -65,7 +65,7 @@ async def test_a_wait_that_does_not_fit_is_not_begun(world: World, clock: FakeCl
 
 
 async def test_redirects_share_the_deadline(world: World, clock: FakeClock) -> None:
-    """The time of the whole call is counted, not that of each hop."""
+    """The time of the whole exchange counts, not that of each redirect."""
 
     def hop(request: Any) -> Any:
         clock.now += 4
@@ -83,7 +83,7 @@ async def test_redirects_share_the_deadline(world: World, clock: FakeClock) -> N
 
 
 async def test_an_attempt_never_begins_late(world: World, clock: FakeClock) -> None:
-    """A wait that lasted longer than it should: the next attempt is not sent."""
+    """After a wait that lasted longer than planned, the next attempt is not sent."""
 
     class Slow(FakeClock):
         def sleep(self, seconds: float) -> None:
@@ -97,7 +97,7 @@ async def test_an_attempt_never_begins_late(world: World, clock: FakeClock) -> N
 
 
 async def test_what_failed_at_the_deadline_failed_by_it(world: World, clock: FakeClock) -> None:
-    """The time-out of httpx that was shortened is told as what it is; a failure before stays itself."""
+    """A time-out of httpx that was shortened raises DeadlineExceeded; an earlier failure is raised unchanged."""
     late = world.httpx.ReadTimeout("late")
     subject, _ = client(world, clock, taking(clock, 10, late))
     with pytest.raises(world.ratewise.DeadlineExceeded) as raised:
@@ -113,7 +113,7 @@ async def test_what_failed_at_the_deadline_failed_by_it(world: World, clock: Fak
 
 
 async def test_streams_have_the_deadline_too(world: World, clock: FakeClock) -> None:
-    """Between chunks, and in a chunk that fails: late is told as late, and other failures as themselves."""
+    """Between chunks and in a chunk, a failure after the deadline is DeadlineExceeded; others are raised unchanged."""
 
     class Slow(Body):
         def __iter__(self) -> Any:
@@ -137,7 +137,7 @@ async def test_streams_have_the_deadline_too(world: World, clock: FakeClock) -> 
 
 
 async def test_a_request_without_a_deadline(world: World, clock: FakeClock) -> None:
-    """One that a layer in between made by itself belongs to no call, and passes."""
+    """A request that a layer made itself belongs to no exchange, and passes."""
     from ratewise._deadline import WireDeadlineLayer
 
     transport = world.LayerTransport(Scripted(200), WireDeadlineLayer(), clock=clock)
@@ -145,14 +145,14 @@ async def test_a_request_without_a_deadline(world: World, clock: FakeClock) -> N
 
 
 async def test_upgrades_pass(world: World, clock: FakeClock) -> None:
-    """101 is handed on untouched: its connection is the caller's."""
+    """A 101 is returned unchanged: its connection belongs to the caller."""
     subject, wire = client(world, clock, response(101, body=Body(error=AssertionError("read"))))
     async with world.within(subject.stream("GET", "/")) as result:
         assert result is wire.answers[0]
 
 
 async def test_a_bare_stack_has_one_too(world: World, clock: FakeClock) -> None:
-    """RateWiseTransport(total_timeout=...): each request of a client that one has."""
+    """RateWiseTransport(total_timeout=...) applies to each request of a plain client."""
     wire = Scripted(taking(clock, 10, world.httpx.ReadTimeout("late")), 200)
     async with world.within(world.Client(transport=world.RateWiseTransport(wire, total_timeout=10, clock=clock))) as plain:
         with pytest.raises(world.ratewise.DeadlineExceeded):
@@ -172,14 +172,14 @@ async def test_a_bare_stack_has_one_too(world: World, clock: FakeClock) -> None:
     ],
 )
 async def test_bad_values(world: World, value: Any, error: type[Exception]) -> None:
-    """Refused at construction by name, value and what is allowed."""
+    """An invalid setting is refused at construction; the error has name, value and what is allowed."""
     with pytest.raises(error, match="total_timeout must be a finite number of seconds above 0, not"):
         world.RateWiseClient("https://api.example.com", total_timeout=value)
 
 
 @only("sync")
 async def test_the_wire_is_made_punctual_once(world: World) -> None:
-    """A stack around a stack does not put a second watch on the same wire."""
+    """A stack around a stack does not wrap the backend of the same wire twice."""
     inner = world.RateWiseTransport(total_timeout=10)
     backend = inner._wire._pool._network_backend
     world.LayerTransport(inner)

@@ -1,4 +1,4 @@
-"""What the server answers that the bundled clients are tested with."""
+"""The answers of the server that the bundled clients are tested with."""
 
 from __future__ import annotations
 

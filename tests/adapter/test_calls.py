@@ -1,4 +1,4 @@
-"""What the bundled clients add to a plain one: a call, its errors that know it, and settings."""
+"""What the bundled clients add to a plain one: the exchange, errors that carry it, and settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.kit.world import World
 
 
 async def test_retries_on_a_real_connection(world: World) -> None:
-    """A server that limits, fails and drops the connection is asked until it answers; one connection is enough."""
+    """A server that limits, fails and drops the connection is retried until it succeeds; one connection is enough."""
     steps: list[Answer] = [Reply(503), Reply(429, (("Retry-After", "0.5"),), b"x" * 5000), Reply(500), Reply()]
     clock = FakeClock()
     with Server(lambda received: steps.pop(0)) as server:
@@ -39,7 +39,7 @@ async def test_retries_on_a_real_connection(world: World) -> None:
 
 
 async def test_a_last_429_raises(world: World, server: Server) -> None:
-    """RateLimitExceeded, with the read and closed response; hooks and cookies have seen it as on a plain client."""
+    """RateLimitExceeded carries the read and closed response; hooks and cookies have seen it as with a plain client."""
     seen: list[int] = []
 
     def on_response(response: Any) -> None:
@@ -79,10 +79,10 @@ async def test_a_last_429_raises(world: World, server: Server) -> None:
         assert client.get_stats().failed == 2
 
 
-# Under trio, httpx's own generators complain when a body cannot be decoded: with a plain client too.
+# Under trio, httpx's own generators warn when a body cannot be decoded, with a plain client too.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_each_error_knows_its_call(world: World, clock: FakeClock) -> None:
-    """Whatever ends a call, exchange_of tells of it: also a status that is raised for, redirects, hooks and decoding."""
+    """exchange_of works however a request ends: also by raise_for_status, redirects, hooks and decoding errors."""
 
     def loop(request: Any) -> Any:
         return world.httpx.Response(302, headers={"Location": "/"})
@@ -100,7 +100,7 @@ async def test_each_error_knows_its_call(world: World, clock: FakeClock) -> None
 
 
 async def test_a_429_may_be_returned(world: World, server: Server) -> None:
-    """raise_on_rate_limit=False: the response is the caller's."""
+    """raise_on_rate_limit=False returns the response."""
     async with world.within(world.RateWiseClient(server.url, raise_on_rate_limit=False)) as client:
         result = await world(client.get, "/429")
         assert (result.status_code, result.text) == (429, "slow down")
@@ -108,7 +108,7 @@ async def test_a_429_may_be_returned(world: World, server: Server) -> None:
 
 
 async def test_a_broken_429_is_one_all_the_same(world: World) -> None:
-    """The news is the 429, not that its body broke off; another status is told by the error of its body."""
+    """A 429 whose body breaks off raises for the 429; with another status the error of the body is raised."""
 
     def broken(received: Received) -> Answer:
         def cut(connection: Any) -> bool:
@@ -135,7 +135,7 @@ async def test_a_broken_429_is_one_all_the_same(world: World) -> None:
 
 
 async def test_requests_of_an_auth_flow_belong_to_the_call(world: World, clock: FakeClock) -> None:
-    """Also those that the flow made by itself: they have the call's options and deadline, and count in it."""
+    """Requests that an auth flow makes belong to the exchange: they have its options and deadline, and count in it."""
 
     class Token(world.httpx.Auth):
         requires_response_body = True
@@ -160,7 +160,7 @@ async def test_requests_of_an_auth_flow_belong_to_the_call(world: World, clock: 
 
 
 async def test_nothing_of_a_call_is_left_behind(world: World, clock: FakeClock) -> None:
-    """Not on the request, nor on one that a redirect made; and a hook that replaces the extensions breaks nothing."""
+    """Nothing stays on the request, nor on one of a redirect; a hook that replaces the extensions breaks nothing."""
 
     def replace(request: Any) -> None:
         request.extensions = {"timeout": request.extensions["timeout"]}
@@ -180,7 +180,7 @@ async def test_nothing_of_a_call_is_left_behind(world: World, clock: FakeClock) 
 
 
 async def test_one_request_sent_twice_at_once(world: World) -> None:
-    """Two threads or tasks with the very same Request: both get their answer."""
+    """Two threads or tasks send the same Request object: both get their response."""
     with Server(answer) as server:
         async with world.within(world.RateWiseClient(server.url, total_timeout=PATIENCE)) as client:
             request = client.build_request("GET", "/echo")
@@ -190,7 +190,7 @@ async def test_one_request_sent_twice_at_once(world: World) -> None:
 
 
 async def test_the_same_request_twice(world: World, clock: FakeClock) -> None:
-    """A request that is sent again is a new call, with the options that it was given, and nothing else left on it."""
+    """A Request object that is sent again begins a new exchange, with its own options and nothing else left on it."""
     wire = Scripted(503, 200, 503, 200)
     client = world.RateWiseClient("https://api.example.com", transport=wire, clock=clock)
     request = client.build_request("GET", "/", extensions=options(max_attempts=2))
@@ -202,7 +202,7 @@ async def test_the_same_request_twice(world: World, clock: FakeClock) -> None:
 
 
 async def test_one_call_one_exchange(world: World, clock: FakeClock) -> None:
-    """Redirects belong to their call: attempts and waits are counted over all of it."""
+    """Redirects belong to the exchange: attempts and waits are counted over all of it."""
     wire = Scripted(503, lambda request: world.httpx.Response(302, headers={"Location": "/b"}), 503, 200, 200)
     client = world.RateWiseClient("https://api.example.com", transport=wire, clock=clock, follow_redirects=True)
     response = await world(client.get, "/a")
@@ -216,7 +216,7 @@ async def test_one_call_one_exchange(world: World, clock: FakeClock) -> None:
 
 
 async def test_what_counts_as_failed(world: World, clock: FakeClock) -> None:
-    """A call that raised, or ended in 429 or 5xx; 4xx else are answers."""
+    """A request has failed if it raised or ended in 429 or 5xx, not if it ended in another 4xx."""
     wire = Scripted(200, 404, 429, 500, world.httpx.ReadError("gone"))
     client = world.RateWiseClient("https://x.example", transport=wire, clock=clock, max_retries=0, raise_on_rate_limit=False)
     assert client.get_retry_stats()["avg_retries"] == 0
@@ -229,7 +229,7 @@ async def test_what_counts_as_failed(world: World, clock: FakeClock) -> None:
 
 
 async def test_the_waits_of_ones_own_last_call(world: World) -> None:
-    """get_retry_delays: of this thread's or task's last call; of the client's, where this one has made none of it."""
+    """get_retry_delays is about the last request of this thread or task, or of the client if that one went elsewhere."""
 
     def client(*steps: Any) -> tuple[Any, FakeClock]:
         clock = FakeClock()
@@ -247,9 +247,9 @@ async def test_the_waits_of_ones_own_last_call(world: World) -> None:
         assert one.get_retry_delays() == []
 
     await world.gather(elsewhere)
-    assert len(one.get_retry_delays()) == 1  # what the other one did is not this one's
+    assert len(one.get_retry_delays()) == 1  # the other one's waits are not this one's
     await world(other.get, "/")
-    assert one.get_retry_delays() == []  # this one's last call was another client's: the client's last call
+    assert one.get_retry_delays() == []  # this task's last request was another client's, so this is the client's last request
 
 
 @pytest.mark.parametrize(
@@ -278,14 +278,14 @@ async def test_the_waits_of_ones_own_last_call(world: World) -> None:
     ],
 )
 async def test_bad_settings(world: World, settings: Any, error: type[Exception], message: str) -> None:
-    """Refused at construction, by name, value and what is allowed, and without showing a secret."""
+    """An invalid setting is refused at construction; the error has name, value and what is allowed, and no secret."""
     with pytest.raises(error, match=message) as raised:
         world.RateWiseClient(**{"base_url": "https://api.example.com", **settings})
     assert "hunter2" not in str(raised.value)
 
 
 async def test_default_headers(world: World) -> None:
-    """Another name for `headers`: sent with each request."""
+    """`default_headers` are `headers`: sent with each request."""
     wire = Scripted(200)
     client = world.RateWiseClient("https://x.example", default_headers={"X-A": "1"}, transport=wire)
     await world(client.get, "/")
@@ -293,7 +293,7 @@ async def test_default_headers(world: World) -> None:
 
 
 async def test_no_secret_in_a_repr(world: World) -> None:
-    """Clients, transports and what belongs to them show no credential."""
+    """The reprs of clients, transports and their parts show no credential."""
     client = world.RateWiseClient(
         "https://user:hunter2@api.example.com?key=hunter2", auth=("user", "hunter2"), headers={"Authorization": "hunter2"}
     )
@@ -302,7 +302,7 @@ async def test_no_secret_in_a_repr(world: World) -> None:
 
 
 def test_errors_survive_pickling(server: Server) -> None:
-    """RateLimitExceeded crosses a process pool whole."""
+    """RateLimitExceeded survives pickling, as by a process pool."""
     import pickle
 
     from ratewise import RateWiseClient

@@ -1,4 +1,4 @@
-"""The chain of a transport: layers in their order, what closing it closes, and what may stand in it."""
+"""The chain of a transport: the order of its layers, what closing it closes, and what may be in it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_layers_run_outermost_first(world: World) -> None:
 
 
 async def test_errors_pass_the_layers(world: World) -> None:
-    """What the wire raises comes out of every layer as it is."""
+    """An exception of the wire passes all layers unchanged."""
     error = world.httpx.ConnectError("no")
     log: list[str] = []
     with pytest.raises(world.httpx.ConnectError) as raised:
@@ -45,19 +45,19 @@ async def test_errors_pass_the_layers(world: World) -> None:
 
 
 async def test_a_chain_is_taken_over(world: World) -> None:
-    """A RateWise transport around another one has one chain, and one Exchange for it."""
+    """A RateWise transport around another one has one chain and one Exchange."""
     log: list[str] = []
     wire = Scripted(200)
     inner = world.LayerTransport(wire, marking("b", log))
     outer = world.LayerTransport(inner, marking("a", log))
-    inner._send = None  # nobody may come through the inner transport's own chain
+    inner._send = None  # the inner transport's own chain must not be used
     await world.send(outer)
     assert log == ["a in", "b in", "b out", "a out"]
     assert repr(outer) == f"<{type(outer).__name__}: Layer > Layer > Scripted>"
 
 
 async def test_a_subclass_is_nested(world: World) -> None:
-    """What a user's subclass does on its way is not lost."""
+    """What a user's subclass adds to handle_request is not lost."""
     log: list[str] = []
 
     class Mine(world.LayerTransport):  # type: ignore[misc, name-defined]
@@ -76,7 +76,7 @@ async def test_a_subclass_is_nested(world: World) -> None:
 
 
 async def test_the_clock_comes_with_the_chain(world: World, clock: FakeClock) -> None:
-    """An outer transport goes by the clock of the chain that it takes over, unless it is given its own."""
+    """An outer transport uses the clock of the chain that it takes over, unless it has its own."""
     inner = world.LayerTransport(Scripted(), clock=clock)
     assert world.LayerTransport(inner)._clock is clock
     mine = FakeClock()
@@ -100,7 +100,7 @@ async def test_closing_goes_through_what_was_given(world: World) -> None:
 
 
 class Watched:
-    """A stand-in for a transport's background work that tells when it is closed."""
+    """A stand-in for a transport's background work that records when it is closed."""
 
     def __init__(self, log: list[str], world: World) -> None:
         self.log = log
@@ -147,26 +147,26 @@ async def test_via_takes_the_function_of_its_world(world: World) -> None:
 
 @pytest.mark.parametrize("wrong", [None, object(), Layer, "layer"])
 def test_a_layer_must_be_one(wrong: Any) -> None:
-    """Anything without `handle`, and a class in place of its object, is refused at construction."""
+    """An object without `handle`, and a class in place of an instance, is refused at construction."""
     with pytest.raises(TypeError, match="layer must be an object with `async def handle"):
         LayerTransport(Scripted(), wrong)
 
 
 class BaseTransport:
-    """Of a library that nobody knows."""
+    """Of an unknown library."""
 
     def handle_request(self, request: Any) -> Any: ...
 
 
 @pytest.mark.parametrize("wrong", [None, 5, httpx.Client, httpx.HTTPTransport, object(), BaseTransport()])
 def test_a_transport_must_be_one(wrong: Any) -> None:
-    """Anything else than a transport is refused at construction."""
+    """Anything but a transport is refused at construction."""
     with pytest.raises(TypeError, match="transport must be an httpx"):
         LayerTransport(wrong)
 
 
 async def test_a_transport_of_the_other_world_is_refused(world: World) -> None:
-    """A sync transport in an async wrapper, and the other way round, is told at construction."""
+    """A sync transport in an async wrapper, or the reverse, is refused at construction."""
     wrong = world.httpx.AsyncHTTPTransport if world.is_sync else world.httpx.HTTPTransport
     base = f"{world.httpx.__name__}.{world.BaseTransport.__name__}"
     with pytest.raises(TypeError, match=rf"transport must be an {base} \(sync transports go into the sync classes"):
@@ -174,7 +174,7 @@ async def test_a_transport_of_the_other_world_is_refused(world: World) -> None:
 
 
 async def test_a_transport_by_its_method_is_taken(world: World) -> None:
-    """A duck with the method, as some mocks are, is taken as it is."""
+    """An object that has only the method, as some mocks, is accepted."""
 
     class Duck:
         handle_request = Scripted(200).handle_request
@@ -184,7 +184,7 @@ async def test_a_transport_by_its_method_is_taken(world: World) -> None:
 
 
 async def test_retrying_twice_is_warned_of(world: World) -> None:
-    """A stack with two retry layers says so when it is built, at the line that builds it."""
+    """A stack with two retry layers warns when it is built, at the line that builds it."""
     with pytest.warns(UserWarning, match="retries twice") as warned:
         world.RetryTransport(world.RetryTransport(Scripted()))
     assert warned[0].filename == __file__

@@ -1,4 +1,4 @@
-"""The bundled clients against a real server: what a plain httpx client does is the expected value, from the same test."""
+"""The bundled clients against a real server; the expected value is what a plain httpx client does in the same test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Scenario = Callable[[Any, Server], Awaitable[Any]]
 
 
 async def both(world: World, server: Server, scenario: Scenario, **keywords: Any) -> Any:
-    """Run a scenario with a plain client and with ours: the same must come of it, there and at the server."""
+    """Run a scenario with a plain client and with ours: client and server must see the same."""
     seen = []
     for kind in (world.Client, world.RateWiseClient):
         before = len(server.received)
@@ -35,7 +35,7 @@ async def both(world: World, server: Server, scenario: Scenario, **keywords: Any
 
 
 def shown(response: Any) -> Any:
-    """What of a response must be the same."""
+    """The parts of a response that must be equal."""
     return (
         response.status_code,
         response.headers.raw,
@@ -54,7 +54,7 @@ def shown(response: Any) -> Any:
 
 
 async def test_methods(world: World, server: Server) -> None:
-    """Each method sends what httpx sends; the address may be a path or a full URL."""
+    """Each method sends what httpx sends, to a path or a full URL."""
 
     async def scenario(client: Any, server: Server) -> Any:
         results = []
@@ -74,7 +74,7 @@ async def test_methods(world: World, server: Server) -> None:
 
 
 async def test_redirects_and_history(world: World, server: Server) -> None:
-    """Followed, not followed, too many, with a body: as httpx does."""
+    """Redirects, followed, not followed, too many and with a body, work as in httpx."""
 
     async def scenario(client: Any, server: Server) -> Any:
         followed = await world(client.get, "/redirect3", follow_redirects=True)
@@ -91,7 +91,7 @@ async def test_redirects_and_history(world: World, server: Server) -> None:
 
 
 async def test_auth_flows(world: World, server: Server) -> None:
-    """Basic, digest with its round trip, a flow of one's own with a request of its own, and userinfo in the URL."""
+    """Authentication works as in httpx: basic, digest, userinfo in the URL, and a user's flow that sends a request."""
 
     class Token(world.httpx.Auth):
         requires_response_body = True
@@ -113,7 +113,7 @@ async def test_auth_flows(world: World, server: Server) -> None:
 
 
 async def test_cookies_and_hooks(world: World, server: Server) -> None:
-    """Cookies are kept and sent; hooks see each request and each response that the caller is given, once."""
+    """Cookies are kept and sent; hooks see each request and each returned response once."""
     log: list[Any] = []
 
     async def scenario(client: Any, server: Server) -> Any:
@@ -139,7 +139,7 @@ async def test_cookies_and_hooks(world: World, server: Server) -> None:
 
 
 async def test_streams(world: World, server: Server) -> None:
-    """`stream()`: raw and decoded iteration, state before and after, a body that is left unread."""
+    """`stream()` works as in httpx: raw and decoded iteration, state before and after, an unread body."""
 
     async def scenario(client: Any, server: Server) -> Any:
         results: list[Any] = []
@@ -165,7 +165,7 @@ async def test_streams(world: World, server: Server) -> None:
 
 
 async def test_elapsed_and_text(world: World, server: Server) -> None:
-    """`elapsed` spans the call, decoding is httpx's, default_encoding is passed on."""
+    """`elapsed` covers the request, httpx decodes, default_encoding is passed on."""
 
     async def scenario(client: Any, server: Server) -> Any:
         response = await world(client.get, "/deflate")
@@ -200,7 +200,7 @@ async def test_proxies(world: World, server: Server, monkeypatch: pytest.MonkeyP
 
 
 async def test_mounts_and_transports(world: World, server: Server) -> None:
-    """Requests go to the transport that is mounted for them, and retries are around each; None means none of it."""
+    """Requests go to the transport mounted for them, each with retries; None mounts none."""
 
     async def scenario(client: Any, server: Server) -> Any:
         return [
@@ -242,7 +242,7 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 async def test_verify_and_http2(world: World, authority: trustme.CA) -> None:
-    """`verify` with a context, with False and by default; `http2` and `http1`: the same connections come of them."""
+    """`verify` with a context, with False and by default, `http2` and `http1` make the same connections as in httpx."""
 
     async def scenario(client: Any, server: Server) -> Any:
         try:
@@ -262,11 +262,11 @@ async def test_verify_and_http2(world: World, authority: trustme.CA) -> None:
         assert await both(world, server, scenario, trust_env=False) is world.httpx.ConnectError
         async with world.within(world.RateWiseClient(server.url, verify_ssl=False)) as client:
             assert (await world(client.get, "/status/200")).status_code == 200
-    assert server.connections == 11  # an untrusted certificate was met once by each client, and not retried
+    assert server.connections == 11  # each client met the untrusted certificate once, and did not retry
 
 
 async def test_client_certificates(world: World, authority: trustme.CA, tmp_path: Any) -> None:
-    """`cert=` is shown to a server that wants one."""
+    """`cert=` is sent to a server that requires one."""
     wanting = serving(authority)
     wanting.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(wanting)
@@ -289,7 +289,7 @@ async def test_client_certificates(world: World, authority: trustme.CA, tmp_path
 
 
 async def test_limits_and_timeouts(world: World, server: Server) -> None:
-    """`limits` reach the pool; the timeouts of a request are httpx's, ours by default."""
+    """`limits` reach the pool; the timeouts of a request are httpx's, with our defaults."""
     limits = world.httpx.Limits(max_connections=7, max_keepalive_connections=3)
     async with world.within(world.RateWiseClient(server.url, limits=limits)) as client:
         pool = client._transport._wire._pool

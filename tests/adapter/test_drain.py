@@ -1,4 +1,4 @@
-"""A response that is given up: a short rest is read, so that its connection is of use."""
+"""Discarding a response: a short rest of its body is read, so that the connection can be reused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.kit.world import World
 
 
 async def test_close_reads_a_short_rest(world: World) -> None:
-    """About 64 KiB of what is thrown away are read, then it is closed; a rest that breaks off is no error."""
+    """About 64 KiB of a discarded body are read, then it is closed; a rest that breaks off is no error."""
     endless = Body(*[b"x" * 1000] * 1000)
     unwaiting = Body(*[b"x" * 1000] * 1000, waits=False)
     for body, least, most in (
@@ -30,7 +30,7 @@ async def test_close_reads_a_short_rest(world: World) -> None:
 
 
 async def test_close_of_what_is_closed(world: World) -> None:
-    """A response that was read before can be closed again, and an iteration without `aclose` is no obstacle."""
+    """A response that was read already can be closed again, and an iterator without `aclose` causes no error."""
 
     class Bare(Body):
         def __aiter__(self) -> Any:

@@ -1,4 +1,4 @@
-"""httpx and httpx2 in one process: one text, no mixing, and what httpx2 has that httpx has not."""
+"""httpx and httpx2 in one process: one source, no mixing, and what only httpx2 has."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def run(script: str) -> str:
 
 
 def test_one_text() -> None:
-    """Written once: see tests/kit/twin.py."""
+    """`ratewise/httpx2` is generated from `ratewise/_httpx`, as by tests/kit/twin.py."""
     there = {path.name: path.read_text() for path in twin.TWIN.glob("*.py")}
     assert there == twin.texts(), "run `nox -s twin`"
 
 
-# What a script does without the other library: a request each way, over a real socket.
+# A script without the other library: requests of each kind, over a real socket.
 WITHOUT = """
 import asyncio, sys
 sys.modules[{absent!r}] = None
@@ -68,7 +68,7 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"httpx", "httpco
     ],
 )
 def test_each_does_without_the_other_library(package: str, library: str, absent: str, loaded: list[str]) -> None:
-    """Neither imports the other's: sync and async requests work where only one is installed."""
+    """Neither package imports the other library: sync and async requests work if only one is installed."""
     with Server(lambda received: Reply()) as server:
         done = run(WITHOUT.format(package=package, library=library, absent=absent, url=server.url))
     assert done == f"200\n200\n200\n{loaded}\n"  # the absent one is there by name, as None
@@ -76,7 +76,7 @@ def test_each_does_without_the_other_library(package: str, library: str, absent:
 
 @pytest.mark.parametrize(("package", "library"), [("_httpx", "httpx"), ("httpx2", "httpx2")])
 def test_a_library_that_is_missing(package: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to install."""
+    """The error of a missing library says what to install."""
     for name in [name for name in sys.modules if name.startswith(f"ratewise.{package}")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(ratewise, package, raising=False)
@@ -113,7 +113,7 @@ assert issubclass(ratewise.RateLimitExceeded, httpx2.HTTPError)
 
 @pytest.mark.parametrize("name", ["LayerTransport", "RetryTransport", "RateWiseTransport"])
 async def test_a_transport_of_the_other_library_is_refused(world: World, name: str) -> None:
-    """At construction, with the place of what to use instead; also a RateWise transport for the other library."""
+    """It is refused at construction, with the package to use instead; also a RateWise transport for the other library."""
     library, its_name, package = OTHER[world.httpx.__name__]
     prefix = "" if world.is_sync else "Async"
     theirs = getattr(library, f"{prefix}HTTPTransport")()
@@ -129,7 +129,7 @@ async def test_a_transport_of_the_other_library_is_refused(world: World, name: s
 
 
 async def test_one_set_of_rules_serves_both(world: World, clock: FakeClock) -> None:
-    """The same budget counts what clients of both libraries retry."""
+    """One budget counts the retries of clients for both libraries."""
     config = RetryConfig(budget=RetryBudget(ratio=0, min_per_second=1), initial_delay=0)
     other = World(f"{world.style}-{OTHER[world.httpx.__name__][1]}")
     assert (await world.send(world.RetryTransport(Scripted(failing("ReadError"), 200), config, clock=clock))).status_code == 200
@@ -152,7 +152,7 @@ def events(connection: socket.socket) -> bool:
 @CURRENT
 @only("httpx2")
 async def test_server_sent_events(world: World) -> None:
-    """`client.sse()` gives each event as it comes, after a 503 that was retried."""
+    """`client.sse()` yields each event when it arrives, after a retried 503."""
     answers: list[Any] = [Reply(503), events]
     with Server(lambda received: answers.pop(0)) as server:
         config = RetryConfig(initial_delay=0)
@@ -185,7 +185,7 @@ def websocket(connection: socket.socket) -> bool:
 @only("httpx2")
 @pytest.mark.parametrize("total_timeout", [None, 60.0])
 async def test_websockets(world: World, total_timeout: float | None) -> None:
-    """`client.websocket()` talks over the upgraded connection, also where a deadline watches the others."""
+    """`client.websocket()` uses the upgraded connection, also under a deadline."""
 
     def answer(received: Any) -> Any:
         websocket.request = received  # type: ignore[attr-defined]
@@ -207,7 +207,7 @@ def upgrade(connection: socket.socket) -> bool:
 
 
 async def test_an_upgraded_connection_is_the_callers(world: World) -> None:
-    """101: what came after the head is there, and `network_stream` talks on."""
+    """After a 101, data behind the head is available, and `network_stream` goes on."""
     with Server(lambda received: upgrade) as server:
         client = world.RateWiseClient(server.url, trust_env=False, total_timeout=60.0)
         head = {"Upgrade": "echo", "Connection": "Upgrade"}
@@ -232,7 +232,7 @@ async def test_query(world: World, clock: FakeClock) -> None:
 
 
 async def test_elapsed_and_decoding(world: World, clock: FakeClock) -> None:
-    """`elapsed` is there when the body was read or the stream was left, and the body comes decoded, also under a deadline."""
+    """`elapsed` is set once the body was read or the stream left, and the body is decoded, also under a deadline."""
     import gzip
 
     squeezed = gzip.compress(b"hello " * 1000)

@@ -1,4 +1,4 @@
-"""respx, pytest-httpx and the in-process transports of the libraries serve the bundled clients as they serve plain ones."""
+"""respx, pytest-httpx and the in-process transports of the libraries work with the bundled clients as with plain ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_respx_at_the_client(world: World) -> None:
 
 @only("httpx")
 async def test_respx_around_a_transport(world: World, clock: FakeClock) -> None:
-    """A client that one has, with our transport: mocked at the wire below it."""
+    """A plain client with our transport is mocked at the wire below it."""
     async with world.within(world.Client(transport=world.RateWiseTransport(clock=clock))) as client:
         with respx.mock as router:
             route = router.post(URL)
@@ -66,7 +66,7 @@ async def test_pytest_httpx(world: World, clock: FakeClock, httpx_mock: Any) -> 
 
 @only("httpx")
 async def test_pytest_httpx_raises_what_it_does_not_know(world: World, clock: FakeClock, httpx_mock: Any) -> None:
-    """A request that nothing was added for fails as on a plain client: it is a TimeoutException, after the retries."""
+    """A request without an added response fails as on a plain client, with a TimeoutException after the retries."""
     client = world.RateWiseClient("https://api.example.com", clock=clock, max_retries=0)
     httpx_mock.add_response(url=URL, is_optional=True)
     with pytest.raises(httpx.TimeoutException, match="No response can be found"):
@@ -85,7 +85,7 @@ async def test_mock_transport(world: World, clock: FakeClock) -> None:
 
 
 async def test_an_application_in_process(world: World, clock: FakeClock) -> None:
-    """A WSGI or ASGI application as the wire: test clients have retries too."""
+    """A WSGI or ASGI application can be the wire: test clients have retries too."""
     statuses = ["503 Service Unavailable", "200 OK"]
 
     def wsgi(environ: Any, start_response: Any) -> Any:

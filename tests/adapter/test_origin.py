@@ -1,4 +1,4 @@
-"""What a request's origin is called: what breakers, limiters, bulkheads and budgets tell servers apart by."""
+"""The origin of a request, by which breakers, limiters, bulkheads and budgets distinguish servers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.kit.world import World
     ],
 )
 async def test_origins(world: World, url: str, origin: Any) -> None:
-    """Scheme, host as it goes over the wire, and port, if it is not the scheme's own."""
+    """It is the scheme, the host as sent, and the port unless it is the scheme's default."""
     assert world.library().origin(world.httpx.Request("GET", url)) == origin
 
 
 async def test_what_looks_like_idna_and_is_none(world: World) -> None:
-    """httpx takes such a URL only for a request that brings its Host, and httpx2 always."""
+    """A host that IDNA does not decode: httpx accepts it only with a Host header, httpx2 always."""
     request = world.httpx.Request("GET", "https://xn--foo_bar.example", headers={"Host": "a"})
     assert world.library().origin(request) == ("https", "xn--foo_bar.example", None)

@@ -1,4 +1,4 @@
-"""A look at a body: it costs nothing, shows the same again, and the body stays the caller's."""
+"""`peek`: it shows the beginning of a body, the same each time, and the caller still gets all of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.kit.world import World, only
 
 
 def looking(seen: list[bytes], times: int = 2) -> Layer:
-    """A layer that looks at each response, and notes what it sees."""
+    """A layer that peeks at each response, and records what it sees."""
 
     async def handle(request: Any, call: Any) -> Any:
         result = await call.send(request)
@@ -29,7 +29,7 @@ def looking(seen: list[bytes], times: int = 2) -> Layer:
 
 
 class Watcher:
-    """Notes what passes by."""
+    """Records what it watches."""
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
@@ -57,7 +57,7 @@ def tapping(watcher: Watcher) -> Layer:
 
 @pytest.mark.parametrize("size", [0, 1, 3, 100])
 async def test_looking_again(world: World, size: int) -> None:
-    """It costs nothing and shows the same; layers below and above see each chunk of the body once, and its end."""
+    """Peeking twice shows the same; layers below and above see each chunk of the body once, and its end."""
     parts = [bytes([number]) * 1000 for number in range(size)]
     body = Body(*parts)
     below, between, above = Watcher(), Watcher(), Watcher()
@@ -77,7 +77,7 @@ async def test_looking_again(world: World, size: int) -> None:
 
 @only("sync")
 async def test_looking_again_at_a_slow_body(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first look takes its time; the second one takes none, although there is more to be seen by then."""
+    """The first peek waits up to its time-out; the second returns at once, although more has arrived by then."""
     seen: list[bytes] = []
 
     async def handle(request: Any, call: Any) -> Any:
@@ -95,7 +95,7 @@ async def test_looking_again_at_a_slow_body(world: World, monkeypatch: pytest.Mo
 
 @HALF_READ
 async def test_a_long_body_that_is_given_up(world: World) -> None:
-    """Closed unread after a look, or half read: the wire's body is closed, once."""
+    """A body closed unread after a peek, or half read, closes the body of the wire once."""
     for unread in (True, False):
         body = Body(*[b"x" * 1000] * 100)
         result = await world.send(world.LayerTransport(Scripted(response(429, body=body)), looking([])))
@@ -107,7 +107,7 @@ async def test_a_long_body_that_is_given_up(world: World) -> None:
 
 
 async def test_what_was_read_before(world: World) -> None:
-    """By a layer below, or closed by it: shown as far as it is there."""
+    """A body read or closed by a layer below is shown as far as it is in memory."""
     for read, expected in ((True, SPENT), (False, b"")):
 
         async def handle(request: Any, call: Any, read: bool = read) -> Any:
@@ -122,7 +122,7 @@ async def test_what_was_read_before(world: World) -> None:
 
 
 async def test_a_bomb(world: World) -> None:
-    """What little was sent may be much when decoded: 64 KiB of it are shown and not much more made, and nothing is lost."""
+    """A small body that decodes to a large one: 64 KiB are shown, little more is decoded, and nothing is lost."""
     zeros = b"0" * 20_000_000
     seen: list[bytes] = []
 
@@ -144,7 +144,7 @@ async def test_a_bomb(world: World) -> None:
 
 
 async def test_what_decodes_in_part(world: World) -> None:
-    """As far as it goes; and the caller has what was sent."""
+    """A body that cannot be decoded is shown as far as possible; the caller gets what was sent."""
     data = gzip.compress(SPENT)
     for sent, expected in ((data[:-8], SPENT), (data + b"more", SPENT), (b"none", b""), (data[:5], b"")):
         seen: list[bytes] = []
@@ -157,7 +157,7 @@ async def test_what_decodes_in_part(world: World) -> None:
 
 @only("sync")
 async def test_time_outs(world: World) -> None:
-    """A step of a look takes a second at most, unless it may take even less; the next attempt has the request as it was."""
+    """A read of a peek waits a second, or the shorter time-out of the request, which stays unchanged for the next attempt."""
     seen: list[Any] = []
 
     async def handle(request: Any, call: Any) -> Any:

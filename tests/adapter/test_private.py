@@ -1,4 +1,4 @@
-"""What is used of the libraries that is not public: it is there, and all but one can be done without."""
+"""Private attributes of the libraries: they exist, and all but one have a fallback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def library(world: World) -> Any:
 
 
 async def test_the_table_is_true(world: World) -> None:
-    """Each private name is there in the installed versions, and is used."""
+    """Each private name exists in the installed versions, and is used."""
     headers = world.httpx.Headers([(b"A", b"b")])
     assert private.field_reader(headers) is not private._public_fields
     assert private.source_of(world.httpx.Request("PUT", "https://x", content=iter([b"a"])).stream) is not None
@@ -36,13 +36,13 @@ async def test_the_table_is_true(world: World) -> None:
 
 
 async def test_fields_by_the_public_way(world: World) -> None:
-    """They are the same as by the private one."""
+    """The public way returns the same fields as the private one."""
     headers = world.httpx.Headers(FIELDS)
     assert list(private._public_fields(headers)) == list(library(world).fields(headers))
 
 
 def test_headers_that_are_kept_otherwise() -> None:
-    """Where a library keeps its fields in another way, they are read by the public one."""
+    """If a library stores its fields differently, they are read by the public way."""
 
     class Headers:
         raw = ((b"A", b"b"),)
@@ -51,7 +51,7 @@ def test_headers_that_are_kept_otherwise() -> None:
 
 
 async def test_a_client_without_the_private_fields(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything works by the public way."""
+    """All tests of fields pass by the public way."""
     monkeypatch.setattr(library(world), "fields", private._public_fields)
     answer = Reply(200, [("Cache-Control", "max-age=60"), ("X-RateLimit-Remaining", "9"), ("X-RateLimit-Limit", "10")], b"ok")
     with Server(lambda received: answer) as server:
@@ -63,7 +63,7 @@ async def test_a_client_without_the_private_fields(world: World, monkeypatch: py
 
 
 async def test_a_body_whose_source_is_unknown(world: World, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
-    """It is taken for one that can be sent only once; bytes, as async code sends here, need none."""
+    """The body counts as one that can be sent only once; bytes, as async code sends here, need no file."""
     monkeypatch.setattr(streams, "source_of", lambda stream: None)
     with Server(lambda received: Reply(503)) as server:
         client = world.RateWiseClient(server.url, trust_env=False, clock=clock)
@@ -73,12 +73,12 @@ async def test_a_body_whose_source_is_unknown(world: World, monkeypatch: pytest.
 
 
 def test_a_transport_without_a_backend() -> None:
-    """It is left as it is."""
+    """A transport without the attributes is left unchanged."""
     private.change_backend(object(), lambda backend: pytest.fail("there is none"))
 
 
 def test_a_client_whose_transports_cannot_be_reached() -> None:
-    """The error says what to do instead."""
+    """The error of a client without the attributes says what to do instead."""
 
     class Client:
         pass

@@ -1,4 +1,4 @@
-"""Bodies that layers watch as they pass."""
+"""Bodies with watchers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.kit.world import World
 
 
 class Recorder:
-    """A watcher that writes down what it sees."""
+    """A watcher that records its calls."""
 
     def __init__(self, name: str, log: list[Any], body: Body) -> None:
         self.name, self.log, self.body = name, log, body
@@ -40,7 +40,7 @@ def tapping(name: str, log: list[Any], body: Body) -> Layer:
 
 
 async def test_a_tap_sees_the_body_pass(world: World) -> None:
-    """Raw chunks, the end after the connection is free, closed once; the caller gets status, headers, extensions and body."""
+    """A watcher gets raw chunks, `complete` once the connection is free, `closed` once; the caller gets the whole response."""
     log: list[Any] = []
     body = Body(b"one", b"two")
     inner = world.httpx.Response(203, headers=[("X-A", "1"), ("X-A", "2")], stream=body, extensions={"http_version": b"HTTP/2"})
@@ -55,7 +55,7 @@ async def test_a_tap_sees_the_body_pass(world: World) -> None:
 
 
 async def test_taps_share_one_new_response(world: World) -> None:
-    """Two layers that watch cost one rebuilt response; the inner one sees each chunk first."""
+    """Two watchers cost one rebuilt response; the inner one gets each chunk first."""
     log: list[Any] = []
     body = Body(b"x")
     built: list[Any] = []
@@ -72,7 +72,7 @@ async def test_taps_share_one_new_response(world: World) -> None:
 
 
 async def test_a_body_given_up_is_closed_not_complete(world: World) -> None:
-    """The caller closes in the middle of the body: `closed`, never `complete`."""
+    """If the caller closes in the middle of the body, `closed` is called and `complete` is not."""
     log: list[Any] = []
     body = Body(b"one", b"two")
     result = await world.send(world.LayerTransport(Scripted(response(body=body)), tapping("t", log, body)))
@@ -88,7 +88,7 @@ async def test_a_body_given_up_is_closed_not_complete(world: World) -> None:
 
 
 async def test_a_body_that_breaks_off_is_closed_not_complete(world: World) -> None:
-    """The wire fails in the middle of the body: the error comes through, `failed` and `closed`, never `complete`."""
+    """If the wire fails in the middle of the body, the error is raised, `failed` and `closed` are called, `complete` is not."""
     log: list[Any] = []
     body = Body(b"one", error=world.httpx.ReadError("gone"))
     result = await world.send(world.LayerTransport(Scripted(response(body=body)), tapping("t", log, body)))
@@ -99,7 +99,7 @@ async def test_a_body_that_breaks_off_is_closed_not_complete(world: World) -> No
 
 
 async def test_a_body_that_cannot_be_watched_passes(world: World) -> None:
-    """An upgraded connection (101) and a body that was read before are handed on untouched; the watcher is closed."""
+    """An upgraded connection (101) and a body that was read already are returned unchanged; the watcher is closed."""
     upgraded, read_before = (world.httpx.Response(status, stream=Body(b"ok")) for status in (101, 200))
     await world.read(read_before)
     for inner in (upgraded, read_before):
@@ -110,7 +110,7 @@ async def test_a_body_that_cannot_be_watched_passes(world: World) -> None:
 
 
 async def test_a_body_in_memory_can_be_watched(world: World) -> None:
-    """`Response(content=...)`, as mocks give it, is watched like any other."""
+    """`Response(content=...)`, as mocks return it, is watched like any other."""
     log: list[Any] = []
     wire = Scripted(world.httpx.Response(200, content=b"abc"))
     result = await world.send(world.LayerTransport(wire, tapping("t", log, Body())))
@@ -119,7 +119,7 @@ async def test_a_body_in_memory_can_be_watched(world: World) -> None:
 
 
 async def test_closing_while_another_reads(world: World) -> None:
-    """A response that one task reads and another one closes: closing is no error."""
+    """One task closes a response that another one reads, without an error."""
     if world.is_sync:
         return  # a thread that reads cannot be reached
     reading, go_on = Waiter(), Waiter()

@@ -1,4 +1,4 @@
-"""A transport in a client of the other library or world says which class is meant."""
+"""A transport in a client of the other library, or a sync one in an async client, names the class to use instead."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER = {httpx: (httpx2, "httpx2", "ratewise.httpx2"), httpx2: (httpx, "httpx", 
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_client_of_the_other_library(world: World, name: str) -> None:
-    """At the first request."""
+    """The first request raises."""
     prefix = "" if world.is_sync else "Async"
     library, its_name, place = OTHER[world.httpx]
     transport = getattr(world.ratewise, prefix + name)(getattr(world.httpx, f"{prefix}HTTPTransport")())
@@ -64,7 +64,7 @@ def test_an_async_transport_in_a_sync_client(name: str, package: Any) -> None:
 
 
 def test_a_class_of_the_users_own() -> None:
-    """The error names the class of ours that it comes of, and that it may be given a request of."""
+    """The error of a user's subclass names the RateWise class; a subclass of Request is accepted."""
 
     class Mine(RateWiseTransport):
         pass
@@ -79,7 +79,7 @@ def test_a_class_of_the_users_own() -> None:
 
 
 def test_a_class_for_both_worlds() -> None:
-    """A class of the user's own that has both halves works in both clients."""
+    """A user's class that is both sync and async works in both clients."""
 
     class Both(RateWiseTransport, httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Bulkheads around a wire, and who has a place in them."""
+"""Helpers: bulkheads around a wire, and tickets for their slots."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def client(world: World, wire: Any, bulkhead: Any, **settings: Any) -> Any:
 
 
 def entered(bulkhead: Bulkhead, key: Any = ORIGIN, now: float = 0) -> Any:
-    """Someone who is inside, or waits."""
+    """Return a ticket, admitted or queued."""
     ticket = bulkhead.enter(key, now)
     assert ticket is not None
     return ticket

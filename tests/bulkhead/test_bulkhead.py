@@ -15,7 +15,7 @@ from tests.kit.world import World
 
 
 def test_the_table_is_bounded() -> None:
-    """1000 keys are remembered, and what is busy is never forgotten: its limit holds, whatever else came by."""
+    """1000 keys are kept, and a key in use is never forgotten: its limit holds, however many others come."""
     bulkhead = Bulkhead(1, max_queue=1)
     for _ in range(2):
         entered(bulkhead, "busy")
@@ -36,7 +36,7 @@ def test_the_table_is_bounded() -> None:
     ],
 )
 def test_bad_values(setting: str, allowed: str, wrong: list[Any]) -> None:
-    """Refused at construction by name, value and what is allowed."""
+    """An invalid setting is refused at construction; the error has its name, its value and what is allowed."""
     for value in wrong:
         with pytest.raises((TypeError, ValueError)) as raised:
             Bulkhead(**{setting: value})
@@ -44,7 +44,7 @@ def test_bad_values(setting: str, allowed: str, wrong: list[Any]) -> None:
 
 
 async def test_the_longest_wait(world: World) -> None:
-    """A max_wait that is allowed can be waited for: one of many years too."""
+    """Any valid max_wait can be waited for, even many years."""
     bulkhead = Bulkhead(1, max_wait=1e12)
     first = entered(bulkhead)
 
@@ -57,7 +57,7 @@ async def test_the_longest_wait(world: World) -> None:
 
 
 async def test_a_bulkhead_must_be_one(world: World) -> None:
-    """In transports, stacks and clients; a transport without one makes its own. No repr shows anything of the requests."""
+    """Transports, stacks and clients take one; a transport without one makes its own. No repr shows anything of a request."""
     for make in (lambda: transport(world, bulkhead=5), lambda: client(world, None, 5), lambda: BulkheadLayer(False)):  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="bulkhead must be a Bulkhead, not"):
             make()

@@ -1,4 +1,4 @@
-"""The bulkhead around a transport: never more in flight than allowed, first come first served, and no place is ever lost."""
+"""The bulkhead around a transport: never more in flight than allowed, first come, first served, and no slot is ever lost."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 
-# -- how long a place is held
+# -- how long a slot is held
 
 
 async def test_until_the_body_is_closed(world: World, clock: FakeClock) -> None:
-    """A stream holds its place until it is read to its end, given up or broken off and closed: the next one waits for it."""
+    """A stream holds its slot until it is read to its end, closed early or broken off; the next request waits for it."""
     bulkhead, bodies = Bulkhead(1), [Body(b"one"), Body(b"one"), Body(b"one", error=failing("ReadError"))]
     subject = transport(world, Scripted(*(response(body=body) for body in bodies)), bulkhead, clock=clock)
     for read in (True, False, True):
@@ -39,7 +39,7 @@ async def test_until_the_body_is_closed(world: World, clock: FakeClock) -> None:
 
 
 async def test_a_client_that_reads_the_whole(world: World, clock: FakeClock) -> None:
-    """get() has given its place back when it returns, or raises; client.stream() when its block is left."""
+    """get() has released its slot when it returns or raises; client.stream() when its block is left."""
     bulkhead = Bulkhead(1)
     steps = (200, response(body=Body(b"one", error=failing("ReadError"))), failing("ConnectError"), ZeroDivisionError(), 200)
     subject = client(world, Scripted(*steps), bulkhead, clock=clock, max_retries=0)
@@ -53,7 +53,7 @@ async def test_a_client_that_reads_the_whole(world: World, clock: FakeClock) -> 
 
 
 async def test_retries_and_redirects_with_one_place(world: World) -> None:
-    """Each attempt, and each hop, gives its place back before the next one; a wait holds none."""
+    """Each attempt and each redirect releases its slot before the next one; a wait holds none."""
     bulkhead = Bulkhead(1, max_queue=0)
 
     class Checking(FakeClock):
@@ -70,7 +70,7 @@ async def test_retries_and_redirects_with_one_place(world: World) -> None:
 
 
 async def test_a_discarded_body(world: World, clock: FakeClock) -> None:
-    """With a bulkhead too, what is thrown away is not read to its end."""
+    """With a bulkhead too, a discarded body is not read to its end."""
     endless = Body(*[b"x" * 1000] * 1000)
     subject = client(world, Scripted(response(503, body=endless), 200), Bulkhead(1), clock=clock)
     assert (await world(subject.get, "/")).status_code == 200
@@ -78,7 +78,7 @@ async def test_a_discarded_body(world: World, clock: FakeClock) -> None:
 
 
 async def test_a_429_that_breaks_off(world: World, clock: FakeClock) -> None:
-    """With a bulkhead too, it is a 429: a POST is sent again, as late as the server asked."""
+    """With a bulkhead too, a 429 whose body breaks off is a 429: a POST is sent again, no earlier than the server asked."""
     broken = response(429, {"Retry-After": "7"}, Body(b"x", error=failing("ReadError")))
     subject = client(world, Scripted(broken, 200), Bulkhead(1), clock=clock)
     began = clock.now
@@ -86,8 +86,8 @@ async def test_a_429_that_breaks_off(world: World, clock: FakeClock) -> None:
     assert clock.now >= began + 7
 
 
-async def test_what_holds_no_connection_holds_no_place(world: World) -> None:
-    """101, whose connection is the caller's, and the bodies in memory of mocks."""
+async def test_what_holds_no_connection_holds_no_slot(world: World) -> None:
+    """A 101, whose connection belongs to the caller, and bodies in memory, as mocks return them, hold no slot."""
     bulkhead, upgraded = Bulkhead(1, max_queue=0), response(101, body=Body(error=AssertionError("read")))
     subject = transport(world, Scripted(upgraded, lambda request: world.httpx.Response(200, content=b"a")), bulkhead)
     for status in (101, 200):
@@ -99,7 +99,7 @@ async def test_what_holds_no_connection_holds_no_place(world: World) -> None:
 @pytest.mark.parametrize("victim", range(3))
 @pytest.mark.parametrize("how", ["get", "stream"])
 async def test_cancelled_at_each_step(world: World, how: str, victim: int) -> None:
-    """task.cancel() and cancel scopes, in the queue, in flight and in the body: nothing is lost, and the others are served."""
+    """task.cancel() and cancel scopes, in the queue, in flight and in the body: no slot is lost, and the others are served."""
 
     async def call(number: int) -> None:
         if how == "get":
@@ -122,7 +122,7 @@ async def test_cancelled_at_each_step(world: World, how: str, victim: int) -> No
     for native, steps in [(native, steps) for native in {False, world.style == "asyncio"} for steps in range(60)]:
         bulkhead, served, cancels = Bulkhead(1), set[int](), dict[int, Any]()
         wire = Scripted(*[lambda request: response(body=Body(b"a", b"b"))] * 3)
-        subject = client(world, wire, bulkhead, clock=StillClock())  # nobody is passed over
+        subject = client(world, wire, bulkhead, clock=StillClock())  # no offer expires
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as group:
                 for number in range(3):
@@ -135,7 +135,7 @@ async def test_cancelled_at_each_step(world: World, how: str, victim: int) -> No
 
 @pytest.mark.parametrize("stage", ["queue", "in flight", "body"])
 async def test_interrupted(world: World, stage: str) -> None:
-    """KeyboardInterrupt, out of whatever waits."""
+    """A KeyboardInterrupt at any wait loses no slot."""
 
     class Interrupted(FakeClock):
         def _wait(self, waiter: Waiter, timeout: float | None) -> float:
@@ -151,7 +151,7 @@ async def test_interrupted(world: World, stage: str) -> None:
 
 @only("sync")
 async def test_what_the_garbage_collector_closes(world: World, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
-    """An abandoned stream is closed wherever the collector comes by, in the middle of entering too: that is no deadlock."""
+    """The garbage collector may close an abandoned stream at any line, also within `enter`, without a deadlock."""
 
     class Collecting(admission.Ticket):
         __slots__ = ()
@@ -182,7 +182,7 @@ async def test_what_the_garbage_collector_closes(world: World, monkeypatch: pyte
 
 
 async def test_a_full_queue(world: World, clock: FakeClock) -> None:
-    """One more than max_queue is refused at once, unsent, and not retried: an error of this library, and of ours."""
+    """A request beyond max_queue is refused at once, not sent and not retried, with an error of this library and of ours."""
     url = "https://user:hunter2@api.example.com/?api_key=hunter2"
     for max_queue in (0, 2):
         bulkhead = Bulkhead(1, max_queue=max_queue)
@@ -202,7 +202,7 @@ async def test_a_full_queue(world: World, clock: FakeClock) -> None:
 
 
 async def test_a_long_queue(world: World, clock: FakeClock) -> None:
-    """After max_wait the request is refused too, before a later deadline; the text has the seconds, and masks the key."""
+    """After max_wait a request is refused, before a later deadline; the text has the seconds, and masks the key."""
     bulkhead = Bulkhead(1, max_wait=2.5, key=lambda request: "https://x.example/?token=hunter2")
     entered(bulkhead, "https://x.example/?token=hunter2")
     with pytest.raises(world.ratewise.BulkheadFull, match=r"token=REDACTED \(1 in flight, waited 2\.5 s\)") as raised:
@@ -213,7 +213,7 @@ async def test_a_long_queue(world: World, clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("real", [False, True])
 async def test_a_deadline_in_the_queue(world: World, clock: FakeClock, real: bool) -> None:
-    """total_timeout, where it comes before max_wait, ends the wait."""
+    """A total_timeout shorter than max_wait ends the wait."""
     bulkhead = Bulkhead(1)
     entered(bulkhead)
     more = {"total_timeout": 0.02} if real else {"total_timeout": 10, "clock": clock}
@@ -224,7 +224,7 @@ async def test_a_deadline_in_the_queue(world: World, clock: FakeClock, real: boo
 
 @only("asyncio", "trio")
 async def test_the_breaker_learns_nothing_of_the_queue(world: World) -> None:
-    """A request that the deadline cancels in the queue was never sent: that says nothing of the server."""
+    """A request that the deadline cancels in the queue was never sent, and says nothing about the server."""
 
     class Late(Clock):
         async def apark(self, waiter: Waiter, timeout: float | None) -> bool:
@@ -239,7 +239,7 @@ async def test_the_breaker_learns_nothing_of_the_queue(world: World) -> None:
 
 
 async def test_what_was_not_sent_is_not_counted(world: World, clock: FakeClock) -> None:
-    """An error out of the queue tells of no requests sent."""
+    """An error raised in the queue reports no requests sent."""
     bulkhead = Bulkhead(1)
     entered(bulkhead)
     for total_timeout in (10, 50):
@@ -250,7 +250,7 @@ async def test_what_was_not_sent_is_not_counted(world: World, clock: FakeClock) 
 
 @pytest.mark.parametrize("seconds", [0.99, 1.5])
 async def test_long_waits_are_logged(world: World, caplog: pytest.LogCaptureFixture, seconds: float) -> None:
-    """From a second on, with the seconds and the masked key; short ones are not worth a line."""
+    """Waits of a second or more are logged, with the seconds and the masked key; shorter ones are not."""
 
     class Freeing(FakeClock):
         def _wait(self, waiter: Waiter, timeout: float | None) -> float:
@@ -270,7 +270,7 @@ async def test_long_waits_are_logged(world: World, caplog: pytest.LogCaptureFixt
 
 
 async def test_the_key(world: World, clock: FakeClock) -> None:
-    """Counted by scheme, host and port, however they are written, or by what `key` makes of the request."""
+    """Requests are counted by scheme, host and port, however they are written, or by what `key` returns."""
     by_origin, by_path = Bulkhead(1, max_queue=0), Bulkhead(1, max_queue=0, key=lambda request: request.url.path)
     held: list[Any] = []
     for bulkhead, same, other in (
@@ -287,8 +287,8 @@ async def test_the_key(world: World, clock: FakeClock) -> None:
 
 
 async def test_first_come_first_served(world: World) -> None:
-    """Who has been served and comes again goes to the end of the queue: five that share one place take turns."""
-    bulkhead, order, clock = Bulkhead(1), list[int](), StillClock()  # nobody is passed over
+    """A caller that was served and comes again goes to the end of the queue: five that share one slot take turns."""
+    bulkhead, order, clock = Bulkhead(1), list[int](), StillClock()  # no offer expires
     subject = transport(world, Scripted(*[200] * 15), bulkhead, clock=clock)
     first = entered(bulkhead)
 
@@ -304,10 +304,10 @@ async def test_first_come_first_served(world: World) -> None:
     assert (order, bulkhead.get_state()) == ([*range(5)] * 3, EMPTY)
 
 
-# trio tells of each generator that is forgotten: with a plain client too.
+# trio warns of each abandoned generator, with a plain client too.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_stream_that_is_forgotten(world: World) -> None:
-    """Half read, neither closed nor kept: its place is free when it is collected, as its connection is."""
+    """A stream that is half read and abandoned releases its slot when it is garbage-collected, as it does its connection."""
     bulkhead = Bulkhead(1, max_queue=0)
     wire = Scripted(*[response(body=Body(b"a", b"b"))] * 2)
     subject = transport(world, wire, bulkhead)
@@ -322,7 +322,7 @@ async def test_a_stream_that_is_forgotten(world: World) -> None:
 
 
 class Counting:
-    """A server's answer that counts how many it has at once. The first `limit` of them wait for one another."""
+    """A server's answer that counts the requests in flight. The first `limit` of them wait for one another."""
 
     def __init__(self, limit: int) -> None:
         self.lock, self.barrier, self.limit = threading.Lock(), threading.Barrier(limit), limit
@@ -349,7 +349,7 @@ async def many(world: World, server: Server, bulkhead: Bulkhead, calls: int) -> 
 
 
 async def test_a_real_server(world: World) -> None:
-    """200 tasks, or 64 threads, and 7 places: the server has 7 requests at once, and never an 8th; all are answered."""
+    """200 tasks, or 64 threads, and 7 slots: the server has 7 requests at once, never an 8th, and all are answered."""
     answer, bulkhead, calls = Counting(7), Bulkhead(7, max_queue=200), 64 if world.is_sync else 200
     with Server(answer) as server:
         await many(world, server, bulkhead, calls)
@@ -357,7 +357,7 @@ async def test_a_real_server(world: World) -> None:
 
 
 def test_shared_by_all() -> None:
-    """One bulkhead for both libraries, for threads, two asyncio loops and a trio run: 3 places are 3."""
+    """One bulkhead of 3 slots, shared by both libraries, threads, two asyncio loops and a trio run, admits 3 at once."""
     answer, bulkhead = Counting(3), Bulkhead(3)
     worlds = [World(name) for name in ("sync-httpx", "sync-httpx2", "asyncio-httpx", "asyncio-httpx2", "trio-httpx")]
     with Server(answer) as server:

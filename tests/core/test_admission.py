@@ -1,4 +1,4 @@
-"""Who was called and does not come: whoever waits behind is called, in order, whatever comes when. As bulkheads have it."""
+"""Tickets that do not answer an offer: the slot is offered to the next one, in order, in any interleaving. By bulkheads."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.kit.wire import Scripted
 from tests.kit.world import World
 
 
-async def test_the_next_but_one_notices(world: World, clock: FakeClock) -> None:
-    """The first in the queue is called and gone: who waits behind it is called GRACE seconds later, by nobody else's doing."""
+async def test_the_next_ticket_notices(world: World, clock: FakeClock) -> None:
+    """The head of the queue has vanished: the next ticket gets the slot OFFER_TIMEOUT later, because it polls by itself."""
     bulkhead = Bulkhead(1)
     first, gone = (entered(bulkhead, now=clock.now) for _ in range(2))
 
@@ -36,16 +36,16 @@ async def test_the_next_but_one_notices(world: World, clock: FakeClock) -> None:
 
 
 def test_a_full_queue_of_the_gone() -> None:
-    """Nobody who is inside or waits will ever come: a request that arrives later is not refused for them."""
+    """A queue full of vanished tickets does not refuse a request that arrives after their offers expired."""
     bulkhead = Bulkhead(1, max_queue=1)
     first, _ = (entered(bulkhead) for _ in range(2))
     bulkhead.queue.leave(first, 0)
-    assert bulkhead.enter(ORIGIN, 0.5) is None  # it may be on its way
+    assert bulkhead.enter(ORIGIN, 0.5) is None  # the offer has not expired
     entered(bulkhead, now=admission.OFFER_TIMEOUT)
 
 
-def test_late_is_first_again() -> None:
-    """Who was passed over and comes after all is inside if there is room, else it waits as the first again."""
+def test_a_late_ticket_is_at_the_head_again() -> None:
+    """A ticket that answers after its offer expired is admitted if a slot is available, else it waits at the head again."""
     bulkhead = Bulkhead(1)
     first, late, second, third = (entered(bulkhead) for _ in range(4))
     bulkhead.queue.leave(first, 0)
@@ -65,8 +65,8 @@ def test_late_is_first_again() -> None:
     assert bulkhead.queue.admit(third, 2)
 
 
-def test_who_was_passed_over_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes back to the same room as everybody else, also after many other keys: one place is one."""
+def test_a_late_ticket_finds_its_key_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an expired offer, and after many other keys, it is counted in the same state as all others: one slot is one."""
     monkeypatch.setattr(admission, "MAX_KEYS", 1)
     bulkhead = Bulkhead(1)
     first, late, second = (entered(bulkhead) for _ in range(3))
@@ -84,7 +84,7 @@ def suspended(waiter: Any = None, end: float = 0) -> Any:
 
 
 class Stage(Clock):
-    """An event loop of the test's own, with its own time: each step is the test's to take, or never to take."""
+    """An event loop with its own time, whose steps the test takes, or never takes."""
 
     def __init__(self, limit: int) -> None:
         self.now, self.limit, self.calls, self.order = 0.0, limit, list[Any](), list[Any]()
@@ -141,7 +141,7 @@ STEPS = ["call"] * 4 + ["go on"] * 4 + ["time", "cancel", "vanish"]
 @settings(max_examples=1000)
 @given(st.integers(1, 3), st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 9)), min_size=5, max_size=50))
 def test_any_interleaving(limit: int, steps: list[tuple[str, int]]) -> None:
-    """Whatever comes when, is cancelled, or vanishes from the queue: never too many, in order, and who stays gets in."""
+    """In any interleaving of arrivals, cancellations and vanishings: never too many in flight, in order, all others admitted."""
     stage, left = Stage(limit), set[Any]()
     for what, number in steps:
         there = stage.there(what)
@@ -162,4 +162,4 @@ def test_any_interleaving(limit: int, steps: list[tuple[str, int]]) -> None:
         if not stage.there("go on"):
             stage.now = min((call.end for call in stage.there()), default=0)
     assert {*stage.order, *left} == {*stage.calls}
-    assert stage.overtaken == []  # nobody enters before someone who came earlier has been called
+    assert stage.overtaken == []  # none is admitted before an earlier one has had its offer

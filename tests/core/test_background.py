@@ -1,4 +1,4 @@
-"""Work in the background of a request: it goes on behind it, and ends with its transport."""
+"""Background work of a request: it outlives the request, and ends with its transport."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.kit.world import World
 
 
 async def test_background_work_goes_on_behind_the_request(world: World) -> None:
-    """The response does not wait for it, and it runs with the layer's own call."""
+    """The response does not wait for it, and it uses the call of the layer."""
     started, release, done = threading.Event(), Waiter(), Waiter()
 
     async def handle(request: Any, call: Any) -> Any:
@@ -43,7 +43,7 @@ async def test_background_work_goes_on_behind_the_request(world: World) -> None:
 
 
 async def test_closing_ends_background_work(world: World) -> None:
-    """Tasks are cancelled and waited for; a thread is waited for."""
+    """Closing cancels tasks and waits for them; it waits for a thread."""
     log: list[str] = []
     release = Waiter()
 
@@ -65,7 +65,7 @@ async def test_closing_ends_background_work(world: World) -> None:
 
 
 async def test_work_cancelled_before_it_starts_never_runs(world: World) -> None:
-    """Closing at once: no work is half done, and no coroutine is left behind unawaited."""
+    """Closing at once leaves no work half done and no coroutine unawaited."""
     if world.is_sync:
         return  # a thread has started by then
     log: list[str] = []
@@ -83,7 +83,7 @@ async def test_work_cancelled_before_it_starts_never_runs(world: World) -> None:
 
 
 async def test_failing_background_work_is_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """An error in it ends nothing else; the log names its kind, and not its text, which may hold a secret."""
+    """An error in it affects nothing else; the log has its type, and not its text, which may contain a secret."""
 
     async def work() -> None:
         raise ValueError("token=hunter2")
@@ -97,7 +97,7 @@ async def test_failing_background_work_is_told(world: World, caplog: pytest.LogC
 
 
 def test_background_work_of_a_loop_that_is_over() -> None:
-    """A client used in one `asyncio.run` and closed in another does not wait for what ended with the first."""
+    """A client used in one `asyncio.run` and closed in another does not wait for work that ended with the first."""
     from ratewise._core.background import Background
 
     background = Background()
@@ -105,7 +105,7 @@ def test_background_work_of_a_loop_that_is_over() -> None:
     async def start() -> None:
         background.spawn_task(lambda: asyncio.sleep(PATIENCE * 10))
         job = next(iter(background._jobs))
-        background._jobs.add(job._replace(finished=Waiter()))  # as one whose end was never told
+        background._jobs.add(job._replace(finished=Waiter()))  # as of work whose end was never reported
 
     asyncio.run(start())
     assert background._jobs

@@ -1,4 +1,4 @@
-"""Cancellation is put off where a connection would be lost, and never lost itself."""
+"""Cancellation is deferred where a connection would be lost, and never lost itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cancelled_at_once(work: Any, *message: str) -> None:
 
 
 def test_results_and_errors_pass() -> None:
-    """`defer_cancellation` changes nothing where nothing is cancelled, under asyncio and trio."""
+    """Without a cancellation `defer_cancellation` has no effect, under asyncio and trio."""
 
     async def good() -> int:
         await anyio.lowlevel.checkpoint()
@@ -53,7 +53,7 @@ def test_results_and_errors_pass() -> None:
 
 
 def test_a_bare_checkpoint_is_passed() -> None:
-    """Cancelled at `sleep(0)`: what follows is done, up to the next real wait."""
+    """Cancelled at `sleep(0)`, the coroutine runs on to its next real wait."""
     log: list[str] = []
 
     async def work() -> None:
@@ -70,7 +70,7 @@ def test_a_bare_checkpoint_is_passed() -> None:
 
 
 def test_with_nothing_more_to_wait_for() -> None:
-    """The result is handed on, and the task is cancelled at the next thing that it waits for: once."""
+    """The result is returned, and the task is cancelled once, at its next wait."""
     log: list[Any] = []
 
     async def work() -> int:
@@ -89,10 +89,10 @@ def test_with_nothing_more_to_wait_for() -> None:
     assert log == [5, "cancelled"]
 
 
-# There is nothing to look at before: older Pythons have no such time-outs, and tasks do not count cancellations.
+# Older Pythons have no such time-outs, and their tasks do not count cancellations.
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="its subject, asyncio.timeout, came with 3.11")
 def test_time_outs_still_know_their_own_cancellation() -> None:
-    """asyncio.timeout() counts cancellations: one that was put off counts once."""
+    """asyncio.timeout() counts cancellations: a deferred one counts once."""
 
     async def work() -> None:
         while True:
@@ -120,7 +120,7 @@ deadline: Any = None
 
 
 def test_the_cancellation_of_a_scope_is_not_deferred() -> None:
-    """anyio's own comes only where it may: at a bare checkpoint too."""
+    """anyio's own cancellation respects shields, and is not deferred at a bare checkpoint."""
     log: list[str] = []
 
     async def work() -> None:
@@ -139,7 +139,7 @@ def test_the_cancellation_of_a_scope_is_not_deferred() -> None:
 
 
 def test_closing_a_coroutine_that_waits() -> None:
-    """A coroutine that is never finished is closed as ever."""
+    """A coroutine that is never finished is closed normally."""
     log: list[str] = []
 
     async def work() -> None:
@@ -158,7 +158,7 @@ def test_closing_a_coroutine_that_waits() -> None:
 
 
 def test_an_error_does_not_swallow_it() -> None:
-    """What fails after a cancellation was put off fails as it is, and the task is cancelled at its next wait."""
+    """An error after a deferred cancellation is raised unchanged, and the task is cancelled at its next wait."""
     log: list[str] = []
 
     async def work() -> None:
@@ -177,7 +177,7 @@ def test_an_error_does_not_swallow_it() -> None:
 
 
 def test_a_wait_that_cannot_be_cancelled() -> None:
-    """A future that is done by the time it is awaited: the cancellation waits for the next one."""
+    """If a future is done by the time it is awaited, the cancellation is deferred to the next one."""
     log: list[str] = []
 
     class Done(asyncio.Future):  # type: ignore[type-arg]
@@ -198,7 +198,7 @@ def test_a_wait_that_cannot_be_cancelled() -> None:
 
 
 def test_what_never_waits_is_cancelled_all_the_same() -> None:
-    """A loop of bare checkpoints is no lock: after a few of them it is cancelled."""
+    """A loop of bare checkpoints is no lock: it is cancelled after a few of them."""
     rounds = 0
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""The clock that a layer waits by, and who wakes it, in threads, asyncio and trio."""
+"""Sleeping and parking by the clock, and waking, in threads, asyncio and trio."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.kit.world import World
 
 
 async def test_sleep_goes_by_the_clock(world: World, clock: FakeClock) -> None:
-    """A layer's waits are the clock's."""
+    """A layer's waits go through the clock."""
 
     async def handle(request: Any, call: Any) -> Any:
         await call.sleep(2.5)
@@ -32,7 +32,7 @@ async def test_sleep_goes_by_the_clock(world: World, clock: FakeClock) -> None:
 
 
 async def test_the_real_clock_waits(world: World) -> None:
-    """The default clock sleeps in this world, and tells both times."""
+    """The default clock sleeps under sync, asyncio and trio, and returns both times."""
 
     async def handle(request: Any, call: Any) -> Any:
         before = call.clock.monotonic()
@@ -48,7 +48,7 @@ async def test_the_real_clock_waits(world: World) -> None:
 
 
 async def test_a_waiter_is_woken_by_another(world: World) -> None:
-    """One caller parks, another one's `wake` lets it go on."""
+    """One caller parks, and another one's `wake` resumes it."""
     waiter = Waiter()
     order: list[str] = []
 
@@ -70,14 +70,14 @@ async def test_a_waiter_is_woken_by_another(world: World) -> None:
 
 
 async def test_trio_before_0_29(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which says only by an error that no task of it is running."""
+    """An old trio, which shows only by an error that no task of it is running."""
     if hasattr(trio.lowlevel, "in_trio_task"):
         monkeypatch.delattr(trio.lowlevel, "in_trio_task")
     assert (running_trio() is trio) is (world.style == "trio")
 
 
 def test_where_trio_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No task of it is running, and it is not loaded to ask."""
+    """Without trio loaded no task of it is running, and it is not imported."""
     monkeypatch.delitem(sys.modules, "trio")
     assert running_trio() is None
     assert "trio" not in sys.modules
@@ -98,7 +98,7 @@ async def test_a_waiter_woken_first_does_not_wait(world: World) -> None:
 
 
 async def test_parking_ends_with_its_time(world: World) -> None:
-    """Nobody wakes: False after the timeout, on the real clock."""
+    """Without a `wake`, park returns False after the timeout, on the real clock."""
 
     async def handle(request: Any, call: Any) -> Any:
         assert not await call.park(Waiter(), 0.002)
@@ -123,7 +123,7 @@ async def test_a_waiter_is_woken_from_any_thread(world: World) -> None:
 
 
 def test_waking_who_is_gone_does_no_harm() -> None:
-    """The loop of a parked task is over: `wake` neither raises nor blocks."""
+    """After the loop of a parked task has ended, `wake` neither raises nor blocks."""
     for run in (asyncio.run, lambda scenario: trio.run(lambda: scenario)):
         waiter = Waiter()
         run(_give_up(waiter))
@@ -137,7 +137,7 @@ async def _give_up(waiter: Waiter) -> None:
 
 
 def test_waking_in_the_moment_of_giving_up() -> None:
-    """asyncio: a wake that arrives after the timeout has let the waiter go changes nothing."""
+    """asyncio: a wake that arrives after the timeout has resumed the waiter has no effect."""
 
     async def scenario() -> None:
         waiter = Waiter()

@@ -1,4 +1,4 @@
-"""Stacks in an order that cannot work warn as they are built, at the line that builds them, and no others do."""
+"""A stack in an order that does not work warns when it is built, at the line that builds it; no other stack warns."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def once(transport: httpx.BaseTransport) -> httpx.BaseTransport:
 
 
 class Mine(RetryTransport):
-    """Is not taken over, but nested: it may do more than its chain."""
+    """A subclass stays a transport of its own: it may do more than its chain."""
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ class Mine(RetryTransport):
     ],
 )
 def test_an_order_that_cannot_work(outside_in: Any, said: str) -> None:
-    """One warning, with the reason, of the transport that completes it."""
+    """There is one warning, with the reason, from the transport that completes the stack."""
     inner = stack(*outside_in[1:])
     with pytest.warns(UserWarning, match=f"^this stack {said}") as warned:
         outside_in[0](inner)
@@ -81,14 +81,14 @@ def test_an_order_that_cannot_work(outside_in: Any, said: str) -> None:
     ],
 )
 def test_an_order_that_works(outside_in: Any) -> None:
-    """It builds in silence."""
+    """A stack in a good order does not warn."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stack(*outside_in)
 
 
 def test_it_is_told_once() -> None:
-    """Not again by each transport that is put around what has been warned of."""
+    """A further transport around a stack does not repeat its warning."""
     with pytest.warns(UserWarning, match=TWICE) as warned:
         stack(LoggingTransport, mine, CircuitBreakerTransport, RetryTransport, RetryTransport)
     assert len(warned) == 1
@@ -98,7 +98,7 @@ def test_it_is_told_once() -> None:
 
 
 def test_a_layer_of_the_users_own() -> None:
-    """What its attributes are called is its own affair."""
+    """A user's layer may have any attributes, also a `kind`."""
 
     class Own(Layer):
         kind = "retry"

@@ -1,4 +1,4 @@
-"""Coroutines in the sync world: they are stepped to their end, and never wait for anything else."""
+"""Coroutines under a sync transport: they run to their end without suspending."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_a_layer_without_a_name(world: World) -> None:
 
 
 def test_step_hands_on_what_a_coroutine_raises() -> None:
-    """`step` is transparent to results and errors."""
+    """`step` passes results and errors on."""
 
     async def result() -> int:
         return 5
