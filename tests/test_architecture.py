@@ -46,6 +46,8 @@ LAYERS = {
     "_stack.py": "which layers, in which order; one of them is its own",
     "cache/fetch.py": "the half of the cache's layer that sends",
     "cache/lookup.py": "what the cache's layer knows of one request",
+    "cache/stores/backend.py": "how the cache's layer uses a store that may wait or fail",
+    "cache/stores/interface.py": "what the cache's layer uses of a store",
     "cache/single_flight.py": "how requests wait for one another's answer",
     **{f"{capability}/layer.py": "a layer" for capability in CAPABILITIES},
 }
@@ -63,7 +65,7 @@ NOT_RULES = {
     "_core/order.py": "warns at the caller's line",
     "_util/bounded_table.py": "its clock is only for what is forgotten",
     "cache/__init__.py": "loads a store when it is asked for",
-    "cache/stores/base.py": "I/O: what stores share",
+    "cache/stores/base.py": "I/O: worker threads",
     "cache/stores/memory.py": "a store",
     "cache/stores/redis.py": "I/O: a store",
     "cache/stores/sqlite.py": "I/O: a store",

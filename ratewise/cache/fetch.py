@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, Any, Callable, cast
+from typing import Any
 
 from ..exceptions import RateWiseError
 from ..layer import Call
@@ -14,10 +14,7 @@ from .directives import Fields, joined, length_of
 from .entry import Entries, Entry, Field, Policy, pack
 from .lookup import Asked, noted
 from .single_flight import Flight, Outcome, Recorder
-from .stores.base import Cache, CacheBackend
-
-if TYPE_CHECKING:
-    from .stores.memory import InMemoryCache
+from .stores.base import Cache
 
 logger = logging.getLogger("ratewise")
 
@@ -30,10 +27,8 @@ EVENTS = b"text/event-stream"
 class Fetcher:
     """Sends requests for a cache."""
 
-    def __init__(self, cache: Cache, config: CacheConfig, memory: InMemoryCache | None) -> None:
-        self._cache, self._config = cache, config
-        self._memory = memory
-        """The same store, if it is in memory."""
+    def __init__(self, cache: Cache, config: CacheConfig) -> None:
+        self._cache, self._store, self._config = cache, cache._ratewise_store, config
 
     async def fetch(self, asked: Asked, flight: Flight | None = None) -> Any:
         """Send a request, with what it takes to learn whether what is stored is still good."""
@@ -97,7 +92,7 @@ class Fetcher:
             return await self._passed(asked, response, fields, policy, flight)
         head, born = pack(rules.kept(raw, fields, received), rules.UNSTORED), rules.born(fields, date, asked.sent_at, received)
         selector, head_only = asked.keys.selector(vary, asked.fields), method == "HEAD"
-        self._cache.order.tell((asked.key, vary, selector), asked.number)
+        self._store.order.tell((asked.key, vary, selector), asked.number)
 
         async def keep(body: bytes) -> bool:
             if length is not None and length != len(body) and not head_only:  # 3.3: an incomplete one is not stored
@@ -122,12 +117,12 @@ class Fetcher:
         if flight is not None:
             flight.reading = True
         response = noted(response, f"fwd={asked.forward}; stored", call)
-        return http.tap(response, Recorder(keep, self._config.max_body_size, self._cache.flights, flight, call.clock))
+        return http.tap(response, Recorder(keep, self._config.max_body_size, self._store.flights, flight, call.clock))
 
     async def _passed(self, asked: Asked, response: Any, fields: Fields, why: str, flight: Flight | None) -> Any:
         """Hand on a response that is not stored."""
         if rules.replaces(response.status_code):
-            self._cache.order.tell(asked.key, asked.number)
+            self._store.order.tell(asked.key, asked.number)
             await self._outdated(asked, rules.varies(fields))
         elif rules.contradicts(asked.entry, fields):
             await self._outdated(asked)
@@ -151,14 +146,14 @@ class Fetcher:
         await call.close(response, sent)
         if not about:
             return None
-        self._cache.count("revalidated")
+        self._store.count("revalidated")
         selected = asked.entry if asked.entry in about else about[0]
         found, news, gone = selected, [], []
         for old in about:
             new = self._updated(asked, old, raw, received, selected is old)
             if selected is old:
                 found = new
-                self._cache.order.tell(_part(asked, new), asked.number)
+                self._store.order.tell(_part(asked, new), asked.number)
             if new.policy is GONE:
                 gone.append(old)
             elif _news(old, new, asked):
@@ -207,7 +202,7 @@ class Fetcher:
     ) -> bool:
         """Store entries in place of those that they supersede, and let those go who wait for one of them."""
         usable = shared.policy.lifetime > asked.age(shared) and not shared.policy.no_cache
-        order = self._cache.order
+        order = self._store.order
 
         def merged(stored: Entries) -> Entries:
             # An answer that was asked for before a later one, or before something changed, may be older than that.
@@ -218,9 +213,9 @@ class Fetcher:
 
         kept = False
         try:
-            kept = bool(new or gone) and await self._change(asked, merged)
+            kept = bool(new or gone) and await self._store.change(asked, merged, lambda entry: self._use(entry, asked))
             if kept:
-                self._cache.count("stores", len(new))
+                self._store.count("stores", len(new))
             return kept
         finally:
             later = order.later(asked.key, asked.number)
@@ -239,29 +234,7 @@ class Fetcher:
             return others if len(others) < len(stored) else stored
 
         if asked.stored:
-            await self._change(asked, rest)
-
-    async def _change(self, asked: Asked, change: Callable[[Entries], Entries]) -> bool:
-        """Store what `change` makes of what is stored for a request; False if that is nothing, or cannot be."""
-        cache, order, key, call = self._cache, self._cache.order, asked.key, asked.call
-        if self._memory is not None:
-            return self._memory.change(key, change)
-        backend = cast(CacheBackend, cache)
-        if order.changed(key, asked.looked):
-            asked.stored = await backend.load(key, call)
-        entries = change(asked.stored)
-        if entries is asked.stored:
-            return False
-        asked.stored = entries
-        asked.looked = order.change(key)
-        if not entries:
-            await backend.drop(key, call)
-            return False
-        kept = await backend.save(key, entries, max(self._use(entry, asked) for entry in entries), call)
-        if order.changed(key, asked.looked):  # meanwhile, and who knows which came to the store first
-            await backend.drop(key, call)
-            return False
-        return kept
+            await self._store.change(asked, rest, lambda entry: self._use(entry, asked))
 
     def _use(self, entry: Entry, asked: Asked) -> float:
         """Seconds for which it may be of use yet."""
@@ -271,7 +244,7 @@ class Fetcher:
 
     def _land(self, asked: Asked, flight: Flight | None, outcome: Entry | Outcome) -> None:
         if flight is not None:
-            self._cache.flights.land(flight, outcome, asked.call.clock.monotonic())
+            self._store.flights.land(flight, outcome, asked.call.clock.monotonic())
 
 
 async def or_close(work: Awaitable[Any], response: Any, request: Any, call: Call[Any, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any, cast
+from typing import Any
 
 from .._core.call_state import CallState
 from .._core.exchange import exchange_with, state_of
@@ -22,7 +22,7 @@ from .key import Keys
 from .lookup import Asked, Served, noted, only_if_cached
 from .rules import Use
 from .single_flight import Flight, Outcome, follow
-from .stores.base import Cache, CacheBackend
+from .stores.base import Cache
 from .stores.memory import InMemoryCache
 
 logger = logging.getLogger("ratewise")
@@ -43,7 +43,7 @@ class CacheLayer(Ordered):
     kind: LayerKind | None = "cache"
 
     def __init__(self, cache: Cache | None = None, config: CacheConfig | None = None) -> None:
-        if not isinstance(cache, (InMemoryCache, CacheBackend, type(None))):
+        if not isinstance(cache, (Cache, type(None))):
             raise TypeError(refusal("cache", cache, "an InMemoryCache, a SQLiteCache, a RedisCache or another CacheBackend"))
         if not isinstance(config, (CacheConfig, type(None))):
             raise TypeError(refusal("cache_config", config, "a CacheConfig"))
@@ -51,11 +51,9 @@ class CacheLayer(Ordered):
         self.config = config or CacheConfig()
         if self.config.mode == "force" and self.cache.ttl is None:
             raise ValueError(refusal("ttl", None, 'a number of seconds for a cache with the mode "force"'))
-        self._memory = self.cache if isinstance(self.cache, InMemoryCache) else None
-        self._backend = cast(CacheBackend, self.cache)
-        """The store where it is not in memory: all that it does may take time."""
-        self._keys = None if self.cache.secret is None else self._made(self.cache.secret)
-        self._fetcher = Fetcher(self.cache, self.config, self._memory)
+        self._store = self.cache._ratewise_store
+        self._keys: Keys | None = None
+        self._fetcher = Fetcher(self.cache, self.config)
 
     def __repr__(self) -> str:
         return f"CacheLayer({self.cache!r}, {self.config!r})"
@@ -64,8 +62,8 @@ class CacheLayer(Ordered):
         """Answer the request from the store, or send it."""
         http, method = call.http, request.method
         fields = joined(http.fields(request.headers))
-        keys = self._keys
-        if keys is None or keys.secret is not self.cache.secret:
+        store, keys = self._store, self._keys
+        if keys is None or keys.secret is not store.secret:
             keys = await self._prepared(call)
         if method not in ("GET", "HEAD"):
             return await self._pass(request, fields, keys, call)  # type: ignore[no-any-return]
@@ -77,24 +75,26 @@ class CacheLayer(Ordered):
         if keys is None:
             if "only-if-cached" in rules.asks(fields):
                 return only_if_cached(call)  # type: ignore[no-any-return]
-            self.cache.count("misses")
+            store.count("misses")
             return noted(await call.send(request), 'fwd=miss; detail="the store fails"', call)  # type: ignore[no-any-return]
         key = keys.key(http.target(request.url), fields)
-        number = 0 if self._memory is not None else self.cache.order.begin()  # before the look, which takes time
-        entries = await self._backend.load(key, call) if self._memory is None else self._memory.find(key)
+        entries, number = store.find(key), 0
+        if entries is None:
+            number = store.order.begin()  # before the look, which takes time
+            entries = await store.load(key, call)
         entry = keys.selected(entries, fields, method) if entries else None
         if plain and entry is not None and wish is None:  # the short way
             age, policy = call.clock.time() - entry.born, entry.policy
             if 0 <= age < policy.lifetime and not policy.no_cache:
-                self.cache.hit()
+                store.hit()
                 body = entry.body if method == "GET" else b""
                 return http.respond(entry.status, Served(entry.head, int(age), b"hit", int(policy.lifetime - age)), body)
-        asked = Asked(request, state, call, number or self.cache.order.begin(), fields, keys, key, entries, entry)
+        asked = Asked(request, state, call, number or store.order.begin(), fields, keys, key, entries, entry)
         if entry is not None and wish is None:
             use = rules.usable(entry.policy, asked.age(entry), asked.control, self.config)
             found: Any = None if use is Use.VALIDATE else asked.answer(entry, "hit")
             if found is not None:
-                self.cache.hit()
+                store.hit()
                 if use is Use.REFRESH and "only-if-cached" not in asked.control:
                     self._refresh(asked, entry)
                 return found  # type: ignore[no-any-return]
@@ -109,7 +109,7 @@ class CacheLayer(Ordered):
         return Keys(secret, space, config.partition)
 
     async def _prepared(self, call: Call[Any, Any]) -> Keys | None:
-        secret = await self._backend.prepare(call)
+        secret = await self._store.prepare(call)
         if secret is not None:
             self._keys = self._made(secret)
         return self._keys
@@ -119,7 +119,7 @@ class CacheLayer(Ordered):
         response = await call.send(request)
         if rules.invalidates(request.method, response.status_code):
             if keys is None:
-                self._backend.distrust(call)
+                self._store.distrust(call)
             else:
                 await or_close(self._invalidate(request, response, fields, keys, call), response, request, call)
         return noted(response, "fwd=method", call)
@@ -132,12 +132,12 @@ class CacheLayer(Ordered):
         for target in targets:
             if target is not None:
                 key = keys.key(target, fields)
-                self.cache.order.invalidate(key)
-                await self.cache.drop(key, call)
+                self._store.order.invalidate(key)
+                await self._store.drop(key, call)
 
     async def _ask(self, asked: Asked) -> Any:
         """Send the request, unless one is under way whose answer is good for both."""
-        flights, call, config = self.cache.flights, asked.call, self.config
+        flights, call, config = self._store.flights, asked.call, self.config
         varied = asked.entries[0].vary if asked.entries else ()
         until = min(asked.began + config.max_wait, asked.state.deadline or math.inf)
         flight = None
@@ -159,31 +159,31 @@ class CacheLayer(Ordered):
                     varied = found.vary
                     continue
                 if asked.age(found) < found.policy.lifetime:
-                    self.cache.hit()
+                    self._store.hit()
                     return asked.answer(found, f"fwd={asked.forward}; collapsed")
             if found is not Outcome.FAILED:
                 break
-        self.cache.count("misses")
+        self._store.count("misses")
         return await self._fetcher.fetch(asked, flight)
 
     async def _again(self, asked: Asked, flight: Flight) -> Any:
         """What another one has stored since this request looked, if it may be used; the flight is over then."""
-        if self._memory is not None:
-            entries = self._memory.find(asked.key)
-        elif self.cache.flights.landed.known_since(flight.key, asked.began - LATE):
-            entries = await self._backend.load(asked.key, asked.call)
-        else:
-            return None
+        store = self._store
+        entries = store.find(asked.key)
+        if entries is None:
+            if not store.flights.landed.known_since(flight.key, asked.began - LATE):
+                return None
+            entries = await store.load(asked.key, asked.call)
         entry = asked.keys.selected(entries, asked.fields, "GET") if entries is not asked.stored else None
         if entry is None or entry.policy.no_cache or asked.age(entry) >= entry.policy.lifetime:
             return None
-        self.cache.flights.land(flight, entry, asked.call.clock.monotonic())
-        self.cache.hit()
+        store.flights.land(flight, entry, asked.call.clock.monotonic())
+        store.hit()
         return asked.answer(entry, "hit")
 
     def _refresh(self, asked: Asked, stale: Entry) -> None:
         """RFC 5861, 3: ask for anew what is being served stale, once, behind the request."""
-        flights, call, max_wait = self.cache.flights, asked.call, self.config.max_wait
+        flights, call, max_wait = self._store.flights, asked.call, self.config.max_wait
         flight_key = (asked.key, asked.keys.selector(stale.vary, asked.fields))
         if flights.under_way(flight_key, call.clock.monotonic(), max_wait):
             return

@@ -54,7 +54,7 @@ async def test_a_forgotten_response_keeps_nobody_waiting(world: World) -> None:
     stage.origin.answers.clear()
     del forgotten
     gc.collect()
-    assert not stage.cache.flights._flights
+    assert not stage.cache._ratewise_store.flights._flights
     assert await stage.text() == "whole"
 
 
@@ -64,7 +64,7 @@ async def test_a_body_of_another_length_than_it_says_is_not_stored(world: World,
     """What is shorter or longer is passed on as it came; a length that is no number says nothing."""
     stage = Stage(world, response(200, {**FRESH, "Content-Length": length}, b"abc"))
     assert await stage.text() == "abc"
-    assert stage.cache.size() == (0 if length in ("2", "9") else 1)
+    assert stage.cache.get_stats().size == (0 if length in ("2", "9") else 1)
     await stage.end()
 
 
@@ -124,7 +124,7 @@ async def test_large_bodies_are_not_stored(world: World, size: int, told: bool) 
     fields = {**FRESH, "Content-Length": str(size)} if told else FRESH
     stage = Stage(world, response(200, fields, Body(b"x" * 6, b"x" * (size - 6))), max_body_size=10)
     assert await stage.text() == "x" * size
-    assert stage.cache.size() == (1 if size == 10 else 0)
+    assert stage.cache.get_stats().size == (1 if size == 10 else 0)
     await stage.end()
 
 
@@ -149,7 +149,7 @@ async def test_event_streams_pass(world: World, fields: dict[str, str]) -> None:
         assert note(open_one) == 'fwd=uri-miss; detail="event stream"'
         assert await world.read(open_one) == b"data: 1\n\ndata: 2\n\n"
         await world.close(open_one)
-    assert stage.cache.size() == 0
+    assert stage.cache.get_stats().size == 0
     await stage.end()
 
 
@@ -175,7 +175,7 @@ async def test_upgrades_pass(world: World) -> None:
         got = await stage(headers=headers, stream=True)
         assert got.status_code == 101
         assert got.extensions["network_stream"] is line
-    assert stage.cache.size() == 0
+    assert stage.cache.get_stats().size == 0
     assert stage.origin.sent[0].request.headers["Upgrade"] == "websocket"
 
 

@@ -28,8 +28,8 @@ async def test_many_urls_take_bounded_room(world: World) -> None:
         url = f"{URL}{number}"
         await world.read(await world.send(transport, url=url, headers={"Accept-Language": f"x-{number}"}))
         await world.read(await world.send(transport, "POST", url=url))
-    assert cache.size() <= 10
-    flights, order = cache.flights, cache.order
+    assert cache.get_stats().size <= 10
+    flights, order = cache._ratewise_store.flights, cache._ratewise_store.order
     kept = (flights._unshared, flights.landed, order._latest, order._invalidated, order._changed)
     for table in (flights._flights, *(recent.times for recent in kept)):
         assert len(table) <= 1000
@@ -58,6 +58,6 @@ async def test_one_variant_that_is_asked_for_again_and_again_stays_one(world: Wo
         stage.origin.steps = [response(200, {"Vary": "Foo", **STALE}, b"x")]
         await stage(headers={"Foo": "1"})
         stage.clock.now += 3
-    (entries,) = stage.cache._entries.values()
+    (entries,) = stage.cache._ratewise_store.entries.values()
     assert len(entries) == 1
     await stage.end()

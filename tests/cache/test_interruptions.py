@@ -46,8 +46,8 @@ async def test_a_cancelled_request_leaves_nothing_behind(world: World, where: st
     with scope:
         await stage()
     assert scope.cancelled_caught
-    assert not stage.cache.flights._flights
-    assert stage.cache.size() == 0
+    assert not stage.cache._ratewise_store.flights._flights
+    assert stage.cache.get_stats().size == 0
     assert await stage.text() == "whole"
     if where == "body":
         assert body.closed == 1

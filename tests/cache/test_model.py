@@ -470,7 +470,7 @@ class Conversation:
             self.finish(self.open.pop())
         self.refresh()
         assert [body.closed for body in self.origin.bodies] == [1] * len(self.origin.bodies)
-        assert not self.cache.flights._flights
+        assert not self.cache._ratewise_store.flights._flights
 
 
 @pytest.mark.parametrize(("store", "conversations"), [("memory", 120), ("backend", 80), ("sqlite", 10)])

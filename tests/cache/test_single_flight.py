@@ -61,7 +61,7 @@ async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> 
 
 def followers(cache: InMemoryCache) -> int:
     """How many are waiting for others."""
-    return sum(len(flight.waiters) for flight in list(cache.flights._flights.values()))
+    return sum(len(flight.waiters) for flight in list(cache._ratewise_store.flights._flights.values()))
 
 
 class Held:
@@ -195,13 +195,13 @@ async def test_an_answer_that_is_stale_when_it_is_shared(world: World, monkeypat
     """Who waited for it asks for itself."""
 
     clock, cache = StillClock(look=PATIENCE), InMemoryCache()
-    change = cache.change
+    change = cache._ratewise_store.change
 
-    def late(key: bytes, new: Any) -> bool:
+    async def late(*given: Any) -> bool:
         clock.now += 100
-        return change(key, new)
+        return await change(*given)
 
-    monkeypatch.setattr(cache, "change", late)
+    monkeypatch.setattr(cache._ratewise_store, "change", late)
     wire = Held(world, cache, 1, *[response(headers=FRESH)] * 2)
     transport = cached(world, wire, cache, clock=clock)
     await world.gather(*[lambda: ask(world, transport)] * 2)
@@ -263,7 +263,7 @@ async def test_a_lead_that_is_cancelled(world: World) -> None:
             group.start_soon(cancel)
             with anyio.fail_after(PATIENCE):
                 assert (await ask(world, transport)).content == b"ab"
-        assert not cache.flights._flights
+        assert not cache._ratewise_store.flights._flights
 
 
 def test_flights() -> None:

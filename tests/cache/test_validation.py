@@ -84,7 +84,7 @@ async def test_a_304_that_forbids_to_store_is_obeyed(world: World) -> None:
     await stage()
     stage.clock.now += 3
     assert await stage.text() == "a"
-    assert stage.cache.size() == 0
+    assert stage.cache.get_stats().size == 0
     assert await stage.text() == "new"
     assert "If-None-Match" not in stage.origin.sent[2].request.headers
     await stage.end()

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from typing import Any, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Callable
 
 from ..._keywords import explained
 from ..._validation import whole
 from ...layer import Call
-from ..entry import Entries
-from .base import SECRET_SIZE, Cache
+from ..entry import Entries, Entry
+from .base import Cache, CacheStats
+from .interface import SECRET_SIZE, Store
+
+if TYPE_CHECKING:
+    from ..lookup import Asked
 
 OVERHEAD = 640
-"""Bytes that an entry takes beside its head and body, about."""
+"""Bytes that an entry is taken to occupy in addition to its head and body."""
 
 
 @explained()
 class InMemoryCache(Cache):
-    """Responses in memory, the least recently used forgotten first.
+    """Responses in memory; the least recently used are removed first.
 
-    - `ttl`: seconds for which a response is fresh whose server does not say. None: then by `Last-Modified`, or not at all.
-    - `max_size`: URLs at most; at least 1. `max_bytes`: what they take at most; at least 1.
-    - `namespace`, `secret`: see `Cache`.
+    - `ttl`: seconds for which a response is fresh if its server does not say. None: by `Last-Modified`, or not at all.
+    - `max_size`: URLs at most; at least 1. `max_bytes`: memory for their responses, in bytes; at least 1.
+    - `namespace`: a name; entries stored under one namespace are invisible under another.
+    - `secret`: 16 to 64 bytes, the key of the hashes of credentials; None for a random one.
+
+    `close()` has nothing to release: what is stored stays, and the store can still be used.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -36,59 +44,80 @@ class InMemoryCache(Cache):
         namespace: str = "",
         secret: bytes | None = None,
     ) -> None:
-        super().__init__(ttl=ttl, namespace=namespace, secret=secret or os.urandom(SECRET_SIZE))
+        super().__init__(ttl=ttl, namespace=namespace, secret=secret)
         self.max_size = whole("max_size", max_size, least=1)
         self.max_bytes = whole("max_bytes", max_bytes, least=1)
-        self._entries: OrderedDict[bytes, Entries] = OrderedDict()
-        self._bytes = 0
+        self._ratewise_store: MemoryStore = MemoryStore(self.max_size, self.max_bytes, secret or os.urandom(SECRET_SIZE))
+
+    def clear(self) -> None:
+        """Delete all entries."""
+        self._ratewise_store.clear()
+
+    def get_stats(self) -> CacheStats:
+        """Return the counts since the store was made."""
+        return replace(super().get_stats(), size=len(self._ratewise_store.entries))
+
+
+class MemoryStore(Store):
+    """The inside of an `InMemoryCache`. Nothing of it waits."""
+
+    def __init__(self, max_size: int, max_bytes: int, secret: bytes) -> None:
+        super().__init__(secret)
+        self._max_size, self._max_bytes = max_size, max_bytes
+        self.entries: OrderedDict[bytes, Entries] = OrderedDict()
+        self.bytes = 0
 
     def find(self, key: bytes) -> Entries:
-        """What is stored under a key."""
-        found = self._entries.get(key)
+        found = self.entries.get(key)
         if found is None:
             return ()
         try:
-            self._entries.move_to_end(key)
-        except KeyError:  # there is no lock: it has just been forgotten
+            self.entries.move_to_end(key)
+        except KeyError:  # no lock is held: another thread has just removed it
             return found
         return found
 
-    def change(self, key: bytes, change: Callable[[Entries], Entries]) -> bool:
-        """Store what `change` makes of what is stored; False if that is nothing, or too large."""
+    async def load(self, key: bytes, call: Call[Any, Any]) -> Entries:
+        return self.find(key)
+
+    async def change(self, asked: Asked, change: Callable[[Entries], Entries], keep_for: Callable[[Entry], float]) -> bool:
+        key = asked.key
         with self._lock:
-            stored = self._entries.get(key, ())
+            stored = self.entries.get(key, ())
             entries = change(stored)
             if entries is stored:
                 return False
             self._forget(key)
             needed = _cost(entries)
-            if not entries or needed > self.max_bytes:
+            if not entries or needed > self._max_bytes:
                 return False
-            self._entries[key] = entries
-            self._bytes += needed
-            while len(self._entries) > self.max_size or self._bytes > self.max_bytes:
-                _, oldest = self._entries.popitem(last=False)
-                self._bytes -= _cost(oldest)
+            self.entries[key] = entries
+            self.bytes += needed
+            while len(self.entries) > self._max_size or self.bytes > self._max_bytes:
+                _, oldest = self.entries.popitem(last=False)
+                self.bytes -= _cost(oldest)
                 self._counts["evictions"] += 1
         return True
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._entries.clear()
-            self._bytes = 0
-
-    def size(self) -> int:
-        return len(self._entries)
 
     async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
         with self._lock:
             self._forget(key)
 
+    async def prepare(self, call: Call[Any, Any]) -> bytes | None:
+        return self.secret
+
+    def distrust(self, call: Call[Any, Any]) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        with self._lock:
+            self.entries.clear()
+            self.bytes = 0
+
     def _forget(self, key: bytes) -> None:
-        gone = self._entries.pop(key, None)
-        if gone is not None:
-            self._bytes -= _cost(gone)
+        removed = self.entries.pop(key, None)
+        if removed is not None:
+            self.bytes -= _cost(removed)
 
 
 def _cost(entries: Entries) -> int:

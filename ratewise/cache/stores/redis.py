@@ -12,12 +12,14 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from urllib.parse import urlsplit
 
 from ..._core.clock import running_trio
 from ..._keywords import explained
 from ..._redaction.masker import DEFAULT
 from ..._validation import refusal, seconds
-from .base import KEPT, CacheBackend
+from .backend import SECRET_LIFETIME
+from .base import CacheBackend
 
 if TYPE_CHECKING:
     import asyncio
@@ -85,6 +87,7 @@ class RedisCache(CacheBackend):
             _checked("async_client", async_client, asynchronous=True)
         self._make_async = async_client
         self._threads = _Threads(self._make())
+        self._ratewise_store.location = _location(self._threads.client, url)
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
 
     def __repr__(self) -> str:
@@ -125,17 +128,16 @@ class RedisCache(CacheBackend):
         await self._ado("delete", self._prefix + key)
 
     def close(self) -> None:
-        """Close the connections of sync code and of worker threads. The cache may be used again."""
+        """Close the connections of sync code and of worker threads; the next use opens new ones."""
         if self._own:
             self._threads.client.close()
 
     async def aclose(self) -> None:
-        """Close these, and those of this event loop. `asyncio.run` does the latter for its own when it ends."""
+        """Close these connections and those of the running event loop; `asyncio.run` closes the latter when it ends."""
         if self._make_async is not None and running_trio() is None:
             import asyncio
 
-            with self._lock:
-                ended = self._loops.pop(asyncio.get_running_loop(), None)
+            ended = self._loops.pop(asyncio.get_running_loop(), None)
             if ended is not None and ended.keeper is not None:
                 await ended.keeper.aclose()
         self.close()
@@ -189,10 +191,10 @@ class RedisCache(CacheBackend):
             keeper = _keep(client, self.timeout)
             await keeper.asend(None)
         begun = _Loop(client, anyio.Semaphore(_size(client)), keeper)
-        with self._lock:
-            for other in [other for other in self._loops if other.is_closed()]:
-                del self._loops[other]
-            self._loops[loop] = begun
+        for other in list(self._loops):  # no lock: each step is one operation, whatever other threads do
+            if other.is_closed():
+                self._loops.pop(other, None)
+        self._loops[loop] = begun
         return begun
 
 
@@ -348,10 +350,22 @@ def _checked(setting: str, client: Any, *, asynchronous: bool) -> Any:
     return client
 
 
+def _location(client: Any, url: str | None) -> str | None:
+    """Return host and port, or the path of a Unix socket; None if unknown, or if a part of a password may be among them."""
+    if url is not None:
+        parts = urlsplit(url)
+        if "@" in parts.path + parts.query + parts.fragment:  # something before the "@" was not percent-encoded
+            return None
+    settings = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {})
+    if settings.get("path"):
+        return str(settings["path"])
+    return f"{settings['host']}:{settings.get('port', 6379)}" if settings.get("host") else None
+
+
 def _size(client: Any) -> int:
     """Connections that its pool may have."""
     return getattr(getattr(client, "connection_pool", None), "max_connections", MOST)
 
 
 def _milliseconds(ttl: float) -> int:
-    return max(1, int(min(ttl, KEPT) * 1000))
+    return max(1, int(min(ttl, SECRET_LIFETIME) * 1000))

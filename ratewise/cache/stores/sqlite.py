@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import weakref
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic, time
 from typing import Any, Callable
 
 from ..._keywords import explained
 from ..._validation import factor, refusal, whole
-from .base import CacheBackend
+from .base import CacheBackend, CacheStats
 from .sqlite_file import ForeignDatabase, SQLiteFile
 
 SMALL = 64 * 1024
@@ -96,8 +96,9 @@ class SQLiteCache(CacheBackend):
         self.timeout = factor("timeout", timeout, least=0, most=60)
         self._space = hashlib.sha256(namespace.encode()).hexdigest()[:16]
         self._hits: dict[str, None] = {}
-        me: Any = weakref.ref(self)  # no cycle: what nobody uses any more is closed at once
-        self._file = SQLiteFile(self.path, SCHEMA, VERSION, lambda: me().count("errors"))
+        store = self._ratewise_store
+        store.location = self.path
+        self._file = SQLiteFile(self.path, SCHEMA, VERSION, lambda: store.count("errors"))
 
     def get(self, key: str) -> bytes | None:
         found: bytes | None = self._file.glance(_UNKNOWN, self._read, key, _ANY)
@@ -111,7 +112,7 @@ class SQLiteCache(CacheBackend):
         if len(value) > self.max_bytes:
             self.delete(key)
         else:
-            self.count("evictions", self._change(self._write, key, value, ttl))
+            self._ratewise_store.count("evictions", self._change(self._write, key, value, ttl))
 
     def delete(self, key: str) -> None:
         self._change(_execute, _DROP, self._space_of(key), key)
@@ -121,14 +122,15 @@ class SQLiteCache(CacheBackend):
         while self._change(_execute, _DROP_SOME, self._space, self._space, BATCH):
             pass
 
-    def size(self) -> int | None:
+    def get_stats(self) -> CacheStats:
+        """Return the counts since the store was made; `size` is None if the file cannot be read within `timeout`."""
         size: int | None = self._file.glance(None, _size, self._space)
         with suppress(sqlite3.Error, OSError, ForeignDatabase):
-            return size if size is not None else self._file.run(monotonic() + self.timeout, _size, self._space)
-        return None
+            size = self._file.run(monotonic() + self.timeout, _size, self._space) if size is None else size
+        return replace(super().get_stats(), size=size)
 
     def close(self) -> None:
-        """Close the file. It is opened again when it is needed."""
+        """Close the file; the next use opens it again."""
         self._file.close()
 
     def _change(self, work: Callable[..., int], *args: Any) -> int:

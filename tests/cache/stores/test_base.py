@@ -10,7 +10,7 @@ import pytest
 
 from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache
 from ratewise.cache import Cache
-from ratewise.cache.stores.base import _forked
+from ratewise.cache.stores.interface import _renew_all
 from tests.cache.asking import FRESH, ask, cached
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.marks import FORKS
@@ -119,7 +119,7 @@ async def test_a_lost_secret_is_put_back(world: World, clock: FakeClock) -> None
     shelf.values[name] = bytes(32)
     clock.now += 61
     await ask(world, transport)
-    assert shelf.secret == bytes(32)
+    assert shelf._ratewise_store.secret == bytes(32)
     assert "fwd=uri-miss" in (await ask(world, cached(world, Scripted(200), shelf))).headers["cache-status"]
 
 
@@ -136,7 +136,7 @@ async def test_a_store_that_fails(world: World, clock: FakeClock, caplog: pytest
         clock.now += 5
     assert tried == [0, 5, 10, 15, 25, 45]
     assert "planted" not in caplog.text
-    assert "Cache: the Shelf fails (ConnectionError), and is left alone for 16 s" in caplog.text
+    assert "Cache: Shelf failed (ConnectionError); bypassed for 16 s" in caplog.text
     shelf.broken, clock.now = None, clock.now + 30
     assert "stored" in (await ask(world, transport)).headers["cache-status"]
     assert "hit" in (await ask(world, transport)).headers["cache-status"]
@@ -243,7 +243,7 @@ async def test_what_changes_while_it_is_stored(world: World) -> None:
 
     class Slow(Shelf):
         def set(self, key: str, value: bytes, ttl: float) -> None:
-            self.order.invalidate(bytes.fromhex(key))  # a POST succeeds in another thread
+            self._ratewise_store.order.invalidate(bytes.fromhex(key))  # a POST succeeds in another thread
             super().set(key, value, ttl)
 
     shelf = Slow(secret=bytes(32))
@@ -290,22 +290,22 @@ async def test_worker_threads_are_few(world: World) -> None:
 def test_fork() -> None:
     """A lock that another thread holds, and a lead that it has, are not there in a forked process."""
     cache = InMemoryCache()
-    cache.flights.join("key", "me", 0.0, 10.0)
-    with cache._lock:
+    cache._ratewise_store.flights.join("key", "me", 0.0, 10.0)
+    with cache._ratewise_store._lock:
         child = os.fork()
         if not child:
-            cache.count("misses")
-            os._exit(0 if cache.flights.join("key", "you", 0.0, 10.0)[1] is None else 1)  # type: ignore[index]
+            cache._ratewise_store.count("misses")
+            os._exit(0 if cache._ratewise_store.flights.join("key", "you", 0.0, 10.0)[1] is None else 1)  # type: ignore[index]
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """The locks and the flights of every cache."""
     cache = InMemoryCache()
-    monkeypatch.setattr("ratewise.cache.stores.base._caches", [cache])
-    before = cache.flights, cache._lock
-    _forked()
-    assert not {cache.flights, cache._lock} & {*before}
+    monkeypatch.setattr("ratewise.cache.stores.interface._stores", [cache._ratewise_store])
+    before = cache._ratewise_store.flights, cache._ratewise_store._lock
+    _renew_all()
+    assert not {cache._ratewise_store.flights, cache._ratewise_store._lock} & {*before}
 
 
 def test_stats() -> None:

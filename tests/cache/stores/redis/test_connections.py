@@ -14,7 +14,7 @@ import redis.asyncio
 import trustme
 
 from ratewise.cache.entry import encode
-from ratewise.cache.stores.base import REST
+from ratewise.cache.stores.backend import FIRST_BYPASS
 from tests.cache.stores.redis.false_servers import Wrong, answering, deaf, hung
 from tests.cache.stores.redis.samples import KEY, SECRET, TIMEOUT, call_of, each_world, entry, name_of
 from tests.kit.clock import FakeClock, wait_until
@@ -29,8 +29,8 @@ async def test_what_a_real_server_refuses(world: World, make: Any, private: Serv
     cache, call = make(private.url), call_of(world, clock)
 
     async def stores() -> bool:
-        clock.now += REST
-        return await cache.save(KEY, (entry(),), 60.0, call)  # type: ignore[no-any-return]
+        clock.now += FIRST_BYPASS
+        return await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)  # type: ignore[no-any-return]
 
     with redis.Redis.from_url(private.url) as admin:
         admin.config_set("maxmemory", 1)
@@ -45,10 +45,10 @@ async def test_what_a_real_server_refuses(world: World, make: Any, private: Serv
         admin.config_set("requirepass", "swordfish")
         await world.close(cache)
         assert not await stores()
-        clock.now += REST
-        assert await cache.load(KEY, call) == ()
+        clock.now += FIRST_BYPASS
+        assert await cache._ratewise_store.load(KEY, call) == ()
         allowed = make(private.url, password="swordfish")
-        assert await allowed.save(KEY, (entry(),), 60.0, call)
+        assert await allowed._ratewise_store.save(KEY, (entry(),), 60.0, call)
         await world.close(allowed)
         admin.config_set("requirepass", "")
     await world.close(cache)
@@ -59,18 +59,18 @@ async def test_dropped_connections_are_replaced(world: World, make: Any, private
     """A server that dropped its connections, or was started anew, costs no miss, or one."""
     clock = FakeClock()
     cache, call = make(private.url), call_of(world, clock)
-    assert await cache.save(KEY, (entry(),), 60.0, call)
+    assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
     with redis.Redis.from_url(private.url) as admin:
         admin.client_kill_filter(_type="normal", skipme=True)
         await world.until(lambda: len(admin.client_list()) == 1)
     await world(time.sleep if world.is_sync else anyio.sleep, 0.001)  # so that the event loop sees it too
-    assert len(await cache.load(KEY, call)) == 1
+    assert len(await cache._ratewise_store.load(KEY, call)) == 1
     private.stop()
     private.start()
-    await cache.save(KEY, (entry(),), 60.0, call)
-    clock.now += REST
-    assert await cache.save(KEY, (entry(),), 60.0, call)
-    assert len(await cache.load(KEY, call)) == 1
+    await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
+    clock.now += FIRST_BYPASS
+    assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
+    assert len(await cache._ratewise_store.load(KEY, call)) == 1
     await world.close(cache)
 
 
@@ -81,7 +81,7 @@ async def test_more_callers_than_connections(world: World, make: Any, plain: Any
     keys = [b"%16d" % number for number in range(40)]
     for key in keys:
         plain.set(name_of(cache, key), encode((entry(key),), key, SECRET))
-    loaded = await world.gather(*(lambda key=key: cache.load(key, call) for key in keys))  # type: ignore[misc]
+    loaded = await world.gather(*(lambda key=key: cache._ratewise_store.load(key, call) for key in keys))  # type: ignore[misc]
     assert [one.body for (one,) in loaded] == keys
     await world.close(cache)
 
@@ -124,11 +124,11 @@ async def test_tls(world: World, make: Any, tmp_path: Any) -> None:
     with Wrong(answering(b"$%d\r\n%s\r\n" % (len(value), value)), tls=context) as server:
         for path, found in ((trusted, 1), (other, 0)):
             cache = make(f"rediss://127.0.0.1:{server.port}", ssl_ca_certs=path)
-            assert len(await cache.load(KEY, call)) == found
+            assert len(await cache._ratewise_store.load(KEY, call)) == found
             await world.close(cache)
     with Wrong(deaf, tls=context) as server:
         cache = make(f"rediss://127.0.0.1:{server.port}", ssl_ca_certs=trusted, timeout=TIMEOUT)
-        assert not await cache.save(KEY, (entry(b"x" * 10**7),), 60.0, call)
+        assert not await cache._ratewise_store.save(KEY, (entry(b"x" * 10**7),), 60.0, call)
         await world.close(cache)
 
 

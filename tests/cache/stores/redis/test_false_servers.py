@@ -13,7 +13,7 @@ import redis
 import redis.asyncio
 
 from ratewise.cache.entry import encode
-from ratewise.cache.stores.base import REST
+from ratewise.cache.stores.backend import FIRST_BYPASS
 from tests.cache.stores.redis.false_servers import FALSE, Wrong, answering, deaf
 from tests.cache.stores.redis.samples import KEY, OTHER, SECRET, TIMEOUT, call_of, each_world, entry
 from tests.kit.clock import PATIENCE, FakeClock
@@ -27,13 +27,13 @@ async def test_false_servers(world: World, make: Any, name: str) -> None:
     with Wrong(FALSE[name]) as server:
         cache, clock = make(server.url, timeout=TIMEOUT), FakeClock()
         call = call_of(world, clock)
-        assert await cache.load(KEY, call) == ()
-        clock.now += REST
-        assert not await cache.save(KEY, (entry(),), 60.0, call)
-        clock.now += REST
-        await cache.drop(KEY, call)
-        clock.now += REST
-        assert await cache.load(KEY, call) == ()
+        assert await cache._ratewise_store.load(KEY, call) == ()
+        clock.now += FIRST_BYPASS
+        assert not await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
+        clock.now += FIRST_BYPASS
+        await cache._ratewise_store.drop(KEY, call)
+        clock.now += FIRST_BYPASS
+        assert await cache._ratewise_store.load(KEY, call) == ()
         assert cache.get_stats().errors >= 3
         await world.close(cache)
 
@@ -43,7 +43,7 @@ async def test_a_server_that_does_not_read(world: World, make: Any) -> None:
     """Storing something large ends, although the server never reads it."""
     with Wrong(deaf) as server:
         cache, call = make(server.url, timeout=TIMEOUT), call_of(world)
-        assert not await cache.save(KEY, (entry(b"x" * 10**7),), 60.0, call)
+        assert not await cache._ratewise_store.save(KEY, (entry(b"x" * 10**7),), 60.0, call)
         await world.close(cache)
 
 
@@ -55,12 +55,12 @@ async def test_nobody_there(world: World, make: Any) -> None:
         for settings in ({"host": "127.0.0.1", "port": bound.getsockname()[1]}, {"host": "nowhere.invalid", "port": 1}):
             cache, clock = make(secret=None, **settings), FakeClock()
             call = call_of(world, clock)
-            assert await cache.prepare(call) is None
-            cache.secret = SECRET
+            assert await cache._ratewise_store.prepare(call) is None
+            cache._ratewise_store.secret = SECRET
             for tried in (1, 1, 2):
-                clock.now += REST * (tried == 2)
-                assert await cache.load(KEY, call) == ()
-                assert not await cache.save(KEY, (entry(),), 60.0, call)
+                clock.now += FIRST_BYPASS * (tried == 2)
+                assert await cache._ratewise_store.load(KEY, call) == ()
+                assert not await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
                 assert cache.get_stats().errors == tried
             await world.close(cache)
 
@@ -110,7 +110,7 @@ async def test_answers_that_nobody_asked_for(world: World, make: Any) -> None:
     ) as server:
         cache, call = make(server.url), call_of(world)
         for key in (KEY, OTHER, KEY, OTHER):
-            assert len(await cache.load(key, call)) == (key == KEY)
+            assert len(await cache._ratewise_store.load(key, call)) == (key == KEY)
         await world.close(cache)
 
 

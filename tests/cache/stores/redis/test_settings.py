@@ -29,8 +29,8 @@ async def test_clients_of_ones_own(world: World, make: Any, url: str, private: S
         settings.append({"async_client": twin})
     for given in settings:
         cache = make(client=client, **given)
-        assert await cache.save(KEY, (entry(),), 60.0, call)
-        assert len(await cache.load(KEY, call)) == 1
+        assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
+        assert len(await cache._ratewise_store.load(KEY, call)) == 1
         if world.style == "asyncio" and given:
             (found,) = cache._loops.values()
             assert (found.client is twin) == (given["async_client"] is twin)
@@ -48,7 +48,7 @@ async def test_an_async_client_that_will_not_do(world: World, make: Any, url: st
     """What a function makes is looked at when it is made: a miss, where asyncio asks for it."""
     made = redis.Redis.from_url(url)
     cache, call = make(url, async_client=lambda: made), call_of(world)
-    assert await cache.save(KEY, (entry(),), 60.0, call) == (world.style != "asyncio")
+    assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call) == (world.style != "asyncio")
     await world.close(cache)
     made.close()
 

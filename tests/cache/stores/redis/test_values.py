@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ratewise.cache.entry import Policy, encode
-from ratewise.cache.stores.base import REST
+from ratewise.cache.stores.backend import FIRST_BYPASS
 from ratewise.cache.stores.redis import RedisCache
 from tests.cache.stores.redis.false_servers import Wrong, answering
 from tests.cache.stores.redis.samples import KEY, OTHER, PREFIX, SECRET, call_of, each_world, entry, name_of
@@ -20,19 +20,19 @@ from tests.kit.world import World
 async def test_get_set_delete_clear(world: World, make: Any) -> None:
     """Entries come back as they were stored, until they are dropped or all is cleared."""
     cache, call = make(), call_of(world)
-    assert await cache.load(KEY, call) == ()
+    assert await cache._ratewise_store.load(KEY, call) == ()
     for body in (b"", b"hello", bytes(range(256)), b"x" * 5 * 1024 * 1024):
-        assert await cache.save(KEY, (entry(body),), 60.0, call)
-        (loaded,) = await cache.load(KEY, call)
+        assert await cache._ratewise_store.save(KEY, (entry(body),), 60.0, call)
+        (loaded,) = await cache._ratewise_store.load(KEY, call)
         assert (loaded.body, loaded.head, loaded.policy) == (body, entry().head, Policy(60.0))
-    await cache.drop(KEY, call)
-    assert await cache.load(KEY, call) == ()
-    assert await cache.save(KEY, (entry(),), 60.0, call)
+    await cache._ratewise_store.drop(KEY, call)
+    assert await cache._ratewise_store.load(KEY, call) == ()
+    assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
     await world(cache.clear if world.is_sync else cache.aclear)
-    assert await cache.load(KEY, call) == ()
+    assert await cache._ratewise_store.load(KEY, call) == ()
     assert cache.get_stats().errors == 0
     await world.close(cache)
-    assert await cache.save(KEY, (entry(),), 60.0, call)  # it may be used again
+    assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)  # it may be used again
     await world.close(cache)
     await world.close(cache)
 
@@ -58,8 +58,8 @@ async def test_no_round_trip_too_many(world: World, make: Any, settings: str | N
     with Wrong(answering(lambda command: b"$-1\r\n" if command[0] == b"GET" else b"+OK\r\n")) as server:
         cache = make(settings.format(server.port)) if settings else make(host="127.0.0.1", port=server.port)
         call = call_of(world)
-        assert await cache.load(KEY, call) == ()
-        assert await cache.save(KEY, (entry(),), 2.0, call)
+        assert await cache._ratewise_store.load(KEY, call) == ()
+        assert await cache._ratewise_store.save(KEY, (entry(),), 2.0, call)
         await world.close(cache)
     handshake = [[b"AUTH", b"u", b"p"], [b"SELECT", b"3"]]
     name, value = name_of(cache, KEY).encode(), encode((entry(),), KEY, SECRET)
@@ -87,15 +87,19 @@ async def test_one_secret_for_all_processes(world: World, make: Any) -> None:
     one, call = make(secret=None, namespace="a"), call_of(world)
     prefix = one._prefix[:-17]
     two, apart = make(secret=None, namespace="a", prefix=prefix), make(secret=None, namespace="b", prefix=prefix)
-    assert await one.prepare(call) == await two.prepare(call) != await apart.prepare(call)
+    assert (
+        await one._ratewise_store.prepare(call)
+        == await two._ratewise_store.prepare(call)
+        != await apart._ratewise_store.prepare(call)
+    )
     for cache in (one, apart):
-        assert await cache.save(KEY, (entry(),), 60.0, call)
-    assert len(await two.load(KEY, call)) == 1
+        assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
+    assert len(await two._ratewise_store.load(KEY, call)) == 1
     await world(one.clear if world.is_sync else one.aclear)
-    assert await two.load(KEY, call) == ()
-    assert len(await apart.load(KEY, call)) == 1
+    assert await two._ratewise_store.load(KEY, call) == ()
+    assert len(await apart._ratewise_store.load(KEY, call)) == 1
     late = make(secret=None, namespace="a", prefix=prefix)
-    assert await late.prepare(call) == one.secret
+    assert await late._ratewise_store.prepare(call) == one._ratewise_store.secret
     for cache in (one, two, apart, late):
         await world.close(cache)
 
@@ -119,19 +123,19 @@ async def test_hostile_values(world: World, make: Any, plain: Any) -> None:
     """What was not stored by this cache under this key is a miss."""
     cache, clock = make(), FakeClock()
     call = call_of(world, clock)
-    assert await cache.save(KEY, (entry(),), 60.0, call)
+    assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
     name = name_of(cache, KEY)
     good = plain.get(name)
     flipped = bytearray(good)
     flipped[-1] ^= 1
     for bad in (b"", b"x", os.urandom(200), good[:-1], good[:30], bytes(flipped), good + b"x", encode((entry(),), OTHER, SECRET)):
         plain.set(name, bad)
-        assert await cache.load(KEY, call) == ()
+        assert await cache._ratewise_store.load(KEY, call) == ()
     assert cache.get_stats().errors == 8
     plain.delete(name)
     plain.lpush(name, b"x")
-    assert await cache.load(KEY, call) == ()
-    clock.now += REST
-    assert await cache.save(KEY, (entry(),), 60.0, call)
-    assert len(await cache.load(KEY, call)) == 1
+    assert await cache._ratewise_store.load(KEY, call) == ()
+    clock.now += FIRST_BYPASS
+    assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
+    assert len(await cache._ratewise_store.load(KEY, call)) == 1
     await world.close(cache)

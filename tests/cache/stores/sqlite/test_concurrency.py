@@ -25,7 +25,7 @@ def test_threads(cache: SQLiteCache) -> None:
             assert cache.get(f"{index}-nothing") is None
 
     threads(16, work)
-    assert cache.size() == 320
+    assert cache.get_stats().size == 320
     assert len(cache._file._pool.connections) == len(cache._file._pool.idle) <= sqlite_file.POOL
 
 
@@ -64,7 +64,7 @@ async def test_tasks(world: World, cache: SQLiteCache) -> None:
             assert await cache.aget(f"{index}") == b"%d" % number * 20_000
 
     await world.gather(*[lambda index=index: work(index) for index in range(20)])
-    assert cache.size() == 20
+    assert cache.get_stats().size == 20
     cache.close()
 
 
@@ -83,4 +83,4 @@ for number in range(100):
             process.stdin.write("\n")
             process.stdin.flush()
         assert (one.wait(), two.wait()) == (0, 0)
-    assert cache.size() == 200
+    assert cache.get_stats().size == 200

@@ -79,11 +79,11 @@ async def test_damaged_through_a_client(world: World, path: Path, damage: Callab
         return
     damaged(path, damage)
     cache, call = SQLiteCache(path), call_of(world)
-    assert await cache.prepare(call)
+    assert await cache._ratewise_store.prepare(call)
     key = os.urandom(16)
-    assert await cache.load(key, call) == ()
-    assert await cache.save(key, (entry(b"body"),), 60, call)
-    assert len(await cache.load(key, call)) == 1
+    assert await cache._ratewise_store.load(key, call) == ()
+    assert await cache._ratewise_store.save(key, (entry(b"body"),), 60, call)
+    assert len(await cache._ratewise_store.load(key, call)) == 1
     cache.close()
 
 

@@ -45,7 +45,7 @@ def test_locked_before_it_was_opened(make: Callable[..., SQLiteCache], path: Pat
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             cache.get(KEY)
-        assert cache.size() is None
+        assert cache.get_stats().size is None
 
 
 def test_threads_wait_for_one_another(cache: SQLiteCache) -> None:

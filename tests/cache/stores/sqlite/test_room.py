@@ -54,7 +54,7 @@ def test_a_smaller_limit(make: Callable[..., SQLiteCache], monkeypatch: pytest.M
     sizes = []
     for number in range(3):
         small.set(str(number), b"value", 60)
-        sizes.append(small.size())
+        sizes.append(small.get_stats().size)
     assert sizes == [6, 3, 2]
 
 

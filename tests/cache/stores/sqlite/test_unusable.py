@@ -41,12 +41,12 @@ async def test_failures_are_misses(world: World, tmp_path: Path, caplog: pytest.
     folder.rmdir()
     call = call_of(world)
     with caplog.at_level(logging.WARNING, "ratewise"):
-        assert await cache.load(b"key", call) == ()
-    assert "SQLiteCache fails (FileNotFoundError)" in caplog.text
+        assert await cache._ratewise_store.load(b"key", call) == ()
+    assert f"SQLiteCache failed (FileNotFoundError at {cache.path}); bypassed for 1 s" in caplog.text
     folder.mkdir()
     await call.sleep(1)
-    assert await cache.save(b"key", (entry(b"body"),), 60, call)
-    assert len(await cache.load(b"key", call)) == 1
+    assert await cache._ratewise_store.save(b"key", (entry(b"body"),), 60, call)
+    assert len(await cache._ratewise_store.load(b"key", call)) == 1
     cache.close()
 
 
@@ -107,7 +107,7 @@ def test_another_applications_database(cache: SQLiteCache, path: Path, kind: str
     for use in (lambda: cache.get(KEY), lambda: cache.set(KEY, b"value", 60), lambda: cache.delete(KEY), cache.clear):
         with pytest.raises(sqlite_file.ForeignDatabase):
             use()
-    assert cache.size() is None
+    assert cache.get_stats().size is None
     assert path.read_bytes() == before
     assert path.stat().st_mode == mode
     assert os.listdir(path.parent) == [path.name]

@@ -17,15 +17,15 @@ from tests.kit.world import World, only
 async def test_what_is_stored_is_found(world: World, cache: SQLiteCache) -> None:
     """Entries go in and come out in every world, small ones and those that a thread reads; deleted ones do not."""
     call = call_of(world)
-    assert await cache.prepare(call)
+    assert await cache._ratewise_store.prepare(call)
     for body in (b"", b"small", b"x" * 1_000_000):
         key = os.urandom(16)
-        assert await cache.load(key, call) == ()
-        assert await cache.save(key, (entry(body),), 60, call)
-        (found,) = await cache.load(key, call)
+        assert await cache._ratewise_store.load(key, call) == ()
+        assert await cache._ratewise_store.save(key, (entry(body),), 60, call)
+        (found,) = await cache._ratewise_store.load(key, call)
         assert found.body == body
-        await cache.drop(key, call)
-        assert await cache.load(key, call) == ()
+        await cache._ratewise_store.drop(key, call)
+        assert await cache._ratewise_store.load(key, call) == ()
     assert cache.get_stats().errors == 0
     await world.close(cache) if world.is_sync else cache.close()
 
@@ -45,11 +45,11 @@ def test_values(cache: SQLiteCache) -> None:
     for value in (b"", b"one", b"two" * 100_000, b"\0\xff"):
         cache.set(KEY, value, 60)
         assert cache.get(KEY) == value
-        assert cache.size() == 1
+        assert cache.get_stats().size == 1
     cache.delete(KEY)
     cache.delete(KEY)
     assert cache.get(KEY) is None
-    assert cache.size() == 0
+    assert cache.get_stats().size == 0
 
 
 def test_it_is_kept(make: Callable[..., SQLiteCache]) -> None:
@@ -60,7 +60,7 @@ def test_it_is_kept(make: Callable[..., SQLiteCache]) -> None:
     first.close()
     second.close()
     assert first.get(KEY) == b"value"
-    assert make().size() == 1
+    assert make().get_stats().size == 1
 
 
 def test_it_outlives_the_process(cache: SQLiteCache, path: Path) -> None:
@@ -77,9 +77,9 @@ def test_expiry(cache: SQLiteCache, now: list[float], path: Path) -> None:
     assert cache.get(KEY) == b"value"
     now[0] += 1
     assert cache.get(KEY) is None
-    assert cache.size() == 1
+    assert cache.get_stats().size == 1
     cache.set(OTHER, b"value", 60)
-    assert cache.size() == 1
+    assert cache.get_stats().size == 1
     with raw(path) as connection:
         assert connection.execute("SELECT count(*) FROM bodies").fetchone() == (1,)
     assert cache.get_stats().evictions == 0
@@ -91,9 +91,9 @@ def test_namespaces(make: Callable[..., SQLiteCache]) -> None:
     one.set(KEY, b"1", 60)
     two.set(KEY, b"2", 60)
     two.set(OTHER, b"2", 60)
-    assert (one.size(), two.size()) == (1, 2)
+    assert (one.get_stats().size, two.get_stats().size) == (1, 2)
     one.clear()
-    assert (one.size(), two.size()) == (0, 2)
+    assert (one.get_stats().size, two.get_stats().size) == (0, 2)
     assert (one.get(KEY), two.get(KEY)) == (None, b"2")
 
 
@@ -103,7 +103,7 @@ def test_clear_takes_all(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) ->
     for number in range(10):
         cache.set(str(number), b"value", 60)
     cache.clear()
-    assert cache.size() == 0
+    assert cache.get_stats().size == 0
 
 
 def test_the_secret_stays(make: Callable[..., SQLiteCache]) -> None:
@@ -113,7 +113,7 @@ def test_the_secret_stays(make: Callable[..., SQLiteCache]) -> None:
     cache.set("secret-x", b"87654321", 60)
     for key in (KEY, OTHER):
         cache.set(key, b"0123456789", 60)
-    assert cache.size() == 1
+    assert cache.get_stats().size == 1
     cache.clear()
     assert cache.get("secret-x") == b"12345678"
     cache.set("secret-x", b"another length", 60)  # more than there is room for: what cannot be stored is deleted
