@@ -1,4 +1,4 @@
-"""Responses that need not be asked for again: the HTTP cache (RFC 9111) and its stores."""
+"""The HTTP cache (RFC 9111) and its stores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ON_DEMAND = {"RedisCache": "stores.redis", "SQLiteCache": "stores.sqlite"}
 
 
 def __getattr__(name: str) -> Any:
-    """What needs more is imported when it is first asked for."""
+    """Import a store that needs a database module when it is first used."""
     if name not in _ON_DEMAND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_ON_DEMAND[name]}", __name__), name)

@@ -1,4 +1,4 @@
-"""The settings of a cache that are not its store's."""
+"""The settings of a cache layer, whatever its store."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from .._validation import flag, names_of, refusal, seconds, whole
 Mode = Literal["rfc9111", "force"]
 
 MEBIBYTE = 1024 * 1024
+"""Bytes."""
 
 
 @explained()
 class CacheConfig:
     """How a cache behaves, whatever its store.
 
-    - `mode`: "rfc9111" does what the server says. "force" does not ask it: what succeeded is fresh for the store's `ttl`.
-    - `shared`: a cache for the answers to more than one user, with the rules for those (RFC 9111, 1). Else a private one.
-    - `partition`: request header fields by whose values answers are kept apart. None: every field that is a credential.
-    - `targeted`: response header fields that are obeyed instead of Cache-Control and Expires, such as "CDN-Cache-Control", the
-      first one first (RFC 9213).
-    - `stale_while_revalidate`, `stale_if_error`: seconds of at least 0 for which a stale response may be used while it is
-      asked for anew, or instead of an error, where the server does not say (RFC 5861).
-    - `max_body_size`: bytes of at least 0; what is larger is not stored.
-    - `max_wait`: seconds of at least 0 that a request waits at most for one like it that is under way.
-    - `keep_stale`: seconds of at least 0 for which a response is kept when it is stale, to be revalidated.
+    - `mode`: "rfc9111" follows the server. "force" ignores it: a successful response is fresh for the `ttl` of the store.
+    - `shared`: a shared cache, which serves a response to more than one user (RFC 9111, 1); otherwise a private one.
+    - `partition`: request header fields whose values separate the stored responses of different users. None: every field that
+      identifies a user, such as Authorization, Cookie and X-API-Key.
+    - `targeted`: response header fields that replace Cache-Control and Expires, such as "CDN-Cache-Control", in the order of
+      their precedence (RFC 9213).
+    - `stale_while_revalidate`, `stale_if_error`: seconds for which a stale response may be used while it is refreshed, or
+      instead of an error, if the server does not say (RFC 5861); at least 0.
+    - `max_body_size`: bytes; a larger body is not stored; at least 0.
+    - `max_wait`: seconds for which a request waits for one like it that is in progress, at most; at least 0.
+    - `keep_stale`: seconds for which a stale response is kept so that it can be revalidated; at least 0.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """

@@ -1,4 +1,4 @@
-"""What header fields say to a cache, in any spelling. Pure. Never raises, whatever comes in."""
+"""Parsers for the header fields that matter to a cache. None of them raises, whatever the input."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from .entry import Field
 T = TypeVar("T")
 
 FORBIDDING = frozenset({"no-cache", "no-store", "private"})
+"""Response directives that restrict storing or reuse. They count even where the field is malformed."""
 
 LONGEST = 2.0**31
-"""Seconds. RFC 9111, 1.2.2: what a number that is too large to hold stands for."""
+"""Seconds. RFC 9111, 1.2.2: the value of a number that is too large, and the longest age and lifetime."""
 
-Fields = Mapping[bytes, bytes]
-"""Header fields by their names in lower case; the values of one that stands there more than once are joined."""
+FieldValues = Mapping[bytes, bytes]
+"""Field values by lower-case field name; the lines of a field are combined into one value (RFC 9110, 5.2)."""
 
 Directives = Mapping[str, Optional[str]]
-"""The directives of a Cache-Control by their names in lower case, with the argument; None without one, "" for an invalid one."""
+"""Directives by lower-case name, with their argument: None if there is none, "" if it is invalid."""
 
 _DIGITS = regex(r"[0-9]+", re.ASCII)
 _PART = regex(r'(?:[^,"]+|"(?:[^"\\]|\\.)*")+', re.DOTALL)
 _ESCAPED = regex(r"\\(.)", re.DOTALL)
 _QUOTED = regex(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_CLOSED = regex(r'"(?:[^"\\]|\\.)*("?)', re.DOTALL)  # to the end if it never closes: read once either way
+_CLOSED = regex(r'"(?:[^"\\]|\\.)*("?)', re.DOTALL)  # to the end of the text if it is not closed, so that matching stays linear
 
-_MOST = 1000
-# A server says the same thing again and again: each is read once.
+_MAX_KNOWN = 1000
+"""Values whose parsed form is kept, of each kind, at most; and the length in bytes up to which one is kept."""
+# Servers repeat themselves: each value is parsed once.
 _known: dict[bytes, Directives] = {}
 _dates: dict[bytes, float] = {}
 _lists: dict[bytes, tuple[bytes, ...]] = {}
@@ -39,7 +41,7 @@ _NOTHING: Directives = {}
 
 
 def joined(fields: Sequence[Field]) -> dict[bytes, bytes]:
-    """Header fields by name. RFC 9110, 5.3: the lines of one field are one list."""
+    """Return field values by name. RFC 9110, 5.3: the lines of one field form one list."""
     found = {name: value for _, name, value in fields}
     if len(found) != len(fields):
         lines: dict[bytes, list[bytes]] = {}
@@ -50,7 +52,7 @@ def joined(fields: Sequence[Field]) -> dict[bytes, bytes]:
 
 
 def directives(value: bytes | None) -> Directives:
-    """The directives of a Cache-Control (RFC 9111, 5.2)."""
+    """Parse a Cache-Control field (RFC 9111, 5.2)."""
     if value is None:
         return _NOTHING
     found = _known.get(value)
@@ -64,7 +66,7 @@ def _read(value: str) -> Directives:
     parts: Sequence[str]
     if '"' not in value:
         parts = value.split(",")
-    elif not all(_CLOSED.findall(value)):  # one that never closes hides nothing that comes after it
+    elif not all(_CLOSED.findall(value)):  # an unclosed quote hides no directive after it
         parts = value.replace('"', "").split(",")
     else:
         parts = _PART.findall(value)
@@ -76,21 +78,21 @@ def _read(value: str) -> Directives:
         if equals:
             quoted = _QUOTED.fullmatch(argument)
             given = argument if quoted is None else _ESCAPED.sub(r"\1", quoted[1])
-            if plain != name.lower():  # no blank may stand before the `=`
+            if plain != name.lower():  # whitespace before the `=` is invalid
                 given = ""
         if plain:
-            # RFC 9111, 4.2.1: of values that differ none is to be believed.
+            # RFC 9111, 4.2.1: conflicting values are invalid.
             found[plain] = given if plain not in found or found[plain] == given else ""
-        if ";" in part:  # in place of a comma: what forbids to store is heard all the same
+        if ";" in part:  # in place of a comma: directives that restrict count all the same
             found.update(dict.fromkeys(FORBIDDING.intersection(map(str.strip, part.lower().split(";")))))
     return found
 
 
 def targeted(value: bytes | None) -> Directives:
-    """The directives of a targeted field: a Dictionary (RFC 9213, 2.1). Nothing if it is malformed or empty, as if not there."""
+    """Parse a targeted field, a Dictionary (RFC 9213, 2.1). Return no directives if it is malformed, empty or missing."""
     found: dict[str, str | None] = {}
     for name, given in parse_dictionary("" if value is None else value.decode("latin-1")).items():
-        # "if a member's value is not of the expected type", it is ignored; but what forbids to store is not overheard.
+        # RFC 9213, 2.1: a member of an unexpected type is ignored; but directives that restrict count all the same.
         if given is True or (isinstance(given, int) and given is not False):
             found[name] = None if given is True else str(given)
         elif given is not False and name in FORBIDDING:
@@ -99,7 +101,7 @@ def targeted(value: bytes | None) -> Directives:
 
 
 def delta(given: Directives, name: str) -> float | None:
-    """Seconds that a directive says; None if it is not there, and 0 if it is not valid (RFC 9111, 4.2.1: as good as stale)."""
+    """Return the seconds of a directive; None if it is missing, 0 if it is invalid (RFC 9111, 4.2.1: considered stale)."""
     if name not in given:
         return None
     value = given[name]
@@ -107,31 +109,33 @@ def delta(given: Directives, name: str) -> float | None:
 
 
 def seconds(digits: str) -> float:
-    """A number of ASCII digits, not beyond `LONGEST`."""
+    """Convert ASCII digits, to `LONGEST` at most."""
     return min(float(digits), LONGEST)
 
 
-def date_of(fields: Fields, name: bytes, now: float) -> float | None:
-    """Seconds since the epoch that a field says; None if it is not there or no HTTP-date."""
+def date_of(fields: FieldValues, name: bytes, now: float) -> float | None:
+    """Return the date in a field, in seconds since the epoch; None if missing or invalid. `now` completes two-digit years."""
     value = fields.get(name)
     if value is None:
         return None
     found = _dates.get(value)
     if found is None:
         found = http_date(value.decode("latin-1").strip(" \t"), now)
-        if found is not None and len(value) == len("Thu, 01 Jan 1970 00:00:00 GMT"):  # its century is told
+        if found is not None and len(value) == len(
+            "Thu, 01 Jan 1970 00:00:00 GMT"
+        ):  # with a four-digit year it does not depend on `now`
             _remember(_dates, value, found)
     return found
 
 
 def gmt(value: bytes, now: float) -> float | None:
-    """Seconds since the epoch. RFC 9111, 4.2: a date in another zone than GMT is invalid."""
+    """Parse a date, in seconds since the epoch; None if invalid. RFC 9111, 4.2: in another zone than GMT it is invalid."""
     text = value.decode("latin-1").strip(" \t")
     return None if text.lower().endswith("utc") else http_date(text, now)
 
 
-def age_of(fields: Fields) -> float:
-    """What `Age` says. RFC 9111, 5.1: of a list the first member counts, and one that is not valid is ignored."""
+def age_of(fields: FieldValues) -> float:
+    """Return the seconds of Age. RFC 9111, 5.1: the first member of a list counts, and an invalid one is ignored (0)."""
     value = fields.get(b"age")
     first = b"" if value is None else value.split(b",", 1)[0].strip(b" \t")
     text = first.decode("latin-1")
@@ -139,20 +143,20 @@ def age_of(fields: Fields) -> float:
 
 
 def etags(value: bytes) -> list[bytes]:
-    """The entity tags in an If-None-Match, or the one in an ETag (RFC 9110, 8.8.3). A tag may have a comma in it."""
+    """Return the entity tags of an If-None-Match or ETag (RFC 9110, 8.8.3). A tag may contain a comma."""
     return _ETAG.findall(value) or [part for part in map(bytes.strip, value.split(b",")) if part]
 
 
 _ETAG = regex(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
-def weak(tag: bytes) -> bytes:
-    """What of a tag counts in the weak comparison (RFC 9110, 8.8.3.2)."""
+def opaque_tag(tag: bytes) -> bytes:
+    """Return the part of an entity tag that counts in the weak comparison (RFC 9110, 8.8.3.2)."""
     return tag[2:] if tag.startswith(b"W/") else tag
 
 
 def listed(value: bytes | None) -> tuple[bytes, ...]:
-    """The members of a list of tokens, in lower case, sorted, each once."""
+    """Return the distinct members of a list of tokens, in lower case and sorted."""
     if value is None:
         return ()
     found = _lists.get(value)
@@ -162,14 +166,14 @@ def listed(value: bytes | None) -> tuple[bytes, ...]:
     return found
 
 
-def length_of(fields: Fields) -> int | None:
-    """Bytes that a body is said to have."""
+def length_of(fields: FieldValues) -> int | None:
+    """Return the Content-Length, in bytes; None if it is missing or invalid."""
     value = fields.get(b"content-length", b"").strip(b" \t").decode("latin-1")
     return int(value) if _DIGITS.fullmatch(value) and len(value) < 19 else None
 
 
 def _remember(known: dict[bytes, T], value: bytes, found: T) -> None:
-    if len(known) >= _MOST:
+    if len(known) >= _MAX_KNOWN:
         known.clear()
-    if len(value) <= _MOST:
+    if len(value) <= _MAX_KNOWN:
         known[value] = found

@@ -1,4 +1,4 @@
-"""A stored response, in memory and as bytes. Pure."""
+"""A stored response, in memory and as bytes."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 MAGIC = b"RWC1"
-"""The version of the binary form: another one is not understood, and a miss."""
+"""The version of the binary form. A value with another one is a miss."""
 
 _MAC = 16
+"""Bytes of a signature."""
 _HEAD = struct.Struct(">Hddd?dd???IIQ")
-"""Status, born, received, lifetime, HEAD, stale-while-revalidate, stale-if-error, no-cache, must-revalidate, checkable; then
-the lengths of what Vary names with the digest, of the fields, of the body."""
+"""Status, born, received, lifetime, head_only, stale-while-revalidate, stale-if-error, no-cache, must-revalidate, checkable; then
+the lengths of the selector with the names in Vary, of the header and of the body."""
 
 Field = tuple[bytes, bytes, bytes]
-"""The name as it was written, in lower case, and the value. See `Flavour.fields`."""
+"""A header field: its name as received, the name in lower case, and its value."""
 
-
-_MOST, _LONG = 1000, 4096
+_MAX_UNPACKED, _MAX_UNPACKED_SIZE = 1000, 4096
+"""Headers that are kept unpacked, at most; and the length in bytes up to which one is kept."""
 _unpacked: dict[bytes, tuple[Field, ...]] = {}
-"""What is used again and again is unpacked once, and all else is packed: it takes a third of the room."""
+"""Headers in frequent use. All others stay packed, which takes a third of the memory."""
 
 
 class Policy(NamedTuple):
-    """What a response, and the settings, say about using it again. Seconds."""
+    """What a response and the settings say about reusing it. Durations are in seconds."""
 
     lifetime: float
-    """It is fresh while its age is less than this."""
+    """The response is fresh while its age is less than this."""
     no_cache: bool = False
-    """Never used without asking the server."""
+    """It may not be used without revalidation."""
     must_revalidate: bool = False
-    """Never used stale."""
+    """It may not be used stale."""
     stale_while_revalidate: float | None = None
-    """How long it may be used stale while it is asked for anew (RFC 5861, 3); None if the server does not say."""
+    """How long it may be used stale while it is refreshed (RFC 5861, 3); None if the server does not say."""
     stale_if_error: float | None = None
     """How long it may be used stale instead of an error (RFC 5861, 4); None if the server does not say."""
     checkable: bool = False
-    """The server can be asked whether it is still good."""
+    """It has a validator: the server can be asked whether it is still valid."""
 
 
 class Entry:
-    """One stored response. Never changed once it is stored: many may be reading it."""
+    """One stored response. Not changed once it is stored: other threads may be reading it."""
 
     __slots__ = ("body", "born", "head", "head_only", "policy", "received", "selector", "status", "vary")
 
@@ -62,42 +63,42 @@ class Entry:
     ) -> None:
         self.status = status
         self.head = head
-        """Its header fields: see `pack`."""
+        """Its header fields in the form of `pack`."""
         self.body = body
-        """The bytes that came over the wire, not decoded."""
+        """The body as it came over the wire, not decoded."""
         self.born = born
-        """When its age was 0, by the wall clock: RFC 9111, 4.2.3."""
+        """When its age was 0, by the wall clock (RFC 9111, 4.2.3)."""
         self.received = received
-        """When it came, by the same clock."""
+        """When it arrived, by the wall clock."""
         self.policy = policy
         self.vary = vary
-        """The request fields that it varies by, in lower case and sorted."""
+        """The request fields that its Vary names, in lower case and sorted."""
         self.selector = selector
-        """A keyed hash of what these were in the request."""
+        """A keyed hash of the values of these fields in its request."""
         self.head_only = head_only
-        """It answers HEAD alone."""
+        """It is the response to a HEAD: it has no body and answers HEAD alone."""
 
     @property
     def fields(self) -> tuple[Field, ...]:
         return unpack(self.head)
 
     def get(self, name: bytes) -> bytes | None:
-        """The values of a header field, joined; None if it is not there."""
+        """Return the combined value of a header field; None if it is missing."""
         values = [value for _, lower, value in self.fields if lower == name]
         return b", ".join(values) if values else None
 
     @property
     def size(self) -> int:
-        """Bytes that it holds."""
+        """Bytes of its header and body."""
         return len(self.head) + len(self.body)
 
 
 Entries = tuple[Entry, ...]
-"""What is stored under one key: one for each selection that Vary makes, the latest first."""
+"""What is stored under one key: one entry for each variant (RFC 9111, 4.1), the latest first."""
 
 
 def pack(fields: Iterable[Field], without: Collection[bytes] = ()) -> bytes:
-    """Header fields in one piece, but for those `without`. One that could forge another is left out (RFC 9110, 5.5)."""
+    """Return header fields as one value, except those in `without` and those with a newline (RFC 9110, 5.5)."""
     pairs = [name + b"\n" + value for name, lower, value in fields if lower not in without]
     head = b"\n".join(pairs)
     if head.count(b"\n") == 2 * len(pairs) - 1 or not pairs:
@@ -106,21 +107,21 @@ def pack(fields: Iterable[Field], without: Collection[bytes] = ()) -> bytes:
 
 
 def unpack(head: bytes) -> tuple[Field, ...]:
-    """The fields of `pack`."""
+    """Return the fields of a value made by `pack`."""
     fields = _unpacked.get(head)
     if fields is None:
         parts = head.split(b"\n") if head else []
         names = parts[::2]
         fields = tuple(zip(names, map(bytes.lower, names), parts[1::2]))
-        if len(_unpacked) >= _MOST:
+        if len(_unpacked) >= _MAX_UNPACKED:
             _unpacked.clear()
-        if len(head) <= _LONG:
+        if len(head) <= _MAX_UNPACKED_SIZE:
             _unpacked[head] = fields
     return fields
 
 
 def encode(entries: Sequence[Entry], key: bytes, secret: bytes) -> bytes:
-    """Entries as bytes, signed together with the key that they are stored under."""
+    """Return entries as bytes, signed together with the key that they are stored under."""
     parts = []
     for entry in entries:
         varied = b"\n".join((entry.selector.hex().encode(), *entry.vary)) if entry.vary else b""
@@ -132,7 +133,7 @@ def encode(entries: Sequence[Entry], key: bytes, secret: bytes) -> bytes:
                 entry.received,
                 policy.lifetime,
                 entry.head_only,
-                *(-1.0 if said is None else said for said in (policy.stale_while_revalidate, policy.stale_if_error)),
+                *(-1.0 if given is None else given for given in (policy.stale_while_revalidate, policy.stale_if_error)),
                 policy.no_cache,
                 policy.must_revalidate,
                 policy.checkable,
@@ -149,7 +150,7 @@ def encode(entries: Sequence[Entry], key: bytes, secret: bytes) -> bytes:
 
 
 def decode(value: object, key: bytes, secret: bytes) -> Entries | None:
-    """The entries in a value of `encode`; None if it is anything else, down to a single bit."""
+    """Return the entries in a value made by `encode` with this key and secret; None for any other value."""
     start = len(MAGIC) + _MAC
     if not isinstance(value, bytes) or value[: len(MAGIC)] != MAGIC:
         return None
@@ -164,7 +165,7 @@ def decode(value: object, key: bytes, secret: bytes) -> Entries | None:
         start += _HEAD.size
         varied, head, body = (value[start : (start := start + length)] for length in lengths)
         selector, *vary = varied.split(b"\n") if varied else (b"",)
-        revalidate, error = (None if said < 0 else said for said in (swr, sie))
+        revalidate, error = (None if given < 0 else given for given in (swr, sie))
         policy = Policy(lifetime, no_cache, strict, revalidate, error, checkable)
         entries.append(
             Entry(

@@ -1,4 +1,4 @@
-"""What comes of a request that the store does not answer: it is sent, and what the server says is stored, or not."""
+"""Sending a request that the store does not answer, and storing the response."""
 
 from __future__ import annotations
 
@@ -10,77 +10,79 @@ from ..exceptions import RateWiseError
 from ..layer import Call
 from . import rules
 from .config import CacheConfig
-from .directives import Fields, joined, length_of
+from .directives import FieldValues, joined, length_of
 from .entry import Entries, Entry, Field, Policy, pack
-from .lookup import Asked, noted
-from .single_flight import Flight, Outcome, Recorder
+from .lookup import Lookup, with_cache_status
+from .single_flight import NoResult, Recorder, SharedRequest
 from .stores.base import Cache
 
 logger = logging.getLogger("ratewise")
 
-VARIANTS = 8
-"""Responses that are kept of one URL at most."""
+MAX_VARIANTS = 8
+"""Responses stored of one URL, at most: one for each variant."""
 
 EVENTS = b"text/event-stream"
+"""The media type of event streams, which are neither stored nor waited for."""
 
 
 class Fetcher:
-    """Sends requests for a cache."""
+    """Sends requests to the server, and stores and updates responses."""
 
     def __init__(self, cache: Cache, config: CacheConfig) -> None:
         self._cache, self._store, self._config = cache, cache._ratewise_store, config
 
-    async def fetch(self, asked: Asked, flight: Flight | None = None) -> Any:
-        """Send a request, with what it takes to learn whether what is stored is still good."""
-        call = asked.call
-        # A part of something tells nothing of the whole.
-        conditions = {} if b"range" in asked.fields else rules.conditions(asked.entries, asked.entry, asked.fields)
-        sent = call.http.with_headers(asked.request, conditions) if conditions else asked.request
+    async def fetch(self, lookup: Lookup, shared: SharedRequest | None = None) -> Any:
+        """Send a request, with conditions that let the server confirm what is stored."""
+        call = lookup.call
+        # The response to a range request says nothing about the whole.
+        conditions = {} if b"range" in lookup.fields else rules.conditions(lookup.entries, lookup.entry, lookup.fields)
+        sent = call.http.with_headers(lookup.request, conditions) if conditions else lookup.request
         try:
             try:
                 response = await call.send(sent)
                 if response.status_code == 304 and conditions:
-                    found = await or_close(self._revalidated(asked, response, sent, flight), response, sent, call)
+                    found = await or_close(self._revalidated(lookup, response, sent, shared), response, sent, call)
                     if found is not None:
                         return found
-                    sent = asked.request
-                    response = await call.send(sent)  # that was about something else
+                    sent = lookup.request
+                    response = await call.send(sent)  # the 304 was not about anything stored
             except (call.http.TransportError, RateWiseError) as error:
-                stale = self._stale(asked, f'detail="{type(error).__name__}"')
+                name = type(error).__name__
+                stale = self._stale(lookup, name, f'detail="{name}"')
                 if stale is None:
                     raise
                 return stale
             status = response.status_code
             if status in rules.ERRORS or (status == 429 and self._config.stale_if_error > 0):
-                stale = self._stale(asked, f"fwd-status={status}")
+                stale = self._stale(lookup, status, f"fwd-status={status}")
                 if stale is not None:
                     await call.close(response, sent)
                     return stale
-            return await or_close(self._taken(asked, response, flight), response, sent, call)
+            return await or_close(self._received(lookup, response, shared), response, sent, call)
         finally:
-            if flight is not None and flight.outcome is None and not flight.reading:
-                self._land(asked, flight, Outcome.FAILED)
+            if shared is not None and shared.result is None and not shared.reading:
+                self._finish(lookup, shared, NoResult.FAILED)
 
-    def _stale(self, asked: Asked, why: str) -> Any:
-        """RFC 5861, 4: what is stored, instead of an error; None if that is not allowed."""
-        entry = asked.entry
-        if entry is None or not rules.instead_of_error(entry.policy, asked.age(entry), asked.control, self._config):
+    def _stale(self, lookup: Lookup, cause: object, note: str) -> Any:
+        """RFC 5861, 4: return a stored response in place of an error; None if that is not allowed."""
+        entry = lookup.entry
+        if entry is None or not rules.instead_of_error(entry.policy, lookup.age(entry), lookup.control, self._config):
             return None
-        found = asked.answer(entry, f"fwd=stale; {why}")
+        found = lookup.answer(entry, f"fwd=stale; {note}")
         if found is not None:
-            url, told = asked.state.redactor.url(asked.request.url), asked.state.log_fields
-            logger.warning("Cache: %s is answered from the store, for the server cannot (%s)", url, why, extra=told)
+            url, extra = lookup.state.redactor.url(lookup.request.url), lookup.state.log_fields
+            logger.warning("Cache: serving a stale response of %s: server unavailable (%s)", url, cause, extra=extra)
         return found
 
-    async def _taken(self, asked: Asked, response: Any, flight: Flight | None) -> Any:
-        """Store a response if it may be: now, or when its body has been read."""
-        call, http, method, status = asked.call, asked.call.http, asked.request.method, response.status_code
+    async def _received(self, lookup: Lookup, response: Any, shared: SharedRequest | None) -> Any:
+        """Store a response that may be stored: now, or when its body has been read."""
+        call, http, method, status = lookup.call, lookup.call.http, lookup.request.method, response.status_code
         received, raw = call.clock.time(), http.fields(response.headers)
         fields = joined(raw)
-        vary, date = rules.varies(fields), rules.dated(fields, received)
+        vary, date = rules.vary_names(fields), rules.dated(fields, received)
         if method == "HEAD" and rules.replaces(status):
-            await self._headed(asked, status, raw, fields, received)
-        policy = self._policy(asked, method, status, fields, date)
+            await self._head_received(lookup, status, raw, fields, received)
+        policy = self._policy(lookup, method, status, fields, date)
         length = length_of(fields)
         body = b"" if method == "HEAD" else http.buffered_body(response)
         size = length if body is None else len(body)
@@ -89,13 +91,14 @@ class Fetcher:
         elif body is None and EVENTS in fields.get(b"content-type", b""):
             policy = "event stream"
         if isinstance(policy, str):
-            return await self._passed(asked, response, fields, policy, flight)
-        head, born = pack(rules.kept(raw, fields, received), rules.UNSTORED), rules.born(fields, date, asked.sent_at, received)
-        selector, head_only = asked.keys.selector(vary, asked.fields), method == "HEAD"
-        self._store.order.tell((asked.key, vary, selector), asked.number)
+            return await self._unstored(lookup, response, fields, policy, shared)
+        head = pack(rules.stored_fields(raw, fields, received), rules.UNSTORED)
+        born = rules.born(fields, date, lookup.sent_at, received)
+        selector, head_only = lookup.keys.selector(vary, lookup.fields), method == "HEAD"
+        self._store.order.answered((lookup.key, vary, selector), lookup.number)
 
         async def keep(body: bytes) -> bool:
-            if length is not None and length != len(body) and not head_only:  # 3.3: an incomplete one is not stored
+            if length is not None and length != len(body) and not head_only:  # RFC 9111, 3.3: incomplete
                 return False
             entry = Entry(
                 status,
@@ -108,122 +111,124 @@ class Fetcher:
                 selector=selector,
                 head_only=head_only,
             )
-            return await self._keep(asked, [entry], entry, flight)
+            return await self._keep(lookup, [entry], entry, shared)
 
         if body is not None:
             note = "; stored" if await keep(body) else ""
-            return noted(response, f"fwd={asked.forward}{note}", call)
-        await self._outdated(asked, vary)  # now, and not when its reader is done with it, if ever
-        if flight is not None:
-            flight.reading = True
-        response = noted(response, f"fwd={asked.forward}; stored", call)
-        return http.tap(response, Recorder(keep, self._config.max_body_size, self._store.flights, flight, call.clock))
+            return with_cache_status(response, f"fwd={lookup.forward}{note}", call)
+        await self._discard(lookup, vary)  # now: its reader may take long, or never finish
+        if shared is not None:
+            shared.reading = True
+        response = with_cache_status(response, f"fwd={lookup.forward}; stored", call)
+        return http.tap(response, Recorder(keep, self._config.max_body_size, self._store.single_flight, shared, call.clock))
 
-    async def _passed(self, asked: Asked, response: Any, fields: Fields, why: str, flight: Flight | None) -> Any:
-        """Hand on a response that is not stored."""
+    async def _unstored(self, lookup: Lookup, response: Any, fields: FieldValues, why: str, shared: SharedRequest | None) -> Any:
+        """Return a response that is not stored, and delete what it replaces."""
         if rules.replaces(response.status_code):
-            self._store.order.tell(asked.key, asked.number)
-            await self._outdated(asked, rules.varies(fields))
-        elif rules.contradicts(asked.entry, fields):
-            await self._outdated(asked)
-        if response.status_code < 500 and response.status_code != 429:  # after a failure another one may try
-            self._land(asked, flight, Outcome.UNSHARED)
-        return noted(response, f'fwd={asked.forward}; detail="{why}"', asked.call)
+            self._store.order.answered(lookup.key, lookup.number)
+            await self._discard(lookup, rules.vary_names(fields))
+        elif rules.contradicts(lookup.entry, fields):
+            await self._discard(lookup)
+        if response.status_code < 500 and response.status_code != 429:  # after a failure a follower may try
+            self._finish(lookup, shared, NoResult.NOT_SHAREABLE)
+        return with_cache_status(response, f'fwd={lookup.forward}; detail="{why}"', lookup.call)
 
-    async def _revalidated(self, asked: Asked, response: Any, sent: Any, flight: Flight | None) -> Any:
-        """4.3.4: freshen what a 304 is about, and answer with it; None if it is about nothing that is stored."""
-        call = asked.call
+    async def _revalidated(self, lookup: Lookup, response: Any, sent: Any, shared: SharedRequest | None) -> Any:
+        """RFC 9111, 4.3.4: update the stored responses that a 304 is about, and return one; None if it is about none of them."""
+        call = lookup.call
         received, raw = call.clock.time(), call.http.fields(response.headers)
-        note = f"fwd={asked.forward}; fwd-status=304"
-        said = joined(raw)
-        # One without a validator may be about a tag of the caller's own: then that is to be asked by itself.
-        unsure = b"if-none-match" in asked.fields and b"etag" not in said and b"last-modified" not in said
-        about = () if unsure else rules.identified(asked.entries, asked.entry, said)
-        if rules.contradicts(asked.keys.selected(asked.stored, asked.fields, "GET"), said):
-            await self._outdated(asked)
-        if not (about or unsure or rules.OWN.isdisjoint(asked.fields)):  # its caller has what it is about
-            return noted(response, note, call)
+        note = f"fwd={lookup.forward}; fwd-status=304"
+        news = joined(raw)
+        # A 304 without a validator may be about one of the caller's own tags: its condition has to be sent by itself.
+        unsure = b"if-none-match" in lookup.fields and b"etag" not in news and b"last-modified" not in news
+        about = () if unsure else rules.identified(lookup.entries, lookup.entry, news)
+        if rules.contradicts(lookup.keys.selected(lookup.stored, lookup.fields, "GET"), news):
+            await self._discard(lookup)
+        if not (about or unsure or rules.CONDITIONAL.isdisjoint(lookup.fields)):  # the 304 is about what the caller has
+            return with_cache_status(response, note, call)
         await call.close(response, sent)
         if not about:
             return None
         self._store.count("revalidated")
-        selected = asked.entry if asked.entry in about else about[0]
-        found, news, gone = selected, [], []
+        selected = lookup.entry if lookup.entry in about else about[0]
+        found, changed, gone = selected, [], []
         for old in about:
-            new = self._updated(asked, old, raw, received, selected is old)
+            new = self._updated(lookup, old, raw, received, selected is old)
             if selected is old:
                 found = new
-                self._store.order.tell(_part(asked, new), asked.number)
-            if new.policy is GONE:
+                self._store.order.answered(_variant(lookup, new), lookup.number)
+            if new.policy is NOT_STORABLE:
                 gone.append(old)
-            elif _news(old, new, asked):
-                news.append(new)
-        await self._keep(asked, news, found, flight, gone)
-        return asked.answer(found, note)
+            elif _worth_storing(old, new, lookup):
+                changed.append(new)
+        await self._keep(lookup, changed, found, shared, gone)
+        return lookup.answer(found, note)
 
-    async def _headed(self, asked: Asked, status: int, raw: Sequence[Field], fields: Fields, received: float) -> None:
-        """4.3.5: what a HEAD says of a stored response to GET."""
-        stored = asked.keys.selected(asked.stored, asked.fields, "GET")
+    async def _head_received(
+        self, lookup: Lookup, status: int, raw: Sequence[Field], fields: FieldValues, received: float
+    ) -> None:
+        """RFC 9111, 4.3.5: update or discard a stored response to GET after a response to HEAD."""
+        stored = lookup.keys.selected(lookup.stored, lookup.fields, "GET")
         if stored is None:
             return
-        new = self._updated(asked, stored, raw, received, selected=True)
-        if status == stored.status and rules.freshens(stored, fields) and new.policy is not GONE:
-            await self._keep(asked, [new], new, None)
+        new = self._updated(lookup, stored, raw, received, selected=True)
+        if status == stored.status and rules.freshens(stored, fields) and new.policy is not NOT_STORABLE:
+            await self._keep(lookup, [new], new, None)
         else:
-            await self._outdated(asked, rules.varies(fields))
+            await self._discard(lookup, rules.vary_names(fields))
 
-    def _updated(self, asked: Asked, old: Entry, raw: Sequence[Field], received: float, selected: bool) -> Entry:
-        """A stored response with the fields of a 304 or a HEAD. `selected`: it is what this very request is about."""
-        said = joined(raw)
-        merged = rules.updated(old, raw, said, received)
+    def _updated(self, lookup: Lookup, old: Entry, raw: Sequence[Field], received: float, selected: bool) -> Entry:
+        """Return a stored response with the fields of a 304 or of a response to HEAD. `selected`: it matches this request."""
+        news = joined(raw)
+        merged = rules.updated(old, raw, news, received)
         fields = joined(merged)
-        date = rules.dated(fields, received)  # the stored one has gone, or been replaced
-        policy = self._policy(asked, "HEAD" if old.head_only else "GET", old.status, fields, date)
-        vary = rules.varies(fields)
+        date = rules.dated(fields, received)  # the stored Date is not among the merged fields
+        policy = self._policy(lookup, "HEAD" if old.head_only else "GET", old.status, fields, date)
+        vary = rules.vary_names(fields)
         return Entry(
             old.status,
             pack(merged),
             old.body,
-            born=rules.born(said, date, asked.sent_at, received),
+            born=rules.born(news, date, lookup.sent_at, received),
             received=received,
-            policy=GONE if isinstance(policy, str) else policy,
+            policy=NOT_STORABLE if isinstance(policy, str) else policy,
             vary=vary if selected else old.vary,
-            selector=asked.keys.selector(vary, asked.fields) if selected else old.selector,
+            selector=lookup.keys.selector(vary, lookup.fields) if selected else old.selector,
             head_only=old.head_only,
         )
 
-    def _policy(self, asked: Asked, method: str, status: int, fields: Fields, date: float) -> Policy | str:
-        ttl = asked.state.options.cache_ttl
+    def _policy(self, lookup: Lookup, method: str, status: int, fields: FieldValues, date: float) -> Policy | str:
+        ttl = lookup.state.options.cache_ttl
         ttl = self._cache.ttl if ttl is None else ttl
-        return rules.storable(method, asked.fields, status, fields, self._config, ttl, date)
+        return rules.storable(method, lookup.fields, status, fields, self._config, ttl, date)
 
     async def _keep(
-        self, asked: Asked, new: Sequence[Entry], shared: Entry, flight: Flight | None, gone: Sequence[Entry] = ()
+        self, lookup: Lookup, new: Sequence[Entry], answer: Entry, shared: SharedRequest | None, gone: Sequence[Entry] = ()
     ) -> bool:
-        """Store entries in place of those that they supersede, and let those go who wait for one of them."""
-        usable = shared.policy.lifetime > asked.age(shared) and not shared.policy.no_cache
+        """Store entries in place of those that they supersede, and finish the shared request: with `answer` if it is fresh."""
+        usable = answer.policy.lifetime > lookup.age(answer) and not answer.policy.no_cache
         order = self._store.order
 
         def merged(stored: Entries) -> Entries:
-            # An answer that was asked for before a later one, or before something changed, may be older than that.
-            for part in (asked.key, *[_part(asked, entry) for entry in new]):
-                if order.later(part, asked.number):
+            # The response to an earlier request may be older than that to a later one, or than an invalidation.
+            for variant in (lookup.key, *[_variant(lookup, entry) for entry in new]):
+                if order.superseded(variant, lookup.number):
                     return stored
             return _merged(new, stored, gone)
 
         kept = False
         try:
-            kept = bool(new or gone) and await self._store.change(asked, merged, lambda entry: self._use(entry, asked))
+            kept = bool(new or gone) and await self._store.change(lookup, merged, lambda entry: self._use(entry, lookup))
             if kept:
                 self._store.count("stores", len(new))
             return kept
         finally:
-            later = order.later(asked.key, asked.number)
-            self._land(asked, flight, shared if usable and not later else Outcome.UNSHARED)
+            superseded = order.superseded(lookup.key, lookup.number)
+            self._finish(lookup, shared, answer if usable and not superseded else NoResult.NOT_SHAREABLE)
 
-    async def _outdated(self, asked: Asked, vary: tuple[bytes, ...] | None = None) -> None:
-        """What is stored for a request is so no longer; nor is what varies by something else, where the newer answer says so."""
-        keys, fields = asked.keys, asked.fields
+    async def _discard(self, lookup: Lookup, vary: tuple[bytes, ...] | None = None) -> None:
+        """Delete what is stored for a request and, if a newer response has another Vary, the entries with a different one."""
+        keys, fields = lookup.keys, lookup.fields
 
         def rest(stored: Entries) -> Entries:
             others = tuple(
@@ -233,22 +238,22 @@ class Fetcher:
             )
             return others if len(others) < len(stored) else stored
 
-        if asked.stored:
-            await self._store.change(asked, rest, lambda entry: self._use(entry, asked))
+        if lookup.stored:
+            await self._store.change(lookup, rest, lambda entry: self._use(entry, lookup))
 
-    def _use(self, entry: Entry, asked: Asked) -> float:
-        """Seconds for which it may be of use yet."""
+    def _use(self, entry: Entry, lookup: Lookup) -> float:
+        """Return the seconds for which an entry may still be of use."""
         policy, config = entry.policy, self._config
         stale = max(rules.stale_for(policy, config), config.keep_stale if policy.checkable else 0.0)
-        return max(policy.lifetime - asked.age(entry) + stale, 1.0)
+        return max(policy.lifetime - lookup.age(entry) + stale, 1.0)
 
-    def _land(self, asked: Asked, flight: Flight | None, outcome: Entry | Outcome) -> None:
-        if flight is not None:
-            self._store.flights.land(flight, outcome, asked.call.clock.monotonic())
+    def _finish(self, lookup: Lookup, shared: SharedRequest | None, result: Entry | NoResult) -> None:
+        if shared is not None:
+            self._store.single_flight.finish(shared, result, lookup.call.clock.monotonic())
 
 
 async def or_close(work: Awaitable[Any], response: Any, request: Any, call: Call[Any, Any]) -> Any:
-    """What is done with a response. If that is cancelled while a store takes its time, its connection is given back."""
+    """Await work on a response. If it is cancelled, or fails, close the response, which gives its connection back."""
     try:
         return await work
     except BaseException:
@@ -256,30 +261,30 @@ async def or_close(work: Awaitable[Any], response: Any, request: Any, call: Call
         raise
 
 
-GONE = Policy(-1.0, no_cache=True)
-"""Of what may not be stored any more."""
+NOT_STORABLE = Policy(-1.0, no_cache=True)
+"""The policy of an updated entry that must no longer be stored."""
 
 
-def _news(old: Entry, new: Entry, asked: Asked) -> bool:
-    """It is worth a write: it can be used again without asking, or more about it has changed than its date."""
-    if new.policy.lifetime > asked.age(new) and not new.policy.no_cache:
+def _worth_storing(old: Entry, new: Entry, lookup: Lookup) -> bool:
+    """Whether an updated entry is worth a write: it can be used without revalidation, or more than its date has changed."""
+    if new.policy.lifetime > lookup.age(new) and not new.policy.no_cache:
         return True
     before, after = ([field for field in entry.fields if field[1] != b"date"] for entry in (old, new))
     return before != after or (old.vary, old.selector) != (new.vary, new.selector)
 
 
-def _part(asked: Asked, entry: Entry) -> tuple[object, ...]:
-    """Which of the responses under a key it is."""
-    return asked.key, entry.vary, entry.selector
+def _variant(lookup: Lookup, entry: Entry) -> tuple[object, ...]:
+    """Return what identifies an entry among those under its key."""
+    return lookup.key, entry.vary, entry.selector
 
 
 def _merged(new: Sequence[Entry], stored: Entries, gone: Sequence[Entry]) -> Entries:
-    """The new entries and, of the stored ones, those that they do not supersede, the latest first."""
+    """Return the new entries and the stored ones that they do not supersede, the latest first."""
     if not stored:
         return tuple(new)
     superseding = {(entry.vary, entry.selector) for entry in (*new, *gone)}
     whole = any(not entry.head_only for entry in (*new, *gone))
     others = [entry for entry in stored if (entry.vary, entry.selector) not in superseding or not (whole or entry.head_only)]
     if any(other.vary != entry.vary and other.received >= entry.received for other in others for entry in new):
-        return stored  # it varies by something else now
-    return (*new, *others)[:VARIANTS]
+        return stored  # a newer response has another Vary
+    return (*new, *others)[:MAX_VARIANTS]

@@ -1,4 +1,4 @@
-"""The cache around a transport."""
+"""The layer that answers requests from a store of responses."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from ..layer import Call, Q, R
 from . import rules
 from .conditions import ORIGINS
 from .config import CacheConfig
-from .directives import Fields, joined
+from .directives import FieldValues, joined
 from .entry import Entry
 from .fetch import EVENTS, Fetcher, or_close
 from .key import Keys
-from .lookup import Asked, Served, noted, only_if_cached
+from .lookup import Lookup, ServedHead, gateway_timeout, with_cache_status
 from .rules import Use
-from .single_flight import Flight, Outcome, follow
+from .single_flight import NoResult, SharedRequest, follow
 from .stores.base import Cache
 from .stores.memory import InMemoryCache
 
 logger = logging.getLogger("ratewise")
 
-PASSED = ORIGINS | {b"upgrade", b"content-length", b"transfer-encoding"}
-"""A request with one of these is the server's business alone: a condition only it can judge, another protocol, a body."""
+SERVER_ONLY = ORIGINS | {b"upgrade", b"content-length", b"transfer-encoding"}
+"""Request fields that only the server can answer: a condition that only it can evaluate, another protocol, a body."""
 
-LATE = 1.0
-"""Seconds that looking into a store takes at most, about."""
+LOAD_TIME = 1.0
+"""Seconds that a look into a store is assumed to take at most."""
 
-SPECIAL = PASSED | rules.OWN | {b"cache-control", b"pragma"}
-"""A request with none of these takes what is fresh."""
+RELEVANT = SERVER_ONLY | rules.CONDITIONAL | {b"cache-control", b"pragma"}
+"""Request fields that matter to the cache. A request with none of them takes any fresh response."""
 
 
 class CacheLayer(Ordered):
-    """Answers a request from a store of responses where that is allowed, and stores the responses that may be."""
+    """Answers a request from a store of responses where RFC 9111 allows it, and stores the responses that may be stored."""
 
     kind: LayerKind | None = "cache"
 
@@ -64,147 +64,144 @@ class CacheLayer(Ordered):
         fields = joined(http.fields(request.headers))
         store, keys = self._store, self._keys
         if keys is None or keys.secret is not store.secret:
-            keys = await self._prepared(call)
+            keys = await self._prepared_keys(call)
         if method not in ("GET", "HEAD"):
             return await self._pass(request, fields, keys, call)  # type: ignore[no-any-return]
         state = state_of(request)
-        wish = state.options.cache
-        plain = SPECIAL.isdisjoint(fields)
-        if wish == "bypass" or not (plain or PASSED.isdisjoint(fields)) or EVENTS in fields.get(b"accept", b""):
-            return noted(await call.send(request), "fwd=bypass", call)  # type: ignore[no-any-return]
+        option = state.options.cache
+        plain = RELEVANT.isdisjoint(fields)
+        if option == "bypass" or not (plain or SERVER_ONLY.isdisjoint(fields)) or EVENTS in fields.get(b"accept", b""):
+            return with_cache_status(await call.send(request), "fwd=bypass", call)  # type: ignore[no-any-return]
         if keys is None:
-            if "only-if-cached" in rules.asks(fields):
-                return only_if_cached(call)  # type: ignore[no-any-return]
+            if "only-if-cached" in rules.request_directives(fields):
+                return gateway_timeout(call)  # type: ignore[no-any-return]
             store.count("misses")
-            return noted(await call.send(request), 'fwd=miss; detail="the store fails"', call)  # type: ignore[no-any-return]
+            return with_cache_status(await call.send(request), 'fwd=miss; detail="store unavailable"', call)  # type: ignore[no-any-return]
         key = keys.key(http.target(request.url), fields)
         entries, number = store.find(key), 0
         if entries is None:
             number = store.order.begin()  # before the look, which takes time
             entries = await store.load(key, call)
         entry = keys.selected(entries, fields, method) if entries else None
-        if plain and entry is not None and wish is None:  # the short way
+        if plain and entry is not None and option is None:  # the common case, without a `Lookup`
             age, policy = call.clock.time() - entry.born, entry.policy
             if 0 <= age < policy.lifetime and not policy.no_cache:
                 store.hit()
                 body = entry.body if method == "GET" else b""
-                return http.respond(entry.status, Served(entry.head, int(age), b"hit", int(policy.lifetime - age)), body)
-        asked = Asked(request, state, call, number or store.order.begin(), fields, keys, key, entries, entry)
-        if entry is not None and wish is None:
-            use = rules.usable(entry.policy, asked.age(entry), asked.control, self.config)
-            found: Any = None if use is Use.VALIDATE else asked.answer(entry, "hit")
+                return http.respond(entry.status, ServedHead(entry.head, int(age), b"hit", int(policy.lifetime - age)), body)
+        lookup = Lookup(request, state, call, number or store.order.begin(), fields, keys, key, entries, entry)
+        if entry is not None and option is None:
+            use = rules.usable(entry.policy, lookup.age(entry), lookup.control, self.config)
+            found: Any = None if use is Use.VALIDATE else lookup.answer(entry, "hit")
             if found is not None:
                 store.hit()
-                if use is Use.REFRESH and "only-if-cached" not in asked.control:
-                    self._refresh(asked, entry)
+                if use is Use.REFRESH and "only-if-cached" not in lookup.control:
+                    self._refresh(lookup, entry)
                 return found  # type: ignore[no-any-return]
-        if "only-if-cached" in asked.control:
-            return only_if_cached(call)  # type: ignore[no-any-return]
-        return await self._ask(asked)  # type: ignore[no-any-return]
+        if "only-if-cached" in lookup.control:
+            return gateway_timeout(call)  # type: ignore[no-any-return]
+        return await self._ask(lookup)  # type: ignore[no-any-return]
 
-    def _made(self, secret: bytes) -> Keys:
-        config = self.config  # what is stored under other rules is none of ours
-        partition = None if config.partition is None else sorted(config.partition)
-        space = repr((self.cache.namespace, config.mode, config.shared, partition, config.targeted))
-        return Keys(secret, space, config.partition)
-
-    async def _prepared(self, call: Call[Any, Any]) -> Keys | None:
+    async def _prepared_keys(self, call: Call[Any, Any]) -> Keys | None:
+        """Return the keys made with the store's secret; None if the store cannot be reached."""
         secret = await self._store.prepare(call)
         if secret is not None:
-            self._keys = self._made(secret)
+            config = self.config  # part of each key: entries stored under other settings are not to be found
+            partition = None if config.partition is None else sorted(config.partition)
+            space = repr((self.cache.namespace, config.mode, config.shared, partition, config.targeted))
+            self._keys = Keys(secret, space, config.partition)
         return self._keys
 
-    async def _pass(self, request: Any, fields: Fields, keys: Keys | None, call: Call[Any, Any]) -> Any:
-        """A request that no stored response answers. 4.4: what it has changed is no longer as it is stored."""
+    async def _pass(self, request: Any, fields: FieldValues, keys: Keys | None, call: Call[Any, Any]) -> Any:
+        """Send a request that no stored response answers, and invalidate what it has changed (RFC 9111, 4.4)."""
         response = await call.send(request)
         if rules.invalidates(request.method, response.status_code):
             if keys is None:
                 self._store.distrust(call)
             else:
                 await or_close(self._invalidate(request, response, fields, keys, call), response, request, call)
-        return noted(response, "fwd=method", call)
+        return with_cache_status(response, "fwd=method", call)
 
-    async def _invalidate(self, request: Any, response: Any, fields: Fields, keys: Keys, call: Call[Any, Any]) -> None:
-        """4.4: the target URI, and those that the response names."""
-        http, said = call.http, joined(call.http.fields(response.headers))
-        references = [said[name].decode("latin-1") for name in (b"location", b"content-location") if name in said]
+    async def _invalidate(self, request: Any, response: Any, fields: FieldValues, keys: Keys, call: Call[Any, Any]) -> None:
+        """RFC 9111, 4.4: invalidate the target URI, and those that Location and Content-Location of the response name."""
+        http, received = call.http, joined(call.http.fields(response.headers))
+        references = [received[name].decode("latin-1") for name in (b"location", b"content-location") if name in received]
         targets = {http.target(request.url), *(http.resolve(request, reference) for reference in references)}
         for target in targets:
             if target is not None:
                 key = keys.key(target, fields)
-                self._store.order.invalidate(key)
+                self._store.order.invalidated(key)
                 await self._store.drop(key, call)
 
-    async def _ask(self, asked: Asked) -> Any:
-        """Send the request, unless one is under way whose answer is good for both."""
-        flights, call, config = self._store.flights, asked.call, self.config
-        varied = asked.entries[0].vary if asked.entries else ()
-        until = min(asked.began + config.max_wait, asked.state.deadline or math.inf)
-        flight = None
-        while asked.shareable and call.clock.monotonic() < until:
-            flight_key = (asked.key, asked.keys.selector(varied, asked.fields))
-            joins = flights.join(flight_key, call.current_task(), call.clock.monotonic(), config.max_wait)
-            if joins is None:
+    async def _ask(self, lookup: Lookup) -> Any:
+        """Send the request, unless one is in progress whose response answers both."""
+        single_flight, call, config = self._store.single_flight, lookup.call, self.config
+        vary = lookup.entries[0].vary if lookup.entries else ()
+        until = min(lookup.began + config.max_wait, lookup.state.deadline or math.inf)
+        shared = None
+        while lookup.shareable and call.clock.monotonic() < until:
+            shared_key = (lookup.key, lookup.keys.selector(vary, lookup.fields))
+            joined_request = single_flight.join(shared_key, call.current_task(), call.clock.monotonic(), config.max_wait)
+            if joined_request is None:
                 break
-            flight, waiter = joins
+            shared, waiter = joined_request
             if waiter is None:
-                again = await self._again(asked, flight)
-                if again is None:
+                stored = await self._stored_meanwhile(lookup, shared)
+                if stored is None:
                     break
-                return again
-            await follow(flight, waiter, until, call)
-            found, flight = flight.outcome, None
+                return stored
+            await follow(shared, waiter, until, call)
+            found, shared = shared.result, None
             if isinstance(found, Entry):
-                if asked.keys.selected((found,), asked.fields, "GET") is None:  # it is in another language, say
-                    varied = found.vary
+                if lookup.keys.selected((found,), lookup.fields, "GET") is None:  # another variant, such as another language
+                    vary = found.vary
                     continue
-                if asked.age(found) < found.policy.lifetime:
+                if lookup.age(found) < found.policy.lifetime:
                     self._store.hit()
-                    return asked.answer(found, f"fwd={asked.forward}; collapsed")
-            if found is not Outcome.FAILED:
+                    return lookup.answer(found, f"fwd={lookup.forward}; collapsed")
+            if found is not NoResult.FAILED:
                 break
         self._store.count("misses")
-        return await self._fetcher.fetch(asked, flight)
+        return await self._fetcher.fetch(lookup, shared)
 
-    async def _again(self, asked: Asked, flight: Flight) -> Any:
-        """What another one has stored since this request looked, if it may be used; the flight is over then."""
+    async def _stored_meanwhile(self, lookup: Lookup, shared: SharedRequest) -> Any:
+        """Return a response that another request has stored since this one looked, and finish `shared`; None if there is none."""
         store = self._store
-        entries = store.find(asked.key)
+        entries = store.find(lookup.key)
         if entries is None:
-            if not store.flights.landed.known_since(flight.key, asked.began - LATE):
+            if not store.single_flight.finished.known_since(shared.key, lookup.began - LOAD_TIME):
                 return None
-            entries = await store.load(asked.key, asked.call)
-        entry = asked.keys.selected(entries, asked.fields, "GET") if entries is not asked.stored else None
-        if entry is None or entry.policy.no_cache or asked.age(entry) >= entry.policy.lifetime:
+            entries = await store.load(lookup.key, lookup.call)
+        entry = lookup.keys.selected(entries, lookup.fields, "GET") if entries is not lookup.stored else None
+        if entry is None or entry.policy.no_cache or lookup.age(entry) >= entry.policy.lifetime:
             return None
-        store.flights.land(flight, entry, asked.call.clock.monotonic())
+        store.single_flight.finish(shared, entry, lookup.call.clock.monotonic())
         store.hit()
-        return asked.answer(entry, "hit")
+        return lookup.answer(entry, "hit")
 
-    def _refresh(self, asked: Asked, stale: Entry) -> None:
-        """RFC 5861, 3: ask for anew what is being served stale, once, behind the request."""
-        flights, call, max_wait = self._store.flights, asked.call, self.config.max_wait
-        flight_key = (asked.key, asked.keys.selector(stale.vary, asked.fields))
-        if flights.under_way(flight_key, call.clock.monotonic(), max_wait):
+    def _refresh(self, lookup: Lookup, stale: Entry) -> None:
+        """RFC 5861, 3: fetch in the background, once, what is being served stale."""
+        single_flight, call, max_wait = self._store.single_flight, lookup.call, self.config.max_wait
+        shared_key = (lookup.key, lookup.keys.selector(stale.vary, lookup.fields))
+        if single_flight.in_progress(shared_key, call.clock.monotonic(), max_wait):
             return
         state = CallState()
-        state.options, state.redactor, state.streamed = asked.state.options, asked.state.redactor, False
-        asked.state = state
-        asked.request = call.http.detached(
-            asked.request, exchange_with(state), rules.OWN
-        )  # the whole, and not what its caller lacks
-        asked.fields = {name: value for name, value in asked.fields.items() if name not in rules.OWN}
+        state.options, state.redactor, state.streamed = lookup.state.options, lookup.state.redactor, False
+        lookup.state = state
+        # Without conditions and ranges of the caller: the whole response is wanted.
+        lookup.request = call.http.detached(lookup.request, exchange_with(state), rules.CONDITIONAL)
+        lookup.fields = {name: value for name, value in lookup.fields.items() if name not in rules.CONDITIONAL}
 
         async def refresh() -> None:
-            flight = flights.begin(flight_key, call.current_task(), call.clock.monotonic(), max_wait)
-            if flight is None:
-                return  # another one was quicker
+            shared = single_flight.begin(shared_key, call.current_task(), call.clock.monotonic(), max_wait)
+            if shared is None:
+                return  # another refresh has begun since
             try:
-                response = await self._fetcher.fetch(asked, flight)
+                response = await self._fetcher.fetch(lookup, shared)
                 await call.http.buffer(response)
                 await call.close(response)
             except (call.http.TransportError, RateWiseError) as error:
-                url, why = state.redactor.url(asked.request.url), type(error).__name__
-                logger.warning("Cache: %s is stale, and could not be refreshed (%s)", url, why, extra=state.log_fields)
+                url, kind = state.redactor.url(lookup.request.url), type(error).__name__
+                logger.warning("Cache: refreshing the stale response of %s failed (%s)", url, kind, extra=state.log_fields)
 
         call.spawn(refresh)

@@ -1,4 +1,4 @@
-"""What happened before what, in this process."""
+"""The order in which requests begin and stored responses change, within this process."""
 
 from __future__ import annotations
 
@@ -8,49 +8,50 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from itertools import count
 
-MOST = 1000
-"""Keys that are remembered at most."""
+MAX_KEYS = 1000
+"""Keys whose last event is remembered, at most."""
 
 
 class Recent:
-    """When something last happened to a key, of the keys that it happened to last. For threads: each step is one operation."""
+    """When an event last happened to each of a bounded number of keys. Safe for threads: each step is one operation."""
 
     def __init__(self) -> None:
         self.times: OrderedDict[Hashable, float] = OrderedDict()
         self.forgotten = -math.inf
+        """The latest time among the keys that are no longer remembered."""
 
     def __bool__(self) -> bool:
         return bool(self.times) or self.forgotten > -math.inf
 
     def note(self, key: Hashable, now: float) -> None:
-        """It happens now."""
+        """Record that the event happens to a key now."""
         self.forget(key)
         self.times[key] = now
-        if len(self.times) > MOST:
+        if len(self.times) > MAX_KEYS:
             _, self.forgotten = self.times.popitem(last=False)
 
     def note_all(self, now: float) -> None:
-        """It happens now to every key."""
+        """Record that the event happens to every key now."""
         self.forgotten = now
         self.times.clear()
 
     def forget(self, key: Hashable) -> float | None:
-        """It counts no longer. When it last happened; None if that is not known."""
+        """Discard the event of a key; return when it last happened, None if unknown."""
         return self.times.pop(key, None)
 
     def since(self, key: Hashable, then: float) -> bool:
-        """It has happened since then, or may have: of what is forgotten only the latest is known."""
+        """Whether the event happened to a key at `then` or later, or may have: of forgotten keys only the last is known."""
         return self.times.get(key, self.forgotten) >= then
 
     def known_since(self, key: Hashable, then: float) -> bool:
-        """It is known to have happened since then."""
+        """Whether the event is known to have happened to a key at `then` or later."""
         return self.times.get(key, -math.inf) >= then
 
 
-class Order:
-    """In which order requests were begun, and which of them tell what the server has now.
+class RequestOrder:
+    """The order in which requests began, and which of them has the latest news of a key.
 
-    A body may be read long after its head came: what was asked for later, and is known by then, is newer.
+    A body may be read long after its header arrived. The response to a request that began later, and is known by then, is newer.
     """
 
     def __init__(self) -> None:
@@ -59,30 +60,30 @@ class Order:
         self._latest, self._invalidated, self._changed = Recent(), Recent(), Recent()
 
     def begin(self) -> int:
-        """The number of a request that begins."""
+        """Return the number of a request that begins now."""
         return next(self._numbers)
 
-    def tell(self, key: Hashable, number: int) -> None:
-        """The answer to this request tells what a key, or a part of it, holds."""
+    def answered(self, key: Hashable, number: int) -> None:
+        """Record that the response to a request says what a key, or one of its variants, holds."""
         with self._lock:
             if not self._latest.known_since(key, number):
                 self._latest.note(key, number)
 
-    def invalidate(self, key: Hashable) -> None:
-        """What a key holds has changed."""
+    def invalidated(self, key: Hashable) -> None:
+        """Record that what is stored under a key has become invalid."""
         self._invalidated.note(key, self.begin())
-        self.change(key)
+        self.changed(key)
 
-    def later(self, key: Hashable, number: int) -> bool:
-        """What it holds has changed since this request began, or has been told to one that began later."""
-        latest, invalidated = self._latest, self._invalidated  # asked for often: `known_since` and `since`, without the calls
+    def superseded(self, key: Hashable, number: int) -> bool:
+        """Whether a key was invalidated since a request began, or a request that began later has been answered."""
+        latest, invalidated = self._latest, self._invalidated  # `known_since` and `since` without the calls: this runs often
         return latest.times.get(key, -math.inf) > number or invalidated.times.get(key, invalidated.forgotten) > number
 
-    def change(self, key: Hashable) -> int:
-        """What is stored under a key changes now. The number from which on other changes count."""
+    def changed(self, key: Hashable) -> int:
+        """Record that what is stored under a key changes now; return the number from which on other changes count."""
         self._changed.note(key, self.begin())
         return self.begin()
 
-    def changed(self, key: Hashable, number: int) -> bool:
-        """What is stored under a key has changed since this number."""
+    def changed_since(self, key: Hashable, number: int) -> bool:
+        """Whether what is stored under a key has changed since a number."""
         return self._changed.since(key, number)

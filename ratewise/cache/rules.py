@@ -1,8 +1,8 @@
-"""The rules of HTTP caching (RFC 9111), one by one. Pure: no store, no clock, no HTTP library.
+"""The rules of HTTP caching (RFC 9111), one by one, without a store, a clock or an HTTP library.
 
-Before a request `usable` tells of a stored response whether it may be the answer, and `conditions` what to ask the server with
-otherwise. After a response `storable` tells whether it may be kept, `identified` and `updated` what a 304 is about, `invalidates`
-what is no longer true. The sentences above the lines are those of RFC 9111 where no other is named.
+Before a request, `usable` decides whether a stored response may answer it, and `conditions` returns the fields to revalidate it
+with. After a response, `storable` decides whether it may be stored, `identified` and `updated` apply a 304, and `invalidates`
+says whether stored responses become invalid. Comments quote the RFC and section that the next line implements.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .._http.dates import http_date_of
 from .directives import (
     LONGEST,
     Directives,
-    Fields,
+    FieldValues,
     age_of,
     date_of,
     delta,
@@ -24,8 +24,8 @@ from .directives import (
     gmt,
     length_of,
     listed,
+    opaque_tag,
     targeted,
-    weak,
 )
 from .entry import Entries, Entry, Field, Policy
 
@@ -33,17 +33,16 @@ if TYPE_CHECKING:
     from .config import CacheConfig
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"})
-"""RFC 9110, 9.2.1, and the registry of methods. What is not known is not safe."""
+"""RFC 9110, 9.2.1, and the registry of methods: the safe methods. An unknown method is not safe."""
 
 HEURISTIC = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
-"""RFC 9110, 15.1: "heuristically cacheable"."""
+"""RFC 9110, 15.1: the statuses that are "heuristically cacheable"."""
 
 TTL = frozenset({200, 203, 204, 300, 301, 308})
-"""What the store's `ttl` is for, and all that is stored in the mode "force"."""
+"""The statuses to which the `ttl` of a store applies, and the only ones stored in the mode "force"."""
 
-UNDERSTOOD = frozenset(
-    {*range(200, 206), *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 426, *range(500, 506)}  # of RFC 9110
-)
+UNDERSTOOD = frozenset({*range(200, 206), *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 426, *range(500, 506)})
+"""The final statuses of RFC 9110, which this cache understands (RFC 9111, 5.2.2.3)."""
 
 UNSTORABLE = {
     206: "part of a response",
@@ -54,130 +53,136 @@ UNSTORABLE = {
     431: "status 431",
     511: "status 511",
 }
+"""The statuses that are never stored, and the reason in Cache-Status."""
 
 ERRORS = frozenset({500, 502, 503, 504})
-"""RFC 5861, 4: an error "is any situation that would result in" one of these."""
+"""RFC 5861, 4: an error "is any situation that would result in" one of these statuses."""
 
 UNSTORED = frozenset(
-    # 3.1: fields "which are required to be removed before forwarding the message", and those of a proxy.
+    # RFC 9111, 3.1: fields "which are required to be removed before forwarding the message", and those of a proxy.
     b"connection keep-alive proxy-connection te transfer-encoding upgrade trailer".split()
     + b"proxy-authenticate proxy-authentication-info proxy-authorization".split()
-    # The cookie is for the one who asked; the age of an answer is told anew each time.
+    # A cookie is for the caller alone; Age is computed anew for each answer.
     + b"set-cookie set-cookie2 age".split()
 )
+"""Response fields that are not stored."""
 
 NOT_UPDATED = UNSTORED | {b"content-encoding", b"content-length", b"content-range"}
-"""3.2: "The Content-Length header field", and those that the stored body depends upon."""
+"""Stored fields that a 304 does not update (RFC 9111, 3.2): those not stored, and those that describe the stored body."""
 
 PART_OF_LAST_MODIFIED = 0.1
-"""4.2.2: "A typical setting of this fraction might be 10%"."""
+"""Heuristic lifetime, as a fraction of the time since Last-Modified. RFC 9111, 4.2.2: "a typical setting [...] might be 10%"."""
 
 LONGEST_HEURISTIC = 7 * 86400.0
+"""Seconds of heuristic lifetime, at most."""
 
-
-OWN_BOUNDS = frozenset({"max-age", "max-stale", "min-fresh"})
-"""By which a request says how old an answer may be."""
+AGE_LIMITS = frozenset({"max-age", "max-stale", "min-fresh"})
+"""Request directives that limit the age of an answer."""
 
 
 class Use(enum.Enum):
-    """What a stored response is good for."""
+    """How a stored response may be used for a request."""
 
-    FRESH = "the answer"
-    REFRESH = "the answer, and to be asked for anew"
-    STALE = "the answer, as the request allows"
-    VALIDATE = "to be asked for"
+    FRESH = enum.auto()
+    """It is the answer."""
+    REFRESH = enum.auto()
+    """It is the answer, stale, and is to be refreshed in the background."""
+    STALE = enum.auto()
+    """It is the answer, stale, because the request allows that."""
+    VALIDATE = enum.auto()
+    """It has to be revalidated first."""
 
 
-def usable(policy: Policy, age: float, asked: Directives, config: CacheConfig) -> Use:
-    """4: whether a stored response that matches the request may be used without asking the server."""
-    # 5.2.1.4: no-cache "indicates that the client prefers stored response not be used [...] without successful validation".
-    if "no-cache" in asked:
+def usable(policy: Policy, age: float, control: Directives, config: CacheConfig) -> Use:
+    """RFC 9111, 4: decide whether a stored response that matches a request with these directives may be used, and how."""
+    # RFC 9111, 5.2.1.4: the client "prefers stored response not be used [...] without successful validation".
+    if "no-cache" in control:
         return Use.VALIDATE
-    # 5.2.2.4: no-cache "MUST NOT be used to satisfy any other request without forwarding it for validation".
+    # RFC 9111, 5.2.2.4: no-cache "MUST NOT be used to satisfy any other request without forwarding it for validation".
     if policy.no_cache:
         return Use.VALIDATE
-    # 5.2.1.1: max-age "prefers a response whose age is less than or equal to the specified number of seconds".
-    oldest = delta(asked, "max-age")
+    # RFC 9111, 5.2.1.1: max-age "prefers a response whose age is less than or equal to the specified number of seconds".
+    oldest = delta(control, "max-age")
     if oldest is not None and age > oldest:
         return Use.VALIDATE
-    # 5.2.1.3: min-fresh "will still be fresh for at least the specified number of seconds".
+    # RFC 9111, 5.2.1.3: min-fresh "will still be fresh for at least the specified number of seconds".
     left = policy.lifetime - age
-    least = delta(asked, "min-fresh")
+    least = delta(control, "min-fresh")
     if least is not None and left < least:
         return Use.VALIDATE
-    # 4.2: response_is_fresh = (freshness_lifetime > current_age)
+    # RFC 9111, 4.2: response_is_fresh = (freshness_lifetime > current_age)
     if left > 0:
         return Use.FRESH
-    # 4.2.4: "MUST NOT generate a stale response if it is prohibited by an explicit in-protocol directive".
+    # RFC 9111, 4.2.4: "MUST NOT generate a stale response if it is prohibited by an explicit in-protocol directive".
     if policy.must_revalidate:
         return Use.VALIDATE
-    # 5.2.1.2: max-stale "without a value [...] will accept a stale response of any age".
-    if "max-stale" in asked and (asked["max-stale"] is None or -left <= (delta(asked, "max-stale") or 0)):
+    # RFC 9111, 5.2.1.2: max-stale "without a value [...] will accept a stale response of any age".
+    if "max-stale" in control and (control["max-stale"] is None or -left <= (delta(control, "max-stale") or 0)):
         return Use.STALE
     # RFC 5861, 3: "caches MAY serve the response [...] after it becomes stale, up to the indicated number of seconds";
-    # 5.2.1.1: with one of these "the client does not wish to receive a stale response", or not one so stale.
-    if OWN_BOUNDS.isdisjoint(asked) and -left < _or(policy.stale_while_revalidate, config.stale_while_revalidate):
+    # RFC 9111, 5.2.1.1: with one of these "the client does not wish to receive a stale response", or not one so stale.
+    if AGE_LIMITS.isdisjoint(control) and -left < _or(policy.stale_while_revalidate, config.stale_while_revalidate):
         return Use.REFRESH
     return Use.VALIDATE
 
 
-def instead_of_error(policy: Policy, age: float, asked: Directives, config: CacheConfig) -> bool:
-    """RFC 5861, 4: whether a stored response may be used where the server gives an error, or none can be reached."""
-    if policy.no_cache or policy.must_revalidate or "no-cache" in asked:
+def instead_of_error(policy: Policy, age: float, control: Directives, config: CacheConfig) -> bool:
+    """RFC 5861, 4: whether a stored response may be used if the server returns an error or cannot be reached."""
+    if policy.no_cache or policy.must_revalidate or "no-cache" in control:
         return False
-    allowed = max(_or(policy.stale_if_error, config.stale_if_error), delta(asked, "stale-if-error") or 0)
+    allowed = max(_or(policy.stale_if_error, config.stale_if_error), delta(control, "stale-if-error") or 0)
     return allowed > 0 and age - policy.lifetime <= allowed
 
 
-def asks(fields: Fields) -> Directives:
-    """The directives of a request."""
-    # 5.4: Pragma is for those who know no Cache-Control.
+def request_directives(fields: FieldValues) -> Directives:
+    """Return the Cache-Control directives of a request."""
+    # RFC 9111, 5.4: Pragma counts only without Cache-Control.
     if b"pragma" in fields and b"cache-control" not in fields and b"no-cache" in listed(fields[b"pragma"]):
         return directives(b"no-cache")
     return directives(fields.get(b"cache-control"))
 
 
 def storable(
-    method: str, asked: Fields, status: int, fields: Fields, config: CacheConfig, ttl: float | None, date: float
+    method: str, request: FieldValues, status: int, fields: FieldValues, config: CacheConfig, ttl: float | None, date: float
 ) -> Policy | str:
-    """3: the policy of a response that may be stored, or why it may not be."""
+    """RFC 9111, 3: return the policy of a response that may be stored, or the reason why it may not be."""
     control, expires = governing(fields, config)
-    # 3: "the request method is understood by the cache".
+    # RFC 9111, 3: "the request method is understood by the cache".
     if method not in ("GET", "HEAD"):
         return "method"
-    # 3: "the response status code is final".
+    # RFC 9111, 3: "the response status code is final".
     if status < 200:
         return "not final"
     if status in UNSTORABLE:
         return UNSTORABLE[status]
-    # A response to a range, or to a condition of the caller's own, is one to the plain request only if it is a success.
-    if status != 200 and any(name in asked for name in OWN):
+    # The response to a range or conditional request of the caller answers the plain request only if it is a 200.
+    if status != 200 and any(name in request for name in CONDITIONAL):
         return "own condition"
-    # 5.2.1.5: no-store in a request: "MUST NOT store any part of either this request or any response to it".
-    if "no-store" in asks(asked):
+    # RFC 9111, 5.2.1.5: no-store in a request: "MUST NOT store any part of either this request or any response to it".
+    if "no-store" in request_directives(request):
         return "no-store"
-    # 4.1: "A stored response with a Vary header field value containing a member "*" always fails to match".
-    if b"*" in varies(fields):
+    # RFC 9111, 4.1: "A stored response with a Vary header field value containing a member "*" always fails to match".
+    if b"*" in vary_names(fields):
         return "vary"
     if config.mode == "force":
         checkable = b"etag" in fields or b"last-modified" in fields
         return Policy(ttl or 0.0, checkable=checkable) if status in TTL else f"status {status}"
-    # 5.2.2.3: must-understand with a status that is understood overrides no-store; with another it forbids to store.
+    # RFC 9111, 5.2.2.3: must-understand overrides no-store for a status that is understood, and forbids storing for any other.
     if "must-understand" in control:
         if status not in UNDERSTOOD:
             return "must-understand"
-    # 3: "the no-store cache directive is not present in the response".
+    # RFC 9111, 3: "the no-store cache directive is not present in the response".
     elif "no-store" in control:
         return "no-store"
     if config.shared:
-        # 3: "if the cache is shared: the private response directive is either not present or allows a shared cache to store".
+        # RFC 9111, 3: "the private response directive is either not present or allows a shared cache to store".
         if "private" in control:
             return "private"
-        # 3.5: "MUST NOT use a cached response to a request with an Authorization header field [...] unless".
-        if b"authorization" in asked and not any(name in control for name in ("public", "s-maxage", "must-revalidate")):
+        # RFC 9111, 3.5: "MUST NOT use a cached response to a request with an Authorization header field [...] unless".
+        if b"authorization" in request and not any(name in control for name in ("public", "s-maxage", "must-revalidate")):
             return "authorization"
     explicit = _explicit(control, expires, date, config)
-    # 3: "at least one of the following": public, private, Expires, max-age, s-maxage, a status that is heuristically cacheable.
+    # RFC 9111, 3: "at least one of the following": public, private, Expires, max-age, s-maxage, a heuristically cacheable status.
     if explicit is None and status not in HEURISTIC and not ("public" in control or "private" in control):
         return f"status {status}"
     lifetime = explicit
@@ -188,33 +193,33 @@ def storable(
     checkable = b"etag" in fields or b"last-modified" in fields
     policy = Policy(
         lifetime,
-        # 5.2.2.4: with field names too, as "many caches" do: none of those fields is to be used unasked.
+        # RFC 9111, 5.2.2.4: no-cache with field names is treated as without them, as "many caches" do.
         "no-cache" in control,
-        # 5.2.2.2, 5.2.2.8, 5.2.2.10 (s-maxage "incorporates the semantics of the proxy-revalidate").
+        # RFC 9111, 5.2.2.2, 5.2.2.8, 5.2.2.10 (s-maxage "incorporates the semantics of the proxy-revalidate").
         "must-revalidate" in control or (config.shared and ("proxy-revalidate" in control or "s-maxage" in control)),
         delta(control, "stale-while-revalidate"),
         delta(control, "stale-if-error"),
         checkable,
     )
     if lifetime <= 0 and not (checkable or stale_for(policy, config)):
-        return "no freshness"  # of no use: it could neither be used nor be asked for
+        return "no freshness"  # it could be neither used nor revalidated
     return policy
 
 
 def stale_for(policy: Policy, config: CacheConfig) -> float:
-    """Seconds for which a response may be used stale, for any reason."""
+    """Return the seconds for which a response may be used stale, for any reason."""
     return max(
         _or(policy.stale_while_revalidate, config.stale_while_revalidate), _or(policy.stale_if_error, config.stale_if_error)
     )
 
 
 def _or(said: float | None, setting: float) -> float:
-    """What the server says counts, if it says anything."""
+    """Return what the server says or, if it says nothing, the setting."""
     return setting if said is None else said
 
 
-def governing(fields: Fields, config: CacheConfig) -> tuple[Directives, bytes | None]:
-    """The directives that count, and the Expires that does."""
+def governing(fields: FieldValues, config: CacheConfig) -> tuple[Directives, bytes | None]:
+    """Return the response directives and the Expires that apply."""
     # RFC 9213, 2.2: the first targeted field that is valid and not empty is used, "ignoring the Cache-Control and Expires".
     for name in config.targeted:
         found = targeted(fields.get(name))
@@ -224,7 +229,7 @@ def governing(fields: Fields, config: CacheConfig) -> tuple[Directives, bytes | 
 
 
 def _explicit(control: Directives, expires: bytes | None, date: float, config: CacheConfig) -> float | None:
-    """4.2.1: the freshness lifetime that the server says, "the first match of the following"."""
+    """RFC 9111, 4.2.1: return the explicit freshness lifetime, "the first match of the following"; None if there is none."""
     # "If the cache is shared and the s-maxage response directive is present".
     if config.shared and "s-maxage" in control:
         return delta(control, "s-maxage")
@@ -233,38 +238,38 @@ def _explicit(control: Directives, expires: bytes | None, date: float, config: C
     # "use its value minus the value of the Date response header field".
     if expires is not None:
         until = gmt(expires, date)
-        # 5.3: "MUST interpret invalid date formats, especially the value "0", as representing a time in the past".
+        # RFC 9111, 5.3: "MUST interpret invalid date formats, especially the value "0", as representing a time in the past".
         return 0.0 if until is None else min(max(until - date, 0.0), LONGEST)
     return None
 
 
-def _heuristic(fields: Fields, date: float) -> float:
-    """4.2.2: without an explicit lifetime, a part of the time since it was last modified."""
+def _heuristic(fields: FieldValues, date: float) -> float:
+    """RFC 9111, 4.2.2: return the heuristic lifetime, a fraction of the time since the last modification."""
     modified = date_of(fields, b"last-modified", date)
     if modified is None or modified > date:
         return 0.0
     return min((date - modified) * PART_OF_LAST_MODIFIED, LONGEST_HEURISTIC)
 
 
-def dated(fields: Fields, received: float) -> float:
-    """When a response was made. RFC 9110, 6.6.1: without a Date, when it was received."""
+def dated(fields: FieldValues, received: float) -> float:
+    """Return the Date of a response. RFC 9110, 6.6.1: without one, when it was received."""
     date = date_of(fields, b"date", received)
     return received if date is None else date
 
 
-def born(fields: Fields, date: float, asked_at: float, received: float) -> float:
-    """4.2.3: when the age of a response was 0. All by the wall clock."""
+def born(fields: FieldValues, date: float, sent_at: float, received: float) -> float:
+    """RFC 9111, 4.2.3: return when the age of a response was 0. All times are by the wall clock."""
     # apparent_age = max(0, response_time - date_value)
     apparent = max(0.0, received - date)
     # response_delay = response_time - request_time; corrected_age_value = age_value + response_delay
-    corrected = age_of(fields) + max(0.0, received - asked_at)
+    corrected = age_of(fields) + max(0.0, received - sent_at)
     # corrected_initial_age = max(apparent_age, corrected_age_value)
     return received - max(apparent, corrected)
 
 
-def kept(raw: Sequence[Field], fields: Fields, received: float) -> Sequence[Field]:
-    """3.1: the fields that are stored, but for those in `UNSTORED`."""
-    # "the fields named in the Connection header field" go with it.
+def stored_fields(raw: Sequence[Field], fields: FieldValues, received: float) -> Sequence[Field]:
+    """RFC 9111, 3.1: return the fields to store, including those in `UNSTORED`, which are removed when they are packed."""
+    # The fields named in Connection are not stored either.
     named = listed(fields.get(b"connection"))
     if not UNSTORED.issuperset(named):
         gone = frozenset(named)
@@ -274,23 +279,23 @@ def kept(raw: Sequence[Field], fields: Fields, received: float) -> Sequence[Fiel
     return raw if dates else [*raw, (b"Date", b"date", http_date_of(received))]
 
 
-def varies(fields: Fields) -> tuple[bytes, ...]:
-    """4.1: the request fields that a response varies by."""
+def vary_names(fields: FieldValues) -> tuple[bytes, ...]:
+    """RFC 9111, 4.1: return the request fields that the Vary of a response names."""
     return listed(fields.get(b"vary"))
 
 
-OWN = frozenset({b"if-match", b"if-unmodified-since", b"if-none-match", b"if-modified-since", b"if-range", b"range"})
-"""What makes a request conditional, or one for a part."""
+CONDITIONAL = frozenset({b"if-match", b"if-unmodified-since", b"if-none-match", b"if-modified-since", b"if-range", b"range"})
+"""Fields that make a request conditional, or a range request."""
 
 
-def conditions(entries: Entries, matching: Entry | None, asked: Fields) -> dict[bytes, bytes]:
-    """4.3.1: the fields to ask the server with whether what is stored is still good; none if there is nothing to ask with."""
-    own = etags(asked.get(b"if-none-match", b""))
-    # A weak tag may be that of another variant as well: only the one that matches may be asked with it.
+def conditions(entries: Entries, matching: Entry | None, request: FieldValues) -> dict[bytes, bytes]:
+    """RFC 9111, 4.3.1: return the fields to revalidate stored responses with; none if no stored response has a validator."""
+    own = etags(request.get(b"if-none-match", b""))
+    # Another variant may have the same weak tag: only that of the matching entry is sent.
     ours = [tag for entry in entries if (tag := entry.get(b"etag")) and (entry is matching or not tag.startswith(b"W/"))]
     found: dict[bytes, bytes] = {}
     if ours and own != [b"*"]:
-        # All of them, for the server to select one; 4.3.2: "the cache MAY combine" the caller's own with them.
+        # All of them, for the server to select one; RFC 9111, 4.3.2: "the cache MAY combine" the caller's own with them.
         found[b"If-None-Match"] = b", ".join(dict.fromkeys((*own, *ours)))
     modified = None if matching is None else matching.get(b"last-modified")
     if modified is not None and not own:
@@ -298,52 +303,53 @@ def conditions(entries: Entries, matching: Entry | None, asked: Fields) -> dict[
     return found
 
 
-def identified(entries: Entries, matching: Entry | None, fields: Fields) -> Entries:
-    """4.3.4: the stored responses that a 304 is about; `matching`: the one that the request selects."""
+def identified(entries: Entries, matching: Entry | None, fields: FieldValues) -> Entries:
+    """RFC 9111, 4.3.4: return the stored responses that a 304 is about. `matching`: the one that the request selects."""
     tag = fields.get(b"etag")
     if tag:
         strong = [entry for entry in entries if entry.get(b"etag") == tag and not tag.startswith(b"W/")]
-        # "All the stored responses [...] with one of those same strong validators"; of weak ones that which matches. Some servers
-        # leave the `W/` out of a 304, or put it in.
-        alike = matching is not None and weak(matching.get(b"etag") or b"") == weak(tag)
-        marked = [entry for entry in entries if entry.get(b"etag") == weak(tag)]
+        # "All the stored responses [...] with one of those same strong validators"; with a weak one, the matching response. Some
+        # servers omit the `W/` in a 304, or add it.
+        alike = matching is not None and opaque_tag(matching.get(b"etag") or b"") == opaque_tag(tag)
+        marked = [entry for entry in entries if entry.get(b"etag") == opaque_tag(tag)]
         return tuple(strong) or ((matching,) if alike and matching is not None else tuple(marked[:1]))
     if b"last-modified" in fields:
-        # Only of the one that matches it was asked with: others may have been modified at the same time.
+        # Only the date of the matching response was sent; others may have the same one.
         alike = matching is not None and matching.get(b"last-modified") == fields[b"last-modified"]
         return (matching,) if alike and matching is not None else ()
-    # "does not include any form of validator": then it can only be about one.
+    # "does not include any form of validator": it applies only if one response is stored.
     return entries if len(entries) == 1 else ()
 
 
-def updated(entry: Entry, raw: Sequence[Field], fields: Fields, received: float) -> list[Field]:
-    """3.2: the stored fields, those of a 304 (or of a HEAD) in their place."""
-    new = [field for field in kept(raw, fields, received) if field[1] not in NOT_UPDATED]
+def updated(entry: Entry, raw: Sequence[Field], fields: FieldValues, received: float) -> list[Field]:
+    """RFC 9111, 3.2: return the stored fields, updated by those of a 304 or of a response to HEAD."""
+    new = [field for field in stored_fields(raw, fields, received) if field[1] not in NOT_UPDATED]
     names = {name for _, name, _ in new}
     return [field for field in entry.fields if field[1] not in names] + new
 
 
-def freshens(entry: Entry, fields: Fields) -> bool:
-    """4.3.5: a response to HEAD is about the stored one: its validators, and its length, are the same where it has them."""
+def freshens(entry: Entry, fields: FieldValues) -> bool:
+    """RFC 9111, 4.3.5: whether a response to HEAD has no validator and no length that differs from the stored response."""
     length = length_of(fields)
     alike = all(fields[name] == entry.get(name) for name in (b"etag", b"last-modified") if name in fields)
     return alike and (length is None or length == len(entry.body))
 
 
-NO_ANSWER = frozenset({206, 304, 408, 412, 416, 425, 429})
+KEEPS_STORED = frozenset({206, 304, 408, 412, 416, 425, 429})
+"""Statuses below 500 that say nothing about the whole response to the plain request."""
 
 
 def replaces(status: int) -> bool:
-    """A response after which what is stored is so no longer: it tells of the whole, and is no failure."""
-    return status not in NO_ANSWER and 200 <= status < 500
+    """Whether a response with this status replaces what is stored: it is about the whole, and no failure."""
+    return status not in KEEPS_STORED and 200 <= status < 500
 
 
-def contradicts(entry: Entry | None, fields: Fields) -> bool:
-    """A response, such as a 206 or 304, that has another tag than a stored one: that is so no longer."""
+def contradicts(entry: Entry | None, fields: FieldValues) -> bool:
+    """Whether a response, such as a 206 or 304, has another ETag than a stored one, which is then outdated."""
     own = None if entry is None else entry.get(b"etag")
-    return own is not None and b"etag" in fields and weak(own) != weak(fields[b"etag"])
+    return own is not None and b"etag" in fields and opaque_tag(own) != opaque_tag(fields[b"etag"])
 
 
 def invalidates(method: str, status: int) -> bool:
-    """4.4: "MUST invalidate the target URI when it receives a non-error status code in response to an unsafe request method"."""
+    """RFC 9111, 4.4: "MUST invalidate [...] when it receives a non-error status code in response to an unsafe request method"."""
     return method not in SAFE and 200 <= status < 400

@@ -1,6 +1,7 @@
-"""Single flight: of many requests for the same thing at the same time, one is sent, and the others wait for its answer.
+"""Single flight: of many requests for the same thing at the same time, one is sent, and the others wait for its response.
 
-Nobody but those who wait keeps it going: no thread and no task of its own. It survives a lead that vanishes.
+No thread and no task of its own keeps it going. Its followers wait for a bounded time, so that a leader that vanishes delays them
+and no more.
 """
 
 from __future__ import annotations
@@ -15,127 +16,135 @@ from ..layer import Call, Watcher
 from .entry import Entry
 from .ordering import Recent
 
-UNSHARED = 10.0
-"""Seconds for which nobody waits for an answer that was of no use to others the last time."""
+NOT_SHAREABLE_FOR = 10.0
+"""Seconds for which requests of a key do not wait for one another after a response that others could not use."""
 
 STALLED = 1.0
-"""Seconds without a piece of the body after which a lead's body is not waited for: its reader takes its time."""
+"""Seconds without a new chunk of the leader's body after which followers stop waiting: its reader may be slow on purpose."""
 
 
-class Outcome(enum.Enum):
-    """What became of a flight without an answer for the others."""
+class NoResult(enum.Enum):
+    """Why a shared request has no response for its followers."""
 
     FAILED = enum.auto()
-    """The lead gave up: another one may try."""
-    UNSHARED = enum.auto()
-    """Its answer is its own: each asks for itself."""
+    """The leader failed: a follower may take its place."""
+    NOT_SHAREABLE = enum.auto()
+    """The response is for the leader alone: each follower sends its own request."""
 
 
-class Flight:
-    """One request that others wait for."""
+class SharedRequest:
+    """A request that its leader sends and whose response its followers wait for."""
 
-    __slots__ = ("began", "key", "lead", "outcome", "pieces", "reading", "waiters")
+    __slots__ = ("began", "key", "leader", "pieces", "reading", "result", "waiters")
 
-    def __init__(self, key: Hashable, lead: Hashable, now: float) -> None:
+    def __init__(self, key: Hashable, leader: Hashable, now: float) -> None:
         self.key = key
-        self.lead = lead
+        self.leader = leader
         """The thread or task that sends the request."""
         self.began = now
-        self.outcome: Entry | Outcome | None = None
-        """None: it is still going on."""
+        """When it began, by the monotonic clock."""
+        self.result: Entry | NoResult | None = None
+        """The response for the followers, or why there is none; None while it is in progress."""
         self.reading = False
-        """The head of its answer is there, and its body is read by whoever asked."""
+        """Whether the header of the response has arrived and the leader's caller is reading its body."""
         self.pieces = 0
-        """Pieces of the body that have come."""
+        """Chunks of the body that have arrived."""
         self.waiters: list[Waiter] = []
 
 
-class Flights:
-    """What is being fetched. `now`: seconds, monotonic."""
+class SingleFlight:
+    """The shared requests in progress. `now`: seconds, by the monotonic clock."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # the garbage collector may close a forgotten response, and so land a flight, anywhere
-        self._flights: dict[Hashable, Flight] = {}
-        self._unshared = Recent()
-        self.landed = Recent()
-        """When an answer for others was last stored."""
+        # Reentrant: the garbage collector may close a forgotten response, and so finish its request, at any point.
+        self._lock = threading.RLock()
+        self._requests: dict[Hashable, SharedRequest] = {}
+        self._not_shareable = Recent()
+        self.finished = Recent()
+        """When a request of a key last finished with a response for its followers."""
 
-    def join(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> tuple[Flight, Waiter | None] | None:
-        """A flight to lead or, with a waiter, to follow; None if each is to ask for itself."""
+    def join(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> tuple[SharedRequest, Waiter | None] | None:
+        """Return a shared request to lead or, with a waiter, to follow; None if the request is to be sent unshared."""
         with self._lock:
-            flight = self._flights.get(key)
-            if flight is None or now - flight.began > max_wait:  # a lead that takes so long may be gone for good
-                if self._unshared.known_since(key, now - UNSHARED):
+            shared = self._requests.get(key)
+            if shared is None or now - shared.began > max_wait:  # a leader that takes so long may be gone for good
+                if self._not_shareable.known_since(key, now - NOT_SHAREABLE_FOR):
                     return None
-                flight = self._flights[key] = Flight(key, me, now)
-                return flight, None
-            if flight.lead == me:  # it would wait for itself
+                shared = self._requests[key] = SharedRequest(key, me, now)
+                return shared, None
+            if shared.leader == me:  # it would wait for itself
                 return None
             waiter = Waiter()
-            flight.waiters.append(waiter)
-            return flight, waiter
+            shared.waiters.append(waiter)
+            return shared, waiter
 
-    def under_way(self, key: Hashable, now: float, max_wait: float) -> bool:
-        """There is a flight."""
-        flight = self._flights.get(key)
-        return flight is not None and now - flight.began <= max_wait
+    def in_progress(self, key: Hashable, now: float, max_wait: float) -> bool:
+        """Whether a request of this key is in progress, for no longer than `max_wait`."""
+        shared = self._requests.get(key)
+        return shared is not None and now - shared.began <= max_wait
 
-    def begin(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> Flight | None:
-        """A flight to lead; None if there is one already."""
+    def begin(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> SharedRequest | None:
+        """Return a new shared request to lead; None if one is in progress."""
         with self._lock:
-            if self.under_way(key, now, max_wait):
+            if self.in_progress(key, now, max_wait):
                 return None
-            flight = self._flights[key] = Flight(key, me, now)
-            return flight
+            shared = self._requests[key] = SharedRequest(key, me, now)
+            return shared
 
-    def land(self, flight: Flight, outcome: Entry | Outcome, now: float) -> None:
-        """The flight is over. Landing twice is landing once. Never raises, never blocks."""
+    def finish(self, shared: SharedRequest, result: Entry | NoResult, now: float) -> None:
+        """End a shared request and wake its followers. Only the first call has an effect. Never raises, never blocks."""
         with self._lock:
-            if flight.outcome is not None:
+            if shared.result is not None:
                 return
-            flight.outcome = outcome
-            if self._flights.get(flight.key) is flight:
-                del self._flights[flight.key]
-            if outcome is Outcome.UNSHARED:
-                self._unshared.note(flight.key, now)
-            elif outcome is not Outcome.FAILED:
-                self.landed.note(flight.key, now)
-            waiters, flight.waiters = flight.waiters, []
+            shared.result = result
+            if self._requests.get(shared.key) is shared:
+                del self._requests[shared.key]
+            if result is NoResult.NOT_SHAREABLE:
+                self._not_shareable.note(shared.key, now)
+            elif result is not NoResult.FAILED:
+                self.finished.note(shared.key, now)
+            waiters, shared.waiters = shared.waiters, []
         for waiter in waiters:
             waiter.wake()
 
 
-async def follow(flight: Flight, waiter: Waiter, until: float, call: Call[Any, Any]) -> None:
-    """Wait for the end of a flight, at most `until`, by the monotonic clock; not for a reader that takes its time."""
+async def follow(shared: SharedRequest, waiter: Waiter, until: float, call: Call[Any, Any]) -> None:
+    """Wait for the end of a shared request: until `until`, by the monotonic clock, or until the reader of its body stalls."""
     pieces = -1
-    while flight.outcome is None and (left := until - call.clock.monotonic()) > 0:
-        if flight.reading:
-            if flight.pieces == pieces:
+    while shared.result is None and (left := until - call.clock.monotonic()) > 0:
+        if shared.reading:
+            if shared.pieces == pieces:
                 return
-            pieces = flight.pieces
+            pieces = shared.pieces
         await call.park(waiter, min(left, STALLED))
 
 
 class Recorder(Watcher):
-    """Collects a body as its caller reads it: see `Watcher`. What is cut short, left, or larger than `most` bytes is not kept."""
+    """Collects a body while its caller reads it, and hands it to `keep`, unless it breaks off, is closed early or is larger
+    than `most` bytes."""
 
     def __init__(
-        self, keep: Callable[[bytes], Awaitable[object]], most: int, flights: Flights, flight: Flight | None, clock: Clock
+        self,
+        keep: Callable[[bytes], Awaitable[object]],
+        most: int,
+        single_flight: SingleFlight,
+        shared: SharedRequest | None,
+        clock: Clock,
     ) -> None:
         self._keep, self._most = keep, most
-        self._flights, self._flight, self._clock = flights, flight, clock
+        self._single_flight, self._shared, self._clock = single_flight, shared, clock
         self._chunks: list[bytes] | None = []
         self._size = 0
 
     def chunk(self, data: bytes) -> None:
-        if self._flight is not None:
-            self._flight.pieces += 1
+        if self._shared is not None:
+            self._shared.pieces += 1
         if self._chunks is not None:
             self._size += len(data)
             self._chunks.append(data)
             if self._size > self._most:
                 self._chunks = None
-                self._land(Outcome.UNSHARED)
+                self._finish(NoResult.NOT_SHAREABLE)
 
     async def complete(self) -> None:
         chunks, self._chunks = self._chunks, None
@@ -147,8 +156,8 @@ class Recorder(Watcher):
 
     def closed(self) -> None:
         self._chunks = None
-        self._land(Outcome.FAILED)
+        self._finish(NoResult.FAILED)
 
-    def _land(self, outcome: Outcome) -> None:
-        if self._flight is not None:
-            self._flights.land(self._flight, outcome, self._clock.monotonic())
+    def _finish(self, result: NoResult) -> None:
+        if self._shared is not None:
+            self._single_flight.finish(self._shared, result, self._clock.monotonic())

@@ -35,7 +35,7 @@ class Stage:
         await self.world.close(self.client)
         assert not self.origin.steps
         assert [body.closed for body in self.origin.bodies] == [1] * len(self.origin.bodies)
-        assert not self.cache._ratewise_store.flights._flights
+        assert not self.cache._ratewise_store.single_flight._requests
 
 
 def note(response: Any) -> str:

@@ -77,4 +77,4 @@ def test_nothing_that_is_said_breaks_a_request(exchanges: Any, mode: Any, shared
             assert any(content in one for one in bodies)
         clock.now += wait
     assert [one.closed for one in wire.bodies] == [1] * len(wire.bodies)
-    assert not transport._layers[0].cache._ratewise_store.flights._flights
+    assert not transport._layers[0].cache._ratewise_store.single_flight._requests

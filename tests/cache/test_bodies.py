@@ -54,7 +54,7 @@ async def test_a_forgotten_response_keeps_nobody_waiting(world: World) -> None:
     stage.origin.answers.clear()
     del forgotten
     gc.collect()
-    assert not stage.cache._ratewise_store.flights._flights
+    assert not stage.cache._ratewise_store.single_flight._requests
     assert await stage.text() == "whole"
 
 

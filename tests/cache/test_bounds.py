@@ -28,10 +28,10 @@ async def test_many_urls_take_bounded_room(world: World) -> None:
         url = f"{URL}{number}"
         await world.read(await world.send(transport, url=url, headers={"Accept-Language": f"x-{number}"}))
         await world.read(await world.send(transport, "POST", url=url))
-    assert cache.get_stats().size <= 10
-    flights, order = cache._ratewise_store.flights, cache._ratewise_store.order
-    kept = (flights._unshared, flights.landed, order._latest, order._invalidated, order._changed)
-    for table in (flights._flights, *(recent.times for recent in kept)):
+    assert len(cache._ratewise_store.entries) <= 10
+    single_flight, order = cache._ratewise_store.single_flight, cache._ratewise_store.order
+    kept = (single_flight._not_shareable, single_flight.finished, order._latest, order._invalidated, order._changed)
+    for table in (single_flight._requests, *(recent.times for recent in kept)):
         assert len(table) <= 1000
     (layer,) = transport._layers
     assert len(layer._keys._selectors) <= 1000

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise.cache.conditions import ORIGINS, Part, brief, not_modified, part, partial, unsatisfiable
-from ratewise.cache.directives import weak
+from ratewise.cache.conditions import ORIGINS, NoRange, fields_of_206, fields_of_304, fields_of_416, not_modified, requested_range
+from ratewise.cache.directives import opaque_tag
 from tests.kit.growth import growth
 from tests.kit.stored import NOW, at, raw, said, stored
 
@@ -33,10 +33,10 @@ MODIFIED = f"Last-Modified: {at(-1000)} | {DATED}"
 def test_8_8_3_2_comparison(one: str, other: str, strong: bool, weakly: bool) -> None:
     """The table of the RFC: If-None-Match compares weakly, If-Range strongly, either way round."""
     for first, second in ((one, other), (other, one)):
-        assert (weak(first.encode()) == weak(second.encode())) is weakly
+        assert (opaque_tag(first.encode()) == opaque_tag(second.encode())) is weakly
         assert not_modified(stored(f"ETag: {first}"), said(f"If-None-Match: {second}")) is weakly
-        found = part(stored(f"ETag: {first}"), said(f"Range: bytes=0-1 | If-Range: {second}"))
-        assert found == (range(2) if strong else Part.ALL)
+        found = requested_range(stored(f"ETag: {first}"), said(f"Range: bytes=0-1 | If-Range: {second}"))
+        assert found == (range(2) if strong else NoRange.IGNORED)
 
 
 @pytest.mark.parametrize(
@@ -158,68 +158,68 @@ def test_4_3_2_not_for_a_cache() -> None:
         ("bytes=0-", range(10)),
         ("bytes=9-", range(9, 10)),
         ("bytes=00-03", range(4)),
-        ("bytes=10-", Part.NONE),
-        ("bytes=10-20", Part.NONE),
-        ("bytes=99-", Part.NONE),
-        ("bytes=999999999999999999-", Part.NONE),
+        ("bytes=10-", NoRange.UNSATISFIABLE),
+        ("bytes=10-20", NoRange.UNSATISFIABLE),
+        ("bytes=99-", NoRange.UNSATISFIABLE),
+        ("bytes=999999999999999999-", NoRange.UNSATISFIABLE),
         ("bytes=0-999999999999999999", range(10)),
         ("bytes=-1", range(9, 10)),
         ("bytes=-3", range(7, 10)),
         ("bytes=-10", range(10)),
         ("bytes=-11", range(10)),
         ("bytes=-999999999999999999", range(10)),
-        ("bytes=-0", Part.NONE),
-        ("bytes=-00", Part.NONE),
-        ("bytes=3-2", Part.ALL),
-        ("bytes=99-98", Part.ALL),
+        ("bytes=-0", NoRange.UNSATISFIABLE),
+        ("bytes=-00", NoRange.UNSATISFIABLE),
+        ("bytes=3-2", NoRange.IGNORED),
+        ("bytes=99-98", NoRange.IGNORED),
         ("BYTES=0-3", range(4)),
         ("Bytes=0-3", range(4)),
         ("bytes=0-3 ", range(4)),
         ("bytes= 0-3", range(4)),
-        ("bytes=0-1,3-4", Part.UNKNOWN),
-        ("bytes=0-1, -1", Part.UNKNOWN),
-        ("bytes=0-1,", Part.UNKNOWN),
-        ("bytes=0-1 | Range: bytes=3-4", Part.UNKNOWN),
-        ("seconds=0-1", Part.UNKNOWN),
-        ("items=0-5", Part.UNKNOWN),
-        ("bytes", Part.UNKNOWN),
-        ("bytes=", Part.UNKNOWN),
-        ("bytes=-", Part.UNKNOWN),
-        ("bytes=a-b", Part.UNKNOWN),
-        ("bytes=0", Part.UNKNOWN),
-        ("bytes=0-1-2", Part.UNKNOWN),
-        ("bytes=--1", Part.UNKNOWN),
-        ("bytes=+0-1", Part.UNKNOWN),
-        ("bytes=0 - 1", Part.UNKNOWN),
-        ("bytes=0x0-1", Part.UNKNOWN),
-        ("bytes=\xb2-3", Part.UNKNOWN),
-        ("bytes=1000000000000000000-", Part.UNKNOWN),
-        (f"bytes=0-{10**400}", Part.UNKNOWN),
-        (f"bytes=-{10**400}", Part.UNKNOWN),
-        ("0-1", Part.UNKNOWN),
-        ("", Part.UNKNOWN),
+        ("bytes=0-1,3-4", NoRange.UNSUPPORTED),
+        ("bytes=0-1, -1", NoRange.UNSUPPORTED),
+        ("bytes=0-1,", NoRange.UNSUPPORTED),
+        ("bytes=0-1 | Range: bytes=3-4", NoRange.UNSUPPORTED),
+        ("seconds=0-1", NoRange.UNSUPPORTED),
+        ("items=0-5", NoRange.UNSUPPORTED),
+        ("bytes", NoRange.UNSUPPORTED),
+        ("bytes=", NoRange.UNSUPPORTED),
+        ("bytes=-", NoRange.UNSUPPORTED),
+        ("bytes=a-b", NoRange.UNSUPPORTED),
+        ("bytes=0", NoRange.UNSUPPORTED),
+        ("bytes=0-1-2", NoRange.UNSUPPORTED),
+        ("bytes=--1", NoRange.UNSUPPORTED),
+        ("bytes=+0-1", NoRange.UNSUPPORTED),
+        ("bytes=0 - 1", NoRange.UNSUPPORTED),
+        ("bytes=0x0-1", NoRange.UNSUPPORTED),
+        ("bytes=\xb2-3", NoRange.UNSUPPORTED),
+        ("bytes=1000000000000000000-", NoRange.UNSUPPORTED),
+        (f"bytes=0-{10**400}", NoRange.UNSUPPORTED),
+        (f"bytes=-{10**400}", NoRange.UNSUPPORTED),
+        ("0-1", NoRange.UNSUPPORTED),
+        ("", NoRange.UNSUPPORTED),
     ],
 )
-def test_14_1_2_ranges(wanted: str, expected: range | Part) -> None:
+def test_14_1_2_ranges(wanted: str, expected: range | NoRange) -> None:
     """One range of bytes is cut out; one that is invalid is ignored, and one that only a server can answer is left to it."""
-    assert part(stored(DATED), said(f"Range: {wanted}")) == expected
+    assert requested_range(stored(DATED), said(f"Range: {wanted}")) == expected
 
 
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        ("bytes=0-", Part.NONE),
-        ("bytes=0-0", Part.NONE),
-        ("bytes=5-9", Part.NONE),
-        ("bytes=-0", Part.NONE),
-        ("bytes=-5", Part.ALL),  # it is satisfiable, and no Content-Range can say so
-        ("bytes=1-0", Part.ALL),
-        ("bytes=0-1,2-3", Part.UNKNOWN),
+        ("bytes=0-", NoRange.UNSATISFIABLE),
+        ("bytes=0-0", NoRange.UNSATISFIABLE),
+        ("bytes=5-9", NoRange.UNSATISFIABLE),
+        ("bytes=-0", NoRange.UNSATISFIABLE),
+        ("bytes=-5", NoRange.IGNORED),  # it is satisfiable, and no Content-Range can say so
+        ("bytes=1-0", NoRange.IGNORED),
+        ("bytes=0-1,2-3", NoRange.UNSUPPORTED),
     ],
 )
-def test_14_1_2_empty_body(wanted: str, expected: Part) -> None:
+def test_14_1_2_empty_body(wanted: str, expected: NoRange) -> None:
     """Of an empty body no byte can be given."""
-    assert part(stored(DATED, b""), said(f"Range: {wanted}")) == expected
+    assert requested_range(stored(DATED, b""), said(f"Range: {wanted}")) == expected
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
@@ -227,17 +227,17 @@ def test_14_1_2_as_slices(size: int, first: int, last: int) -> None:
     """A range is the bytes from the first to the last one, as far as there are any, or so many at the end."""
     body = bytes(range(size))
     entry = stored(DATED, body)
-    found = part(entry, {b"range": b"bytes=%d-%d" % (first, last)})
+    found = requested_range(entry, {b"range": b"bytes=%d-%d" % (first, last)})
     if isinstance(found, range):
         assert body[found.start : found.stop] == body[first : last + 1] != b""
     else:
-        assert found is (Part.ALL if last < first else Part.NONE)
+        assert found is (NoRange.IGNORED if last < first else NoRange.UNSATISFIABLE)
         assert last < first or first >= size
-    end = part(entry, {b"range": b"bytes=-%d" % last})
+    end = requested_range(entry, {b"range": b"bytes=-%d" % last})
     if isinstance(end, range):
         assert body[end.start : end.stop] == body[-last:] != b""
     else:
-        assert end is (Part.ALL if last else Part.NONE)
+        assert end is (NoRange.IGNORED if last else NoRange.UNSATISFIABLE)
         assert not (size and last)
 
 
@@ -245,14 +245,14 @@ def test_14_1_2_as_slices(size: int, first: int, last: int) -> None:
 @pytest.mark.parametrize("wanted", ["bytes=0-1", "bytes=99-", "bytes=-0", "items=0-1", "bytes=0-1,3-4", ""])
 def test_14_2_another_status(status: int, wanted: str) -> None:
     """A range of anything but a 200 is ignored."""
-    assert part(stored(DATED, status=status), said(f"Range: {wanted}")) is Part.ALL
-    assert part(stored(DATED, status=status), said(f'Range: {wanted} | If-Range: "a"')) is Part.ALL
+    assert requested_range(stored(DATED, status=status), said(f"Range: {wanted}")) is NoRange.IGNORED
+    assert requested_range(stored(DATED, status=status), said(f'Range: {wanted} | If-Range: "a"')) is NoRange.IGNORED
 
 
 def test_14_2_no_range() -> None:
     """Without Range all of it is wanted; If-Range alone means nothing."""
-    assert part(stored(DATED), {}) is Part.ALL
-    assert part(stored('ETag: "a"'), said('If-Range: "a"')) is Part.ALL
+    assert requested_range(stored(DATED), {}) is NoRange.IGNORED
+    assert requested_range(stored('ETag: "a"'), said('If-Range: "a"')) is NoRange.IGNORED
 
 
 @pytest.mark.parametrize(
@@ -292,10 +292,10 @@ def test_14_2_no_range() -> None:
 )
 def test_13_1_5_if_range(text: str, wanted: str, expected: bool) -> None:
     """A part is given only of the very representation that the caller has a part of: same strong tag, or same strong date."""
-    found = part(stored(text), said(f"Range: bytes=2-3 | If-Range: {wanted}"))
-    assert found == (range(2, 4) if expected else Part.ALL)
-    beyond = part(stored(text), said(f"Range: bytes=99- | If-Range: {wanted}"))
-    assert beyond is (Part.NONE if expected else Part.ALL)
+    found = requested_range(stored(text), said(f"Range: bytes=2-3 | If-Range: {wanted}"))
+    assert found == (range(2, 4) if expected else NoRange.IGNORED)
+    beyond = requested_range(stored(text), said(f"Range: bytes=99- | If-Range: {wanted}"))
+    assert beyond is (NoRange.UNSATISFIABLE if expected else NoRange.IGNORED)
 
 
 # What is answered
@@ -318,23 +318,23 @@ def test_15_4_5_not_modified(validators: str, left: str) -> None:
         f"Cache-Control: max-age=60 | {DATED} | Content-Location: /x | Expires: {at(9)} | Vary: Accept | Age: 7"
         f" | Cache-Status: RateWise; hit | {left}"
     )
-    assert list(brief(raw(f"{ALL} | {validators}"))) == raw(expected)
-    assert brief([]) == ()
+    assert list(fields_of_304(raw(f"{ALL} | {validators}"))) == raw(expected)
+    assert fields_of_304([]) == ()
 
 
 def test_15_3_7_partial_content() -> None:
     """A 206 has all fields of the whole, but the length of the part, and says which part of how much it is."""
     fields = raw('A: 1 | content-length: 10 | ETag: "a" | A: 2 | Content-Range: bytes 0-9/10 | Content-Encoding: gzip')
     expected = raw('A: 1 | ETag: "a" | A: 2 | Content-Encoding: gzip | Content-Range: bytes 2-5/10 | Content-Length: 4')
-    assert list(partial(fields, range(2, 6), 10)) == expected
-    assert list(partial([], range(1), 1)) == raw("Content-Range: bytes 0-0/1 | Content-Length: 1")
+    assert list(fields_of_206(fields, range(2, 6), 10)) == expected
+    assert list(fields_of_206([], range(1), 1)) == raw("Content-Range: bytes 0-0/1 | Content-Length: 1")
 
 
 def test_15_5_17_range_not_satisfiable() -> None:
     """A 416 says how long the whole is, and nothing of what it is."""
     expected = f"{DATED} | Cache-Status: RateWise; hit | Content-Range: bytes */10 | Content-Length: 0"
-    assert list(unsatisfiable(raw(f'{ALL} | ETag: "a"'), 10)) == raw(expected)
-    assert list(unsatisfiable([], 0)) == raw("Content-Range: bytes */0 | Content-Length: 0")
+    assert list(fields_of_416(raw(f'{ALL} | ETag: "a"'), 10)) == raw(expected)
+    assert list(fields_of_416([], 0)) == raw("Content-Range: bytes */0 | Content-Length: 0")
 
 
 # Whatever comes in
@@ -352,8 +352,8 @@ def test_nothing_raises(one: bytes, two: bytes, three: bytes) -> None:
     for name, value in ((b"if-none-match", one), (b"if-modified-since", two)):
         assert not_modified(entry, {name: value}) in (True, False)
     for own in ({}, {b"if-range": one}, {b"if-range": two}):
-        found = part(entry, {b"range": three, **own})
-        assert isinstance(found, Part) or 0 <= found.start < found.stop <= len(BODY)
+        found = requested_range(entry, {b"range": three, **own})
+        assert isinstance(found, NoRange) or 0 <= found.start < found.stop <= len(BODY)
 
 
 @pytest.mark.parametrize("prefix", [b"", b"bytes", b"bytes=", b"bytes=0-", b"bytes=-", b"bytes=0-1", b'"', b'W/"'])
@@ -366,8 +366,8 @@ def test_linear(prefix: bytes, unit: bytes) -> None:
     def conditional(value: bytes) -> None:
         not_modified(entry, {b"if-none-match": value})
         not_modified(entry, {b"if-modified-since": value})
-        part(entry, {b"range": value})
-        part(entry, {b"range": b"bytes=0-1", b"if-range": value})
+        requested_range(entry, {b"range": value})
+        requested_range(entry, {b"range": b"bytes=0-1", b"if-range": value})
 
     assert any(growth(conditional, small, large) < 25 for _ in range(10))
 

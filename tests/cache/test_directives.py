@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from ratewise.cache import CacheConfig
 from ratewise.cache import directives as module
-from ratewise.cache.directives import age_of, date_of, delta, directives, etags, gmt, joined, length_of, listed, targeted, weak
+from ratewise.cache.directives import (
+    age_of,
+    date_of,
+    delta,
+    directives,
+    etags,
+    gmt,
+    joined,
+    length_of,
+    listed,
+    opaque_tag,
+    targeted,
+)
 from ratewise.cache.entry import Policy
 from tests.kit.growth import growth
 from tests.kit.stored import NOW, at, judged, policy, raw, said
@@ -274,7 +286,7 @@ SHAPES: dict[str, Callable[[bytes], Any]] = {
     "gmt": lambda value: gmt(value, NOW),
     "age_of": lambda value: age_of({b"age": value}),
     "etags": etags,
-    "weak": weak,
+    "opaque_tag": opaque_tag,
     "listed": listed,
     "length_of": lambda value: length_of({b"content-length": value}),
     "joined": lambda value: joined([(part, part.lower(), part) for part in value.split(b",")]),

@@ -125,7 +125,7 @@ def test_large() -> None:
 @settings(max_examples=200)
 @given(st.lists(st.tuples(st.binary(max_size=3) | st.sampled_from([b"\n", b"A\n"]), st.binary(max_size=3)), max_size=5))
 def test_pack(pairs: list[tuple[bytes, bytes]]) -> None:
-    """Fields are unpacked as they were packed, but for one that could forge another."""
+    """FieldValues are unpacked as they were packed, but for one that could forge another."""
     fields = [(name, name.lower(), value) for name, value in pairs]
     honest = tuple(field for field in fields if b"\n" not in field[0] + field[2])
     assert unpack(pack(fields)) == honest

@@ -46,7 +46,7 @@ async def test_a_cancelled_request_leaves_nothing_behind(world: World, where: st
     with scope:
         await stage()
     assert scope.cancelled_caught
-    assert not stage.cache._ratewise_store.flights._flights
+    assert not stage.cache._ratewise_store.single_flight._requests
     assert stage.cache.get_stats().size == 0
     assert await stage.text() == "whole"
     if where == "body":

@@ -233,7 +233,7 @@ class Origin(httpx.BaseTransport):
         return httpx.Response(status, headers=headers, stream=self.bodies[-1])
 
 
-class Asked(NamedTuple):
+class Lookup(NamedTuple):
     """A request, and its answer whose body is still to be read."""
 
     method: str
@@ -261,7 +261,7 @@ class Conversation:
         self.users = chance.sample(sorted(USERS), chance.choice([1, 1, 2, 3]))
         self.urls = chance.choice([URLS[:1], URLS])
         self.oddness = chance.choice([0, 0.2, 0.5])
-        self.open: list[Asked] = []
+        self.open: list[Lookup] = []
         self.known: dict[tuple[Any, ...], int] = defaultdict(int)
         """The latest version that was told for sure, to whom: nothing older may be told again."""
         self.seen: dict[Any, list[str]] = defaultdict(list)
@@ -340,7 +340,7 @@ class Conversation:
         place = (url, user, headers.get("Accept-Language"), headers.get("Accept-Encoding"))
         failed = bool(came) and came[-1][1] is None
         stored = not came or (failed and response.status_code != came[-1][0])
-        asked = Asked(method, place, headers, wish, option == "bypass", response, came, stored)
+        asked = Lookup(method, place, headers, wish, option == "bypass", response, came, stored)
         if method not in ("GET", "HEAD"):
             assert [status for status, _ in came] == [response.status_code]
             if not failed:
@@ -353,7 +353,7 @@ class Conversation:
         else:
             self.open.append(asked)
 
-    def judge(self, asked: Asked, failed: bool, option: str | None) -> None:
+    def judge(self, asked: Lookup, failed: bool, option: str | None) -> None:
         """The head of an answer."""
         status, came, own = asked.response.status_code, asked.came, asked.headers
         told = asked.response.headers.get("X-Version")
@@ -388,7 +388,7 @@ class Conversation:
     def judge_error(self, error: Exception, came: list[Any]) -> None:
         assert came[-1][0] is error
 
-    def usable(self, version: Version, asked: Asked, failed: bool) -> bool:
+    def usable(self, version: Version, asked: Lookup, failed: bool) -> bool:
         """Whether anything that the origin has said of it allows to use it now."""
         wish, shared = asked.wish, "shared" in self.config
         for then, control, expires, modified, selecting, secret, forbidden in self.origin.said[version]:
@@ -423,10 +423,10 @@ class Conversation:
                 return True
         return False
 
-    def learn(self, asked: Asked, version: Version) -> None:
+    def learn(self, asked: Lookup, version: Version) -> None:
         self.known[asked.place] = max(self.known[asked.place], version.number)
 
-    def finish(self, asked: Asked) -> None:
+    def finish(self, asked: Lookup) -> None:
         """Read a body, or not, and judge it."""
         response, status, fields = asked.response, asked.response.status_code, asked.response.headers
         if not asked.stored and self.chance.random() < 0.1:
@@ -470,7 +470,7 @@ class Conversation:
             self.finish(self.open.pop())
         self.refresh()
         assert [body.closed for body in self.origin.bodies] == [1] * len(self.origin.bodies)
-        assert not self.cache._ratewise_store.flights._flights
+        assert not self.cache._ratewise_store.single_flight._requests
 
 
 @pytest.mark.parametrize(("store", "conversations"), [("memory", 120), ("backend", 80), ("sqlite", 10)])

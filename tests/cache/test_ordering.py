@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratewise.cache.ordering import Order, Recent
+from ratewise.cache.ordering import Recent, RequestOrder
 
 
 def test_what_is_remembered_is_bounded() -> None:
@@ -28,16 +28,16 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_order() -> None:
     """What was begun later and tells what there is counts, in whatever order that becomes known."""
-    order = Order()
+    order = RequestOrder()
     first, second, third = (order.begin() for _ in range(3))
-    order.tell("key", second)
-    order.tell("key", first)
-    assert [order.later("key", number) for number in (first, second, third)] == [True, False, False]
-    order.invalidate("key")
-    assert order.later("key", third)
-    assert not order.later("other", first)
+    order.answered("key", second)
+    order.answered("key", first)
+    assert [order.superseded("key", number) for number in (first, second, third)] == [True, False, False]
+    order.invalidated("key")
+    assert order.superseded("key", third)
+    assert not order.superseded("other", first)
     looked = order.begin()
-    assert not order.changed("key", looked)
-    now = order.change("key")
-    assert order.changed("key", looked)
-    assert not order.changed("key", now)
+    assert not order.changed_since("key", looked)
+    now = order.changed("key")
+    assert order.changed_since("key", looked)
+    assert not order.changed_since("key", now)

@@ -10,7 +10,6 @@ from ratewise.cache.entry import Policy
 from ratewise.cache.rules import (
     SAFE,
     Use,
-    asks,
     conditions,
     contradicts,
     freshens,
@@ -18,6 +17,7 @@ from ratewise.cache.rules import (
     instead_of_error,
     invalidates,
     replaces,
+    request_directives,
     usable,
 )
 from tests.kit.stored import PRIVATE, at, policy, said, stored
@@ -204,7 +204,7 @@ def test_5_2_1_of_no_matter(asked: str) -> None:
 )
 def test_5_4_pragma_of_a_request(asked: str, expected: dict[str, str | None]) -> None:
     """Pragma: no-cache counts where there is no Cache-Control."""
-    assert asks(said(asked)) == expected
+    assert request_directives(said(asked)) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from ratewise.cache import CacheConfig
 from ratewise.cache.entry import Field, Policy, pack, unpack
-from ratewise.cache.rules import HEURISTIC, TTL, UNDERSTOOD, UNSTORED, kept, storable, updated, varies
+from ratewise.cache.rules import HEURISTIC, TTL, UNDERSTOOD, UNSTORED, storable, stored_fields, updated, vary_names
 from tests.kit.stored import NOW, PRIVATE, SHARED, at, judged, policy, raw, said, stored
 
 FINAL = range(200, 1000)
@@ -194,9 +194,9 @@ def test_4_1_vary_star(vary: str) -> None:
 
 def test_4_1_vary() -> None:
     """All lines of Vary count, in any case; an empty one is none."""
-    assert varies(said("Vary: B, a | vary: A ,, C")) == (b"a", b"b", b"c")
-    assert varies(said("Vary:")) == varies(said("")) == ()
-    assert varies(said("Vary: *a")) == (b"*a",)
+    assert vary_names(said("Vary: B, a | vary: A ,, C")) == (b"a", b"b", b"c")
+    assert vary_names(said("Vary:")) == vary_names(said("")) == ()
+    assert vary_names(said("Vary: *a")) == (b"*a",)
     assert judged(f"{FRESH} | Vary: *a") == Policy(60.0)
 
 
@@ -262,12 +262,12 @@ def test_force(status: int) -> None:
     assert judged(config=CacheConfig("force"), ttl=0.0) == judged(config=CacheConfig("force")) == Policy(0.0)
 
 
-# Fields that are stored, and updated
+# FieldValues that are stored, and updated
 
 
 def remaining(text: str, received: float = NOW) -> list[Field]:
     """Of these fields, those that are stored."""
-    return list(unpack(pack(kept(raw(text), said(text), received), UNSTORED)))
+    return list(unpack(pack(stored_fields(raw(text), said(text), received), UNSTORED)))
 
 
 def test_3_1_fields() -> None:
@@ -278,7 +278,7 @@ def test_3_1_fields() -> None:
 
 @pytest.mark.parametrize("name", sorted(UNSTORED))
 def test_3_1_fields_left_out(name: bytes) -> None:
-    """Fields of the connection, of a proxy, of one user and of another cache's age are not stored, nor updated."""
+    """FieldValues of the connection, of a proxy, of one user and of another cache's age are not stored, nor updated."""
     text = f"{name.decode().title()}: x | Date: {at(0)} | A: 1"
     assert remaining(text) == raw(f"Date: {at(0)} | A: 1")
     assert updated(stored("B: 1"), raw(text), said(text), NOW) == raw(f"B: 1 | Date: {at(0)} | A: 1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ratewise import CacheConfig, InMemoryCache
-from ratewise.cache.single_flight import Flights, Outcome
+from ratewise.cache.single_flight import NoResult, SingleFlight
 from tests.cache.asking import ask, cached
 from tests.kit.clock import PATIENCE, FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
@@ -61,7 +61,7 @@ async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> 
 
 def followers(cache: InMemoryCache) -> int:
     """How many are waiting for others."""
-    return sum(len(flight.waiters) for flight in list(cache._ratewise_store.flights._flights.values()))
+    return sum(len(shared.waiters) for shared in list(cache._ratewise_store.single_flight._requests.values()))
 
 
 class Held:
@@ -161,10 +161,10 @@ async def test_variants_are_apart(world: World) -> None:
     wire = Held(world, cache, 19, answer, answer, answer, answer)
     transport = cached(world, wire, cache, clock=StillClock(look=PATIENCE))
 
-    def asks(language: str) -> Any:
+    def asking(language: str) -> Any:
         return lambda: ask(world, transport, headers={"Accept-Language": language})
 
-    answers = await world.gather(*[asks("en"), asks("fr"), asks("de"), asks("it")] * 5)
+    answers = await world.gather(*[asking("en"), asking("fr"), asking("de"), asking("it")] * 5)
     assert [answer.content for answer in answers] == [b"en", b"fr", b"de", b"it"] * 5
     assert len(wire.scripted.sent) == 4
 
@@ -239,7 +239,7 @@ async def test_one_refresh_at_a_time(world: World) -> None:
 
 @only("asyncio", "trio")
 async def test_a_lead_that_is_cancelled(world: World) -> None:
-    """At whatever step it is: those who wait have their answer all the same, and no flight stays behind."""
+    """At whatever step it is: those who wait have their answer all the same, and no shared request stays behind."""
     import anyio
 
     for steps in range(30):
@@ -263,30 +263,30 @@ async def test_a_lead_that_is_cancelled(world: World) -> None:
             group.start_soon(cancel)
             with anyio.fail_after(PATIENCE):
                 assert (await ask(world, transport)).content == b"ab"
-        assert not cache._ratewise_store.flights._flights
+        assert not cache._ratewise_store.single_flight._requests
 
 
-def test_flights() -> None:
+def test_shared_requests() -> None:
     """Landing twice is landing once; who comes later leads anew; what is long under way is led anew too."""
-    flights = Flights()
-    lead = flights.join("key", "me", 0.0, 10.0)
+    single_flight = SingleFlight()
+    lead = single_flight.join("key", "me", 0.0, 10.0)
     assert lead is not None
     assert lead[1] is None
-    assert flights.join("key", "me", 0.0, 10.0) is None
-    joined = flights.join("key", "you", 10.0, 10.0)
+    assert single_flight.join("key", "me", 0.0, 10.0) is None
+    joined = single_flight.join("key", "you", 10.0, 10.0)
     assert joined is not None
     assert joined[0] is lead[0]
     assert joined[1] is not None
-    flights.land(lead[0], Outcome.FAILED, 10.0)
-    flights.land(lead[0], Outcome.UNSHARED, 10.0)
+    single_flight.finish(lead[0], NoResult.FAILED, 10.0)
+    single_flight.finish(lead[0], NoResult.NOT_SHAREABLE, 10.0)
     assert joined[1].woken
-    assert lead[0].outcome is Outcome.FAILED
-    second = flights.join("key", "you", 10.0, 10.0)
-    third = flights.join("key", "we", 20.1, 10.0)
+    assert lead[0].result is NoResult.FAILED
+    second = single_flight.join("key", "you", 10.0, 10.0)
+    third = single_flight.join("key", "we", 20.1, 10.0)
     assert second is not None
     assert third is not None
     assert third[1] is None
-    flights.land(second[0], Outcome.FAILED, 21.0)
-    assert flights.under_way("key", 21.0, 10.0)
-    assert flights.begin("key", "me", 21.0, 10.0) is None
-    assert flights.begin("key", "me", 31.0, 10.0) is not None
+    single_flight.finish(second[0], NoResult.FAILED, 21.0)
+    assert single_flight.in_progress("key", 21.0, 10.0)
+    assert single_flight.begin("key", "me", 21.0, 10.0) is None
+    assert single_flight.begin("key", "me", 31.0, 10.0) is not None

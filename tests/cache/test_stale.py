@@ -135,7 +135,7 @@ async def test_programming_errors_are_not_answered_from_the_store(world: World) 
     stage.clock.now += 3
     with pytest.raises(ZeroDivisionError):
         await stage()
-    assert not stage.cache._ratewise_store.flights._flights
+    assert not stage.cache._ratewise_store.single_flight._requests
 
 
 @only("sync")

@@ -56,7 +56,7 @@ async def test_a_304_to_a_caller_who_has_what_we_have(world: World) -> None:
 
 @only("sync")
 async def test_a_304_without_a_tag_may_be_about_what_the_caller_has(world: World) -> None:
-    """Asked with tags of both, it says nothing of whose it is: the caller never gets an old body for it."""
+    """Lookup with tags of both, it says nothing of whose it is: the caller never gets an old body for it."""
     stage = Stage(world, tagged('"a"', b"old"), response(304, {}, b""), response(304, {}, b""))
     await stage()
     stage.clock.now += 3

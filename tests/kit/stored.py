@@ -6,7 +6,7 @@ from typing import Any
 
 from ratewise._http.dates import http_date_of
 from ratewise.cache import CacheConfig
-from ratewise.cache.directives import Fields, joined
+from ratewise.cache.directives import FieldValues, joined
 from ratewise.cache.entry import Entry, Field, Policy, pack
 from ratewise.cache.rules import storable
 
@@ -30,7 +30,7 @@ def raw(text: str = "") -> list[Field]:
     return found
 
 
-def said(text: str = "") -> Fields:
+def said(text: str = "") -> FieldValues:
     """The same, by name."""
     return joined(raw(text))
 

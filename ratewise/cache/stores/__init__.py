@@ -1,1 +1,1 @@
-"""Where stored responses are kept."""
+"""The stores of responses."""

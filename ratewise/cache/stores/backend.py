@@ -15,7 +15,7 @@ from ..ordering import Recent
 from .interface import SECRET_SIZE, Store, checked_secret
 
 if TYPE_CHECKING:
-    from ..lookup import Asked
+    from ..lookup import Lookup
     from .base import CacheBackend
 
 logger = logging.getLogger("ratewise")
@@ -73,20 +73,20 @@ class BackendStore(Store):
             return tuple(entry for entry in entries if not self._dropped.since(key, entry.received))
         return entries
 
-    async def change(self, asked: Asked, change: Callable[[Entries], Entries], keep_for: Callable[[Entry], float]) -> bool:
-        order, key, call = self.order, asked.key, asked.call
-        if order.changed(key, asked.looked):
-            asked.stored = await self.load(key, call)
-        entries = change(asked.stored)
-        if entries is asked.stored:
+    async def change(self, lookup: Lookup, change: Callable[[Entries], Entries], keep_for: Callable[[Entry], float]) -> bool:
+        order, key, call = self.order, lookup.key, lookup.call
+        if order.changed_since(key, lookup.looked):
+            lookup.stored = await self.load(key, call)
+        entries = change(lookup.stored)
+        if entries is lookup.stored:
             return False
-        asked.stored = entries
-        asked.looked = order.change(key)
+        lookup.stored = entries
+        lookup.looked = order.changed(key)
         if not entries:
             await self.drop(key, call)
             return False
         saved = await self.save(key, entries, max(map(keep_for, entries)), call)
-        if order.changed(key, asked.looked):  # by another request meanwhile: which of the two writes came last is unknown
+        if order.changed_since(key, lookup.looked):  # by another request meanwhile: which of the two writes came last is unknown
             await self.drop(key, call)
             return False
         return saved

@@ -12,10 +12,10 @@ from ..._validation import refusal, seconds
 from .backend import BackendStore
 from .interface import Store, checked_secret
 
-THREADS = 20
+MAX_THREADS = 20
 """Worker threads in which one event loop calls methods of stores at the same time, at most."""
 
-PATIENCE = 5.0
+THREAD_TIMEOUT = 5.0
 """Seconds after which an event loop no longer waits for a method in a worker thread."""
 
 
@@ -146,9 +146,9 @@ async def _in_thread(function: Any, *args: Any) -> Any:
     threads = _threads()
     limiter = threads.get(None)
     if limiter is None:
-        limiter = CapacityLimiter(THREADS)
+        limiter = CapacityLimiter(MAX_THREADS)
         threads.set(limiter)
-    with fail_after(PATIENCE):
+    with fail_after(THREAD_TIMEOUT):
         return await run_sync(function, *args, limiter=limiter, abandon_on_cancel=True)
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Callable
 from ..._core.forks import at_fork
 from ...layer import Call
 from ..entry import Entries, Entry
-from ..ordering import Order
-from ..single_flight import Flights
+from ..ordering import RequestOrder
+from ..single_flight import SingleFlight
 
 if TYPE_CHECKING:
-    from ..lookup import Asked
+    from ..lookup import Lookup
 
 SECRET_SIZE = 32
 """Length of a random secret, in bytes."""
@@ -35,9 +35,9 @@ class Store(ABC):
         _stores.add(self)
 
     def renew(self) -> None:
-        """Replace locks and flights. In a forked process a thread that does not exist there may hold or lead them."""
-        self.flights = Flights()
-        self.order = Order()
+        """Replace locks and single_flight. In a forked process a thread that does not exist there may hold or lead them."""
+        self.single_flight = SingleFlight()
+        self.order = RequestOrder()
         self._lock = threading.Lock()
 
     def count(self, name: str, times: int = 1) -> None:
@@ -61,7 +61,7 @@ class Store(ABC):
         """Return what is stored under a key."""
 
     @abstractmethod
-    async def change(self, asked: Asked, change: Callable[[Entries], Entries], keep_for: Callable[[Entry], float]) -> bool:
+    async def change(self, lookup: Lookup, change: Callable[[Entries], Entries], keep_for: Callable[[Entry], float]) -> bool:
         """Store what `change` returns for the entries that are stored under the key of a request.
 
         `keep_for`: seconds for which an entry is of use. Return False if nothing was stored: `change` returned its argument or

@@ -15,7 +15,7 @@ from .base import Cache, CacheStats
 from .interface import SECRET_SIZE, Store
 
 if TYPE_CHECKING:
-    from ..lookup import Asked
+    from ..lookup import Lookup
 
 OVERHEAD = 640
 """Bytes that an entry is taken to occupy in addition to its head and body."""
@@ -80,8 +80,8 @@ class MemoryStore(Store):
     async def load(self, key: bytes, call: Call[Any, Any]) -> Entries:
         return self.find(key)
 
-    async def change(self, asked: Asked, change: Callable[[Entries], Entries], keep_for: Callable[[Entry], float]) -> bool:
-        key = asked.key
+    async def change(self, lookup: Lookup, change: Callable[[Entries], Entries], keep_for: Callable[[Entry], float]) -> bool:
+        key = lookup.key
         with self._lock:
             stored = self.entries.get(key, ())
             entries = change(stored)

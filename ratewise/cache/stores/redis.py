@@ -24,29 +24,33 @@ from .base import CacheBackend
 if TYPE_CHECKING:
     import asyncio
 
-MOST = 50
-"""Connections at most, for threads and for each event loop: whoever needs one more waits."""
+MAX_CONNECTIONS = 50
+"""Connections for all threads, and for each event loop, at most. A request that needs one more waits."""
 
-BATCH = 500
-"""Keys that `clear` asks for, and forgets, at a time."""
+SCAN_BATCH = 500
+"""Keys that `clear` asks for, and deletes, with one command."""
 
 
 @explained()
 class RedisCache(CacheBackend):
     """Responses in Redis, or Valkey: RedisCache("redis://localhost:6379/0", ttl=600). Needs redis-py: `ratewise[redis]`.
 
-    - `url`: redis://, rediss:// (TLS) or unix://, with user, password and database as redis-py has them. None: `host` and `port`.
-    - `ttl`: seconds for which a response is fresh whose server does not say. None: then by `Last-Modified`, or not at all.
-    - `client`: a client of redis-py to use instead, such as one of a cluster or of Sentinel; not one of its asyncio clients.
-      It keeps its own time-outs, retries and pool, and is yours to close.
-    - `async_client`: its twin for asyncio, or a function without arguments that makes one for each event loop. None: with a
-      client of yours, asyncio calls it in worker threads, as trio always does.
-    - `timeout`: seconds that one access may take; in sync code, to connect and to answer each. A slower one is a miss. Only the
-      look-up of the host's name in sync code has no bound but the system's.
-    - `prefix`: what every key begins with. `namespace`, `secret`: see `Cache`.
-    - `options`: go to redis-py's client: `password`, `db`, `ssl`, `max_connections` (50) and so on.
+    - `url`: redis://, rediss:// (TLS) or unix://, with user, password and database as in redis-py. None: `host` and `port`.
+    - `ttl`: seconds for which a response is fresh if its server does not say. None: by `Last-Modified`, or not at all.
+    - `client`: a sync client of redis-py to use instead, such as one of a cluster or of Sentinel. It keeps its own time-outs,
+      retries and pool, and is yours to close.
+    - `async_client`: the same for asyncio, or a function without arguments that makes one for each event loop. None: with a
+      `client`, asyncio calls it in worker threads, as trio always does.
+    - `timeout`: seconds that one access may take; in sync code, connecting and each answer. A slower access is a miss. In sync
+      code the look-up of the host name is bounded by the system alone.
+    - `prefix`: the beginning of every key.
+    - `namespace`: a name; entries stored under one namespace are invisible under another.
+    - `secret`: 16 to 64 bytes, the key of all hashes and signatures; None for a random one that is kept in Redis.
+    - `options`: options of redis-py's client: `password`, `db`, `ssl`, `max_connections` (50) and so on.
 
-    Nothing is tried twice. A key is a hash, and a value is signed; what the server answers is believed no further than that.
+    Nothing is tried twice. Keys are hashes and values are signed: a value that another program wrote is a miss.
+
+    `close()` and `aclose()` close the connections. The store can still be used: the next use opens new ones.
 
     Raises `ImportError` without redis-py, `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -75,13 +79,13 @@ class RedisCache(CacheBackend):
         self._shown = f"{host}:{port}" if url is None else DEFAULT.url(url)
         if client is None:
             if async_client is not None and url is None:
-                raise TypeError("async_client is the twin of a client: give that too, as client or as url")
-            made = _Made(url, {"host": host, "port": port}, self.timeout, options)
+                raise TypeError("async_client needs a sync client as well: give it as client or as url")
+            made = _ClientFactory(url, {"host": host, "port": port}, self.timeout, options)
             self._make: Callable[[], Any] = made.client
             async_client = async_client or made.async_client
         else:
             if url is not None or options:
-                raise TypeError("client has its own settings: neither url nor options of redis-py can be given beside it")
+                raise TypeError("url and options of redis-py cannot be given beside client, which has its own settings")
             self._make = lambda: _checked("client", client, asynchronous=False)
         if not (async_client is None or callable(async_client)):
             _checked("async_client", async_client, asynchronous=True)
@@ -103,20 +107,20 @@ class RedisCache(CacheBackend):
         self._do("delete", self._prefix + key)
 
     def clear(self) -> None:
-        """Forget every response of this prefix and namespace. It has to look at every key of the database, and takes its time.
+        """Delete all entries of this prefix and namespace. It scans every key of the database, which may take long.
 
-        Unlike all else, it raises what redis-py raises.
+        Raises what redis-py raises.
         """
-        secret = (self._prefix + "secret-").encode()  # processes that know it would refuse what one with another stores
+        secret = (self._prefix + "secret-").encode()  # kept: other processes go on to sign with it
         pattern = re.sub(r"([][*?\\])", r"\\\1", self._prefix) + "*"
-        threads = self._here()
+        threads = self._acquire()
         try:
-            found = threads.client.scan_iter(match=pattern, count=BATCH)
+            found = threads.client.scan_iter(match=pattern, count=SCAN_BATCH)
             names = (name for name in found if not name.startswith(secret))
-            while batch := list(islice(names, BATCH)):
+            while batch := list(islice(names, SCAN_BATCH)):
                 threads.client.unlink(*batch)
         finally:
-            threads.places.release()
+            threads.slots.release()
 
     async def aget(self, key: str) -> bytes | None:
         return await self._ado("get", self._prefix + key)  # type: ignore[no-any-return]
@@ -138,29 +142,29 @@ class RedisCache(CacheBackend):
             import asyncio
 
             ended = self._loops.pop(asyncio.get_running_loop(), None)
-            if ended is not None and ended.keeper is not None:
-                await ended.keeper.aclose()
+            if ended is not None and ended.closer is not None:
+                await ended.closer.aclose()
         self.close()
 
     def _do(self, name: str, *args: Any, **options: Any) -> Any:
         """Call a method of the client, in this thread."""
-        threads = self._here()
+        threads = self._acquire()
         try:
             return getattr(threads.client, name)(*args, **options)
         finally:
-            threads.places.release()
+            threads.slots.release()
 
-    def _here(self) -> _Threads:
-        """What the threads of this process have, with one of its places taken."""
+    def _acquire(self) -> _Threads:
+        """Return the client of this process's threads, with one of its slots taken; raise `TimeoutError` if none becomes free."""
         threads = self._threads
-        if threads.pid != os.getpid():  # this process was forked, maybe while a thread held a lock of the pool
+        if threads.pid != os.getpid():  # this process was forked, possibly while a thread held a lock of the pool
             threads = self._threads = _Threads(self._make())
-        if not threads.places.acquire(timeout=self.timeout):
+        if not threads.slots.acquire(timeout=self.timeout):
             raise TimeoutError
         return threads
 
     async def _ado(self, name: str, *args: Any, **options: Any) -> Any:
-        """Call a method of the client, under asyncio or trio, within the time-out."""
+        """Call a method of the async client, or of the sync client in a worker thread; raise `TimeoutError` after `timeout`."""
         import asyncio
 
         import anyio
@@ -171,26 +175,26 @@ class RedisCache(CacheBackend):
 
                 return await anyio.to_thread.run_sync(partial(self._do, name, *args, **options), abandon_on_cancel=True)
             loop = asyncio.get_running_loop()
-            client, places, _ = self._loops.get(loop) or await self._begin(loop)
+            client, slots, _ = self._loops.get(loop) or await self._begin(loop)
             try:
-                places.acquire_nowait()
+                slots.acquire_nowait()
             except anyio.WouldBlock:
-                await places.acquire()
+                await slots.acquire()
             try:
                 return await getattr(client, name)(*args, **options)
             finally:
-                places.release()
+                slots.release()
         raise TimeoutError
 
     async def _begin(self, loop: asyncio.AbstractEventLoop) -> _Loop:
         import anyio
 
-        client, keeper = self._make_async, None
+        client, closer = self._make_async, None
         if callable(client):
             client = _checked("async_client", client(), asynchronous=True)
-            keeper = _keep(client, self.timeout)
-            await keeper.asend(None)
-        begun = _Loop(client, anyio.Semaphore(_size(client)), keeper)
+            closer = _close_at_end(client, self.timeout)
+            await closer.asend(None)
+        begun = _Loop(client, anyio.Semaphore(_size(client)), closer)
         for other in list(self._loops):  # no lock: each step is one operation, whatever other threads do
             if other.is_closed():
                 self._loops.pop(other, None)
@@ -199,25 +203,26 @@ class RedisCache(CacheBackend):
 
 
 class _Loop(NamedTuple):
-    """What one event loop has."""
+    """The client of one event loop."""
 
     client: Any
-    places: Any
-    """One for each connection that its pool may have: redis-py's own pool fails where it should wait, or loses cancelled ones."""
-    keeper: AsyncGenerator[None, None] | None
+    slots: Any
+    """A semaphore with one slot for each connection: redis-py's pools fail instead of waiting, or lose cancelled connections."""
+    closer: AsyncGenerator[None, None] | None
+    """Closes the client when the event loop ends; None if the client is the user's."""
 
 
 class _Threads:
-    """What the threads of one process have."""
+    """The client of the threads of one process."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.places = threading.Semaphore(_size(client))
+        self.slots = threading.Semaphore(_size(client))
         self.pid = os.getpid()
 
 
-async def _keep(client: Any, timeout: float) -> AsyncGenerator[None, None]:
-    """Closes the client at the end of its event loop, which closes all the asynchronous generators that it saw begin."""
+async def _close_at_end(client: Any, timeout: float) -> AsyncGenerator[None, None]:
+    """Close the client when its event loop ends, which closes the async generators that were started in it."""
     import anyio
 
     try:
@@ -227,8 +232,8 @@ async def _keep(client: Any, timeout: float) -> AsyncGenerator[None, None]:
             await client.aclose()
 
 
-class _Made:
-    """Clients made from settings. They try once: another try would hold the request up for longer than a miss."""
+class _ClientFactory:
+    """Makes clients from settings. They do not retry: that would delay a request longer than a miss."""
 
     def __init__(self, url: str | None, place: dict[str, Any], timeout: float, options: dict[str, Any]) -> None:
         if not (url is None or isinstance(url, str)):
@@ -239,9 +244,9 @@ class _Made:
             raise ImportError("RedisCache needs redis-py: pip install 'ratewise[redis]'") from None
         self._redis: Any = redis
         self._url, self._place, self._timeout = url, place, timeout
-        # A new connection is ready at once: RESP 2 is spoken without asking for it, and the library's name is told to nobody.
+        # No commands on connecting: RESP 2 needs no handshake, and the library's name is not sent.
         unnamed = {"driver_info": None} if hasattr(redis, "driver_info") else {"lib_name": None, "lib_version": None}
-        self._options = {"protocol": 2, "max_connections": MOST, **unnamed, **options}
+        self._options = {"protocol": 2, "max_connections": MAX_CONNECTIONS, **unnamed, **options}
 
     def client(self) -> Any:
         once = self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0)
@@ -250,7 +255,7 @@ class _Made:
         bound = pool.connection_kwargs.get("socket_timeout")
         if bound is not None:
             pool.connection_class = _bounded(pool.connection_class, _Alarm(bound))
-        pool.connection_class(**pool.connection_kwargs)  # an option that is not known is refused here, and not at every use
+        pool.connection_class(**pool.connection_kwargs)  # raises for an unknown option here, and not at each use
         return _checked("client", client, asynchronous=False)
 
     def async_client(self) -> Any:
@@ -265,23 +270,24 @@ class _Made:
             return kind.from_url(self._url, **options)
         except ValueError as error:
             said = DEFAULT.line(str(error))
-            if said.startswith("Port "):  # what comes after it may be the half of a password
-                said = "its port is none, or what is special in its password is not percent-encoded"
+            if said.startswith("Port "):  # the rest of the text may be a part of a password
+                said = "its port is invalid, or special characters in its password are not percent-encoded"
             raise ValueError(refusal("url", DEFAULT.url(self._url), f"one that redis-py takes ({said})")) from None
 
 
 class _Alarm:
-    """Ends connections whose answer takes too long as a whole: a socket's own time-out begins anew with every piece of it.
+    """Disconnects connections whose answer takes longer than `seconds` as a whole: a socket's time-out restarts with each piece.
 
-    Its one thread lives while answers are waited for.
+    Its one thread runs while a connection waits for an answer.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._lock = threading.Lock()
         self._due: dict[Any, float] = {}
-        """In order: all have the same time."""
+        """When the answer of a connection is due, by the monotonic clock. In order, as all have the same time-out."""
         self._rung: set[Any] = set()
+        """The connections that were disconnected."""
         self._runs = False
 
     def set(self, connection: Any) -> None:
@@ -293,7 +299,7 @@ class _Alarm:
             threading.Thread(target=self._run, name="ratewise-redis-alarm", daemon=True).start()
 
     def stop(self, connection: Any) -> bool:
-        """Whether it has rung for this connection."""
+        """Return whether the connection was disconnected."""
         with self._lock:
             self._due.pop(connection, None)
             rang = connection in self._rung
@@ -308,7 +314,7 @@ class _Alarm:
                     return
                 first = next(iter(self._due.values()))
             time.sleep(max(0.0, first - time.monotonic()))
-            with self._lock:  # until it is ended, nobody else may be given the connection
+            with self._lock:  # held while disconnecting, so that the connection is not reused meanwhile
                 now = time.monotonic()
                 for connection in [connection for connection, due in self._due.items() if due <= now]:
                     del self._due[connection]
@@ -318,7 +324,7 @@ class _Alarm:
 
 
 def _bounded(kind: Any, alarm: _Alarm) -> Any:
-    """A class of connections for whose answers an alarm is set."""
+    """Return a subclass of a connection class whose answers have an alarm."""
 
     class Bounded(kind):  # type: ignore[misc]
         def send_packed_command(self, *args: Any, **options: Any) -> None:
@@ -346,7 +352,7 @@ def _checked(setting: str, client: Any, *, asynchronous: bool) -> Any:
     if not hasattr(client, "get_encoder") or hasattr(client, "aclose") != asynchronous:
         raise TypeError(f"{setting} must be {wanted}, not a {type(client).__name__}")
     if client.get_encoder().decode_responses:
-        raise ValueError(f"{setting} must be {wanted} without decode_responses: what is stored is bytes")
+        raise ValueError(f"{setting} must be {wanted} without decode_responses: values are bytes")
     return client
 
 
@@ -363,8 +369,8 @@ def _location(client: Any, url: str | None) -> str | None:
 
 
 def _size(client: Any) -> int:
-    """Connections that its pool may have."""
-    return getattr(getattr(client, "connection_pool", None), "max_connections", MOST)
+    """Return how many connections the pool of a client may have."""
+    return getattr(getattr(client, "connection_pool", None), "max_connections", MAX_CONNECTIONS)
 
 
 def _milliseconds(ttl: float) -> int:

@@ -1,4 +1,4 @@
-"""A store in one file of SQLite: it outlives the process, several processes share it, and nothing has to be run."""
+"""A store in an SQLite file: it outlives the process, several processes can share it, and no server is needed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from ..._validation import factor, refusal, whole
 from .base import CacheBackend, CacheStats
 from .sqlite_file import ForeignDatabase, SQLiteFile
 
-SMALL = 64 * 1024
-"""Bytes of a value that is read on an event loop itself. More is read in a thread."""
+MAX_LOOP_READ = 64 * 1024
+"""Bytes of a value up to which it is read on the event loop itself. A larger value is read in a worker thread."""
 
-REMEMBERED = 500
-"""Keys that were hit which are remembered until something is written."""
+MAX_REMEMBERED_HITS = 500
+"""Keys whose hits are remembered until the next write stores their use, at most."""
 
-BATCH = 1000
-"""Entries that one write forgets at most, so that it does not hold up others."""
+DELETE_BATCH = 1000
+"""Entries that one write transaction deletes at most, so that it does not delay others for long."""
 
-VERSION = 1
-"""Of the schema. An older one is made anew, a newer one left alone."""
+SCHEMA_VERSION = 1
+"""A database with an older version of the schema is replaced; one with a newer version is not used."""
 
-# Values have a table of their own: what changes with a hit, and what is searched, stays small.
-# `used` grows with each use (no clock, as those are set back at times). A secret is not evicted: it has no `used`, and no space.
+# Values have a table of their own, so that the table that is searched, and that changes with hits, stays small.
+# `used` is a counter that grows with each use, not a time, as clocks may be set back. The secret is never evicted: its `used` is
+# NULL, and its space is empty.
 SCHEMA = """
 DROP TABLE IF EXISTS entries;
 DROP TABLE IF EXISTS bodies;
@@ -57,23 +58,28 @@ _DROP_EXPIRED = """DELETE FROM entries WHERE (space, key) IN
 _OLDEST = "SELECT space, key, size FROM entries WHERE used IS NOT NULL ORDER BY used LIMIT ?"
 
 _ANY = 2**62
-_UNKNOWN = b"unknown"  # compared by identity: the value is there, or may be, and cannot be read without waiting
+"""A number of bytes that no value exceeds."""
+_UNKNOWN = b"unknown"
+"""Compared by identity: there may be a value, which cannot be read without waiting."""
 
 
 @explained()
 class SQLiteCache(CacheBackend):
-    """Responses in a file, by the `sqlite3` of the standard library, the least recently used forgotten first.
+    """Responses in a file, with `sqlite3` of the standard library; the least recently used are removed first.
 
-    - `path`: the file. Its folder has to exist; it is made for this user alone. Two more are beside it (`-wal`, `-shm`).
-    - `ttl`: seconds for which a response is fresh whose server does not say. None: then by `Last-Modified`, or not at all.
-    - `max_size`: URLs at most; at least 1. `max_bytes`: what their values take at most; at least 1. Both are for the whole file,
-      which does not shrink: its room is used again.
-    - `timeout`: seconds that something may wait for another process, in its thread; 0 to 60. An event loop never waits.
-    - `namespace`, `secret`: see `Cache`.
+    - `path`: the file. Its folder has to exist. Only its owner may read it. SQLite has two more files beside it (`-wal`, `-shm`).
+    - `ttl`: seconds for which a response is fresh if its server does not say. None: by `Last-Modified`, or not at all.
+    - `max_size`: URLs at most; at least 1. `max_bytes`: bytes of their values at most; at least 1. Both count all namespaces in
+      the file. The file does not shrink; its free space is reused.
+    - `timeout`: seconds that a thread waits for other threads and processes; 0 to 60. An event loop never waits.
+    - `namespace`: a name; entries stored under one namespace are invisible under another.
+    - `secret`: 16 to 64 bytes, the key of all hashes and signatures; None for a random one that is kept in the file.
 
-    One may be used by any number of threads, event loops and processes, also after a fork. A database that is locked, full or
-    cannot be opened is a miss. A damaged one is made anew, and if nothing in it tells that it was a database, kept as
+    One file may be used by any number of threads, event loops and processes, also after a fork. A database that is locked, full
+    or cannot be opened is a miss. A damaged one is replaced and, if it cannot be recognized as a database, kept as
     `<path>.damaged`.
+
+    `close()` closes the file. The store can still be used: the next use opens it again.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -98,14 +104,14 @@ class SQLiteCache(CacheBackend):
         self._hits: dict[str, None] = {}
         store = self._ratewise_store
         store.location = self.path
-        self._file = SQLiteFile(self.path, SCHEMA, VERSION, lambda: store.count("errors"))
+        self._file = SQLiteFile(self.path, SCHEMA, SCHEMA_VERSION, lambda: store.count("errors"))
 
     def get(self, key: str) -> bytes | None:
         found: bytes | None = self._file.glance(_UNKNOWN, self._read, key, _ANY)
         return self._file.run(monotonic() + self.timeout, self._read, key, _ANY) if found is _UNKNOWN else found
 
     async def aget(self, key: str) -> bytes | None:
-        found: bytes | None = self._file.glance(_UNKNOWN, self._read, key, SMALL)
+        found: bytes | None = self._file.glance(_UNKNOWN, self._read, key, MAX_LOOP_READ)
         return await super().aget(key) if found is _UNKNOWN else found
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
@@ -118,8 +124,8 @@ class SQLiteCache(CacheBackend):
         self._change(_execute, _DROP, self._space_of(key), key)
 
     def clear(self) -> None:
-        """Forget what is stored under this namespace."""
-        while self._change(_execute, _DROP_SOME, self._space, self._space, BATCH):
+        """Delete all entries of this namespace."""
+        while self._change(_execute, _DROP_SOME, self._space, self._space, DELETE_BATCH):
             pass
 
     def get_stats(self) -> CacheStats:
@@ -140,7 +146,7 @@ class SQLiteCache(CacheBackend):
         return "" if key.startswith("secret-") else self._space
 
     def _read(self, connection: sqlite3.Connection, key: str, most: int) -> bytes | None:
-        """The value of a key; `_UNKNOWN` if it has more than `most` bytes."""
+        """Return the value of a key; None if there is none, `_UNKNOWN` if it has more than `most` bytes."""
         rows = connection.execute(_FIND, (most, self._space_of(key), key)).fetchall()
         if not rows:
             return None
@@ -149,16 +155,16 @@ class SQLiteCache(CacheBackend):
             return None
         if value is None:
             return _UNKNOWN
-        if len(self._hits) >= REMEMBERED:
+        if len(self._hits) >= MAX_REMEMBERED_HITS:
             self._hits.clear()
         self._hits[key] = None
         return value  # type: ignore[no-any-return]
 
     def _write(self, connection: sqlite3.Connection, key: str, value: bytes, ttl: float) -> int:
-        """Store; how many had to make room for it."""
+        """Store a value; return how many entries were evicted for it."""
         now, space = time(), self._space_of(key)
         if not space and len(self._read(connection, key, _ANY) or b"") == len(value):
-            return 0  # of those who make up a secret at the same time, the first is right
+            return 0  # of several processes that store a secret at the same time, the first wins
         hits, self._hits = self._hits, {}
         last = connection.execute("SELECT coalesce(max(used), 0) FROM entries").fetchone()[0]
         used = [(last + rank, self._space, hit) for rank, hit in enumerate(list(hits), 1)]
@@ -168,7 +174,7 @@ class SQLiteCache(CacheBackend):
         body = connection.execute("INSERT INTO bodies(value) VALUES(?)", (value,)).lastrowid
         rank = last + len(used) + 1 if space else None
         connection.execute("INSERT INTO entries VALUES(?, ?, ?, ?, ?, ?)", (space, key, body, len(value), now + ttl, rank))
-        connection.execute(_DROP_EXPIRED, (now, BATCH))
+        connection.execute(_DROP_EXPIRED, (now, DELETE_BATCH))
         return self._evict(connection)
 
     def _evict(self, connection: sqlite3.Connection) -> int:
@@ -177,7 +183,7 @@ class SQLiteCache(CacheBackend):
         size -= self.max_bytes
         doomed: list[tuple[str, str]] = []
         if entries > 0 or size > 0:
-            for space, key, its_size in connection.execute(_OLDEST, (BATCH,)):
+            for space, key, its_size in connection.execute(_OLDEST, (DELETE_BATCH,)):
                 doomed.append((space, key))
                 entries -= 1
                 size -= its_size
@@ -201,10 +207,10 @@ def _checked_path(path: Any) -> str:
     if not isinstance(text, str):
         raise TypeError(refusal("path", path, "the path of a file, as a string or a path object"))
     if not text or text == ":memory:" or text.startswith("file:"):
-        raise ValueError(f"{refusal('path', text, 'the path of a file')}: for what is to stay in memory use InMemoryCache")
+        raise ValueError(f"{refusal('path', text, 'the path of a file')}: to keep responses in memory use InMemoryCache")
     full = os.path.realpath(text)
     if os.path.isdir(full):
-        raise ValueError(refusal("path", text, "the path of a file, which may not exist yet and is no folder"))
+        raise ValueError(refusal("path", text, "the path of a file, not of a folder"))
     if not os.path.isdir(os.path.dirname(full)):
-        raise ValueError(f"{refusal('path', text, 'in a folder that exists')}: make that folder first")
+        raise ValueError(f"{refusal('path', text, 'in a folder that exists')}: create that folder first")
     return full

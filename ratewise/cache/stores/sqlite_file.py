@@ -1,4 +1,4 @@
-"""A database file of SQLite that is ours: opened by many threads and processes, private, forked, locked, damaged, replaced."""
+"""The database file of a `SQLiteCache`, used by many threads and processes, across forks, damage and replacement."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from ..._core.forks import at_fork
 logger = logging.getLogger("ratewise")
 fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
-APPLICATION = int.from_bytes(b"RWCa", "big")
-"""By this we know a database for ours."""
+APPLICATION_ID = int.from_bytes(b"RWCa", "big")
+"""The `application_id` of our databases."""
 
-POOL = 16
-"""Connections without work that are kept."""
+MAX_IDLE = 16
+"""Idle connections that are kept open, at most."""
 
-PATIENCE = 1.0
-"""Seconds that a fork waits for what other threads do with a database."""
+FORK_TIMEOUT = 1.0
+"""Seconds for which a fork waits until other threads no longer use a database, at most."""
 
 
-class ForeignDatabase(Exception):  # noqa: N818  (its name is what the log tells)
-    """The file is a database of another application, or of a newer RateWise. It is left as it is."""
+class ForeignDatabase(Exception):  # noqa: N818  (the log shows its name)
+    """The file is a database of another application, or of a newer RateWise. It is not changed."""
 
 
 class SQLiteFile:
-    """The file. Opened when it is first used; `close()` closes it until it is used again.
+    """The file. Each use opens it if it is closed, also after `close()`.
 
-    `schema` makes the tables of `version`, in place of those of an older one. `damaged()` is called when a damaged file was put
-    out of the way. Who may wait says how long: `until`, by the monotonic clock.
+    `schema` creates the tables of `version`, in place of those of an older version. `damaged()` is called when a damaged file has
+    been replaced. `until`: how long a method may wait, as a time of the monotonic clock.
     """
 
     def __init__(self, path: str, schema: str, version: int, damaged: Callable[[], object]) -> None:
         self.path = path
-        self._schema = f"BEGIN IMMEDIATE;{schema};PRAGMA application_id={APPLICATION};PRAGMA user_version={version};COMMIT;"
+        self._schema = f"BEGIN IMMEDIATE;{schema};PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={version};COMMIT;"
         self._version = version
         self._damaged = damaged
         self._pool = Pool(None)
@@ -50,11 +50,11 @@ class SQLiteFile:
         self._closer: Callable[[], object] = self._pool.close
 
     def close(self) -> None:
-        """Close the file. Connections in use are closed when they are given back."""
+        """Close the file. Connections in use are closed when they are returned; the next use opens the file again."""
         self._closer()
 
     def glance(self, otherwise: Any, work: Callable[..., Any], *args: Any) -> Any:
-        """`work(connection, *args)` if that needs no waiting for anybody; `otherwise`, if not or if it fails."""
+        """Return `work(connection, *args)`; `otherwise` if that would have to wait, or fails."""
         pool = self._pool
         try:
             connection = pool.idle.pop()
@@ -68,7 +68,7 @@ class SQLiteFile:
             pool.give_back(connection)
 
     def run(self, until: float, work: Callable[..., Any], *args: Any) -> Any:
-        """`work(connection, *args)`, and once more with a new file if this one is damaged."""
+        """Return `work(connection, *args)`. If the file is damaged, replace it and try once more."""
         healed = False
         while True:
             pool, connection = self._borrow(until)
@@ -87,11 +87,11 @@ class SQLiteFile:
                 pool.give_back(connection)
 
     def change(self, until: float, work: Callable[..., Any], *args: Any) -> Any:
-        """`run`, in a transaction."""
+        """Return `work(connection, *args)`, run in a write transaction."""
         pool = self._pool
-        if _identity(self.path) != pool.identity:  # it was deleted, or made anew by another process
+        if _identity(self.path) != pool.identity:  # another process deleted or replaced it
             pool.close()
-        if not pool.writing.acquire(timeout=_left(until)):  # SQLite would try now and then, and let none have its turn
+        if not pool.writing.acquire(timeout=_left(until)):  # SQLite's own waiting polls, and is not fair
             raise sqlite3.OperationalError("database is locked")
         try:
             return self.run(until, _transact, work, *args)
@@ -106,7 +106,7 @@ class SQLiteFile:
             return self._open(until)
 
     def _open(self, until: float) -> tuple[Pool, sqlite3.Connection]:
-        """One connection more."""
+        """Open one more connection."""
         with _forks.opening(until), _alone(os.path.dirname(self.path), until):
             pool = self._pool
             if pool.damaged and pool.identity == _identity(self.path):
@@ -123,19 +123,19 @@ class SQLiteFile:
             return pool, connection
 
     def _connect(self, until: float) -> sqlite3.Connection:
-        """A connection to a database of ours, which is made if there is none, and made anew if it is damaged."""
+        """Return a connection to our database, which is created if it is missing and replaced if it is damaged."""
         healed = False
         while True:
             if not os.path.exists(self.path):
-                self._unlink_logs()  # those of a file that was deleted, and that another process may still use
+                self._unlink_logs()  # of a deleted file, which another process may still use
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
                 os.chmod(self.path, 0o600)  # whatever the umask says
             connection = sqlite3.connect(self.path, timeout=_left(until), isolation_level=None, check_same_thread=False)
             try:
                 names = ("application_id", "user_version", "page_count")
                 state = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
-                if any(state) and not (state[0] == APPLICATION and state[1] <= self._version):
-                    raise ForeignDatabase(f"{self.path} is not the database of a cache, or that of a newer version")
+                if any(state) and not (state[0] == APPLICATION_ID and state[1] <= self._version):
+                    raise ForeignDatabase(f"{self.path} is not the database of a cache, or of a newer version")
                 self._prepare(connection, state[1])
                 return connection
             except BaseException as error:
@@ -150,61 +150,64 @@ class SQLiteFile:
             with suppress(FileNotFoundError):
                 if os.stat(name).st_mode & 0o077:
                     os.chmod(name, 0o600)
-        if version < self._version:  # all at once, and before anything else is written: half a database would be nobody's
+        if (
+            version < self._version
+        ):  # in one transaction, before anything else is written: an unfinished database would be foreign
             connection.executescript(self._schema)
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-            raise sqlite3.OperationalError("no write-ahead log is possible in this file system")
+            raise sqlite3.OperationalError("this file system does not support a write-ahead log")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA journal_size_limit = 16777216")
         connection.execute("PRAGMA busy_timeout = 0")
 
     def _discard(self) -> None:
-        """Out of the way with a damaged file. One that has nothing of a database any more may be anything: it is kept, once."""
+        """Delete a damaged file. One that is no database at all may be anything: it is renamed and kept, once."""
         with open(self.path, "rb") as file:
             head = file.read(72)
         spare = f"{self.path}.damaged"
         is_database = head.startswith(b"SQLite format 3\0")
-        if is_database and head[68:] != APPLICATION.to_bytes(4, "big"):
+        if is_database and head[68:] != APPLICATION_ID.to_bytes(4, "big"):
             raise ForeignDatabase(f"{self.path} is damaged, and not the database of a cache")
         self._unlink_logs()
         if is_database or os.path.exists(spare):
             os.unlink(self.path)
         else:
             os.rename(self.path, spare)
-        logger.warning("Cache: the database %s was damaged, and is made anew", self.path)
+        logger.warning("Cache: database %s was damaged; replaced by a new one", self.path)
         self._damaged()
 
     def _unlink_logs(self) -> None:
-        """They would be taken for those of the next file: so they go before it comes."""
+        """Delete the files beside the database: SQLite would take them for those of the next database with its name."""
         for name in (f"{self.path}-wal", f"{self.path}-shm"):
             with suppress(FileNotFoundError):
                 os.unlink(name)
 
 
 class Pool:
-    """The connections to one file that was opened."""
+    """The connections to one file."""
 
     def __init__(self, identity: tuple[int, int] | None) -> None:
         self.identity = identity
+        """Device and inode of the file."""
         self.connections: set[sqlite3.Connection] = set()
         self.idle: deque[sqlite3.Connection] = deque()
-        """Those that nobody uses."""
+        """The connections that are not in use."""
         self.writing = threading.Lock()
         self.closed = False
         self.damaged = False
 
     def give_back(self, connection: sqlite3.Connection) -> None:
         self.idle.append(connection)
-        if self.closed or len(self.idle) > POOL:
+        if self.closed or len(self.idle) > MAX_IDLE:
             self._trim()
 
     def close(self) -> None:
-        """Close the connections, those in use when they are given back."""
+        """Close the connections; those in use when they are returned."""
         self.closed = True
         self._trim()
 
     def _trim(self) -> None:
-        while len(self.idle) > (0 if self.closed else POOL):
+        while len(self.idle) > (0 if self.closed else MAX_IDLE):
             with suppress(IndexError):  # another thread may do the same
                 connection = self.idle.popleft()
                 connection.close()
@@ -212,57 +215,57 @@ class Pool:
 
 
 class Forks:
-    """Connections do not survive a fork, and nobody may be inside SQLite meanwhile: its locks would stay locked in the child."""
+    """Keeps SQLite out of forks: connections do not survive one, and a lock that a thread holds stays locked in the child."""
 
     def __init__(self) -> None:
         self.pools: weakref.WeakSet[Pool] = weakref.WeakSet()
         self._lock = threading.Lock()
-        """Held by who opens a connection, and during a fork."""
+        """Held while a connection is opened, and during a fork."""
         self._forker: int | None = None
-        self._held: list[tuple[Pool, sqlite3.Connection]] = []
+        self._reserved: list[tuple[Pool, sqlite3.Connection]] = []
         self._inherited: list[sqlite3.Connection] = []
         self._usable = True
 
     @contextmanager
     def opening(self, until: float) -> Iterator[None]:
-        """Nobody else opens a connection, and nobody forks."""
+        """Keep other threads from opening a connection, and from forking."""
         lock = self._lock
         if not lock.acquire(timeout=_left(until)):
             raise sqlite3.OperationalError("database is locked")
         try:
             if not self._usable:
-                raise sqlite3.OperationalError("a database was in use while this process was forked")
-            while self._inherited:  # before a child opens a file: SQLite would believe that it has the locks of its parent
+                raise sqlite3.OperationalError("a database was in use when this process was forked")
+            while self._inherited:  # before a child opens a file: SQLite would take the locks of the parent for its own
                 self._inherited.pop().close()
             yield
         finally:
             lock.release()
 
     def before(self) -> None:
-        """Wait until all connections are idle, and hold them."""
-        until = monotonic() + PATIENCE
-        if not self._lock.acquire(timeout=PATIENCE):
+        """Wait until all connections are idle, and reserve them."""
+        until = monotonic() + FORK_TIMEOUT
+        if not self._lock.acquire(timeout=FORK_TIMEOUT):
             return
         self._forker = threading.get_ident()
         for pool in list(self.pools):
-            held = 0
-            while held < len(pool.connections) and monotonic() < until:
+            reserved = 0
+            while reserved < len(pool.connections) and monotonic() < until:
                 try:
-                    self._held.append((pool, pool.idle.pop()))
-                    held += 1
+                    self._reserved.append((pool, pool.idle.pop()))
+                    reserved += 1
                 except IndexError:
                     sleep(0.001)
 
     def after_in_parent(self) -> None:
         if self._forker == threading.get_ident():
-            held, self._held, self._forker = self._held, [], None
+            reserved, self._reserved, self._forker = self._reserved, [], None
             self._lock.release()
-            for pool, connection in held:
+            for pool, connection in reserved:
                 pool.give_back(connection)
 
     def after_in_child(self) -> None:
-        """Forget all connections. If one was in use, this process must leave SQLite alone."""
-        for pool, connection in self._held:
+        """Discard all connections. If one was in use, this process must not use SQLite at all."""
+        for pool, connection in self._reserved:
             pool.idle.append(connection)
         self._usable &= self._forker == threading.get_ident() or not self._lock.locked()
         for pool in list(self.pools):
@@ -271,7 +274,7 @@ class Forks:
             pool.idle.clear()
             pool.connections.clear()
             pool.closed, pool.writing = True, threading.Lock()
-        self._lock, self._held, self._forker = threading.Lock(), [], None
+        self._lock, self._reserved, self._forker = threading.Lock(), [], None
 
 
 _forks = Forks()
@@ -280,7 +283,7 @@ at_fork(before=_forks.before, after_in_parent=_forks.after_in_parent, after_in_c
 
 @contextmanager
 def _alone(folder: str, until: float) -> Iterator[None]:
-    """No other process opens or replaces a database in this folder meanwhile."""
+    """Keep other processes from opening or replacing a database in this folder."""
     if fcntl is None:
         yield
         return
@@ -294,7 +297,7 @@ def _alone(folder: str, until: float) -> Iterator[None]:
                 if not _left(until):
                     raise
                 sleep(0.002)
-            except OSError:  # this file system has no such locks
+            except OSError:  # this file system does not support locks
                 break
         yield
     finally:
@@ -318,7 +321,7 @@ def _left(until: float) -> float:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Which file that is; None if there is none."""
+    """Return device and inode of a file; None if there is none."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -327,6 +330,6 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _is_damage(error: BaseException) -> bool:
-    """SQLITE_CORRUPT or SQLITE_NOTADB. By its text, as Python 3.9 does not tell the code."""
+    """Whether an error is SQLITE_CORRUPT or SQLITE_NOTADB. By its text, as Python 3.9 does not have the code."""
     text = str(error)
     return isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)

@@ -199,7 +199,7 @@ async def test_damaged_values(world: World, value: Any) -> None:
 @only("asyncio", "trio")
 async def test_a_store_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call in a worker thread is left to itself when it takes too long; a cancelled one at once; and others go on meanwhile."""
-    monkeypatch.setattr("ratewise.cache.stores.base.PATIENCE", 0.05)
+    monkeypatch.setattr("ratewise.cache.stores.base.THREAD_TIMEOUT", 0.05)
     shelf, hangs = Shelf(secret=bytes(32)), threading.Event()
 
     def hang(key: str) -> bytes | None:
@@ -243,7 +243,7 @@ async def test_what_changes_while_it_is_stored(world: World) -> None:
 
     class Slow(Shelf):
         def set(self, key: str, value: bytes, ttl: float) -> None:
-            self._ratewise_store.order.invalidate(bytes.fromhex(key))  # a POST succeeds in another thread
+            self._ratewise_store.order.invalidated(bytes.fromhex(key))  # a POST succeeds in another thread
             super().set(key, value, ttl)
 
     shelf = Slow(secret=bytes(32))
@@ -290,12 +290,12 @@ async def test_worker_threads_are_few(world: World) -> None:
 def test_fork() -> None:
     """A lock that another thread holds, and a lead that it has, are not there in a forked process."""
     cache = InMemoryCache()
-    cache._ratewise_store.flights.join("key", "me", 0.0, 10.0)
+    cache._ratewise_store.single_flight.join("key", "me", 0.0, 10.0)
     with cache._ratewise_store._lock:
         child = os.fork()
         if not child:
             cache._ratewise_store.count("misses")
-            os._exit(0 if cache._ratewise_store.flights.join("key", "you", 0.0, 10.0)[1] is None else 1)  # type: ignore[index]
+            os._exit(0 if cache._ratewise_store.single_flight.join("key", "you", 0.0, 10.0)[1] is None else 1)  # type: ignore[index]
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -303,9 +303,9 @@ def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None
     """The locks and the flights of every cache."""
     cache = InMemoryCache()
     monkeypatch.setattr("ratewise.cache.stores.interface._stores", [cache._ratewise_store])
-    before = cache._ratewise_store.flights, cache._ratewise_store._lock
+    before = cache._ratewise_store.single_flight, cache._ratewise_store._lock
     _renew_all()
-    assert not {cache._ratewise_store.flights, cache._ratewise_store._lock} & {*before}
+    assert not {cache._ratewise_store.single_flight, cache._ratewise_store._lock} & {*before}
 
 
 def test_stats() -> None:

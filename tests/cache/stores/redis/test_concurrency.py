@@ -23,7 +23,7 @@ from tests.kit.world import World, only
 def busy(cache: RedisCache) -> int:
     """Connections of asyncio that did not come back."""
     (found,) = cache._loops.values()
-    assert found.places.statistics().tasks_waiting == 0
+    assert found.slots.statistics().tasks_waiting == 0
     return len(found.client.connection_pool._in_use_connections)
 
 
@@ -158,7 +158,7 @@ def test_fork(make: Any) -> None:
     """A child has connections and places of its own, whatever its parent's threads were doing."""
     cache = make(max_connections=1)
     cache.set("a", b"parent", 60.0)
-    cache._threads.places.acquire()  # by a thread that the child will not have
+    cache._threads.slots.acquire()  # by a thread that the child will not have
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, from 3.12
         child = os.fork()
@@ -171,7 +171,7 @@ def test_fork(make: Any) -> None:
             failed = 0
         finally:
             os._exit(failed)
-    cache._threads.places.release()
+    cache._threads.slots.release()
     for _ in range(50):
         assert cache.get("a") == b"parent"
     parents = cache._threads

@@ -104,10 +104,10 @@ async def test_no_place_in_time(world: World, make: Any) -> None:
 def test_no_place_for_a_thread(make: Any) -> None:
     """A thread waits for a place no longer than for an answer."""
     cache = make(max_connections=1, timeout=TIMEOUT)
-    cache._threads.places.acquire()
+    cache._threads.slots.acquire()
     with pytest.raises(TimeoutError):
         cache.get("a")
-    cache._threads.places.release()
+    cache._threads.slots.release()
     assert cache.get("a") is None
 
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from ratewise.cache.stores.redis import MOST, RedisCache
+from ratewise.cache.stores.redis import MAX_CONNECTIONS, RedisCache
 from tests.cache.stores.redis.false_servers import Wrong, answering
 from tests.cache.stores.redis.samples import KEY, call_of, each_world, entry
 from tests.kit.redis_server import Server
@@ -34,7 +34,7 @@ async def test_clients_of_ones_own(world: World, make: Any, url: str, private: S
         if world.style == "asyncio" and given:
             (found,) = cache._loops.values()
             assert (found.client is twin) == (given["async_client"] is twin)
-            assert found.places._value == found.client.connection_pool.max_connections
+            assert found.slots._value == found.client.connection_pool.max_connections
         await world.close(cache)
     assert client.ping()
     if twin is not None:
@@ -72,7 +72,7 @@ def test_what_is_refused(url: str, monkeypatch: Any) -> None:
         ({"client": twin}, TypeError, "a sync client"),
         ({"client": 5}, TypeError, "a sync client"),
         ({"client": client, "async_client": client}, TypeError, "an asyncio client"),
-        ({"async_client": twin}, TypeError, "twin"),
+        ({"async_client": twin}, TypeError, "needs a sync client as well"),
         ({"client": client, "url": url}, TypeError, "beside"),
         ({"client": client, "password": "x"}, TypeError, "beside"),
         ({"socket_timout": 1}, TypeError, "socket_timout"),
@@ -99,7 +99,7 @@ def test_settings_reach_the_client() -> None:
     cache = RedisCache(host="h", port=1, ttl=600, db=2, username="u", password="p")
     pool = cache._threads.client.connection_pool
     assert {"host": "h", "port": 1, "db": 2, "username": "u", "password": "p"}.items() <= pool.connection_kwargs.items()
-    assert (cache.ttl, pool.max_connections) == (600, MOST)
+    assert (cache.ttl, pool.max_connections) == (600, MAX_CONNECTIONS)
     assert (pool.connection_kwargs["socket_timeout"], pool.connection_kwargs["socket_connect_timeout"]) == (0.25, 0.25)
     assert RedisCache("redis://h:1", 5.0).ttl == 5.0
     for cache in (RedisCache("rediss://h"), RedisCache(ssl=True)):
@@ -119,9 +119,9 @@ def test_time_outs_of_ones_own(make: Any) -> None:
     [
         (
             "redis://:hunter2half/abc@h:6379/0",
-            "its port is none, or what is special in its password is not percent-encoded), not 'redis://REDACTED@h:6379/0'",
+            "its port is invalid, or special characters in its password are not percent-encoded), not 'redis://REDACTED@h:6379/0'",
         ),
-        ("redis://h:99999", "its port is none, or"),
+        ("redis://h:99999", "its port is invalid, or"),
         ("http://:hunter2@h", "must specify one of the following schemes"),
         ("redis://h/0?socket_timeout=x&password=hunter2", "socket_timeout"),
     ],

@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def make(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SQLiteCache]]:
     """Stores on one file, closed at the end, which wait as long as a busy machine may take."""
-    monkeypatch.setattr(base, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(base, "THREAD_TIMEOUT", PATIENCE)
     made = []
 
     def build(**settings: Any) -> SQLiteCache:

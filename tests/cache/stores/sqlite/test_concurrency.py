@@ -26,12 +26,12 @@ def test_threads(cache: SQLiteCache) -> None:
 
     threads(16, work)
     assert cache.get_stats().size == 320
-    assert len(cache._file._pool.connections) == len(cache._file._pool.idle) <= sqlite_file.POOL
+    assert len(cache._file._pool.connections) == len(cache._file._pool.idle) <= sqlite_file.MAX_IDLE
 
 
 def test_idle_connections_are_bounded(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections that a burst needed are closed after it."""
-    monkeypatch.setattr(sqlite_file, "POOL", 2)
+    monkeypatch.setattr(sqlite_file, "MAX_IDLE", 2)
     together = threading.Barrier(5)
     cache.set(KEY, b"value", 60)
     threads(5, lambda _: cache._file.run(time.monotonic() + PATIENCE, lambda connection: together.wait(PATIENCE)))

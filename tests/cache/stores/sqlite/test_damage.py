@@ -127,7 +127,7 @@ def test_what_was_not_ours_is_kept(make: Callable[..., SQLiteCache], path: Path,
     path.write_text("my notes, and much more of them")
     with caplog.at_level(logging.WARNING, "ratewise"):
         assert make().get(KEY) is None
-    assert f"{path} was damaged, and is made anew" in caplog.text
+    assert f"{path} was damaged; replaced by a new one" in caplog.text
     make().close()
     path.write_text("not mine " * 10)
     for one in list(path.parent.glob("*-wal")):

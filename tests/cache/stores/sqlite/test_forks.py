@@ -87,7 +87,7 @@ class TestForks:
 
     def test_while_threads_use_it(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
         """Forks amid reading and writing threads: no child hangs, and each can use the store."""
-        monkeypatch.setattr(sqlite_file, "PATIENCE", PATIENCE)
+        monkeypatch.setattr(sqlite_file, "FORK_TIMEOUT", PATIENCE)
         over = threading.Event()
         errors: list[BaseException] = []
 
@@ -115,7 +115,7 @@ class TestForks:
     @pytest.mark.parametrize("where", ["using", "opening"])
     def test_amid_something_long(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
         """A fork does not wait for ever; in the child, where locks may be held for good, the store then only gives misses."""
-        monkeypatch.setattr(sqlite_file, "PATIENCE", 0.02)
+        monkeypatch.setattr(sqlite_file, "FORK_TIMEOUT", 0.02)
         cache.set(KEY, b"value", 60)
         inside, go = threading.Event(), threading.Event()
 

@@ -108,8 +108,8 @@ async def test_the_event_loop_never_waits(world: World, cache: SQLiteCache, path
 
     monkeypatch.setattr(sqlite_file.sqlite3, "connect", connect)
     assert await cache.aget(KEY) is None
-    await cache.aset(KEY, b"x" * sqlite.SMALL, 60)
-    await cache.aset(OTHER, b"x" * (sqlite.SMALL + 1), 60)
+    await cache.aset(KEY, b"x" * sqlite.MAX_LOOP_READ, 60)
+    await cache.aset(OTHER, b"x" * (sqlite.MAX_LOOP_READ + 1), 60)
     done.clear()
     assert await cache.aget(KEY)
     assert done == [("SELECT", True)]

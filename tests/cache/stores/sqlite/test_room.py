@@ -47,7 +47,7 @@ def test_expired_ones_go_first(make: Callable[..., SQLiteCache], now: list[float
 
 def test_a_smaller_limit(make: Callable[..., SQLiteCache], monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that holds much more than it may is brought down by the next writes, and no single one does it all."""
-    monkeypatch.setattr(sqlite, "BATCH", 4)
+    monkeypatch.setattr(sqlite, "DELETE_BATCH", 4)
     for number in range(10):
         make().set(str(number), b"value", 60)
     small = make(max_size=2)
@@ -69,7 +69,7 @@ def test_clock_set_back(make: Callable[..., SQLiteCache], now: list[float]) -> N
 
 def test_hits_remembered_are_bounded(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hits without a write in between take only so much memory."""
-    monkeypatch.setattr(sqlite, "REMEMBERED", 5)
+    monkeypatch.setattr(sqlite, "MAX_REMEMBERED_HITS", 5)
     for number in range(20):
         cache.set(str(number), b"value", 60)
     for number in range(20):

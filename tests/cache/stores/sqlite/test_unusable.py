@@ -93,7 +93,8 @@ FOREIGN = {
     "WAL": "PRAGMA journal_mode = WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1)",
     "its own id": "PRAGMA application_id = 77; CREATE TABLE t(x)",
     "its own version": "PRAGMA user_version = 1; CREATE TABLE entries(x)",
-    "newer": f"PRAGMA application_id = {sqlite_file.APPLICATION}; PRAGMA user_version = {sqlite.VERSION + 1}; CREATE TABLE t(x)",
+    "newer": f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}; PRAGMA user_version = {sqlite.SCHEMA_VERSION + 1}; "
+    "CREATE TABLE t(x)",
 }
 
 
@@ -116,7 +117,7 @@ def test_another_applications_database(cache: SQLiteCache, path: Path, kind: str
 def test_an_older_schema(cache: SQLiteCache, path: Path) -> None:
     """The tables of an older version are made anew."""
     with raw(path) as older:
-        older.executescript(f"PRAGMA application_id = {sqlite_file.APPLICATION}; CREATE TABLE entries(x)")
+        older.executescript(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}; CREATE TABLE entries(x)")
     assert cache.get(KEY) is None
     cache.set(KEY, b"value", 60)
     assert cache.get(KEY) == b"value"

@@ -99,7 +99,7 @@ def test_namespaces(make: Callable[..., SQLiteCache]) -> None:
 
 def test_clear_takes_all(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """`clear` goes on until nothing is left, though each of its writes is short."""
-    monkeypatch.setattr(sqlite, "BATCH", 3)
+    monkeypatch.setattr(sqlite, "DELETE_BATCH", 3)
     for number in range(10):
         cache.set(str(number), b"value", 60)
     cache.clear()
