@@ -29,6 +29,7 @@ _IDENTITIES = frozenset(
 )
 """Request fields that name a user or an account without being secret."""
 _FORGERY = regex("csrf|xsrf")
+"""Request fields with a token against cross-site request forgery."""
 
 _MAX_KNOWN = 1000
 """Selectors of one `Keys`, and names of fields, that are remembered at most."""

@@ -38,7 +38,13 @@ RELEVANT = SERVER_ONLY | rules.CONDITIONAL | {b"cache-control", b"pragma"}
 
 
 class CacheLayer(Ordered):
-    """Answers a request from a store of responses where RFC 9111 allows it, and stores the responses that may be stored."""
+    """Answers requests from a store of responses where RFC 9111 allows it, and stores the responses that may be stored.
+
+    - `cache`: the store, which other layers may share; None for an `InMemoryCache` of its own.
+    - `config`: how the cache behaves; None for `CacheConfig()`.
+
+    Raises `TypeError` for another value, and `ValueError` for the mode "force" with a store that has no `ttl`.
+    """
 
     kind: LayerKind | None = "cache"
 

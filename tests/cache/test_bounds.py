@@ -28,7 +28,7 @@ async def test_many_urls_take_bounded_room(world: World) -> None:
         url = f"{URL}{number}"
         await world.read(await world.send(transport, url=url, headers={"Accept-Language": f"x-{number}"}))
         await world.read(await world.send(transport, "POST", url=url))
-    assert len(cache._ratewise_store.entries) <= 10
+    assert len(cache._memory.entries) <= 10
     single_flight, order = cache._ratewise_store.single_flight, cache._ratewise_store.order
     kept = (single_flight._not_shareable, single_flight.finished, order._latest, order._invalidated, order._changed)
     for table in (single_flight._requests, *(recent.times for recent in kept)):
@@ -58,6 +58,6 @@ async def test_one_variant_that_is_asked_for_again_and_again_stays_one(world: Wo
         stage.origin.steps = [response(200, {"Vary": "Foo", **STALE}, b"x")]
         await stage(headers={"Foo": "1"})
         stage.clock.now += 3
-    (entries,) = stage.cache._ratewise_store.entries.values()
+    (entries,) = stage.cache._memory.entries.values()
     assert len(entries) == 1
     await stage.end()

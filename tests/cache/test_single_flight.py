@@ -93,7 +93,7 @@ class Held:
 
 
 @pytest.mark.parametrize("failure", [lambda request: library_error(request), 503, 429], ids=["a broken connection", "503", "429"])
-async def test_a_lead_that_fails(world: World, failure: Any) -> None:
+async def test_a_leader_that_fails(world: World, failure: Any) -> None:
     """It gets its failure; one of those who waited asks in its place, and its answer is for all the others."""
     cache = InMemoryCache()
     wire = Held(world, cache, 9, failure, response(headers=FRESH))
@@ -130,16 +130,16 @@ async def test_a_body_that_is_read_at_leisure(world: World, monkeypatch: pytest.
     wire = Scripted(response(headers=FRESH, body=Body(b"a", b"b")), response(headers=FRESH, body=b"own"))
     transport = cached(world, wire)
 
-    async def lead() -> Any:
+    async def leader() -> Any:
         return await world.send(transport)
 
-    leisurely = (await world.gather(lead))[0]
+    leisurely = (await world.gather(leader))[0]
     assert (await ask(world, transport)).content == b"own"
     assert await world.read(leisurely) == b"ab"
     await world.close(leisurely)
 
 
-async def test_ones_own_lead_is_not_waited_for(world: World) -> None:
+async def test_ones_own_leader_is_not_waited_for(world: World) -> None:
     """Who has a stream open, and asks for the same thing, asks at once."""
     wire = Scripted(response(headers=FRESH, body=Body(b"a", b"b")), response(headers=FRESH, body=b"own"))
     clock = FakeClock()
@@ -169,7 +169,7 @@ async def test_variants_are_apart(world: World) -> None:
     assert len(wire.scripted.sent) == 4
 
 
-async def test_a_lead_that_is_gone(world: World) -> None:
+async def test_a_leader_that_is_gone(world: World) -> None:
     """One whose event loop or process has ended is not waited for longer than `max_wait`, and only once."""
     cache = InMemoryCache()
     transport = cached(world, Scripted(200, response(headers=FRESH)), cache, CacheConfig(max_wait=0.01))
@@ -238,7 +238,7 @@ async def test_one_refresh_at_a_time(world: World) -> None:
 
 
 @only("asyncio", "trio")
-async def test_a_lead_that_is_cancelled(world: World) -> None:
+async def test_a_leader_that_is_cancelled(world: World) -> None:
     """At whatever step it is: those who wait have their answer all the same, and no shared request stays behind."""
     import anyio
 
@@ -249,7 +249,7 @@ async def test_a_lead_that_is_cancelled(world: World) -> None:
         async with anyio.create_task_group() as group:
             scope = anyio.CancelScope()
 
-            async def lead(scope: Any = scope, transport: Any = transport) -> None:
+            async def leader(scope: Any = scope, transport: Any = transport) -> None:
                 with scope:
                     await ask(world, transport)
 
@@ -258,7 +258,7 @@ async def test_a_lead_that_is_cancelled(world: World) -> None:
                     await anyio.lowlevel.checkpoint()
                 scope.cancel()
 
-            group.start_soon(lead)
+            group.start_soon(leader)
             await anyio.lowlevel.checkpoint()
             group.start_soon(cancel)
             with anyio.fail_after(PATIENCE):
@@ -267,20 +267,20 @@ async def test_a_lead_that_is_cancelled(world: World) -> None:
 
 
 def test_shared_requests() -> None:
-    """Landing twice is landing once; who comes later leads anew; what is long under way is led anew too."""
+    """Finishing twice is finishing once; a later request leads again, and so does one after a leader that takes too long."""
     single_flight = SingleFlight()
-    lead = single_flight.join("key", "me", 0.0, 10.0)
-    assert lead is not None
-    assert lead[1] is None
+    leader = single_flight.join("key", "me", 0.0, 10.0)
+    assert leader is not None
+    assert leader[1] is None
     assert single_flight.join("key", "me", 0.0, 10.0) is None
     joined = single_flight.join("key", "you", 10.0, 10.0)
     assert joined is not None
-    assert joined[0] is lead[0]
+    assert joined[0] is leader[0]
     assert joined[1] is not None
-    single_flight.finish(lead[0], NoResult.FAILED, 10.0)
-    single_flight.finish(lead[0], NoResult.NOT_SHAREABLE, 10.0)
+    single_flight.finish(leader[0], NoResult.FAILED, 10.0)
+    single_flight.finish(leader[0], NoResult.NOT_SHAREABLE, 10.0)
     assert joined[1].woken
-    assert lead[0].result is NoResult.FAILED
+    assert leader[0].result is NoResult.FAILED
     second = single_flight.join("key", "you", 10.0, 10.0)
     third = single_flight.join("key", "we", 20.1, 10.0)
     assert second is not None

@@ -37,8 +37,8 @@ async def test_stale_while_revalidate(world: World) -> None:
     await stage.end()
 
 
-async def test_a_refresh_behind_that_fails_harms_nobody(world: World) -> None:
-    """The stale one is good for as long as it was to be, and each request tries again."""
+async def test_a_refresh_behind_that_fails_harms_nobody(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The stale one is good for as long as it was to be, each request tries again, and the log says why it failed."""
     fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60", "ETag": '"a"'}
     stage = Stage(world, response(200, fields, b"old"), failing("ConnectError"), 503, response(304, fields))
     await stage()
@@ -47,6 +47,7 @@ async def test_a_refresh_behind_that_fails_harms_nobody(world: World) -> None:
         assert await stage.text() == "old"
         await settled(stage)
     assert stage.origin.sent[3].request.headers["If-None-Match"] == '"a"'
+    assert caplog.messages == [f"Cache: refreshing the stale response of {URL} failed (ConnectError)"]
     assert note(await stage()) == "hit"
     await stage.end()
 
@@ -121,6 +122,19 @@ async def test_no_stale_response_stands_in_where_it_is_forbidden(world: World) -
     with pytest.raises(world.ratewise.CircuitBreakerOpen):
         await world(client.get, URL)
     await world.close(client)
+
+
+@pytest.mark.parametrize(("failure", "cause"), [(failing("ConnectError"), "ConnectError"), (503, "503")])
+async def test_a_stand_in_is_logged(world: World, failure: Any, cause: str, caplog: pytest.LogCaptureFixture) -> None:
+    """With its URL, redacted, and the reason."""
+    stage = Stage(world, response(200, STALE, b"old"), failure, stale_if_error=600)
+    url = f"{URL}?token=planted"
+    assert [await stage.text(url=url), await stage.text(url=url)] == ["old", "old"]
+    stage.clock.now += 3
+    assert await stage.text(url=url) == "old"
+    shown = f"{URL}?token=REDACTED"
+    assert caplog.messages == [f"Cache: serving a stale response of {shown}: server unavailable ({cause})"]
+    await stage.end()
 
 
 @only("sync")

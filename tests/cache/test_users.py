@@ -130,7 +130,7 @@ async def test_what_must_not_be_stored_is_nowhere(world: World, fields: dict[str
     stage = Stage(world, response(200, fields, b"a secret"))
     await stage()
     gc.collect()
-    assert stage.cache.get_stats().size == stage.cache._ratewise_store.bytes == 0
+    assert stage.cache.get_stats().size == stage.cache._memory.bytes == 0
     await stage.end()
 
 
@@ -143,6 +143,6 @@ async def test_set_cookie_is_not_stored_by_any_way(world: World) -> None:
         await stage(method)
         stage.client.cookies.clear()
         stage.clock.now += 3
-    (entries,) = stage.cache._ratewise_store.entries.values()
+    (entries,) = stage.cache._memory.entries.values()
     assert all(b"secret" not in entry.head for entry in entries)
     await stage.end()

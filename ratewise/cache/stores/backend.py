@@ -38,8 +38,6 @@ class BackendStore(Store):
         # Weak, as the backend refers to this object: without a cycle its files are closed as soon as it is unused.
         self._backend: CacheBackend = weakref.proxy(backend)
         self._name, self._space = type(backend).__name__, hashlib.sha256(backend.namespace.encode()).hexdigest()[:32]
-        self.location: str | None = None
-        """Host and port, or file, for log lines. Never a credential."""
         self._secret_given = secret is not None
         self._check_secret_at = 0.0
         self._reads, self._writes = _Bypass(), _Bypass()

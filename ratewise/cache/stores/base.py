@@ -95,8 +95,9 @@ class CacheBackend(Cache):
     """A store of your own: bytes by key, for as long as they are of use.
 
     Subclass it and write `get`, `set`, `delete` and `clear`. Async clients call `aget`, `aset`, `adelete` and `aclear`, which run
-    the others in a worker thread unless you write them too. Keys reveal no URL and no credential; values hold responses in clear.
-    An exception that a method raises is logged, and the store is bypassed for a second or more: the request goes on without it.
+    the others in a worker thread, for 5 s at most, unless you write them too. Keys reveal no URL and no credential; values hold
+    responses in clear. If a method raises, the kind of the exception is logged, and requests bypass the store for 1 s, or up to
+    30 s after more failures in a row.
 
     If your store holds connections or files, write `close` (and `aclose`) to release them, and open them again in the next use.
     To report a size, override `get_stats`: `return dataclasses.replace(super().get_stats(), size=...)`.
@@ -104,7 +105,7 @@ class CacheBackend(Cache):
 
     def __init__(self, *, ttl: float | None = None, namespace: str = "", secret: bytes | None = None) -> None:
         super().__init__(ttl=ttl, namespace=namespace, secret=secret)
-        self._ratewise_store: BackendStore = BackendStore(self, secret)
+        self._ratewise_store = BackendStore(self, secret)
 
     @abstractmethod
     def get(self, key: str) -> bytes | None:

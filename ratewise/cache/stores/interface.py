@@ -31,6 +31,8 @@ class Store(ABC):
         """Count a hit, without a lock. Return the number of earlier calls."""
         self._reads_of_hits = 0
         self._counts: dict[str, int] = dict.fromkeys(("misses", "revalidated", "stores", "evictions", "errors"), 0)
+        self.location: str | None = None
+        """Host and port, or file, for log lines. Never a credential."""
         self.renew()
         _stores.add(self)
 

@@ -47,15 +47,16 @@ class InMemoryCache(Cache):
         super().__init__(ttl=ttl, namespace=namespace, secret=secret)
         self.max_size = whole("max_size", max_size, least=1)
         self.max_bytes = whole("max_bytes", max_bytes, least=1)
-        self._ratewise_store: MemoryStore = MemoryStore(self.max_size, self.max_bytes, secret or os.urandom(SECRET_SIZE))
+        self._memory = MemoryStore(self.max_size, self.max_bytes, secret or os.urandom(SECRET_SIZE))
+        self._ratewise_store = self._memory
 
     def clear(self) -> None:
         """Delete all entries."""
-        self._ratewise_store.clear()
+        self._memory.clear()
 
     def get_stats(self) -> CacheStats:
         """Return the counts since the store was made."""
-        return replace(super().get_stats(), size=len(self._ratewise_store.entries))
+        return replace(super().get_stats(), size=len(self._memory.entries))
 
 
 class MemoryStore(Store):

@@ -19,7 +19,7 @@ async def test_the_least_recently_used_goes_first(world: World) -> None:
         stats = cache.get_stats()
         assert (stats.hits, stats.stores, stats.evictions, stats.size) == (2, 4, 2, 2)
         cache.clear()
-        assert (cache.get_stats().size, cache._ratewise_store.bytes) == (0, 0)
+        assert (cache.get_stats().size, cache._memory.bytes) == (0, 0)
     small = InMemoryCache(max_bytes=1000)
     await ask(world, cached(world, Scripted(response(headers=FRESH, body=b"x" * 1000)), small))
     assert (small.get_stats().stores, small.get_stats().size) == (0, 0)
@@ -37,7 +37,7 @@ async def test_a_body_that_grows_too_large(world: World) -> None:
 
 def test_what_is_forgotten_meanwhile() -> None:
     """A response that goes while it is looked up is found or not, and nothing breaks."""
-    store = InMemoryCache()._ratewise_store
+    store = InMemoryCache()._memory
     store.entries[b"key"] = ()
 
     class Gone(dict):  # type: ignore[type-arg]
