@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
+from ._core.call_state import CallState
 from ._core.clock import TimeoutExpired
 from ._core.exchange import state_of
 from ._core.step import step
@@ -34,7 +35,7 @@ class DeadlineLayer:
         state = state_of(request)
         if state.deadline is None:  # else a redirect, or another round trip of the same exchange
             state.deadline = call.clock.monotonic() + self.total_timeout
-        deadline = _Deadline(state.deadline, request, call)
+        deadline = _Deadline(state.deadline, state, request, call)
         try:
             return await call.via(_call_sync, call.clock.within, deadline.remaining() + CANCEL_MARGIN, call.send, request)
         except RateWiseError:
@@ -50,10 +51,10 @@ class WireDeadlineLayer:
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request with time-outs that end no later than its exchange."""
-        ends_at = state_of(request).deadline
-        if ends_at is None:  # another layer made this request
+        state = state_of(request)
+        if state.deadline is None:  # another layer made this request
             return await call.send(request)
-        deadline = _Deadline(ends_at, request, call)
+        deadline = _Deadline(state.deadline, state, request, call)
         response = await call.send(call.http.with_timeout(request, deadline.remaining()))
         return call.http.pace(response, deadline)
 
@@ -61,9 +62,8 @@ class WireDeadlineLayer:
 class _Deadline:
     """The deadline of an exchange; waits for the chunks of its body, as a `Pace`."""
 
-    def __init__(self, ends_at: float, request: Any, call: Call[Any, Any]) -> None:
-        self._ends_at, self._request, self._call = ends_at, request, call
-        self._state = state_of(request)
+    def __init__(self, ends_at: float, state: CallState, request: Any, call: Call[Any, Any]) -> None:
+        self._ends_at, self._state, self._request, self._call = ends_at, state, request, call
 
     def remaining(self) -> float:
         """Return the seconds left, above 0. Raises `DeadlineExceeded` if there are none."""

@@ -55,6 +55,8 @@ class _Bodies:
         return watchable
 
     def pace(self, response: Any, pace: Pace) -> Any:
+        if self.in_memory(response):
+            return response
         watchable = self._watchable(response)
         if watchable is None:
             return response

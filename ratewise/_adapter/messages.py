@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.call_state import KEY
 from ..layer import Head
-from .socket_deadline import Timeout
+from .socket_deadline import timeouts
 
 if TYPE_CHECKING:
     from .._core.exchange import Exchange
@@ -51,8 +51,7 @@ class Messages:
 
     def with_timeout(self, request: Any, seconds: float) -> Any:
         given = request.extensions.get("timeout", {})
-        timeout = {name: Timeout(given.get(name), seconds) for name in ("connect", "read", "write", "pool")}
-        return self._rebuilt(request, extensions={**request.extensions, "timeout": timeout})
+        return self._rebuilt(request, extensions={**request.extensions, "timeout": timeouts(given, seconds)})
 
     def detached(self, request: Any, exchange: Exchange, without: Collection[bytes]) -> Any:
         headers = [(name, value) for name, lower, value in self.fields(request.headers) if lower not in without]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from .private import change_backend
@@ -14,17 +15,23 @@ WRITE_SIZE = 64 * 1024
 class Timeout(float):
     """A time-out in seconds, as the library takes it, that also knows the deadline of its request."""
 
-    __slots__ = ("_end",)
-    _end: float
-
-    def __new__(cls, given: float | None, left: float) -> Timeout:
-        timeout = super().__new__(cls, left if given is None else min(given, left))
-        timeout._end = time.monotonic() + left
-        return timeout
+    __slots__ = ("ends_at",)
+    ends_at: float
+    """The deadline, on the monotonic clock."""
 
     def now(self) -> float:
         """Return the time-out of a read or write that begins now, in seconds."""
-        return max(min(float(self), self._end - time.monotonic()), 1e-6)
+        return max(min(float(self), self.ends_at - time.monotonic()), 1e-6)
+
+
+def timeouts(given: Mapping[str, float | None], left: float) -> dict[str, Timeout]:
+    """Return the time-outs of a request, none of them longer than the `left` seconds of its deadline."""
+    ends_at, shortened = time.monotonic() + left, {}
+    for name in ("connect", "read", "write", "pool"):
+        own = given.get(name)
+        shortened[name] = timeout = Timeout(left if own is None else min(own, left))
+        timeout.ends_at = ends_at
+    return shortened
 
 
 def enforce_deadlines(transport: object) -> None:

@@ -122,7 +122,7 @@ class Queue(Generic[R]):
             state.used = True
             returning = number is not None
             ticket = Ticket(key, state, state.queue_number(next(self.numbers)) if number is None else number, returning)
-            waiters = self._offer(state, now)
+            waiters = self._offer(state, now) if state.queue else []
             ticket.admitted = not state.queue and state.available(now) > 0
             waits = not ticket.admitted and len(state.queue) < max_queue
             if ticket.admitted:
@@ -131,7 +131,8 @@ class Queue(Generic[R]):
                 ticket.waiter = Waiter()
                 enqueue(state.queue, ticket)
                 waiters += self._offer(state, now)
-        _wake(waiters)
+        for waiter in waiters:
+            waiter.wake()
         return ticket if ticket.admitted or waits else None
 
     def admit(self, ticket: Ticket, now: float) -> bool:
@@ -150,8 +151,9 @@ class Queue(Generic[R]):
                 ticket.waiter, ticket.offered_at = Waiter(), None
                 if not queued:
                     enqueue(state.queue, ticket)
-            waiters = self._offer(state, now)
-        _wake(waiters)
+            waiters = self._offer(state, now) if state.queue else []
+        for waiter in waiters:
+            waiter.wake()
         return ticket.admitted
 
     def leave(self, ticket: Ticket, now: float) -> None:
@@ -163,8 +165,11 @@ class Queue(Generic[R]):
                 state.release(now)
             elif ticket in state.queue:
                 state.queue.remove(ticket)
+            if not state.queue:
+                return
             waiters = self._offer(state, now)
-        _wake(waiters)
+        for waiter in waiters:
+            waiter.wake()
 
     def poll(self, ticket: Ticket, now: float) -> float:
         """Offer the slots that are available; return the seconds after which the ticket polls again."""
@@ -173,7 +178,8 @@ class Queue(Generic[R]):
             waiters = self._offer(state, now)
             delay = _poll_delay(state, ticket, now)
             ticket.polls_at = now + delay
-        _wake(waiters)
+        for waiter in waiters:
+            waiter.wake()
         return delay
 
     def changed(self, state: R, now: float, *, worse: bool = False) -> None:
@@ -186,7 +192,8 @@ class Queue(Generic[R]):
             if worse and state.queue:
                 opens_at = now + state.next_available(now)
                 waiters += [one.waiter for one in state.queue if one.gives_up_at < opens_at and one.waiter is not None]
-        _wake(waiters)
+        for waiter in waiters:
+            waiter.wake()
 
     def _offer(self, state: R, now: float) -> list[Waiter]:
         """Offer the available slots to the first tickets, without those whose offer expired; return the waiters to wake.
@@ -195,7 +202,7 @@ class Queue(Generic[R]):
         """
         queue = state.queue
         waiters: list[Waiter] = []
-        available = state.available(now) if queue else 0
+        available = state.available(now)
         while available > 0 and queue and _offer_expired(queue[0], now):
             queue.popleft()
         if not queue or (available >= len(queue) and queue[0].offered_at is not None and queue[-1].offered_at is not None):
@@ -280,8 +287,3 @@ def _poll_delay(state: KeyState, ticket: Ticket, now: float) -> float:
 
 def _polls_too_late(state: KeyState, ticket: Ticket, now: float) -> bool:
     return now + _poll_delay(state, ticket, now) < ticket.polls_at - WORTH_WAKING and state.next_available(now) < math.inf
-
-
-def _wake(waiters: list[Waiter]) -> None:
-    for waiter in waiters:
-        waiter.wake()

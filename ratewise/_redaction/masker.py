@@ -247,7 +247,7 @@ class Masker:
     def _is_secret_name(self, plain: str) -> bool:
         if plain in self._parameters:
             return True
-        return plain not in HARMLESS_NAMES and (plain.endswith(self._endings) or any(part in plain for part in self._parts))
+        return plain not in HARMLESS_NAMES and (plain.endswith(self._endings) or any(map(plain.__contains__, self._parts)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(mask_style={self.mask_style!r})"
@@ -259,7 +259,7 @@ class Masker:
         path, _, query = url.partition("?")
         if "=" in path or "?" in query:
             return False
-        for piece in query.split("&"):
+        for piece in query.split("&") if query else ():
             name, _, value = piece.partition("=")
             if "=" in value or self.is_secret_parameter(name):
                 return False
@@ -322,7 +322,7 @@ class Masker:
 
         if not self._is_free_of_tokens(text):
             for gates, pattern in self._tokens:
-                if any(gate in text for gate in gates):
+                if any(map(text.__contains__, gates)):
                     text = pattern.sub(token, text)
         if "@" in text:
             text = _USERINFO.sub(r"\1REDACTED@", text)

@@ -97,7 +97,7 @@ class Governor:
         if self._sent:
             self._pass_over(now)
         most = UNLIMITED if self._concurrency is None else self._concurrency - self._busy
-        if not self._open and self._opening(now):
+        if not self._open and now < self._first_at + ANSWER_TIMEOUT:
             most = min(most, 0 if self._alone else 1)
         for limit in self._limits.values():
             most = min(most, limit.free(now, len(self._sent), waiting))
@@ -109,7 +109,7 @@ class Governor:
         """In how many seconds the one may go that has so many before it, for all that is known; and what it waits for."""
         waits = [(0.0, f"concurrency limit reached ({self._busy} in flight)")] if self.full else []
         waits.append((max(self._until - now, 0.0), "the server asks to wait"))
-        if self._alone and self._opening(now):
+        if self._alone and not self._open and now < self._first_at + ANSWER_TIMEOUT:
             waits.append((self._first_at + ANSWER_TIMEOUT - now, "waiting for the first response"))
         for name, limit in self._limits.items():
             shown = "the stated limit" if name is None else f"limit {name!r} of the server" if name else "the limit of the server"
@@ -309,7 +309,3 @@ class Governor:
             if at > now - max(ANSWER_TIMEOUT, 2 * self._trip):
                 break
             del self._sent[number]
-
-    def _opening(self, now: float) -> bool:
-        """One goes first; but it does not hold the others back for long."""
-        return not self._open and now < self._first_at + ANSWER_TIMEOUT

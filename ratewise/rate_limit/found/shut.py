@@ -51,6 +51,7 @@ class Shut:
         self.opened = min(opened, answer.now)
         self.accepted_since = accepted
         self.down = down
+        self.reason = "the server does not answer" if down else "the server refuses every request and does not say for how long"
         self._sure, self._resumes = sure, resumes
         self._used_up_at = answer.there
         self._least = answer.others
@@ -74,11 +75,6 @@ class Shut:
     def _patience(self) -> float:
         """Seconds after which the answer to one that asks is not waited for any longer."""
         return max(ANSWER_TIMEOUT, 2 * self._trip)
-
-    @property
-    def reason(self) -> str:
-        """See `Phase`."""
-        return "the server does not answer" if self.down else "the server refuses every request and does not say for how long"
 
     def free(self, now: float, in_flight: int) -> int:
         """See `Phase`."""
