@@ -51,7 +51,7 @@ def test_headers_that_are_kept_otherwise() -> None:
 
 
 async def test_a_client_without_the_private_fields(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tests of fields pass by the public way."""
+    """A client works with the public way alone."""
     monkeypatch.setattr(library(world), "fields", private._public_fields)
     answer = Reply(200, [("Cache-Control", "max-age=60"), ("X-RateLimit-Remaining", "9"), ("X-RateLimit-Limit", "10")], b"ok")
     with Server(lambda received: answer) as server:

@@ -1,4 +1,4 @@
-"""How the log stands to the calls that it tells of: what users' own keys, filters, mocks and forks have to do with it."""
+"""Log lines and the exchanges that they belong to; keys, filters and mocks of users, and forks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def transport(world: World, wire: Any, config: LogConfig, **kwargs: Any) -> Any:
 
 @pytest.mark.parametrize("late", [False, True])
 async def test_circuit_breakers(world: World, clock: FakeClock, log: pytest.LogCaptureFixture, late: bool) -> None:
-    """Their lines are of the call that they come of: masked by its settings, with its id; those that a body causes, too."""
+    """Lines of inner layers belong to their exchange: masked by its settings, with its id, also those that a body causes."""
     breaks = response(body=Body(b"a", error=lambda _: world.httpx.ReadError("x")))
     breaker = CircuitBreaker(1, key=lambda request: str(request.url), dry_run=True)
     wire = Scripted(breaks if late else 500, 200)
@@ -67,7 +67,7 @@ async def test_circuit_breakers(world: World, clock: FakeClock, log: pytest.LogC
 
 
 async def test_a_deadline_that_comes_while_the_body_is_read(world: World, clock: FakeClock) -> None:
-    """Its error belongs to the call, with its attempts, and is masked by its settings."""
+    """The error belongs to the exchange, with its attempts, and is masked by its settings."""
 
     class Late(Body):
         def __iter__(self) -> Any:
@@ -100,7 +100,7 @@ FORGED = "/a\n2025-01-01 [INFO] ratewise: forged\x1b[31m"
     ],
 )
 async def test_keys(world: World, clock: FakeClock, log: pytest.LogCaptureFixture, key: Any, shown: str) -> None:
-    """What a user's function makes the key is on one line, without secrets, in log lines and errors alike."""
+    """The key that a user's function returns is on one line, masked, in log lines and errors alike."""
     breaker = CircuitBreaker(1, key=lambda _: key)
     subject = world.RateWiseTransport(Scripted(500), circuit_breaker=breaker, max_retries=0, clock=clock)
     await world.send(subject)
@@ -118,7 +118,7 @@ async def test_keys(world: World, clock: FakeClock, log: pytest.LogCaptureFixtur
 
 
 async def test_lines_of_limiters_are_of_their_call(world: World, clock: FakeClock, log: pytest.LogCaptureFixture) -> None:
-    """With its id, as all others are."""
+    """The line has the id of the exchange, as all others."""
     limiter = RateLimiter(1 / 60, max_wait=90)
     async with world.within(
         world.RateWiseClient("https://h", transport=Scripted(200, 200), rate_limiter=limiter, clock=clock)
@@ -130,7 +130,7 @@ async def test_lines_of_limiters_are_of_their_call(world: World, clock: FakeCloc
 
 @only("sync")  # async requests take no file
 async def test_files_that_cannot_be_rewound(world: World, clock: FakeClock) -> None:
-    """What their errors say is on one line, without secrets."""
+    """The text of their errors is on one line, masked."""
 
     class File:
         def __iter__(self) -> Any:
@@ -151,7 +151,7 @@ async def test_files_that_cannot_be_rewound(world: World, clock: FakeClock) -> N
 
 
 async def test_fields_that_cannot_be_sent(world: World) -> None:
-    """What the HTTP library says of a field with a line feed, as tokens from files have, shows none of it: nor does its cause."""
+    """The library's error about a header with a line feed, as in tokens read from files, shows none of it, nor does its cause."""
     token = "Bearer hunter2" + chr(10)
     with Server(lambda _: Reply(200)) as server:
         subject = world.RateWiseTransport(world.HTTPTransport(), max_retries=0)
@@ -159,12 +159,12 @@ async def test_fields_that_cannot_be_sent(world: World) -> None:
             await world.send(subject, url=server.url, headers={"Authorization": token})
         await world.close(subject)
     shown = "".join(traceback.format_exception(raised.type, raised.value, raised.tb))
-    assert shown.count("Illegal header value [REDACTED]") >= 2  # httpx's, and that of a library below it
+    assert shown.count("Illegal header value [REDACTED]") >= 2  # from httpx, and from the library below it
     assert "hunter2" not in shown.replace('"Bearer hunter2" + chr(10)', "")
 
 
 async def test_settings_of_the_wrong_kind(world: World) -> None:
-    """What is refused is shown without its password."""
+    """A refused value is shown without its password."""
     for settings in (
         {"cache": "redis://:hunter2@h/0"},
         {"base_url": b"https://u:hunter2@h"},
@@ -184,7 +184,7 @@ async def test_settings_of_the_wrong_kind(world: World) -> None:
     ],
 )
 def test_refused_values(value: Any, shown: str) -> None:
-    """They are shown on one line, not without end, and without secrets."""
+    """Refused values are shown on one line, up to a length, masked."""
     with pytest.raises(TypeError, match=shown) as raised:
         LogConfig(bodies=value)
     assert str(raised.value).isprintable()
@@ -193,13 +193,13 @@ def test_refused_values(value: Any, shown: str) -> None:
 
 
 def test_patterns_are_refused_as_they_are() -> None:
-    """Who wrote one has to see it."""
+    """A pattern that is refused is shown unmasked, because its author must see it."""
     with pytest.raises(ValueError, match=re.escape(r"not 'https?://[^:]+:[^@]+@(token=\\w'")):
         LogConfig(redact_patterns=[r"https?://[^:]+:[^@]+@(token=\w"])
 
 
 def test_changes_that_fail_to_be_told(log: pytest.LogCaptureFixture) -> None:
-    """The line about a function of the user's that fails is of the call in which it did."""
+    """The line about a failing function of the user belongs to the exchange in which it failed."""
 
     def fails(*_: object) -> None:
         raise ValueError
@@ -218,7 +218,7 @@ def test_changes_that_fail_to_be_told(log: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("line", ["Response: 200", "Response headers"])
 async def test_a_filter_that_raises_costs_no_connection(world: World, line: str, log: pytest.LogCaptureFixture) -> None:
-    """The response is closed, and the next request finds its connection and its place."""
+    """The response is closed, and the next request finds its connection and its slot."""
 
     class Failing(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
@@ -241,10 +241,10 @@ async def test_a_filter_that_raises_costs_no_connection(world: World, line: str,
 
 
 async def test_a_mock_s_response_stays_what_it_is(world: World, log: pytest.LogCaptureFixture) -> None:
-    """A body that is in memory is logged at once, and can be read by a hook as it could without a log."""
+    """A body in memory is logged at once, and a hook can read it as without a log."""
 
     class Own(world.httpx.Response):  # type: ignore[misc,name-defined]
-        """A user's own."""
+        """A user's own body."""
 
     made = Own(200, json={"token": "hunter2", "a": 1})
     subject = transport(world, Scripted(lambda _: made), LogConfig("DEBUG", bodies=True))
@@ -255,7 +255,7 @@ async def test_a_mock_s_response_stays_what_it_is(world: World, log: pytest.LogC
 
 
 async def test_a_log_that_is_switched_off_meanwhile(world: World, log: pytest.LogCaptureFixture) -> None:
-    """Nothing is written any more, by a request that began before either."""
+    """Nothing is written after the logger is disabled, even by a request that began before."""
     logger = logging.getLogger("ratewise")
 
     def off(_: Any) -> int:
@@ -286,7 +286,7 @@ async def test_bodies_that_are_not_packed(world: World, log: pytest.LogCaptureFi
 
 
 async def test_forms_with_files(world: World, log: pytest.LogCaptureFixture) -> None:
-    """Of a stream that is sent, such as a multipart form, the type is told."""
+    """Of a stream that is sent, such as a multipart form, the type is logged."""
     subject = transport(world, Scripted(200, 200), LogConfig("DEBUG", bodies=True))
     await world.send(subject, "POST", files={"token": b"hunter2"}, headers={"Content-Type": "multipart/form-data; boundary=x"})
     assert log.messages[2] == "Request body: a stream of multipart/form-data; boundary=x"
@@ -294,7 +294,7 @@ async def test_forms_with_files(world: World, log: pytest.LogCaptureFixture) -> 
 
 
 async def test_long_names_of_fields_are_not_remembered(world: World, log: pytest.LogCaptureFixture) -> None:
-    """A server cannot fill the memory with them."""
+    """A server cannot fill the memory with long field names."""
     subject = transport(world, Scripted(response(200, {"y": "2", "x" * 300: "1"})), LogConfig("DEBUG", response_headers=True))
     await world.send(subject)
     (layer,) = subject._layers
@@ -303,7 +303,7 @@ async def test_long_names_of_fields_are_not_remembered(world: World, log: pytest
 
 
 async def test_types_with_secrets(world: World, log: pytest.LogCaptureFixture) -> None:
-    """The type of a body that is not shown is masked as the field that it stands in."""
+    """The type of a body that is not shown is masked as the header field is."""
     kind = "multipart/form-data; token=hunter2; boundary=x"
     config = LogConfig("DEBUG", bodies=True, response_headers=True)
     subject, headers = transport(world, Scripted(response(200, {"Content-Type": kind})), config), {"Content-Type": kind}
@@ -316,7 +316,7 @@ async def test_types_with_secrets(world: World, log: pytest.LogCaptureFixture) -
 
 @FORKS
 def test_forks() -> None:
-    """A child can install and undo, whatever the threads of its parent were doing when it began."""
+    """A child process can install and undo, whatever the threads of its parent were doing at the fork."""
     held = threading.Event()
 
     def busy() -> None:

@@ -1,4 +1,4 @@
-"""What other loggers write: masked while somebody wants it, whoever asks, and left as it was afterwards."""
+"""Redaction of other loggers: while installed by anyone, and with no trace left afterwards."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def filters(name: str = "httpx") -> list[Any]:
 
 @pytest.fixture(autouse=True)
 def balanced() -> Iterator[None]:
-    """Whatever a test installs, it undoes."""
+    """Undo what a test has installed."""
     gc.collect()
     assert filters_module._installed == {}
     yield
@@ -62,7 +62,7 @@ def record(text: object = "x", *args: Any, name: str = "a", **extra: Any) -> log
 
 @pytest.mark.parametrize("name", LOGGERS)
 def test_each_logger(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Each logger of the libraries, children that do not exist yet too, is masked; hpack's dumps are dropped."""
+    """Each logger of the libraries is masked, also children that do not exist yet; hpack's records are dropped."""
     caplog.set_level(logging.DEBUG)
     with install_redaction():
         logging.getLogger(name).debug("GET %s", URL)
@@ -75,11 +75,11 @@ def test_each_logger(name: str, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_all_loggers_are_known() -> None:
-    """Those that the libraries make when all their modules are imported are those that are masked."""
+    """The loggers that the libraries make when all their modules are imported are exactly those that are masked."""
     names = set(LOGGERS)
     for package in (httpx, httpx2, httpcore, httpcore2, hpack, h2, h11):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            with contextlib.suppress(ImportError):  # of what is not installed
+            with contextlib.suppress(ImportError):  # of a module that is not installed
                 importlib.import_module(module.name)
     ours = ("httpx", "httpx2", "httpcore", "httpcore2", "hpack", "h2", "h11", "socksio", "hyperframe")
     existing = {name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ours}
@@ -87,7 +87,7 @@ def test_all_loggers_are_known() -> None:
 
 
 def test_children_of_others() -> None:
-    """A child logger that exists when it is installed is masked; other packages' loggers are left alone."""
+    """A child logger that exists at the installation is masked; other packages' loggers are not."""
     child, other = logging.getLogger("httpcore.something.new"), logging.getLogger("httpxsomething")
     with install_redaction():
         assert filters(child.name)
@@ -100,7 +100,7 @@ def test_children_of_others() -> None:
 
 
 def test_idempotent() -> None:
-    """Installed several times it is there once, until the last is undone, in any order and however often each is."""
+    """Installed several times, a filter is there once, until the last is undone, in any order and however often."""
     first, second = install_redaction(), install_redaction()
     third = install_redaction(Redactor(mask_style="hash"))
     assert len(filters()) == 2
@@ -117,13 +117,13 @@ def test_idempotent() -> None:
 
 
 def test_undone_by_an_error() -> None:
-    """As a context manager it is undone by whatever ends its block."""
+    """As a context manager it is undone however its block ends."""
     with pytest.raises(KeyError), install_redaction():
         raise KeyError
 
 
 def test_threads() -> None:
-    """Many threads at once neither lose it nor leave it behind."""
+    """Many threads at once neither lose the filter nor leave it behind."""
 
     def work() -> None:
         for _ in range(50):
@@ -138,7 +138,7 @@ def test_threads() -> None:
 
 
 def test_other_filters_stay() -> None:
-    """A filter of the user's own is left where it is."""
+    """A user's filter stays."""
     own = logging.Filter()
     logger = logging.getLogger("httpcore.http11")
     logger.addFilter(own)
@@ -152,7 +152,7 @@ def test_other_filters_stay() -> None:
 
 
 async def test_clients(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """While a client is open what its library logs is masked, with its own lists; the last one closed undoes it."""
+    """While a client is open, what its library logs is masked by its own lists; closing the last one undoes that."""
     caplog.set_level(logging.INFO)
     own = LogConfig(redact_patterns=[r"CUST-\d+"], level="WARNING")
     first = world.RateWiseClient("https://h", transport=Scripted(200))
@@ -169,7 +169,7 @@ async def test_clients(world: World, caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_clients_that_are_forgotten(world: World) -> None:
-    """A client that nobody closes holds it no longer than it lives."""
+    """A client that is never closed undoes it when it is garbage-collected."""
     client = world.RateWiseClient("https://h", transport=Scripted(200))
     assert filters()
     del client
@@ -178,7 +178,7 @@ async def test_clients_that_are_forgotten(world: World) -> None:
 
 
 async def test_clients_that_fail_to_close(world: World) -> None:
-    """A transport that cannot be closed does not keep it either."""
+    """A transport whose closing fails does not keep the filter."""
 
     class Failing(Scripted):
         def close(self) -> None:
@@ -202,7 +202,7 @@ async def test_clients_that_fail_to_close(world: World) -> None:
 
 
 async def test_clients_that_want_none(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """`redact_httpx_logs=False` leaves the library's loggers alone."""
+    """`redact_httpx_logs=False` does not change the library's loggers."""
     caplog.set_level(logging.INFO)
     async with world.within(world.RateWiseClient("https://h", transport=Scripted(200), redact_httpx_logs=False)) as client:
         assert not filters()
@@ -219,14 +219,14 @@ async def test_clients_that_want_none(world: World, caplog: pytest.LogCaptureFix
 
 
 def test_arguments_that_say_more_than_the_text() -> None:
-    """They are not kept for a handler to find."""
+    """The arguments are not kept for a handler to find."""
     for text, args in (("hi %(a)s", ({"a": 1, "password": "hunter2"},)), ("hi %.2s", ("hunter2",))):
         seen = record(text, *args)
         assert (seen.args, "hunter2" in seen.getMessage()) == ((), False)
 
 
 def test_one_redaction_for_the_same_settings() -> None:
-    """However many clients with settings of the same kind there are."""
+    """Any number of clients with equal settings install one filter."""
     assert Redactor(headers=["X-A"]) == Redactor(headers=["x-a"])
     assert len({Redactor(), Redactor(), Redactor(mask_style="hash"), Redactor(patterns=["a"])}) == 3
     with install_redaction(Redactor(headers=["X-A"])), install_redaction(Redactor(headers=["X-A"])):
@@ -245,7 +245,7 @@ def test_texts() -> None:
 
 
 def test_records_of_nobody() -> None:
-    """A record that came from another process may have no name, and more of a text than anyone reads."""
+    """A record from another process may have no name, and a very long text."""
     made = logging.makeLogRecord({"msg": "password=sesame " * 20_000})
     assert RedactionFilter().filter(made)
     assert made.getMessage().startswith("password=[REDACTED] password=[REDACTED] ")
@@ -254,12 +254,12 @@ def test_records_of_nobody() -> None:
 
 
 def test_arguments_that_do_not_fit() -> None:
-    """A record that cannot be put together loses its arguments, which nobody has seen, and raises nothing."""
+    """A record whose arguments do not fit the format loses them, unmasked as they are, and nothing is raised."""
     assert record("GET %d", URL).getMessage() == "GET %d (with arguments that do not fit the format)"
 
 
 def test_tracebacks() -> None:
-    """A traceback is masked, line by line, for formatters of any kind: they do not find the exception any more."""
+    """A traceback is masked line by line, for all formatters: the record no longer has the exception."""
     logger, stream = logging.getLogger("filtered"), io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.addFilter(RedactionFilter())
@@ -282,7 +282,7 @@ def test_tracebacks() -> None:
 
 
 def test_extra_fields() -> None:
-    """Extra fields are masked by their names, and by what is in them; the record's own are left alone."""
+    """Extra fields are masked by name and content; the record's own attributes are unchanged."""
     shown = record("x", url=URL, token="sesame", n=5, request={"headers": {"Cookie": "sesame"}})
     told = {name: vars(shown)[name] for name in ("url", "token", "n", "request", "lineno")}
     assert told == {
@@ -295,7 +295,7 @@ def test_extra_fields() -> None:
 
 
 async def test_our_own_lines_pass_unchanged(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """What is masked already is not masked anew by a handler's filter, whatever its style."""
+    """A handler's filter of any style does not mask again what is masked already."""
     caplog.set_level(logging.DEBUG, "ratewise")
     kind = world.ratewise.LoggingTransport if world.is_sync else world.ratewise.AsyncLoggingTransport
     for style in ("full", "partial", "hash"):
@@ -310,7 +310,7 @@ async def test_our_own_lines_pass_unchanged(world: World, caplog: pytest.LogCapt
 
 
 def test_messages_that_are_no_texts() -> None:
-    """A dict as the message, as structlog and JSON formatters have it, stays one."""
+    """A dict as the message, as of structlog and JSON formatters, stays a dict."""
     event = {"event": "login", "password": "sesame", "n": 5}
     assert record(event).msg == {"event": "login", "password": "[REDACTED]", "n": 5}
     plain = {"event": "login"}
@@ -331,14 +331,14 @@ def test_messages_that_are_no_texts() -> None:
     ],
 )
 def test_odd_records(fields: dict[str, Any]) -> None:
-    """Whatever a record from elsewhere holds, the filter raises nothing, and a handler can show it."""
+    """Whatever a foreign record contains, the filter raises nothing, and a handler can format it."""
     made = logging.makeLogRecord({"msg": "password=sesame", "name": "a", **fields})
     assert RedactionFilter().filter(made) is True
     assert "sesame" not in logging.Formatter().format(made) + str(vars(made))
 
 
 def test_what_another_handler_has_left() -> None:
-    """The text that an earlier handler's formatter keeps in the record goes, too."""
+    """The text that an earlier handler's formatter left in the record is removed too."""
     made = logging.makeLogRecord({"msg": "password=%s", "args": ("sesame",)})
     logging.Formatter("%(message)s").format(made)
     assert "sesame" in vars(made)["message"]
@@ -373,14 +373,14 @@ def test_processor() -> None:
 
 
 def test_exceptions_that_are_texts_already() -> None:
-    """They are masked, and the exception itself goes."""
+    """Exceptions of events are masked, and the exception object is removed."""
     event = {"event": "a", "exception": "ValueError: password=sesame", "exc_info": ValueError("password=sesame")}
     assert RedactionProcessor()(None, "info", event) == {"event": "a", "exception": "ValueError: password=[REDACTED]"}
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_structlog(order: str) -> None:
-    """In structlog's own chain of processors, before or after that for exceptions, where it is installed."""
+    """The processor works in structlog's own chain, before or after the one for exceptions (if structlog is installed)."""
     structlog = pytest.importorskip("structlog")
     stream = io.StringIO()
     chain = [structlog.processors.format_exc_info, RedactionProcessor()]
@@ -396,7 +396,7 @@ def test_structlog(order: str) -> None:
 
 
 class Odd:
-    """Whatever is asked of it fails."""
+    """An object all of whose methods raise."""
 
     def __str__(self) -> str:
         raise RuntimeError
@@ -404,7 +404,7 @@ class Odd:
 
 @pytest.mark.parametrize("where", ["processor", "filter"])
 def test_structlog_through_the_standard_library(where: str) -> None:
-    """Its events and those of other loggers, by the processor or by the filter on the handler, where it is installed."""
+    """structlog's events and those of other loggers are masked, by processor or by handler filter (if installed)."""
     structlog = pytest.importorskip("structlog")
     processor = [RedactionProcessor()] if where == "processor" else []
     stream = io.StringIO()
@@ -442,7 +442,7 @@ def test_structlog_through_the_standard_library(where: str) -> None:
 
 
 def test_settings() -> None:
-    """Each takes a Redactor or nothing, and says so; their reprs show no list."""
+    """Each takes a Redactor or None, and its error says so; their reprs show no list."""
     for kind in (RedactionFilter, RedactionProcessor, install_redaction):
         with pytest.raises(TypeError, match="redactor must be a Redactor or None, not 'x'"):
             kind("x")  # type: ignore[arg-type]

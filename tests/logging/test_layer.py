@@ -1,4 +1,4 @@
-"""The log of requests and responses: its lines, its settings, its fields, and bodies that are tapped as they pass."""
+"""The log of requests and responses: its lines, settings and extra fields, and the bodies that it watches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def transport(world: World, wire: Any, config: LogConfig | None = None, **kwargs
 
 
 def request(world: World, **kwargs: Any) -> Any:
-    """With no headers but those given."""
+    """A request with the given headers only."""
     made = world.httpx.Request("GET", URL, **kwargs)
     del made.headers["host"]
     return made
@@ -43,7 +43,7 @@ def request(world: World, **kwargs: Any) -> Any:
 
 @pytest.fixture
 def screen() -> Iterator[io.StringIO]:
-    """What `setup_logging` shows."""
+    """The lines that `setup_logging` writes."""
     logger, shown = logging.getLogger("ratewise"), io.StringIO()
     level, handler = logger.level, setup_logging(stream=shown)
     yield shown
@@ -58,7 +58,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def taking(clock: FakeClock, seconds: float, step: Any) -> Any:
-    """A step that takes its time."""
+    """A step that takes some seconds."""
 
     def taken(request: Any) -> Any:
         clock.now += seconds
@@ -71,7 +71,7 @@ def taking(clock: FakeClock, seconds: float, step: Any) -> Any:
 
 
 async def test_the_lines(world: World, clock: FakeClock, screen: io.StringIO) -> None:
-    """A request, its headers at DEBUG, and its response, to the letter."""
+    """The lines of a request, its headers at DEBUG, and its response are exactly these."""
     wire = Scripted(*(taking(clock, 1.23, 200) for _ in range(2)))
     for level in ("DEBUG", "INFO"):
         subject = transport(world, wire, LogConfig(level=level, **SEED), clock=clock)
@@ -87,7 +87,7 @@ async def test_the_lines(world: World, clock: FakeClock, screen: io.StringIO) ->
 
 
 async def test_through_a_client(world: World, clock: FakeClock, screen: io.StringIO) -> None:
-    """`log_config=` of the clients: retries, a cache hit, a redirect and an error are told of, and the last 429 as a 429."""
+    """`log_config=` of the clients logs retries, a cache hit, a redirect, an error, and the last 429 as a 429."""
     wire = Scripted(503, response(302, {"Location": "/b?token=sesame"}), 200, 429, failing("ReadError", "sesame"))
     settings: Any = {"raise_on_rate_limit": False, "rate_limiter": None, "retry_config": None, "clock": clock}
     async with world.within(
@@ -112,7 +112,7 @@ async def test_through_a_client(world: World, clock: FakeClock, screen: io.Strin
 
 
 async def test_stack_of_a_transport(world: World, log: pytest.LogCaptureFixture) -> None:
-    """`log_config=` of the whole stack: the log stands outside of all but the error that a last 429 becomes."""
+    """`log_config=` of the whole stack: the log is outermost, except for the error that a last 429 becomes."""
     subject = world.RateWiseTransport(
         Scripted(429), log_config=LogConfig(), max_retries=0, raise_on_rate_limit=True, total_timeout=9, clock=FakeClock()
     )
@@ -132,14 +132,14 @@ async def test_stack_of_a_transport(world: World, log: pytest.LogCaptureFixture)
     (logging.ERROR, "DEBUG", set()),
 ])  # fmt: skip
 async def test_levels(world: World, caplog: pytest.LogCaptureFixture, level: Any, logger: str, expected: set[str]) -> None:
-    """What is logged is what both the configuration and the logger let through."""
+    """A line is logged if both the configuration and the logger allow its level."""
     caplog.set_level(logger, "ratewise")
     await world.send(transport(world, Scripted(200), LogConfig(level, response_headers=True, bodies=True)))
     assert {record.levelname for record in caplog.records} == expected
 
 
 async def test_cancelled(world: World, log: pytest.LogCaptureFixture) -> None:
-    """Whatever ends a call is told of."""
+    """The end of a request is logged, however it ends."""
 
     def interrupted(request: Any) -> Any:
         raise KeyboardInterrupt
@@ -150,7 +150,7 @@ async def test_cancelled(world: World, log: pytest.LogCaptureFixture) -> None:
 
 
 async def test_defaults(world: World) -> None:
-    """Without a transport there is the library's own, without a configuration the default one."""
+    """The defaults are the library's own transport and the default configuration."""
     subject = transport(world, None)
     try:
         assert repr(subject) == f"<{type(subject).__name__}: LoggingLayer > {world.HTTPTransport.__name__}>"
@@ -163,7 +163,7 @@ async def test_defaults(world: World) -> None:
 
 
 async def test_fields(world: World, clock: FakeClock, log: pytest.LogCaptureFixture) -> None:
-    """Each record of a call has the same id, another call another; the attempt; method, URL, status, time or error."""
+    """The records of an exchange have its id, the attempt, method, URL, status, time or error."""
     wire = Scripted(503, taking(clock, 2, 200), 200, failing("ConnectError"))
     subject = world.RateWiseTransport(wire, log_config=LogConfig(), max_retries=1, clock=clock)
     for _ in range(2):
@@ -194,7 +194,7 @@ async def test_fields(world: World, clock: FakeClock, log: pytest.LogCaptureFixt
 
 
 async def test_ids_in_the_text(world: World, clock: FakeClock, screen: io.StringIO) -> None:
-    """`setup_logging(ids=True)` shows call and attempt at the end of each line that is of a call; those before are unchanged."""
+    """`setup_logging(ids=True)` appends id and attempt to each line of an exchange, which is otherwise unchanged."""
     handler = setup_logging(stream=screen, ids=True)
     subject = world.RateWiseTransport(Scripted(503, 200), log_config=LogConfig(), clock=clock)
     answer = await world.send(subject)
@@ -209,7 +209,7 @@ async def test_ids_in_the_text(world: World, clock: FakeClock, screen: io.String
 
 
 async def test_headers(world: World, log: pytest.LogCaptureFixture) -> None:
-    """Header fields are JSON, in order, each under its name as it is written; URLs in them are masked as URLs."""
+    """Header fields are JSON, in order, under their names as sent; URLs in them are masked as URLs."""
     fields = [("X-b", "1"), ("set-cookie", "a=b"), ("Location", "/cb?code=c"), ("X-b", "2"), ("X-é".encode(), b"\xff")]
     config = LogConfig("DEBUG", response_headers=True)
     await world.send(transport(world, Scripted(response(200, fields)), config), request=request(world, headers={"Cookie": "a=b"}))
@@ -226,7 +226,7 @@ def bodies(log: pytest.LogCaptureFixture) -> list[str]:
 
 
 async def test_bodies_are_off(world: World, log: pytest.LogCaptureFixture) -> None:
-    """No body is logged, or touched, unless that is asked for."""
+    """No body is logged, or read, unless `bodies=True`."""
     step = response(200, {"Content-Type": "text/plain"}, b"sesame")
     wire = Scripted(step)
     subject = transport(world, wire, LogConfig("DEBUG"))
@@ -237,7 +237,7 @@ async def test_bodies_are_off(world: World, log: pytest.LogCaptureFixture) -> No
 
 
 async def test_bodies(world: World, log: pytest.LogCaptureFixture) -> None:
-    """Those of request and response, the latter when it has been read, with nothing read for the log."""
+    """Bodies of request and response are logged, the latter when it has been read, with nothing read for the log."""
     told = Body(b'{"token": "ses', b'ame", "n": 1}')
     wire = Scripted(response(200, {"Content-Type": "application/json"}, told))
     subject = transport(world, wire, LogConfig("DEBUG", bodies=True))
@@ -253,7 +253,7 @@ async def test_bodies(world: World, log: pytest.LogCaptureFixture) -> None:
 
 
 async def test_bodies_through_a_client(world: World, log: pytest.LogCaptureFixture) -> None:
-    """The same where the client reads them, a form and a compressed answer."""
+    """Bodies that the client reads are logged too: a form and a compressed response."""
     packed = gzip.compress(b"user=joe&client_secret=sesame")
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
     config = LogConfig("DEBUG", bodies=True)
@@ -266,7 +266,7 @@ async def test_bodies_through_a_client(world: World, log: pytest.LogCaptureFixtu
 
 
 async def test_bodies_that_cannot_be_unpacked(world: World, log: pytest.LogCaptureFixture) -> None:
-    """What is packed in a way that is not known, or is broken, and what is sent packed, is not shown."""
+    """A body in an unknown or broken encoding, and an encoded request body, is not shown."""
     headers = {"Content-Type": "text/plain", "Content-Encoding": "rot13"}
     wire = Scripted(response(200, headers, b"frfnzr"), response(200, {**headers, "Content-Encoding": "gzip"}, b"broken"))
     subject = transport(world, wire, LogConfig("DEBUG", bodies=True))
@@ -280,7 +280,7 @@ async def test_bodies_that_cannot_be_unpacked(world: World, log: pytest.LogCaptu
 
 
 async def test_a_body_left_half_read(world: World, log: pytest.LogCaptureFixture) -> None:
-    """What was read of it is logged, and that it is not all; of one that breaks off too; nothing of one that nobody reads."""
+    """Of a body closed early or broken off, what was read is logged, marked as a part; of an unread one nothing."""
     text = {"Content-Type": "text/plain"}
     wire = Scripted(
         response(200, text, Body(b"some words", b" and more")),
@@ -301,7 +301,7 @@ async def test_a_body_left_half_read(world: World, log: pytest.LogCaptureFixture
 
 
 async def test_long_bodies(world: World, log: pytest.LogCaptureFixture) -> None:
-    """Of a long one the first 16 KiB are logged, and how long it is, or was before it was unpacked."""
+    """Of a long body the first 16 KiB are logged, and its size, if encoded the encoded one."""
     many = b"word " * 5000
     text = {"Content-Type": "text/plain"}
     wire = Scripted(
@@ -317,7 +317,7 @@ async def test_long_bodies(world: World, log: pytest.LogCaptureFixture) -> None:
 
 
 async def test_bodies_that_are_no_text(world: World, log: pytest.LogCaptureFixture) -> None:
-    """Only their size and type are told; of a request that is a stream, that it is one; of no body nothing."""
+    """Of other bodies size and type are logged; of a request that is a stream, only that; without a body nothing."""
     wire = Scripted(response(200, {"Content-Type": "image/png"}, b"\x89PNG"), response(204, body=b""))
     subject = transport(world, wire, LogConfig("DEBUG", bodies=True))
 
@@ -339,14 +339,14 @@ async def test_bodies_that_are_no_text(world: World, log: pytest.LogCaptureFixtu
     "control", ["\r\n2025-09-06 10:15:30 [INFO] ratewise: forged", "\x1b[2J", "\x00", "\x7f", "\x9b", "\u2028"]
 )
 async def test_forging(world: World, screen: io.StringIO, control: str) -> None:
-    """No control character of a URL, header, method or body reaches the log: it is escaped, and each record is one line."""
+    """Control characters of URL, header, method and body are escaped, and each record is one line."""
     headers = {"Content-Type": "text/plain", "X-A": b"a" + control.encode(), "Location": b"/b" + control.encode()}
     config = LogConfig("DEBUG", response_headers=True, bodies=True)
     subject = transport(world, Scripted(response(200, headers, control.encode())), config)
     sent = world.httpx.Request("GET" + control, URL, headers=headers, content=control.encode())
 
     class Loose(world.httpx.URL):  # type: ignore[misc,name-defined]
-        """A URL of the user's own kind."""
+        """A URL class of the user."""
 
         def __str__(self) -> str:
             return URL + control
@@ -361,7 +361,7 @@ async def test_forging(world: World, screen: io.StringIO, control: str) -> None:
 
 
 def test_time() -> None:
-    """A header and a body of 300 KB cost no more than the 16 KiB that are shown of them: eight times as much is no slower."""
+    """A header and a body of 300 KB cost no more than the 16 KiB that are shown: eight times as much is no slower."""
     logger, handler = logging.getLogger("ratewise"), logging.StreamHandler(io.StringIO())
     config = LogConfig("DEBUG", response_headers=True, bodies=True, **SEED)
 
@@ -382,7 +382,7 @@ def test_time() -> None:
 
 
 async def test_harmless_headers(world: World, log: pytest.LogCaptureFixture) -> None:
-    """Fields without a secret are remembered, those with one never are, and neither are too many or too long ones."""
+    """Fields without a secret are kept; those with one, long ones, and those beyond the limit are not."""
     subject = transport(world, Scripted(*[200] * 600), LogConfig("DEBUG"))
     for number in range(600):
         headers = {"X-A": "a", "X-Number": str(number), "Cookie": "b", "X-Token": "c", "Location": "/?key=d", "X-Long": "e" * 201}
@@ -394,7 +394,7 @@ async def test_harmless_headers(world: World, log: pytest.LogCaptureFixture) -> 
 
 
 async def test_many_headers(world: World, log: pytest.LogCaptureFixture) -> None:
-    """Of header fields, too, 16 KiB are shown in all."""
+    """Of all header fields together 16 KiB are shown."""
     headers = [(f"X-{number}", "x" * 1000) for number in range(100)]
     await world.send(transport(world, Scripted(200), LogConfig("DEBUG")), request=request(world, headers=headers))
     shown = json.loads(log.messages[1].split(": ", 1)[1])
@@ -406,7 +406,7 @@ async def test_many_headers(world: World, log: pytest.LogCaptureFixture) -> None
 
 
 async def test_own_secrets_in_errors(world: World, clock: FakeClock, log: pytest.LogCaptureFixture) -> None:
-    """What the user's lists name is masked in the retries' lines and in exceptions too, and in the style that was chosen."""
+    """The user's lists and style also apply to the lines of the retry layer and to exceptions."""
     config = LogConfig(redact_patterns=[r"CUST-\d+"], redact_query_params=["plan"], mask_style="hash")
     subject = world.RateWiseTransport(Scripted(503, 429), log_config=config, max_retries=1, raise_on_rate_limit=True, clock=clock)
     with pytest.raises(world.ratewise.RateLimitExceeded) as raised:
@@ -423,7 +423,7 @@ async def test_own_secrets_in_errors(world: World, clock: FakeClock, log: pytest
 
 
 async def test_below_a_layer_of_the_users_own(world: World, log: pytest.LogCaptureFixture) -> None:
-    """A request that a layer made by itself belongs to no call, and is logged as one of its own."""
+    """A request that a layer made itself belongs to no exchange, and is logged as one of its own."""
 
     class Fresh:
         async def handle(self, request: Any, call: Any) -> Any:
@@ -454,13 +454,13 @@ async def test_below_a_layer_of_the_users_own(world: World, log: pytest.LogCaptu
     ],
 )
 def test_bad_settings(settings: Any, error: type[Exception], message: str) -> None:
-    """A bad setting is refused at construction, with its name, its value and what is allowed."""
+    """An invalid setting is refused at construction; the error has name, value and what is allowed."""
     with pytest.raises(error, match=message):
         LogConfig(**settings)
 
 
 def test_other_bad_settings() -> None:
-    """The layer wants a configuration, `setup_logging` a level and a flag."""
+    """The layer takes a configuration, `setup_logging` a level and a flag; anything else is refused."""
     with pytest.raises(TypeError, match="log_config must be a LogConfig, not 'INFO'"):
         LoggingLayer("INFO")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="level must be"):
@@ -471,7 +471,7 @@ def test_other_bad_settings() -> None:
 
 
 def test_only_own_lists() -> None:
-    """`defaults=False` starts empty: only the user's own lists and userinfo are masked."""
+    """With `defaults=False` only the user's lists and userinfo are masked."""
     redactor = LogConfig(redact_headers=["X-Plan"], defaults=False).redactor
     assert redactor.header("Cookie", "a") == "a"
     assert redactor.header("X-Plan", "a") == "[REDACTED]"
@@ -479,13 +479,13 @@ def test_only_own_lists() -> None:
 
 
 def test_repr() -> None:
-    """The repr tells the level, the style and the switches, and nothing of the user's own lists."""
+    """The repr has level, style and flags, and nothing of the user's lists."""
     config = LogConfig("DEBUG", ["sesame"], ["sesame"], redact_query_params=["sesame"], response_headers=True, bodies=True)
     assert repr(config) == "LogConfig(level='DEBUG', mask_style='full', response_headers=True, bodies=True)"
 
 
 def test_setup_logging_again(screen: io.StringIO) -> None:
-    """Called again it begins anew, with one handler of ours; other handlers stay."""
+    """Called again, `setup_logging` replaces its handler; other handlers stay."""
     logger, other = logging.getLogger("ratewise"), logging.NullHandler()
     logger.addHandler(other)
     again = io.StringIO()

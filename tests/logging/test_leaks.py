@@ -1,4 +1,4 @@
-"""No secret leaks: not by our lines, not by other loggers' at DEBUG, not by an exception with its traceback, not by a repr."""
+"""No secret leaks, in our log lines, those of other loggers at DEBUG, tracebacks or reprs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ STANDARD = vars(logging.makeLogRecord({})).keys()
 
 
 class Everything(logging.Handler):
-    """Formats each record, its extra fields too."""
+    """Formats each record with its extra fields."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Everything(logging.Handler):
 
 @pytest.fixture
 def shown() -> Iterator[list[str]]:
-    """What is logged, by any logger, at any level."""
+    """The records of all loggers at all levels, as text."""
     handler, root = Everything(), logging.getLogger()
     level = root.level
     root.addHandler(handler)
@@ -81,7 +81,7 @@ def tls() -> dict[str, ssl.SSLContext]:
 
 @contextlib.contextmanager
 def socks() -> Iterator[int]:
-    """A proxy that takes every password, and answers itself."""
+    """A proxy that accepts every password, and responds itself."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -98,7 +98,7 @@ def socks() -> Iterator[int]:
 
 
 def answering() -> Any:
-    """The server: each path has its own trouble."""
+    """The server: each path fails in its own way."""
     asked: list[str] = []
 
     def answer(received: Received) -> Reply:
@@ -127,7 +127,7 @@ def answering() -> Any:
 async def through_everything(
     world: World, version: str, tls: dict[str, ssl.SSLContext], clock: FakeClock, redacts: bool
 ) -> list[str]:
-    """What the exceptions and the reprs say of requests through every capability, with a secret in every place."""
+    """Send requests with secrets in every place through every capability; return the exceptions and reprs as text."""
     said: list[str] = []
     style: Any = STYLES[world.style]
     config = LogConfig("DEBUG", redact_patterns=[r"CUST-\d+-\w+"], mask_style=style, response_headers=True, bodies=True)
@@ -135,7 +135,7 @@ async def through_everything(
     headers = {**api, "Referer": f"https://api.example.com/?token={SECRETS['referer']}"}
 
     class Auth(world.httpx.Auth):  # type: ignore[misc,name-defined]
-        """Else the library makes one of the userinfo."""
+        """Without it the library makes a header of the userinfo."""
 
         def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
             yield request
@@ -191,7 +191,7 @@ async def through_everything(
 
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 async def test_no_secret_is_shown(world: World, tls: dict[str, ssl.SSLContext], shown: list[str], version: str) -> None:
-    """With every logger at DEBUG, not one of the secrets that go through every capability is in a record, error or repr."""
+    """With every logger at DEBUG, none of the secrets sent through every capability is in a record, error or repr."""
     said = await through_everything(world, version, tls, FakeClock(), redacts=True)
     assert {place: text for place, secret in SECRETS.items() for text in (*shown, *said) if secret in text} == {}
     loggers = {text.split()[0] for text in shown}
@@ -205,7 +205,7 @@ async def test_no_secret_is_shown(world: World, tls: dict[str, ssl.SSLContext], 
 async def test_they_would_be_found(
     world: World, tls: dict[str, ssl.SSLContext], shown: list[str], version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same with the redaction off: every single secret is shown somewhere, so that the test above means something."""
+    """Without redaction every one of the secrets appears, so that the test above proves something."""
     monkeypatch.setattr(Masker, "header", lambda self, name, value: value)
     for name in ("url", "text", "mask"):
         monkeypatch.setattr(Masker, name, lambda self, text, **_: str(text))

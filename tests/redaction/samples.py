@@ -1,4 +1,4 @@
-"""Redactors, the secrets that they are shown, the names of others, and texts that would make a careless one slow."""
+"""Samples: redactors, secrets in all formats, secret names, and texts that would make a careless redactor slow."""
 
 from __future__ import annotations
 

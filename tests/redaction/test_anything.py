@@ -1,4 +1,4 @@
-"""Whatever the text: nothing raises, what is planted is masked, and what is ordinary stays."""
+"""Any text: nothing raises, planted secrets are masked, and ordinary text is unchanged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ anything = st.one_of(st.text(st.characters()), st.lists(st.sampled_from(PARTS), 
 
 @given(anything, anything)
 def test_never_raises(text: str, name: str) -> None:
-    """Any text at all is masked without an error, and masking what is masked changes nothing any more."""
+    """Any text is masked without an error, and masking it again changes nothing."""
     for function in FUNCTIONS:
         assert isinstance(function(text), str)
     assert isinstance(FULL.header(name, text), str)
@@ -40,7 +40,7 @@ plain = st.text("abcdefghij", max_size=9)
 
 @given(st.sampled_from(sorted(TOKENS)), words, words)
 def test_planted_tokens(kind: str, before: str, after: str) -> None:
-    """A token planted between words does not survive, in no style."""
+    """A token planted between words is masked in every style."""
     token = TOKENS[kind]
     for redactor in (FULL, PARTIAL, HASH):
         assert token not in redactor.text(f"{before} {token} {after}")
@@ -49,7 +49,7 @@ def test_planted_tokens(kind: str, before: str, after: str) -> None:
 
 @given(st.sampled_from(sorted(PARAMETERS)), st.text(min_size=1), plain, plain, st.integers(0, 4))
 def test_planted_parameters(name: str, secret: str, before: str, after: str, depth: int) -> None:
-    """The value of a secret parameter does not survive, whatever it is and however deep it is nested."""
+    """Any value of a secret parameter is masked, however deeply nested."""
     secret = quote("S3" + secret, safe="/?:")
     url = f"https://h/{before}?a={before}&{name}={secret}&b={after}"
     for _ in range(depth):
@@ -62,14 +62,14 @@ def test_planted_parameters(name: str, secret: str, before: str, after: str, dep
 
 @given(plain, st.text(st.characters(blacklist_characters="/?#@", blacklist_categories=("Cs", "Z", "C")), min_size=1))
 def test_planted_passwords(user: str, password: str) -> None:
-    """The password in a URL does not survive."""
+    """The password in a URL is masked."""
     for url in (f"https://{user}:S3{password}@h/x", f"//{user}:S3{password}@h"):
         assert FULL.url(url) == url.partition("//")[0] + "//REDACTED@h" + url.partition("@h")[2]
 
 
 @given(st.lists(plain.filter(bool), min_size=1, max_size=5), st.lists(st.tuples(plain, plain), max_size=5))
 def test_ordinary_urls_stay(path: list[str], query: list[tuple[str, str]]) -> None:
-    """A URL of ordinary words is shown as it is."""
+    """A URL of ordinary words is unchanged."""
     pairs = "&".join(f"a{name}={value}" for name, value in query)
     url = f"https://example.com/{'/'.join(path)}?{pairs}#{path[0]}"
     assert FULL.url(url) == FULL.text(url) == FULL.header("Location", url) == url
@@ -80,7 +80,7 @@ urls = st.lists(st.sampled_from([*PARTS, "/a", "?b=1", "&c=2", "=", "code", "&"]
 
 @given(urls | st.text(st.characters(max_codepoint=300)))
 def test_the_short_way(text: str) -> None:
-    """A URL that is told at a glance to have no secret is one that the long way leaves as it is."""
+    """A URL that the quick check finds without secrets is one that the full search leaves unchanged."""
     for redactor in (FULL, BARE, Redactor(patterns=["c=2"])):
         if redactor._is_plain(text):
             assert redactor._url(text) == text

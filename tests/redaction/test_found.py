@@ -1,4 +1,4 @@
-"""What once leaked, or was masked for nothing, in a form that programs write."""
+"""Regression tests: texts of programs that once leaked, or were masked without need."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ API key: hunter2
 
 @pytest.mark.parametrize("text", LEAKS)
 def test_leaks(text: str) -> None:
-    """In texts of one line or several, in every style, and in a body."""
+    """Each is masked in a text of one line or several, in every style, and in a body."""
     for given in (text, text.replace(r"\n", "\n").replace(r"\x1b", "\x1b")):
         for redactor in (FULL, PARTIAL, HASH):
             assert "hunter2" not in message(redactor, given)
@@ -177,13 +177,13 @@ f(password) = f(x)
 
 @pytest.mark.parametrize("text", ORDINARY)
 def test_ordinary(text: str) -> None:
-    """What only resembles a secret stays."""
+    """What only resembles a secret is unchanged."""
     assert message(FULL, text) == text
 
 
 @pytest.mark.parametrize("text", [*LEAKS, *ORDINARY, "Cookie: a\nb: c", "password: x\ny: z", "see https://h/?token=a\nnext line"])
 def test_once_is_enough(text: str) -> None:
-    """A second filter changes nothing, however the first one has masked it."""
+    """A second filter changes nothing, whatever the style of the first one."""
     for redactor in (FULL, HASH):
         for given in (text, text.replace(r"\n", "\n")):
             shown = message(redactor, given)
@@ -237,13 +237,13 @@ cookie: http.cookies.SimpleCookie = http.cookies.SimpleCookie("sid=hunter2")
     ],
 )
 def test_values(name: str, thing: Any) -> None:
-    """Neither the text of a value nor its repr, nor what stands in it, shows a secret."""
+    """Neither the str nor the repr of a value, nor anything in it, shows a secret."""
     shown = value(FULL, name, thing)
     assert "hunter2" not in f"{shown} {shown!r}"
 
 
 def test_values_with_labels_that_are_nothing() -> None:
-    """They stay; of what has several values in it not even "partial" shows an end."""
+    """Harmless ones are unchanged; of several values in one not even "partial" shows an end."""
     for thing in ({"name": "password", "value": None}, {"name": "password", "value": True}):
         assert value(FULL, "x", thing) is thing
     assert value(PARTIAL, "credit_card", {"number": "4111111111111111", "cvv": 123}) == "[REDACTED]"
@@ -251,7 +251,7 @@ def test_values_with_labels_that_are_nothing() -> None:
 
 
 def test_values_one_by_one() -> None:
-    """One that cannot be shown costs none of the others; neither many nor long ones cost without end."""
+    """A value that raises does not affect the others; many or long values cost a bounded time."""
 
     class Bad:
         def __str__(self) -> str:
@@ -295,7 +295,7 @@ class Pair(NamedTuple):
     ],
 )
 def test_bodies(kind: str, data: str) -> None:
-    """JSON of any shape, also where a form was announced."""
+    """JSON of any shape is masked, also with the content type of a form."""
     shown = body(FULL, kind, data.encode())
     assert "hunter2" not in shown
     assert GITHUB not in shown
@@ -313,7 +313,7 @@ def test_bodies(kind: str, data: str) -> None:
     ],
 )
 def test_strings_of_json_end_where_they_end(text: str) -> None:
-    """What one string of JSON says hides nothing of the next."""
+    """The content of one string of JSON hides nothing of the next."""
     assert body(FULL, JSON, text.encode()).endswith(text[text.index('"b":') + 4 :])
 
 
@@ -334,26 +334,26 @@ def test_strings_of_json_end_where_they_end(text: str) -> None:
     ],
 )
 def test_what_is_cut_short(kind: str, data: str) -> None:
-    """A value whose label would have come later is not shown, nor what may be the half of a secret."""
+    """In a body that was cut, a value whose label may be missing is hidden, and so is what may be half of a secret."""
     assert "hunter2" not in body(FULL, kind, data.encode(), 9999)
 
 
 def test_what_goes_on_behind_a_value() -> None:
-    """A bracket, a string or a field without an end hides its line of a traceback, and not the frames after it."""
+    """A bracket, string or field that is not closed hides its line of a traceback, and not the frames behind it."""
     for line in ("token = fetch(", "cookies = {", "auth=(", 'password = """', "Illegal header value b'x'", "token: str = x("):
         shown = lines(FULL, f'  File "a.py", line 5\n    {line}\n  File "b.py", line 7\nKeyError: order 4711\n')
         assert shown.endswith('\n  File "b.py", line 7\nKeyError: order 4711\n')
 
 
 def test_words_behind_quoted_objects() -> None:
-    """What stands behind a compound secret within a string stays."""
+    """What follows a compound secret within a string is unchanged."""
     text = r'{"a": "{\"password\": {\"x\": \"s\"}}", "n": "keep"} end'
     assert message(FULL, text) == r'{"a": "{\"password\": [REDACTED]}", "n": "keep"} end'
     assert message(FULL, "f(password=x) and g(cookie=[y])") == "f(password=[REDACTED]) and g(cookie=[REDACTED])"
 
 
 def test_own_patterns_find_what_stands_apart() -> None:
-    """In JSON from a key to its value, and in forms from field to field."""
+    """Secrecy extends in JSON from a key to its value, and in forms to the end of a field."""
     own = Redactor(patterns=[r'"tax": *"\d+"', r"a=1&b=\d+"])
     assert body(own, JSON, b'{"n": 1, "tax": "123"}') == '{"n": 1, [REDACTED]}'
     assert body(own, FORM, b"a=1&b=2&c=3") == "[REDACTED]&c=3"
@@ -363,7 +363,7 @@ def test_own_patterns_find_what_stands_apart() -> None:
     "secret", ["theme=dark; pin=hunt9876", "Basic dXNlcjpodW50ZXIy", "11111111, 22222222, 9876", "11111111\n22222222"]
 )
 def test_partial(secret: str) -> None:
-    """ "partial" shows no end of what holds several secrets, nor of a password in base64."""
+    """ "partial" shows no end of a value with several secrets, nor of a password in Base64."""
     assert PARTIAL.mask(secret) == "[REDACTED]"
 
 
@@ -371,5 +371,5 @@ def test_partial(secret: str) -> None:
     "before", [r"\u0022", r"\x00", r"\f", r"\0", "\x1b[32m", "\x1b[1m", "Bearer '", 'Bearer "', "Bearer%20", "Bearer \xe9"]
 )
 def test_tokens_behind_escapes(before: str) -> None:
-    """A token begins behind whatever is written for a character that is none."""
+    """A token is found behind any escape."""
     assert "aB3daB3d" not in message(FULL, f"{before}{GITHUB}")

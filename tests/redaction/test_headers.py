@@ -1,4 +1,4 @@
-"""Header fields: which are secret by their names, and which are not."""
+"""Header fields: which are secret by name, and which are not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.redaction.samples import FULL, HEADERS
 
 @pytest.mark.parametrize("name", sorted(HEADERS))
 def test_secret_headers(name: str) -> None:
-    """Each header field that is known to hold a secret is masked, in any case, with dashes or underscores."""
+    """Each header field known to contain a secret is masked, in any case, with dashes or underscores."""
     for spelled in (name, name.upper(), name.title(), name.replace("-", "_")):
         assert FULL.header(spelled, "sesame") == "[REDACTED]"
 
@@ -32,7 +32,7 @@ def test_secret_headers(name: str) -> None:
     ],
 )
 def test_secret_header_endings(name: str) -> None:
-    """A header field whose name ends like a secret is masked, and so is one that is nothing but that ending."""
+    """A header field whose name has a secret ending, or is one, is masked."""
     assert FULL.header(name, "sesame") == "[REDACTED]"
 
 
@@ -58,7 +58,7 @@ def test_secret_header_endings(name: str) -> None:
     ],
 )
 def test_ordinary_headers(name: str, value: str) -> None:
-    """What says no secret is shown as it is."""
+    """Header fields without a secret are unchanged."""
     assert FULL.header(name, value) == value
 
 
@@ -82,7 +82,7 @@ def test_ordinary_headers(name: str, value: str) -> None:
     ],
 )
 def test_headers_that_hold_urls(name: str, value: str, shown: str) -> None:
-    """The URLs in a header field lose their secrets and nothing else."""
+    """In the URLs of a header field secrets are masked and nothing else."""
     assert FULL.header(name, value) == shown
 
 
@@ -100,7 +100,7 @@ def test_headers_that_hold_urls(name: str, value: str, shown: str) -> None:
     ],
 )
 def test_headers_that_hold_parameters(name: str, value: str, shown: str) -> None:
-    """Parameters of a field that are called like secrets are masked; JSON with such a key is masked whole."""
+    """Parameters of a field with secret names are masked; JSON with a secret key is masked whole."""
     assert FULL.header(name, value) == shown
 
 
@@ -118,11 +118,11 @@ CB-ACCESS-PASSPHRASE X-Signing-Key X-Amz-Server-Side-Encryption-Customer-Key
 
 @pytest.mark.parametrize("name", SECRET_HEADERS)
 def test_header_fields_that_are_called_like_parameters(name: str) -> None:
-    """What is a secret in a query is one in the head, too."""
+    """A name that is secret in a query is secret as a header field."""
     assert FULL.header(name, "hunter2") == "[REDACTED]"
 
 
 @pytest.mark.parametrize("name", ["X-Page", "ETag", "X-Request-Id", "Code", "Key", "X-Session-Count", "Content-Type"])
 def test_header_fields_that_are_not(name: str) -> None:
-    """Names of many meanings are not taken for secrets."""
+    """Ambiguous names are not secret as header fields."""
     assert FULL.header(name, "hunter2") == "hunter2"

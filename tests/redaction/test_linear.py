@@ -1,4 +1,4 @@
-"""Work: no text makes a redactor slow, or fills its memory."""
+"""Complexity: no text makes a redactor slow, or fills its memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.redaction.samples import FULL, HOSTILE
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=list(HOSTILE))
 @pytest.mark.parametrize("prefix", ["", "https://h/?a="], ids=["bare", "query"])
 def test_linear(unit: str, prefix: str) -> None:
-    """Eight times the text takes about eight times the work: no text makes the Redactor slow."""
+    """Eight times the text takes about eight times the work, for every text."""
     small, large = (prefix + unit * (size // len(unit)) for size in (2000, 16_000))
     for function in (FULL.url, FULL.text, lambda text: FULL.header("Link", text)):
         assert any(growth(function, small, large) < 25 for _ in range(10))
 
 
 def test_names_are_not_remembered_without_end() -> None:
-    """Neither many names nor long ones are kept, and all are told apart."""
+    """Neither many names nor long ones are kept, and the answers stay right."""
     own = Redactor()
     for number in range(2 * MAX_KNOWN_NAMES):
         assert own.is_secret_parameter(f"token[{number}]")

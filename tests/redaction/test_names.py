@@ -1,4 +1,4 @@
-"""What is masked in texts, bodies and values by the names in them; all of it in linear time and on one line."""
+"""Masking by name in texts, bodies and values; in linear time, on one line."""
 
 from __future__ import annotations
 
@@ -68,20 +68,20 @@ GITHUB = TOKENS["github"]
     ],
 )
 def test_texts_of_others(text: str, shown: str | None) -> None:
-    """What any library may write: values of secret names go, however they are written, and the rest stays."""
+    """In the text of any library the values of secret names are masked, in any notation, and the rest is unchanged."""
     assert message(FULL, text) == (text if shown is None else shown)
     if text.isprintable():
         assert message(FULL, message(FULL, text)) == message(FULL, text)
 
 
 def test_texts_by_own_names() -> None:
-    """Without the built-in lists only the user's own names and patterns count, also those that mean many things."""
+    """Without the built-in lists only the user's names and patterns apply, ambiguous ones too."""
     text = "code=a plan: b\nx-plan='c' password=d CUST-4711"
     assert lines(OWN, text) == "code=[REDACTED] plan: [REDACTED]\nx-plan='[REDACTED]' password=d [REDACTED]"
 
 
 def test_long_texts_of_several_lines() -> None:
-    """All lines of a long traceback are looked through, and shown, also a value of several lines."""
+    """All lines of a long traceback are masked and shown, also a value of several lines."""
     many = "  File x, password=sesame\n" * 2000
     shown = "  File x, password=[REDACTED]\n" * 2000
     assert lines(FULL, many + "ValueError: password=sesame") == shown + "ValueError: password=[REDACTED]"
@@ -91,7 +91,7 @@ def test_long_texts_of_several_lines() -> None:
 
 
 def test_texts_of_several_lines() -> None:
-    """A traceback keeps its lines, and nothing else that a terminal acts on."""
+    """A traceback keeps its line breaks, and no other control character."""
     assert lines(FULL, "a\n  b\tc \x1b[2J\npassword=x") == "a\n  b\\tc \\x1b[2J\npassword=[REDACTED]"
 
 
@@ -106,13 +106,13 @@ def test_texts_of_several_lines() -> None:
     ],
 )
 def test_escaped(text: str, shown: str) -> None:
-    """What forges a line, or acts on a terminal, is written as Python writes it; letters of all languages stay."""
+    """Line breaks and control characters become Python escapes; letters of all languages are unchanged."""
     assert escaped(text) == shown
 
 
 @given(st.text())
 def test_escaped_anything(text: str) -> None:
-    """Whatever comes, one line of printable characters goes, and only once."""
+    """Any text becomes one line of printable characters, and escaping it again changes nothing."""
     shown = escaped(text)
     assert shown.isprintable()
     assert escaped(shown) == shown
@@ -153,12 +153,12 @@ def test_escaped_anything(text: str) -> None:
     ],
 )
 def test_json(text: str, shown: str | None) -> None:
-    """JSON, whole or cut short or broken, without the values of its secret keys, whatever they are; the rest as it was."""
+    """In JSON, whole, cut short or broken, values of secret keys are masked, whatever their type; the rest is unchanged."""
     assert body(FULL, JSON, text.encode("utf-8", "surrogatepass")) == (text if shown is None else shown)
 
 
 def test_nested_json() -> None:
-    """JSON in a string, and in a string of that, is looked into; what goes deeper is masked."""
+    """JSON in a string, and in a string of that, is masked by key; deeper JSON is hidden whole."""
     text = "{}"
     for depth in range(6):
         assert ("[REDACTED]" in body(FULL, JSON, text.encode())) == (depth > 2)
@@ -166,7 +166,7 @@ def test_nested_json() -> None:
 
 
 def test_json_styles() -> None:
-    """A secret of JSON is masked in the style that was chosen, by the names that were."""
+    """Secrets in JSON are masked in the given style, by the given names."""
     text = b'{"password": "abcd0123456789wxyz", "code": "x"}'
     assert body(PARTIAL, JSON, text) == '{"password": "abcd...wxyz", "code": "x"}'
     assert body(HASH, JSON, text) == f'{{"password": "{HASH.mask("abcd0123456789wxyz")}", "code": "x"}}'
@@ -202,13 +202,13 @@ def test_json_styles() -> None:
     ],
 )
 def test_bodies(kind: str, data: bytes, shown: str) -> None:
-    """A body is shown by its type: JSON, forms and XML by key, other text too; of the rest only what and how much it is."""
+    """A body is masked by its type: JSON, forms and XML by key, other text as text; of other types size and type are shown."""
     assert body(FULL, kind, data) == shown
 
 
 @pytest.mark.parametrize("kind", [JSON, FORM, "text/plain"])
 def test_long_bodies(kind: str) -> None:
-    """Of a body that is too long the beginning is shown, and never half a token."""
+    """Of a long body the beginning is shown, and never half of a token."""
     for before in range(MAX_TEXT_LENGTH - len(GITHUB) - 20, MAX_TEXT_LENGTH, 3):
         data = b'["' + b"x" * (before - 5) + b'", "' + GITHUB.encode() + b'"]' + b"y" * 1000
         shown = body(FULL, kind, data[: MAX_TEXT_LENGTH + 1], len(data))
@@ -246,14 +246,14 @@ class Odd:
     ],
 )
 def test_values(name: str, thing: Any, shown: Any) -> None:
-    """A value is masked by its name, or by the names within it, and what holds no secret stays what it is."""
+    """A value is masked by its name, or by the names in it; a value without a secret stays the same object."""
     if name == "user":
         shown = {"name": "joe", "token": "[REDACTED]", 5: ["password=[REDACTED]"]}
     assert value(FULL, name, thing) == shown
 
 
 def test_deep_values() -> None:
-    """What is nested without an end is looked into so far and no further."""
+    """Endlessly nested values are masked down to a depth, and cut there."""
     ring: dict[str, Any] = {}
     ring["ring"] = ring
     assert str(value(FULL, "a", ring)).count("ring") == 10
@@ -340,7 +340,7 @@ UNITS += ["\x1b", "password", ".", "-", "\n", "<![CDATA[", "token=Bearer "]
 
 
 def test_no_regular_expression_explodes() -> None:
-    """What two alternatives could read is read once, whatever follows."""
+    """No pattern reads text twice by two alternatives, whatever follows."""
     for end in (r"\u003c", r"\u003e", "<", ">", "&lt;", "&gt;", "'", "="):
         text = "<a" + ' b="x"' * 200 + end
         for function in FUNCTIONS:
@@ -349,7 +349,7 @@ def test_no_regular_expression_explodes() -> None:
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_linear(unit: str) -> None:
-    """Eight times the text takes about eight times the work, whatever it is."""
+    """Eight times the text takes about eight times the work, for every text."""
     small, large = (unit * (size // len(unit)) for size in (2000, 16_000))
     for function in FUNCTIONS:
         assert any(growth(function, small, large) < 25 for _ in range(10))
@@ -357,7 +357,7 @@ def test_linear(unit: str) -> None:
 
 @given(st.text() | st.lists(st.sampled_from([*UNITS, "x", "}", "]", "1"]), max_size=30).map("".join))
 def test_never_raises(text: str) -> None:
-    """Any text at all comes out as one line."""
+    """Any text becomes one line."""
     for function in FUNCTIONS[:1] + FUNCTIONS[2:]:
         assert function(text).isprintable()
     assert isinstance(json_text(FULL, text), str)
@@ -368,7 +368,7 @@ secrets = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1).map(l
 
 @given(secrets, st.recursive(st.none() | st.text("abc"), lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner)))
 def test_planted_in_json(secret: str, around: Any) -> None:
-    """The value of a secret key does not survive, whatever it is, as text or as values, wherever it stands."""
+    """Any value of a secret key is masked, in text and in values, at any position."""
     for thing in (secret, [secret], {"a": secret}):
         data = {"x": around, "y": [around, {"client_secret": thing, "z": around}]}
         for ascii_only in (True, False):
@@ -387,7 +387,7 @@ def test_planted_in_json(secret: str, around: Any) -> None:
     ],
 )
 def test_what_is_in_brackets_is_one_value(text: str, shown: str) -> None:
-    """A list or an object under a secret name is masked whole, to the end of the text if it has none."""
+    """A list or an object with a secret name is masked whole, to the end of the text if it is not closed."""
     assert message(Redactor(), text) == shown
 
 
@@ -400,12 +400,12 @@ def test_what_is_in_brackets_is_one_value(text: str, shown: str) -> None:
     ],
 )
 def test_strings_within_json_are_texts(data: bytes, shown: str) -> None:
-    """Names count in them too, and in what only says that it is JSON."""
+    """Names apply in them too, and in text that only claims to be JSON."""
     assert body(Redactor(), "application/json", data) == shown
 
 
 class Odd:
-    """Whatever is asked of it fails."""
+    """An object all of whose methods raise."""
 
     @property
     def __class__(self) -> Any:  # type: ignore[override]
@@ -416,14 +416,14 @@ class Odd:
 
 
 def test_values_that_fail() -> None:
-    """They are told by their type, and a log line fails for none of them."""
+    """Objects that raise are shown by type, and no log line fails."""
     for name in ("user", "password"):
         assert value(Redactor(), name, Odd()) == "<Odd>"
     assert [value(Redactor(), "a", thing) for thing in ({"a": Odd()}, [Odd()], {Odd(): 1})] == ["<dict>", "<list>", "<dict>"]
 
 
 def test_values_that_hold_themselves() -> None:
-    """They have an end."""
+    """Circular values are cut."""
     thing: dict[str, Any] = {}
     for number in range(9):
         thing[f"k{number}"] = thing
@@ -431,7 +431,7 @@ def test_values_that_hold_themselves() -> None:
 
 
 def test_forms_are_parted_by_ampersands_alone() -> None:
-    """A `;`, `#` or `?` is part of a value."""
+    """In a form a `;`, `#` or `?` is part of a value."""
     form = b"password=hun;t=er2&a=b#c?d;e=f&pa%73sword=x#y"
     assert body(Redactor(), FORM, form) == "password=REDACTED&a=b#c?d;e=f&pa%73sword=REDACTED"
 
@@ -446,19 +446,19 @@ def test_forms_are_parted_by_ampersands_alone() -> None:
     ],
 )
 def test_half_a_url(text: str, shown: str) -> None:
-    """Where a body is cut, what may be the beginning of a password goes."""
+    """Where a body is cut, what may be the beginning of a password is removed."""
     assert body(Redactor(), "text/plain", text.encode(), 99) == shown
 
 
 def test_a_private_key_across_pieces() -> None:
-    """It is masked whole, wherever it stands in a long traceback."""
+    """A private key is masked whole, at any position in a long traceback."""
     key = "-----BEGIN PRIVATE KEY-----\n" + "MII\n" * 400 + "-----END PRIVATE KEY-----\n"
     for before in range(MAX_TEXT_LENGTH - 2000, MAX_TEXT_LENGTH + 100, 100):
         assert "MII" not in lines(Redactor(), "x\n" * (before // 2) + key + "y\n" * 5000)
 
 
 def test_keys_that_cannot_be_read() -> None:
-    """Their values may be anything."""
+    """The values of JSON keys that cannot be decoded are masked."""
     assert json.loads(body(Redactor(), "application/json", b'{"pass\\word": "sesame", "a": 1}')) == {"...": "[REDACTED]", "a": 1}
 
 
@@ -485,5 +485,5 @@ class Pair(NamedTuple):
     ],
 )
 def test_values_with_names(thing: Any, shown: Any) -> None:
-    """Pairs and named tuples have names, and keys may be secrets."""
+    """Pairs and named tuples are masked by name; secrets in keys are masked too."""
     assert value(Redactor(), "thing", thing) == shown

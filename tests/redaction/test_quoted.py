@@ -1,4 +1,4 @@
-"""Secrets in texts within texts: quoted and quoted again, in what Python shows of objects, in lists of names and values."""
+"""Secrets in nested texts: quoted repeatedly, in reprs of objects, and in lists of names and values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FULL = Redactor()
     ],
 )
 def test_escaped_texts(text: str, shown: str) -> None:
-    """JSON within JSON, within HTML, within URLs, and what a repr makes of a text."""
+    """Secrets are masked in JSON within JSON, HTML and URLs, and in reprs."""
     assert message(FULL, text) == message(FULL, shown) == shown
 
 
@@ -56,7 +56,7 @@ def test_escaped_texts(text: str, shown: str) -> None:
     ],
 )
 def test_what_python_shows(text: str, shown: str | None) -> None:
-    """Strings of any kind, objects, cookies of jars; and what is nothing is no secret."""
+    """Values are masked as string literals of any kind, objects and cookies of jars; None and the like are not."""
     shown = text.replace("sesame", "[REDACTED]") if shown is None else shown
     assert message(FULL, text) == message(FULL, shown) == shown
 
@@ -84,7 +84,7 @@ def test_what_python_shows(text: str, shown: str | None) -> None:
     ],
 )
 def test_labels(text: str) -> None:
-    """The value of what is called like a secret goes, whichever stands first, and in a text those near it; other keys stay."""
+    """The value of a label that names a secret is masked, in either order, in a text all near it; other keys are unchanged."""
     shown = message(FULL, text)
     assert "sesame" not in shown
     assert message(FULL, shown) == shown
@@ -105,19 +105,19 @@ def test_labels(text: str) -> None:
     ],
 )
 def test_labels_in_json(text: str) -> None:
-    """In a body of JSON that of its own object goes, and no other."""
+    """In a JSON body only the value of the label's own object is masked."""
     assert body(FULL, "application/json", text.encode()) == text.replace("sesame", "[REDACTED]")
 
 
 def test_labels_that_are_far_away() -> None:
-    """What is farther from a label than a thousand characters is no value of it."""
+    """A value more than a thousand characters from a label is unchanged."""
     for between, masked in ((900, True), (1100, False)):
         text = f"name='Cookie' {'x ' * (between // 2)}value='b'"
         assert ("value='[REDACTED]'" in message(FULL, text)) is masked
 
 
 def test_labels_after_what_holds_secrets() -> None:
-    """A value is masked whole, whatever was found within it before its label came."""
+    """A value is masked whole, whatever was masked within it before its label was read."""
     text = "{'value': 'a token=sesame b', 'password': 'sesame', 'key': 'Cookie'}"
     assert message(FULL, text) == "{'value': '[REDACTED]', 'password': '[REDACTED]', 'key': 'Cookie'}"
 
@@ -148,13 +148,13 @@ def test_labels_after_what_holds_secrets() -> None:
     ],
 )
 def test_elements(text: str, shown: str | None) -> None:
-    """What stands in elements that are called like a secret, or labelled so, goes, to their end."""
+    """The content of elements with a secret name or label is masked, to the end of the element."""
     shown = text.replace("sesame", "[REDACTED]") if shown is None else shown
     assert message(FULL, text) == message(FULL, shown) == shown
 
 
 def test_elements_that_are_cut_short() -> None:
-    """In a body whose rest is not known, as well."""
+    """The same holds for a body that was cut."""
     assert body(FULL, "application/soap+xml", b"<a><Password>sesame") == "<a><Password>[REDACTED]"
     assert body(FULL, "text/xml", b"<a><Password>sesame</Pass", 99) == "<a><Password>[REDACTED]... (99 bytes)"
 
@@ -177,12 +177,12 @@ def test_elements_that_are_cut_short() -> None:
     ],
 )
 def test_urls_without_schemes(text: str, shown: str) -> None:
-    """Targets of requests, and passwords before hosts; not addresses of mail, nor digests of images."""
+    """Passwords before hosts and in request targets are masked; mail addresses and image digests are not."""
     assert message(FULL, text) == message(FULL, shown) == shown
 
 
 def test_blocks_of_several_lines() -> None:
-    """What YAML or HTTP continue on the next lines goes, too."""
+    """Values that YAML or HTTP continue on further lines are masked whole."""
     assert lines(FULL, "password: |\n  sesame\n  sesame\nnext: 1") == "password: [REDACTED]\nnext: 1"
     assert lines(FULL, "password: |\n  sesame\n  sesame") == "password: [REDACTED]"
     assert message(FULL, "Cookie: a\r\n  sesame\r\nHost: h") == r"Cookie: [REDACTED]\r\nHost: h"
@@ -196,7 +196,7 @@ def quoted(text: str, times: int) -> str:
 
 @given(st.text(st.characters(blacklist_categories=("Cs",)), max_size=20), st.integers(0, 3), st.booleans())
 def test_planted(secret: str, times: int, labelled: bool) -> None:
-    """A secret does not survive, whatever it is and however often it is quoted, and what comes behind it stays."""
+    """Any secret is masked, however often it is quoted, and what follows it is unchanged."""
     one = quoted("S3" + secret, 1)
     pair = f'"name": "Cookie", "value": {one}' if labelled else f'"password": {one}'
     shown = message(FULL, quoted(f"{{{pair}}}", times) + " end")

@@ -1,4 +1,4 @@
-"""Styles of masks, the user's own names and patterns, and redactors that are copied."""
+"""Mask styles, the user's names and patterns, and copies of redactors."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.redaction.samples import BARE, FULL, HASH, PARTIAL, PEM, TOKENS
     [("s" * 15, None), ("abcd" + "x" * 8 + "wxyz", "abcd...wxyz"), ("abcd" + "x" * 99 + "wxyz", "abcd...wxyz"), ("", None)],
 )
 def test_partial(secret: str, shown: str | None) -> None:
-    """ "partial" shows the first and last four characters of 16 or more, and nothing of less."""
+    """ "partial" shows the first and last four characters of 16 or more, and nothing of a shorter secret."""
     assert PARTIAL.header("Authorization", secret) == (shown or "[REDACTED]")
     assert PARTIAL.url(f"?token={secret}") == (f"?token={shown or 'REDACTED'}" if secret else "?token=")
 
 
 def test_partial_in_texts() -> None:
-    """In "partial" a token in a text or URL, named or not, is shown by its ends; the scheme before it stays."""
+    """In "partial" the ends of a token in a text or URL are shown; the scheme before it is unchanged."""
     token = TOKENS["github"]
     assert PARTIAL.text(f"a {token} b") == "a ghp_...aB3d b"
     assert PARTIAL.url(f"/x/{token}?q={token}&token={token}") == "/x/ghp_...aB3d?q=ghp_...aB3d&token=ghp_...aB3d"
@@ -35,7 +35,7 @@ def test_partial_in_texts() -> None:
 
 
 def test_hash() -> None:
-    """ "hash" gives the same number to the same secret wherever it stands, another to another, and none that tells the secret."""
+    """ "hash" replaces equal secrets by equal hashes, different ones by different hashes, which reveal no secret."""
     one = HASH.header("Authorization", "sesame")
     assert re.fullmatch(r"hash-[0-9a-f]{12}", one)
     assert HASH.url("?token=sesame&key=other") == f"?token={one}&key={HASH.header('Cookie', 'other')}"
@@ -44,7 +44,7 @@ def test_hash() -> None:
 
 
 def test_own_lists() -> None:
-    """The user's headers, parameters and patterns come beside the built-in ones."""
+    """The user's headers, parameters and patterns are masked in addition to the built-in ones."""
     own = Redactor(headers=["X_Plan"], query_params=["e-mail", "x[y]"], patterns=[r"\b\d{3}-\d{2}-\d{4}\b", r"user=\d+", "z*"])
     assert own.header("x-plan", "gold") == own.header("Cookie", "a") == "[REDACTED]"
     assert own.url("?E_Mail=a&token=b&x[y]=c&d=e") == "?E_Mail=REDACTED&token=REDACTED&x[y]=REDACTED&d=e"
@@ -54,7 +54,7 @@ def test_own_lists() -> None:
 
 
 def test_own_patterns_of_what_is_masked() -> None:
-    """What a name has masked before, a pattern for the same name leaves as it is; what a pattern finds beside it is masked."""
+    """A pattern leaves a value unchanged that was masked by the same name, and masks its other matches."""
     own = Redactor(patterns=[r"token=[\w-]+", r"plan=\w+"], mask_style="partial")
     assert own.url("?token=abc&x=1") == "?token=REDACTED&x=1"
     assert own.url("?token=0123456789abcdef&x=1") == "?token=0123...cdef&x=1"
@@ -66,13 +66,13 @@ def test_own_patterns_of_what_is_masked() -> None:
 @pytest.mark.parametrize("redactor", [FULL, PARTIAL, HASH, BARE])
 @pytest.mark.parametrize("masked", ["REDACTED", "[REDACTED]", "abcd...wxyz", "hash-0a1b2c3d4e5f"])
 def test_masked_before(redactor: Redactor, masked: str) -> None:
-    """What another Redactor has masked is not masked anew."""
+    """What another Redactor has masked is not masked again."""
     assert redactor.mask(masked) == redactor.header("Cookie", masked) == masked
     assert redactor.url(f"?token={masked}") == f"?token={masked}"
 
 
 def test_keys() -> None:
-    """Keys of JSON are those of parameters and header fields, but for what means something else as often, unless it is listed."""
+    """Names of secret parameters and headers are secret as JSON keys, except ambiguous ones that the user does not list."""
     for name in ("password", "user[password]", "X-API-Key", "Cookie", "access_token", "Authorization"):
         assert FULL.is_secret_key(name)
     for name in ("code", "Key", "session", "auth", "sid", "pin", "sig", "name"):
@@ -81,7 +81,7 @@ def test_keys() -> None:
 
 
 def test_only_own_lists() -> None:
-    """Without the defaults only the user's own lists count (and userinfo, always)."""
+    """Without the defaults only the user's lists and userinfo are masked."""
     own = Redactor(headers=["x-plan"], query_params=["--", "plan"], patterns=["gold"], defaults=False)
     assert own.headers([("X-Plan", "a"), ("Cookie", "b"), ("X-Token", "c")]) == [
         ("X-Plan", "[REDACTED]"),
@@ -113,13 +113,13 @@ def test_only_own_lists() -> None:
     ],
 )
 def test_bad_settings(settings: Any, error: type[Exception], message: str) -> None:
-    """A bad setting is refused at construction, with its name, its value and what is allowed."""
+    """An invalid setting is refused at construction; the error has name, value and what is allowed."""
     with pytest.raises(error, match=message):
         Redactor(**settings)
 
 
 def test_repr() -> None:
-    """The repr tells the style and nothing of the user's own lists."""
+    """The repr has the style and nothing of the user's lists."""
     assert repr(Redactor(patterns=["sesame"], mask_style="hash")) == "Redactor(mask_style='hash')"
     assert repr(DEFAULT) == "Masker(mask_style='full')"
 
@@ -128,7 +128,7 @@ def test_repr() -> None:
 
 
 def test_copies_know_nothing() -> None:
-    """Neither a copy nor a pickled one tells of the names that were asked for, and both mask as before."""
+    """Neither a copy nor a pickle contains the names met before, and both mask as before."""
     own = Redactor(headers=["X-Plan"], query_params=["plan"], patterns=["gold"], mask_style="hash")
     own.url("https://h/?internal_name=1")
     assert b"internal_name" not in pickle.dumps(own)
@@ -139,7 +139,7 @@ def test_copies_know_nothing() -> None:
 
 
 def test_subclasses_are_others() -> None:
-    """One that masks in another way is not taken for the same."""
+    """Redactors that mask differently are not equal."""
 
     class Own(Redactor):
         pass

@@ -1,4 +1,4 @@
-"""What is shown of errors and of keys."""
+"""Masking of errors and keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.redaction.samples import FULL
 
 
 def test_errors_are_cleaned() -> None:
-    """What HTTP libraries say of a field that they cannot send goes, in an error and in those that led to it."""
+    """The header field in an HTTP library's error is masked, in the error and in those that caused it."""
     try:
         try:
             raise ValueError(r"Illegal header value b'sesame\n'", 5)
@@ -31,13 +31,13 @@ def test_errors_are_cleaned() -> None:
 
 @dataclasses.dataclass(frozen=True)
 class FrozenError(Exception):
-    """Whose arguments cannot be set."""
+    """An error whose arguments cannot be set."""
 
     text: str
 
 
 class OddError(Exception):
-    """Falsy, and with arguments that cannot be read."""
+    """A falsy error whose arguments cannot be read."""
 
     @property  # type: ignore[misc]
     def args(self) -> Any:
@@ -48,7 +48,7 @@ class OddError(Exception):
 
 
 def test_errors_that_cannot_be_cleaned() -> None:
-    """They stay as they are, those that led to them are cleaned, and nothing is raised."""
+    """They stay unchanged, the errors that caused them are masked, and nothing is raised."""
     for odd in (FrozenError("Illegal header value b'sesame'"), OddError()):
         inner, outer = ValueError("Illegal header value b'sesame'"), ValueError("x")
         outer.__cause__ = odd
@@ -83,12 +83,12 @@ class Color(str, enum.Enum):
     ],
 )
 def test_shown_keys(key: object, shown: str) -> None:
-    """An origin as people write it; anything else on one line, without secrets."""
+    """An origin is shown as a URL; anything else on one line, masked."""
     assert FULL.key(key) == shown
 
 
 def test_keys_that_cannot_be_shown() -> None:
-    """Of those the kind is told."""
+    """Keys whose text raises are shown by type."""
 
     class Bad:
         def __str__(self) -> str:

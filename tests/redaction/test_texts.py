@@ -1,4 +1,4 @@
-"""Texts: tokens, credentials, URLs and keys in them, however long they are."""
+"""Texts: tokens, credentials, URLs and keys in them, and their length."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.redaction.samples import BARE, CREDENTIALS, FULL, HASH, PARTIAL, PEM,
     [("", ""), ("the token is ", " I think"), ('{"a": "', '"}'), (r"line\n", " "), ("a%3D", "&b"), ("(", ")"), ("a=", ",b=2")],
 )
 def test_tokens_in_texts(token: str, before: str, after: str) -> None:
-    """Each known format is masked wherever it stands, and the text around it stays."""
+    """Each known format is masked at any position, and the text around it is unchanged."""
     assert FULL.text(before + token + after) == f"{before}[REDACTED]{after}"
     assert BARE.text(before + token + after) == before + token + after
 
 
 @tokens
 def test_tokens_in_urls(token: str) -> None:
-    """Each known format is masked in a query of any name, in a path and in a fragment, encoded or as it is."""
+    """Each known format is masked in a query of any name, in a path and in a fragment, encoded or not."""
     encoded = quote(token, safe="")
     for url in (f"https://h/?q={encoded}&p=1", f"https://h/{encoded}/x", f"https://h/x#{encoded}"):
         assert FULL.url(url) == url.replace(encoded, "REDACTED")
@@ -36,7 +36,7 @@ def test_tokens_in_urls(token: str) -> None:
 
 @pytest.mark.parametrize(("kept", "secret"), CREDENTIALS.values(), ids=list(CREDENTIALS))
 def test_credentials_in_texts(kept: str, secret: str) -> None:
-    """What stands before a credential and says its kind stays, and in each style the credential is masked but once."""
+    """The scheme before a credential is unchanged, and in each style the credential is masked once."""
     mask = "REDACTED" if "//" in kept else "[REDACTED]"
     assert FULL.text(f"({kept}{secret} )") == f"({kept}{mask} )"
     assert PARTIAL.text(f"({kept}{secret} )") == f"({kept}{PARTIAL.url('?key=' + secret)[5:] if len(secret) > 15 else mask} )"
@@ -56,7 +56,7 @@ def test_credentials_in_texts(kept: str, secret: str) -> None:
     ],
 )
 def test_urls_in_texts(text: str, shown: str) -> None:
-    """A URL in a text is masked as a URL is."""
+    """A URL in a text is masked as a URL."""
     assert FULL.text(text) == shown
 
 
@@ -74,7 +74,7 @@ def test_urls_in_texts(text: str, shown: str) -> None:
     ],
 )
 def test_private_keys(text: str, shown: str | None) -> None:
-    """Private keys are masked to their end, or to that of the text; certificates and public keys are not."""
+    """Private keys are masked to their end, or that of the text; certificates and public keys are not."""
     assert FULL.text(text) == (text if shown is None else shown)
 
 
@@ -93,7 +93,7 @@ def test_private_keys(text: str, shown: str | None) -> None:
     ],
 )
 def test_ordinary_texts(text: str) -> None:
-    """Ordinary words, numbers and identifiers are shown as they are."""
+    """Ordinary words, numbers and identifiers are unchanged."""
     for redactor in (FULL, PARTIAL, HASH):
         assert redactor.text(text) == text
         assert redactor.header("X-Note", text) == text
@@ -104,7 +104,7 @@ def test_ordinary_texts(text: str) -> None:
 
 @pytest.mark.parametrize("length", [MAX_TEXT_LENGTH - 1, MAX_TEXT_LENGTH])
 def test_long_texts(length: int) -> None:
-    """Up to 16 KiB all of a value is shown."""
+    """A value of up to 16 KiB is shown whole."""
     text = "word " * (length // 5) + "x" * (length % 5)
     assert FULL.text(text) == text
     url = "/".join("x" * length)[:length]
@@ -112,7 +112,7 @@ def test_long_texts(length: int) -> None:
 
 
 def test_too_long_texts() -> None:
-    """Of more than 16 KiB the beginning is shown, up to a whole word, and how much is left out."""
+    """Of a longer one the beginning is shown, up to a whole word, and the number of characters left out."""
     assert FULL.text("word " * 4000) == "word " * 3276 + "... (3620 more characters)"
     assert FULL.url("abc/" * 5000) == "abc/" * 4096 + "... (3616 more characters)"
     assert FULL.header("Link", "<abc/>;" * 2400 + "<u>") == "<abc/>;" * 2340 + "... (423 more characters)"
@@ -122,14 +122,14 @@ def test_too_long_texts() -> None:
 
 @pytest.mark.parametrize("secret", [token for token in TOKENS.values() if " " not in token])
 def test_secrets_at_the_cut(secret: str) -> None:
-    """A secret that the cut goes through is not shown in part."""
+    """A secret at the cut is not shown in part."""
     for kept in range(1, len(secret), 3):
         assert secret[:16] not in FULL.text("x" * (MAX_TEXT_LENGTH - kept - 1) + f" {secret} end")
         assert secret[:16] not in FULL.url("https://h/" + "x" * (MAX_TEXT_LENGTH - kept - 13) + f"?q={secret}&a=b")
 
 
 def test_own_patterns_at_the_cut() -> None:
-    """What a pattern of the user's finds is not shown in part either, though it has blanks in it."""
+    """A match of the user's pattern at the cut is not shown in part either, even with blanks in it."""
     own = Redactor(patterns=[r"card \d{4} \d{4}"])
     for kept in range(16):
         assert "card" not in own.text("x" * (MAX_TEXT_LENGTH - kept - 1) + " card 1234 5678 end")

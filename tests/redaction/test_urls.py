@@ -1,4 +1,4 @@
-"""URLs: what is masked in userinfo, queries and paths, and what stays as it is."""
+"""URLs: what is masked in userinfo, queries and paths, and what is unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.redaction.samples import BARE, FULL, HASH, PARAMETERS, PARTIAL, TOKEN
     ],
 )
 def test_userinfo(url: str, shown: str) -> None:
-    """User and password of a URL are masked in each style and without the built-in lists too, be it well formed or not."""
+    """User and password of a URL are masked in each style, also without the built-in lists, also if it is malformed."""
     for redactor in (FULL, PARTIAL, HASH, BARE):
         assert redactor.url(url) == shown
 
@@ -81,14 +81,14 @@ def test_userinfo(url: str, shown: str) -> None:
     ],
 )
 def test_queries(query: str, shown: str) -> None:
-    """Secret parameters are found however their names are written, and however the query is put together."""
+    """Secret parameters are found in any spelling of their names, and in any notation of the query."""
     assert FULL.url(f"https://h/p?{query}") == f"https://h/p?{shown}"
     assert FULL.url(f"?{query}") == f"?{shown}"
 
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_is_secret_parameters(name: str) -> None:
-    """Each parameter that is known to be one is a secret, with any separator."""
+    """Each secret name of the lists is masked, with any separator."""
     assert FULL.is_secret_parameter(name)
     assert FULL.is_secret_parameter("-".join(name).upper())
     assert not BARE.is_secret_parameter(name)
@@ -98,7 +98,7 @@ def test_is_secret_parameters(name: str) -> None:
     "name", "keyboard author authors monkey codec tokens_left page design sids keys zip_code passage assertions next".split()
 )
 def test_ordinary_parameters(name: str) -> None:
-    """A name that only resembles a secret one is none."""
+    """A name that only resembles a secret one is not masked."""
     assert not FULL.is_secret_parameter(name)
     assert FULL.url(f"https://h/?{name}=value") == f"https://h/?{name}=value"
 
@@ -124,7 +124,7 @@ def test_ordinary_parameters(name: str) -> None:
 )
 @styles
 def test_nested(redactor: Redactor, nested: str) -> None:
-    """A parameter or path with a URL or form in it that holds a secret is masked whole in every style: not even its end stays."""
+    """A parameter or path with a URL or form that contains a secret is masked whole in every style, its ends included."""
     encoded = quote(nested, safe="")
     shown = "REDACTED" if encoded != nested else redactor.url(nested)
     assert redactor.url(f"https://h/?page=2&next={encoded}&x=1") == f"https://h/?page=2&next={shown}&x=1"
@@ -133,7 +133,7 @@ def test_nested(redactor: Redactor, nested: str) -> None:
 
 
 def test_nested_too_deep() -> None:
-    """What is nested deeper than anyone looks is masked."""
+    """What is nested deeper than the search goes is masked."""
     nested = "/p?page=2"
     for _ in range(3):
         nested = "/p?next=" + quote(nested, safe="")
@@ -155,7 +155,7 @@ def test_nested_too_deep() -> None:
     ],
 )
 def test_paths(path: str, shown: str) -> None:
-    """Tokens and secret parameters in a path are masked; the other parts of the path stay."""
+    """Tokens and secret parameters in a path are masked; its other parts are unchanged."""
     assert FULL.url(f"https://api.example.com{path}") == f"https://api.example.com{shown}"
     assert FULL.url(path) == shown
 
@@ -182,7 +182,7 @@ ORDINARY = [
 
 @pytest.mark.parametrize("url", ORDINARY)
 def test_ordinary_urls(url: str) -> None:
-    """A URL without a secret is shown as it is, as a URL, in a text and as a header."""
+    """A URL without a secret is unchanged, as a URL, in a text and as a header."""
     for redactor in (FULL, PARTIAL, HASH):
         assert redactor.url(url) == url
         assert redactor.text(f"GET {url} HTTP/1.1") == f"GET {url} HTTP/1.1"
@@ -190,7 +190,7 @@ def test_ordinary_urls(url: str) -> None:
 
 
 def test_what_libraries_hold() -> None:
-    """httpx's own URLs and headers are taken as they are."""
+    """httpx's own URLs and headers are accepted."""
     import httpx
 
     assert DEFAULT.url(httpx.URL("https://user:hunter2@x.example/?token=hunter2")) == "https://REDACTED@x.example/?token=REDACTED"
@@ -201,7 +201,7 @@ def test_what_libraries_hold() -> None:
 
 
 def test_parameters_that_end_like_secrets() -> None:
-    """Tokens and signatures are, those for the next page are not."""
+    """Tokens and signatures are masked, those for the next page are not."""
     url = "https://h/?private_token=a&oauth_signature=b&botToken=c&next_page_token=d&continuation-token=e&max_tokens=5"
     masked = "private_token=REDACTED&oauth_signature=REDACTED&botToken=REDACTED"
     assert FULL.url(url) == f"https://h/?{masked}&next_page_token=d&continuation-token=e&max_tokens=5"
