@@ -151,17 +151,17 @@ class Fetcher:
             return None
         self._store.count("revalidated")
         selected = lookup.entry if lookup.entry in about else about[0]
-        found, changed, gone = selected, [], []
+        found, changed, removed = selected, [], []
         for old in about:
             new = self._updated(lookup, old, raw, received, selected is old)
             if selected is old:
                 found = new
                 self._store.order.answered(_variant(lookup, new), lookup.number)
             if new.policy is NOT_STORABLE:
-                gone.append(old)
+                removed.append(old)
             elif _worth_storing(old, new, lookup):
                 changed.append(new)
-        await self._keep(lookup, changed, found, shared, gone)
+        await self._keep(lookup, changed, found, shared, removed)
         return lookup.answer(found, note)
 
     async def _head_received(
@@ -203,7 +203,7 @@ class Fetcher:
         return rules.storable(method, lookup.fields, status, fields, self._config, ttl, date)
 
     async def _keep(
-        self, lookup: Lookup, new: Sequence[Entry], answer: Entry, shared: SharedRequest | None, gone: Sequence[Entry] = ()
+        self, lookup: Lookup, new: Sequence[Entry], answer: Entry, shared: SharedRequest | None, removed: Sequence[Entry] = ()
     ) -> bool:
         """Store entries in place of those that they supersede, and finish the shared request: with `answer` if it is fresh."""
         usable = answer.policy.lifetime > lookup.age(answer) and not answer.policy.no_cache
@@ -214,11 +214,11 @@ class Fetcher:
             for variant in (lookup.key, *[_variant(lookup, entry) for entry in new]):
                 if order.superseded(variant, lookup.number):
                     return stored
-            return _merged(new, stored, gone)
+            return _merged(new, stored, removed)
 
         kept = False
         try:
-            kept = bool(new or gone) and await self._store.change(lookup, merged, lambda entry: self._use(entry, lookup))
+            kept = bool(new or removed) and await self._store.change(lookup, merged, lambda entry: self._use(entry, lookup))
             if kept:
                 self._store.count("stores", len(new))
             return kept
@@ -278,12 +278,12 @@ def _variant(lookup: Lookup, entry: Entry) -> tuple[object, ...]:
     return lookup.key, entry.vary, entry.selector
 
 
-def _merged(new: Sequence[Entry], stored: Entries, gone: Sequence[Entry]) -> Entries:
+def _merged(new: Sequence[Entry], stored: Entries, removed: Sequence[Entry]) -> Entries:
     """Return the new entries and the stored ones that they do not supersede, the latest first."""
     if not stored:
         return tuple(new)
-    superseding = {(entry.vary, entry.selector) for entry in (*new, *gone)}
-    whole = any(not entry.head_only for entry in (*new, *gone))
+    superseding = {(entry.vary, entry.selector) for entry in (*new, *removed)}
+    whole = any(not entry.head_only for entry in (*new, *removed))
     others = [entry for entry in stored if (entry.vary, entry.selector) not in superseding or not (whole or entry.head_only)]
     if any(other.vary != entry.vary and other.received >= entry.received for other in others for entry in new):
         return stored  # a newer response has another Vary

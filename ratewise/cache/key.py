@@ -55,9 +55,8 @@ class Keys:
         parts = [target.encode(), request.get(b"host", b"")]
         for name in self._partitioning(request):
             value = request[name]
-            signs = (
-                b"=" in value and self._partition is None and name in _AUTHORIZATION
-            )  # only with parameters can it sign each request anew
+            # Only a scheme with parameters can sign each request, and so differ between requests of one user.
+            signs = b"=" in value and self._partition is None and name in _AUTHORIZATION
             parts += (name, lasting(value) if signs else value)
         digest = self._base.copy()
         digest.update(_framed(parts))

@@ -272,8 +272,8 @@ def stored_fields(raw: Sequence[Field], fields: FieldValues, received: float) ->
     # The fields named in Connection are not stored either.
     named = listed(fields.get(b"connection"))
     if not UNSTORED.issuperset(named):
-        gone = frozenset(named)
-        raw = [field for field in raw if field[1] not in gone]
+        removed = frozenset(named)
+        raw = [field for field in raw if field[1] not in removed]
     # RFC 9110, 6.6.1: "MUST record the time it was received and append a corresponding Date header field".
     dates = b"date" in fields and b"date" not in named
     return raw if dates else [*raw, (b"Date", b"date", http_date_of(received))]

@@ -37,7 +37,7 @@ class Store(ABC):
         _stores.add(self)
 
     def renew(self) -> None:
-        """Replace locks and single_flight. In a forked process a thread that does not exist there may hold or lead them."""
+        """Replace locks and shared requests: in a forked process their holders and leaders do not exist."""
         self.single_flight = SingleFlight()
         self.order = RequestOrder()
         self._lock = threading.Lock()

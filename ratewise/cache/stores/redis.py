@@ -194,12 +194,12 @@ class RedisCache(CacheBackend):
             client = _checked("async_client", client(), asynchronous=True)
             closer = _close_at_end(client, self.timeout)
             await closer.asend(None)
-        begun = _Loop(client, anyio.Semaphore(_size(client)), closer)
+        opened = _Loop(client, anyio.Semaphore(_size(client)), closer)
         for other in list(self._loops):  # no lock: each step is one operation, whatever other threads do
             if other.is_closed():
                 self._loops.pop(other, None)
-        self._loops[loop] = begun
-        return begun
+        self._loops[loop] = opened
+        return opened
 
 
 class _Loop(NamedTuple):
