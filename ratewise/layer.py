@@ -81,7 +81,10 @@ Send = Callable[[Q], Awaitable[R]]
 
 
 class Watcher:
-    """Follows a body that its reader reads. Override what you need: see `Call.tap`."""
+    """Follows a body that its reader reads: `call.tap(response, watcher)`. Override what you need.
+
+    `complete` may be a coroutine; the others are plain functions.
+    """
 
     __slots__ = ()
 
@@ -261,7 +264,7 @@ class Bodies(Protocol[Q_contra, R]):
         ...
 
     def close(self, response: R, request: Q_contra | None = None) -> Awaitable[None]:
-        """Discard a response: see `Call.close`."""
+        """Discard a response, as `Call.close` does."""
         ...
 
 
@@ -270,33 +273,32 @@ class HTTPLibrary(Errors, Messages[Q, R], Bodies[Q, R], Protocol[Q, R]):
 
 
 class Call(Generic[Q, R]):
-    """What a layer uses to act. Built once, with the stack: holds nothing of a single request."""
+    """What a layer uses to act. Built once, with the stack: holds nothing of a single request.
+
+    - `await call.send(request)`: hand the request to the next layer, or to the wire.
+    - `await call.sleep(seconds)`, `await call.park(waiter, seconds)`: wait.
+    - `await call.via(store.get, store.aget, key)`: call the first in sync code, await the second in async code.
+    - `call.tap(response, watcher)`: return the response to hand on, with `watcher` following its body.
+    - `await call.close(response, request)`: discard a response. A short rest of its body is read, so that its connection can be
+      used again. Give the request that it answers, and a rest that takes long is not waited for.
+    - `call.spawn(lambda: work())`: run a coroutine in the background. Closing the transport ends it.
+    - `call.current_task()`: identify the running thread or task.
+    - `call.http`: the HTTP library: its errors, messages and bodies under names that are the same for all.
+    - `call.clock`: the time. `call.runtime`: the thread or event loop that the stack runs in.
+    """
 
     __slots__ = ("clock", "close", "current_task", "http", "runtime", "send", "spawn", "tap", "via")
 
     def __init__(self, send: Send[Q, R], http: HTTPLibrary[Q, R], runtime: Runtime, clock: Clock) -> None:
         self.send = send
-        """`await call.send(request)`: hand the request to the next layer, or to the wire."""
         self.http = http
-        """The HTTP library: its errors, messages and bodies under names that are the same for all."""
         self.runtime = runtime
-        """The thread or event loop that the stack runs in."""
         self.clock = clock
-        """The time, to read and to wait for."""
         self.via = runtime.via
-        """`await call.via(store.get, store.aget, key)`: call the first in sync code, await the second in async code."""
         self.tap = http.tap
-        """`call.tap(response, watcher)`: the response to hand on, with `watcher` following its body."""
         self.close = http.close
-        """`await call.close(response, request)`: discard a response.
-
-        A short rest of its body is read, so that its connection can be used again. Give the request that it answers, and a rest
-        that takes long is not waited for.
-        """
         self.spawn = runtime.spawn
-        """`call.spawn(lambda: work())`: run a coroutine in the background. Closing the transport ends it."""
         self.current_task = runtime.current_task
-        """`call.current_task()`: identify the running thread or task."""
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """`await call.sleep(seconds)`: wait."""

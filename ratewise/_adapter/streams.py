@@ -42,7 +42,9 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
         except StopIteration:
             self._release()
             for watcher in self.watchers:
-                step(watcher.complete())
+                finishing = watcher.complete()
+                if finishing is not None:  # a plain function has done its work
+                    step(finishing)
             raise
         except BaseException as error:
             self._fail(error)
@@ -65,7 +67,9 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
         except StopAsyncIteration:
             await self._arelease()
             for watcher in self.watchers:
-                await watcher.complete()
+                finishing = watcher.complete()
+                if finishing is not None:
+                    await finishing
             raise
         except BaseException as error:
             self._fail(error)

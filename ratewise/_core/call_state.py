@@ -155,7 +155,7 @@ class CallState:
 
     def __getstate__(self) -> dict[str, Any]:
         # What an exception carries to another process.
-        return {name: value for name, value in self.__dict__.items() if name in _LASTING}
+        return {"_id": self.id, **{name: value for name, value in self.__dict__.items() if name in _LASTING}}
 
 
-_LASTING = {"_id", "options", "streamed", "finished", "attempts", "history", "retry_after", "idempotency_key", "deadline"}
+_LASTING = {"options", "streamed", "finished", "attempts", "history", "retry_after", "idempotency_key", "deadline"}

@@ -17,7 +17,9 @@ class Exchange:
     """
 
     __slots__ = ("_state",)
-    _state: CallState
+
+    def __init__(self) -> None:
+        self._state = CallState()
 
     @property
     def id(self) -> str:
@@ -65,8 +67,8 @@ class Exchange:
 
 def begin(request: Any, *, streamed: bool) -> Exchange:
     """Begin a call with this request and the options given with it. A request that is sent again begins another call."""
-    exchange, state = Exchange(), CallState()
-    exchange._state = state
+    state = CallState()
+    exchange = exchange_with(state)
     if not streamed:
         state.streamed = False
     request.extensions = extensions = request.extensions.copy()  # the dict of the caller may serve other requests
@@ -85,17 +87,18 @@ def begin(request: Any, *, streamed: bool) -> Exchange:
 
 
 def release(exchange: Exchange, request: Any, *others: Any) -> None:
-    """Restore the extensions of a request, and of the `others` that were made of it (None is skipped)."""
+    """Leave only the caller's options in the extensions of a request and of the `others` made of it (None is skipped)."""
+    options = exchange._state.options
     for one in (request, *others):
         if one is not None:
             one.extensions.pop(KEY, None)
-    if exchange._state.options is not NO_OPTIONS:
-        request.extensions[KEY] = exchange._state.options
+            if options is not NO_OPTIONS:
+                one.extensions[KEY] = options
 
 
 def exchange_with(state: CallState) -> Exchange:
     """Return an `Exchange` with this state."""
-    exchange = Exchange()
+    exchange = Exchange.__new__(Exchange)  # past `__init__`, which makes a state
     exchange._state = state
     return exchange
 
@@ -107,15 +110,15 @@ def state_of(request: Any) -> CallState:
 
 
 def exchange_of(outcome: object) -> Exchange:
-    """Return the call that a response, an exception or a request belongs to.
+    """Return the call that a response or an exception came of, or that a request belongs to while it is handled.
 
-    A request and a response have it in `extensions["ratewise"]` too. Raises `LookupError` for what did not come through a
-    RateWise transport.
+    A response has it in `extensions["ratewise"]` too. Raises `LookupError` for what did not come through a RateWise transport.
     """
-    found = getattr(outcome, KEY, None)
-    # The error of `raise_for_status()` has a response, and that of a body that breaks off a request.
-    for source in (outcome, getattr(outcome, "response", None), _request_of(outcome)):
-        found = found or getattr(source, "extensions", {}).get(KEY)
+    found = getattr(outcome, KEY, None) or getattr(outcome, "extensions", {}).get(KEY)
+    if isinstance(outcome, BaseException):
+        # The error of `raise_for_status()` has a response, and that of a body that breaks off a request.
+        for source in (getattr(outcome, "response", None), _request_of(outcome)):
+            found = found or getattr(source, "extensions", {}).get(KEY)
     if type(found) is not Exchange:
         raise LookupError(f"this {type(outcome).__name__} did not come through a RateWise transport")
     return found

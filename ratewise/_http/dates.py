@@ -28,6 +28,9 @@ _DATES = tuple(
 LARGEST = 1e15
 """The largest number that is returned: it is exact, and arithmetic with it stays finite."""
 
+EPOCH, EPOCH_MS = 1e9, 1e11
+"""Numbers from these on are seconds, or milliseconds, since the epoch: no server asks to wait for 30 years."""
+
 _NUMBER = regex(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
 _DURATION = regex(
     r"(?=.)(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"

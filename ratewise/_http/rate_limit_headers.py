@@ -9,7 +9,7 @@ from typing import NamedTuple, Union
 
 from .._util.lazy_regex import regex
 from ..layer import Field
-from .dates import delay_seconds, duration, instant
+from .dates import EPOCH, EPOCH_MS, delay_seconds, duration, instant
 from .retry_after import MILLISECONDS, NO_ADVICE, VETOES, retry_after
 from .structured_fields import COMMA_OR_SEMICOLON, DICTIONARY, PAIR, Bare, bare, each, parse_list
 
@@ -68,6 +68,15 @@ class Quota(NamedTuple):
     """What is counted: "requests", "tokens", "content-bytes", "concurrent-requests"..."""
     kind: str
     """What `reset` leads to: "window", a new one; "bucket", a full one; "effective", the time that `remaining` must last."""
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds until a unit is available, at least 0; None if one is left, or if that is unknown."""
+        if self.remaining is None or self.remaining >= 1:
+            return None
+        if self.kind == "bucket" and self.reset is not None and self.limit:
+            return self.reset / self.limit  # which fills evenly
+        return self.window if self.reset is None else self.reset
 
 
 class RateLimitFields(NamedTuple):
@@ -269,14 +278,14 @@ def _count(raw: bytes) -> tuple[float | None, float | None]:
 def _reset(value: str, made: float, dated: bool) -> tuple[float | None, float, str]:
     """Return seconds, their resolution, and the kind. A number is seconds or an instant, depending on its size."""
     number = delay_seconds(value)
-    if number is not None and number < 1e9:
+    if number is not None and number < EPOCH:
         return number, 10.0 ** -min(len(value.partition(".")[2]), 3), "window"
     spelt = duration(value)
     if spelt is not None:
         return spelt, 0.001, "bucket"
     if number is None:
         at, resolution = instant(value, made)
-    elif number >= 1e11:
+    elif number >= EPOCH_MS:
         at, resolution = number / 1000, 0.001
     else:
         at, resolution = number, 10.0 ** -min(len(value.partition(".")[2]), 3)

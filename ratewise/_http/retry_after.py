@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .dates import delay_seconds, duration, instant
+from .dates import EPOCH, EPOCH_MS, delay_seconds, duration, instant
 
 LONGEST_WAIT = 2.0**31
 """Seconds. RFC 9111 (1.2.2) has this for a number too large to hold; a wait that long is forever anyway."""
@@ -60,11 +60,10 @@ def retry_after(fields: Iterable[tuple[bytes, bytes]], now: float) -> RetryAfter
 def _seconds(value: str, now: float) -> float | None:
     number = delay_seconds(value)
     if number is None:
-        number = duration(value)
-    if number is None:
-        at = instant(value, now)[0]
-        number = None if at is None else at - now
-    return number
+        spelt = duration(value)
+        at = instant(value, now)[0] if spelt is None else None
+        return spelt if at is None else at - now
+    return number if number < EPOCH else (number / 1000 if number >= EPOCH_MS else number) - now
 
 
 def _values(raw: bytes) -> list[str]:

@@ -49,6 +49,8 @@ class Outcome(NamedTuple):
     """Seconds to wait at least, above 0, by Retry-After or by a limit that is used up; None if the server does not say."""
     source: str = ""
     """The field that says so, or a Retry-After that says 0, which leaves the wait to the caller; "" if there is none."""
+    estimated: bool = False
+    """Whether `wait` is the time in which a bucket gains one unit: the least that it takes."""
     read: bool = False
     """Whether the body was examined."""
 
@@ -79,11 +81,11 @@ def outcome_of_response(status: int, fields: Sequence[Field], now: float) -> Out
     if silent(fields):
         return outcome_of_status(status)
     said = rate_limit_fields(fields, now)
-    wait, source = _wait(said)
+    wait, source, estimated = _wait(said)
     kind = _KINDS.get(status, Kind.FINE)
-    if status == 403 and (wait is not None or any(quota.remaining == 0 and quota.reset is not None for quota in said.quotas)):
+    if status == 403 and (wait is not None or any(quota.wait is not None for quota in said.quotas)):
         kind = Kind.REFUSED
-    return Outcome(kind, status, None, said, wait, source)
+    return Outcome(kind, status, None, said, wait, source, estimated)
 
 
 def outcome_of_failure(failure: Failure) -> Outcome:
@@ -91,12 +93,12 @@ def outcome_of_failure(failure: Failure) -> Outcome:
     return _FAILURES[failure]
 
 
-def _wait(said: RateLimitFields) -> tuple[float | None, str]:
-    """Return the wait and its source: Retry-After, then `RateLimit`, then the other families; of several limits the longest."""
+def _wait(said: RateLimitFields) -> tuple[float | None, str, bool]:
+    """Return wait, source and `estimated`: Retry-After, then `RateLimit`, then other families; of several limits the longest."""
     if said.retry_after is not None:
-        return said.retry_after, said.source
-    resets = [(quota.kind == "effective", quota.reset) for quota in said.quotas if quota.remaining == 0 and quota.reset]
-    if not resets:
-        return None, said.source
-    standard, reset = max(resets)
-    return min(reset, LONGEST_WAIT), "RateLimit" if standard else "rate-limit reset"
+        return said.retry_after, said.source, False
+    waits = [(quota.kind == "effective", quota.wait, quota.kind == "bucket") for quota in said.quotas if quota.wait]
+    if not waits:
+        return None, said.source, False
+    standard, wait, estimated = max(waits)
+    return min(wait, LONGEST_WAIT), "RateLimit" if standard else "rate-limit reset", estimated

@@ -9,12 +9,12 @@ from typing import Any, Callable, NamedTuple
 from .._core.admission import MAX_KEYS, KeyState, Queue, Ticket, enqueue
 from .._core.call_state import Reservation
 from .._core.clock import Clock
-from .._http.rate_limit_headers import RateLimitFields
+from .._http.rate_limit_headers import NO_FIELDS, RateLimitFields
 from .._keywords import explained
 from .._validation import flag, key_function, number, refusal, seconds, whole
 from .found import Kept
 from .governor import UNCOUNTED, Came, Governor, Signal
-from .limits import KnownLimit
+from .limits import ANSWER_TIMEOUT, KnownLimit
 from .snapshot import name_of, older, phase_of, read, written
 
 AGAIN = 0.001
@@ -237,7 +237,10 @@ class RateLimiter:
                 number: float = next(self.queue.numbers)
                 if ticket is not None and not ticket.returning and not asked:  # else others come first: its attempts are few
                     number = ticket.number
-                reservation = Reservation(number, wait, self.max_wait, not refused)
+                # The server refuses although a window has turned, or a bucket may not fill evenly: what it says may be too early.
+                bucket = any(quota.wait and quota.kind == "bucket" for quota in told.quotas)
+                early = told is not NO_FIELDS and (wait <= 0 or (bucket and wait < ANSWER_TIMEOUT))
+                reservation = Reservation(number, wait, self.max_wait, backoff=early or not refused)
         for state in states:
             if state.queue:
                 self.queue.changed(state, now, worse=refused)

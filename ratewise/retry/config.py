@@ -177,20 +177,23 @@ class RetryConfig:
         if refused:
             return Verdict(None, refused, outcome.wait)
 
+        asked = outcome.wait if self.respect_retry_after else None
         if delay is not None:
             reason = "decide"
-        elif outcome.wait is not None and self.respect_retry_after:
-            delay, reason = outcome.wait, outcome.source
+        elif asked is not None and not outcome.estimated:
+            delay, reason = asked, outcome.source
         else:
             delay = self.backoff.delay(attempt, previous=previous, uniform=uniform)
             delay, reason = seconds("the delay of the backoff", delay), "backoff"
-        asked = f"{reason} asks for {in_seconds(delay)}"
+            if asked is not None and asked > delay:
+                delay, reason = asked, outcome.source
+        said = f"{reason} asks for {in_seconds(delay)}"
         if reason != "backoff" and delay > self.max_retry_after:
-            return Verdict(None, f"{asked}, more than max_retry_after ({self.max_retry_after:g} s)", outcome.wait)
+            return Verdict(None, f"{said}, more than max_retry_after ({self.max_retry_after:g} s)", outcome.wait)
         if reason == outcome.source:
             delay *= 1 + SPREAD * uniform
         if delay >= left:
-            return Verdict(None, f"{asked}, with {in_seconds(max(left, 0))} left of total_timeout", outcome.wait)
+            return Verdict(None, f"{said}, with {in_seconds(max(left, 0))} left of total_timeout", outcome.wait)
         return Verdict(delay, reason, outcome.wait)
 
     def _refusal(self, outcome: Outcome, method: str, keyed: bool) -> str:

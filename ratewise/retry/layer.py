@@ -156,9 +156,9 @@ class RetryLayer(Ordered):
             except (OSError, ValueError) as problem:
                 why = state.redactor.line(str(problem))
                 verdict = verdict._replace(wait=None, reason=f"the request body cannot be sent again: {why}")
-        state.retry_after = verdict.retry_after
         status = config.counted(outcome)
         if verdict.wait is not None or error is not None or status in config.retry_on_status:
+            state.retry_after = verdict.retry_after
             state.record(Attempt(state.attempts, told, verdict.wait, verdict.reason))
         if verdict.wait is not None:
             logger.warning(
@@ -189,8 +189,9 @@ def _paced(verdict: Verdict, reservation: Reservation, left: float) -> Verdict:
     elif reservation.wait >= left:
         then = f"the limit is used up for {in_seconds(reservation.wait)}, with {in_seconds(max(left, 0))} left of total_timeout"
     else:
-        return verdict._replace(wait=reservation.wait)
-    return verdict._replace(wait=None, reason=then)
+        reason = "rate limit" if verdict.reason == "backoff" else verdict.reason
+        return verdict._replace(wait=reservation.wait, reason=reason)
+    return Verdict(None, then, max(verdict.retry_after or 0.0, reservation.wait))
 
 
 def _annotate(error: Exception, request: Any, state: CallState) -> None:

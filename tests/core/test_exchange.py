@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import pickle
+import threading
 from typing import Any
 
 import httpx
@@ -9,9 +12,11 @@ import pytest
 
 import ratewise
 from ratewise import Exchange, RetryConfig, exchange_of
+from ratewise._core.call_state import CallState
+from ratewise._core.exchange import exchange_with
 from tests.kit.clock import FakeClock
 from tests.kit.layers import Layer
-from tests.kit.wire import Scripted
+from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World
 
 
@@ -46,6 +51,61 @@ async def test_the_exchange_of_a_failure(world: World) -> None:
     assert exchange_of(raised.value).attempts == 1
     await world.send(world.RetryTransport(Scripted(200)), request=request)
     assert exchange_of(request) is not exchange_of(raised.value)
+
+
+async def test_a_body_that_breaks_off(world: World) -> None:
+    """An error in the middle of a streamed body belongs to its call, in a client and under a bare transport."""
+
+    def broken() -> Scripted:
+        return Scripted(response(200, body=Body(b"abc", error=failing("ReadError"))))
+
+    client = world.RateWiseClient("https://api.example.com", transport=broken())
+    async with world.within(client.stream("GET", "/")) as streamed:
+        with pytest.raises(world.httpx.ReadError) as raised:
+            await world.read(streamed)
+    assert exchange_of(raised.value) is exchange_of(streamed)
+    plain = (world.httpx.Client if world.is_sync else world.httpx.AsyncClient)(transport=world.RetryTransport(broken()))
+    with pytest.raises(world.httpx.ReadError) as raised:
+        await world(plain.get, "https://api.example.com")
+    assert exchange_of(raised.value).attempts == 1
+
+
+async def test_the_exchange_of_a_status(world: World) -> None:
+    """`raise_for_status()` raises an error that belongs to the call of its response."""
+    client = world.RateWiseClient("https://api.example.com", transport=Scripted(404))
+    answer = await world(client.get, "/")
+    with pytest.raises(world.httpx.HTTPStatusError) as raised:
+        answer.raise_for_status()
+    assert exchange_of(raised.value) is exchange_of(answer)
+
+
+async def test_a_request_left_by_a_call(world: World) -> None:
+    """Sent again without RateWise, what a request was part of is not what its new response came of."""
+    request = world.httpx.Request("GET", "https://api.example.com")
+    await world.send(world.LayerTransport(Scripted(200)), request=request)
+    plain = (world.httpx.Client if world.is_sync else world.httpx.AsyncClient)(transport=Scripted(200))
+    with pytest.raises(LookupError):
+        exchange_of(await world(plain.send, request))
+
+
+def test_it_is_read_only() -> None:
+    """Users see what happened, and change none of it."""
+    exchange = Exchange()
+    assert repr(exchange) == "<Exchange attempts=0 history=[]>"
+    for name in (name for name in dir(exchange) if not name.startswith("_")):
+        assert inspect.getdoc(getattr(type(exchange), name))
+        with pytest.raises(AttributeError):
+            setattr(exchange, name, 7)
+    with pytest.raises(AttributeError):
+        exchange.other = 7  # type: ignore[attr-defined]
+
+
+def test_it_outlives_its_process() -> None:
+    """An exception that goes to another process takes along what happened, and leaves what was for this one."""
+    state = CallState()
+    state.attempts, state.permit = 3, threading.Lock()
+    found = pickle.loads(pickle.dumps(exchange_with(state)))
+    assert (found.attempts, found.id) == (3, state.id)
 
 
 def test_what_has_no_exchange() -> None:

@@ -317,7 +317,7 @@ def test_ratelimit(value: str, seconds: float | None) -> None:
         ("0", "2015-10-21T07:28:00Z", 60),
         ("0", "2015-10-21T07:28Z", 60),
         ("1", "30", None),
-        ("0.5", "30", None),
+        ("0.5", "30", 30),
         ("-1", "30", None),
         ("", "30", None),
         ("none", "30", None),

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from ratewise import RateLimiter, RetryConfig, RetryDecision, exchange_of
+from ratewise import ExponentialBackoff, RateLimiter, RetryConfig, RetryDecision, exchange_of
 from ratewise._http.rate_limit_headers import NO_FIELDS, RateLimitFields
 from ratewise.rate_limit.governor import Came, Governor, Signal
 from tests.kit.clock import PATIENCE, FakeClock, StillClock
 from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, Timed, response
-from tests.kit.world import World
+from tests.kit.world import World, only
 from tests.rate_limit.limiters import URL, limited, waiting
 
 
@@ -270,3 +270,23 @@ async def test_nonsense_holds_nobody(world: World, clock: FakeClock) -> None:
     for _ in range(3):
         await world.send(limited(world, wire, RateLimiter(), clock))
     assert wire.times[2] <= 9
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"RateLimit": '"a";r=0;t=0'},
+        {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "0"},
+        {"x-ratelimit-limit-requests": "1000", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1s"},
+    ],
+    ids=["effective", "window", "bucket"],
+)
+@only("sync")
+async def test_a_refusal_that_says_now(world: World, fields: dict[str, str], clock: FakeClock) -> None:
+    """It refuses all the same: the retries wait by their backoff, and are not used up at once."""
+    wire = Scripted(*[response(429, fields)] * 3, 200)
+    rules = RetryConfig(backoff=ExponentialBackoff(jitter=False))
+    client = world.RateWiseClient("https://api.example.com", transport=wire, clock=clock, retry_config=rules)
+    began = clock.now
+    assert (await world(client.get, "/")).status_code == 200
+    assert clock.now - began >= 7

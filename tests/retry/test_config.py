@@ -580,3 +580,11 @@ def test_respect_retry_after_false_waits_by_the_backoff() -> None:
     assert rules.judge(asked, 1, method="GET") == (3, "backoff", 7)
     assert rules.judge(too_long, 1, method="POST") == (3, "backoff", 7000)  # it still says that nothing was done
     assert rules.judge(response(403, Retry_After="7"), 1, method="GET") == (3, "backoff", 7)
+
+
+@pytest.mark.parametrize(("backoff", "verdict"), [(3, (3, "backoff", 0.5)), (0.1, (0.5, "rate-limit reset", 0.5))])
+def test_a_bucket_that_fills(backoff: float, verdict: Any) -> None:
+    """The time of one unit is the least that it takes: the backoff counts where it is longer."""
+    fields = {"x_ratelimit_limit": "60", "x_ratelimit_remaining": "0", "x_ratelimit_reset": "30s"}
+    rules = RetryConfig(backoff=Fixed(backoff))
+    assert rules.judge(response(429, **fields), 1, method="GET", uniform=0.0) == verdict

@@ -1,0 +1,48 @@
+"""How much of RateWise one call goes through: functions of ours that are called, in a process that has made no call yet."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+COUNT = """
+import logging, os, sys
+import httpx
+import ratewise
+from ratewise import Bulkhead, CircuitBreaker, InMemoryCache, LogConfig, RateWiseClient
+from tests.kit.clock import FakeClock
+from tests.kit.wire import Scripted
+
+HOME = os.path.dirname(ratewise.__file__)
+FULL = dict(circuit_breaker=CircuitBreaker(), cache=InMemoryCache(), bulkhead=Bulkhead(), log_config=LogConfig(), total_timeout=60)
+logging.getLogger("ratewise").addHandler(logging.NullHandler())
+refused = httpx.Response(429, headers={headers}, content=b"{{}}")
+wire = Scripted(refused, httpx.Response(200, content=b"ok"))
+client = RateWiseClient("https://api.example.com", transport=wire, clock=FakeClock(), **{settings})
+calls = []
+
+def profile(frame, event, arg):
+    if event == "call" and frame.f_code.co_filename.startswith(HOME):
+        calls.append(frame.f_code.co_name)
+
+sys.setprofile(profile)
+response = client.get("/")
+sys.setprofile(None)
+assert response.status_code == 200 and len(wire.sent) == 2
+print(len(calls), calls.count("outcome_of_response"), calls.count("rate_limit_fields"))
+"""
+
+
+@pytest.mark.parametrize(("settings", "most"), [("{}", 350), ("FULL", 550)], ids=["client", "whole stack"])
+@pytest.mark.parametrize("headers", ["{}", '{"Retry-After": "2"}'], ids=["429", "Retry-After"])
+def test_a_retry_goes_through_few_functions(headers: str, settings: str, most: int) -> None:
+    """A 429 and then a 200: each response is classified once at most, and its header is read once."""
+    script = COUNT.format(headers=headers, settings=settings)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    calls, classified, parsed = map(int, done.stdout.split())
+    assert calls <= most
+    assert classified <= 2
+    assert parsed <= 1
