@@ -195,7 +195,7 @@ class Masker:
         if isinstance(key, tuple) and len(key) == 3 and isinstance(key[1], str) and isinstance(key[2], (int, type(None))):
             scheme, host, port = key
             host = f"[{host}]" if ":" in host else host
-            key = f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
+            return escaped(self.url(f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"))
         try:
             return self.line(str(key))
         except Exception:
