@@ -96,7 +96,7 @@ class _Bodies:
             ready = b"".join(stream)
         elif isinstance(stream, (self._Body, self._Buffer)):
             ready = stream.ready
-        return self.decoded(response, ready, MAX_READ)
+        return self.decoded(response, ready, MAX_READ) if "content-encoding" in response.headers else ready[:MAX_READ]
 
     def _bodiless(self, response: Any) -> Any:
         """Return the response without its body, which broke off."""

@@ -138,21 +138,6 @@ class CallState:
         self._outcome = weakref.ref(result), outcome
         return outcome
 
-    def take_permit(self) -> Any:
-        """For `CircuitRecheckLayer`."""
-        permit, self.permit = self.permit, None
-        return permit
-
-    def take_reservation(self) -> Reservation | None:
-        """For `RetryLayer`."""
-        reservation, self.reservation = self.reservation, None
-        return reservation
-
-    def take_number(self) -> float | None:
-        """For `RateLimitLayer`."""
-        number, self.number = self.number, None
-        return number
-
     def __getstate__(self) -> dict[str, Any]:
         # What an exception carries to another process.
         return {"_id": self.id, **{name: value for name, value in self.__dict__.items() if name in _LASTING}}

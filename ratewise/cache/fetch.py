@@ -35,7 +35,8 @@ class Fetcher:
         """Send a request, with conditions that let the server confirm what is stored."""
         call = lookup.call
         # The response to a range request says nothing about the whole.
-        conditions = {} if b"range" in lookup.fields else rules.conditions(lookup.entries, lookup.entry, lookup.fields)
+        checkable = lookup.entries and b"range" not in lookup.fields
+        conditions = rules.conditions(lookup.entries, lookup.entry, lookup.fields) if checkable else {}
         sent = call.http.with_headers(lookup.request, conditions) if conditions else lookup.request
         try:
             try:

@@ -97,7 +97,7 @@ class CircuitRecheckLayer:
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request if its permit is still valid, else raise `CircuitBreakerOpen`."""
         state = state_of(request)
-        given = state.take_permit()
+        given, state.permit = state.permit, None
         if given is not None:
             key, permit = given
             if permit.circuit.state != "closed":

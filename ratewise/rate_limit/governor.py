@@ -101,21 +101,25 @@ class Governor:
             most = min(most, 0 if self._alone else 1)
         for limit in self._limits.values():
             most = min(most, limit.free(now, len(self._sent), waiting))
-        if self.found is not None:
-            most = min(most, self.found.free(now, self._flying))
+        found = self.found
+        if found is not None:
+            most = min(most, found.free(now, self._flying if isinstance(found, Ceiling) else len(self._sent)))
         return most
 
     def opens(self, now: float, waiting: int, ahead: int = 0) -> tuple[float, str]:
         """In how many seconds the one may go that has so many before it, for all that is known; and what it waits for."""
-        waits = [(0.0, f"concurrency limit reached ({self._busy} in flight)")] if self.full else []
+        bounded = self._concurrency is not None or isinstance(self.found, Ceiling)
+        waits = [(0.0, f"concurrency limit reached ({self._busy} in flight)")] if bounded and self.full else []
         waits.append((max(self._until - now, 0.0), "the server asks to wait"))
         if self._alone and not self._open and now < self._first_at + ANSWER_TIMEOUT:
             waits.append((self._first_at + ANSWER_TIMEOUT - now, "waiting for the first response"))
         for name, limit in self._limits.items():
             shown = "the stated limit" if name is None else f"limit {name!r} of the server" if name else "the limit of the server"
             waits.append((limit.opens(now, len(self._sent), waiting, ahead), f"{shown} is used up"))
-        if self.found is not None:
-            waits.append((self.found.opens(now, self._flying, ahead), self.found.reason))
+        found = self.found
+        if found is not None:
+            flying = self._flying if isinstance(found, Ceiling) else len(self._sent)
+            waits.append((found.opens(now, flying, ahead), found.reason))
         return max(waits, key=itemgetter(0))
 
     @property

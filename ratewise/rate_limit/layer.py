@@ -44,7 +44,7 @@ class RateLimitLayer(Ordered):
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request as soon as it may go, or raise `WaitTooLong`."""
         limiter, http, state = self.rate_limiter, call.http, state_of(request)
-        number = state.take_number()
+        number, state.number = state.number, None
         if limiter.key is None:
             key: Hashable = (state.origin(request, http), credential(http.fields(request.headers)))
         else:

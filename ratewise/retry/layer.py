@@ -66,13 +66,13 @@ class RetryLayer(Ordered):
             except RateWiseError:
                 raise
             except http.TransportError as error:
-                reservation = state.take_reservation()
+                reservation, state.reservation = state.reservation, None
                 verdict = await self._judge(request, None, error, attempt, waited, rewind, reservation, state, call)
                 if verdict.wait is None:
                     _annotate(error, request, state)
                     raise
             else:
-                reservation = state.take_reservation()
+                reservation, state.reservation = state.reservation, None
                 try:
                     verdict = await self._judge(request, response, None, attempt, waited, rewind, reservation, state, call)
                 except BaseException:  # raised by `decide` or by the backoff
