@@ -96,4 +96,4 @@ def retry_rules(max_retries: int, retry_config: RetryConfig | None, backoff_stra
         raise TypeError(refusal("retry_config", retry_config, "a RetryConfig"))
     if backoff_strategy is None:
         return retry_config
-    return retry_config.with_backoff(checked_backoff("backoff_strategy", backoff_strategy))
+    return retry_config._with_backoff(checked_backoff("backoff_strategy", backoff_strategy))

@@ -16,7 +16,8 @@ from tests.kit.clock import FakeClock
 from tests.kit.wire import Scripted
 
 HOME = os.path.dirname(ratewise.__file__)
-FULL = dict(circuit_breaker=CircuitBreaker(), cache=InMemoryCache(), bulkhead=Bulkhead(), log_config=LogConfig(), total_timeout=60)
+FULL = dict(circuit_breaker=CircuitBreaker(), cache=InMemoryCache(), bulkhead=Bulkhead(), log_config=LogConfig())
+FULL["total_timeout"] = 60
 logging.getLogger("ratewise").addHandler(logging.NullHandler())
 refused = httpx.Response(429, headers={headers}, content=b"{{}}")
 wire = Scripted(refused, httpx.Response(200, content=b"ok"))

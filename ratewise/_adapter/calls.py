@@ -67,7 +67,7 @@ class ClientCalls:
         self.cache = cache
         self.circuit_breaker = circuit_breaker
         self.rate_limiter = rate_limiter
-        self._trips_before = 0 if circuit_breaker is None else circuit_breaker.trips
+        self._trips_before = 0 if circuit_breaker is None else circuit_breaker._trips
 
     def _wrap(self, wrapped: Callable[[Any], Any]) -> None:
         """Put the layers around each transport that the library's client has made, or was given."""
@@ -112,7 +112,7 @@ class ClientCalls:
 
     def get_stats(self) -> ClientStats:
         """Return the counts since the client was made."""
-        trips = 0 if self.circuit_breaker is None else self.circuit_breaker.trips - self._trips_before
+        trips = 0 if self.circuit_breaker is None else self.circuit_breaker._trips - self._trips_before
         return self._counts.snapshot(trips)
 
 

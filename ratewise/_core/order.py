@@ -16,7 +16,7 @@ _PACKAGE = f"{__name__.split('.')[0]}."
 class Ordered:
     """A layer whose position in a stack matters."""
 
-    kind: LayerKind | None = None
+    _kind: LayerKind | None = None
 
 
 def warn_of_order(layers: Sequence[Any], within: Sequence[Any]) -> None:
@@ -28,7 +28,7 @@ def warn_of_order(layers: Sequence[Any], within: Sequence[Any]) -> None:
 
 
 def _faults(layers: Sequence[Any]) -> Iterator[str]:
-    kinds = [layer.kind for layer in layers if isinstance(layer, Ordered) and layer.kind is not None]
+    kinds = [layer._kind for layer in layers if isinstance(layer, Ordered) and layer._kind is not None]
     first = next((number for number, kind in enumerate(kinds) if kind != "cache"), len(kinds))
     if "cache" in kinds[first:]:
         yield (

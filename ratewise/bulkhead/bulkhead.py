@@ -59,17 +59,17 @@ class Bulkhead:
         self.max_queue = whole("max_queue", max_queue, least=0)
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
         self.key = None if key is None else key_function(key, "Bulkhead")
-        self.queue = Queue(lambda _: _Slots(self.max_in_flight))
+        self._queue = Queue(lambda _: _Slots(self.max_in_flight))
 
     def __repr__(self) -> str:
         return f"Bulkhead(max_in_flight={self.max_in_flight}, max_queue={self.max_queue}, max_wait={self.max_wait:g})"
 
     def get_state(self, key: Hashable = None) -> dict[str, int]:
         """Return how many requests of this key, or of all keys if None, are `in_flight` and how many are `waiting`."""
-        with self.queue.states.lock:
-            states = [state for each, state in self.queue.states.items() if key is None or each == key]
+        with self._queue.states.lock:
+            states = [state for each, state in self._queue.states.items() if key is None or each == key]
             return {"in_flight": sum(state.in_flight for state in states), "waiting": sum(len(state.queue) for state in states)}
 
-    def enter(self, key: Hashable, now: float) -> Ticket | None:
+    def _enter(self, key: Hashable, now: float) -> Ticket | None:
         """Return a ticket, admitted or queued; None if the queue is full. `now`: seconds on a monotonic clock."""
-        return self.queue.enter(key, now, self.max_queue)
+        return self._queue.enter(key, now, self.max_queue)

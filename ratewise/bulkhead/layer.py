@@ -21,7 +21,7 @@ logger = logging.getLogger("ratewise")
 class BulkheadLayer(Ordered):
     """Sends a request when it has a slot of the bulkhead, and holds the slot until the response's body is closed."""
 
-    kind: LayerKind | None = "bulkhead"
+    _kind: LayerKind | None = "bulkhead"
 
     def __init__(self, bulkhead: Bulkhead | None = None) -> None:
         if bulkhead is not None and not isinstance(bulkhead, Bulkhead):
@@ -35,7 +35,7 @@ class BulkheadLayer(Ordered):
         """Send the request as soon as a slot is available. Raises `BulkheadFull` if the queue is full, or after `max_wait`."""
         bulkhead, http, state = self.bulkhead, call.http, state_of(request)
         key = state.origin(request, http) if bulkhead.key is None else bulkhead.key(request)
-        ticket = bulkhead.enter(key, call.clock.monotonic())
+        ticket = bulkhead._enter(key, call.clock.monotonic())
         if ticket is None:
             raise http.BulkheadFull(request, state, key, bulkhead.max_in_flight, 0.0)
         try:
@@ -43,19 +43,19 @@ class BulkheadLayer(Ordered):
                 await self._wait(ticket, key, state, request, call)
             response = await call.send(request)
         except BaseException:
-            bulkhead.queue.leave(ticket, call.clock.monotonic())
+            bulkhead._queue.leave(ticket, call.clock.monotonic())
             raise
         if http.in_memory(response):
-            bulkhead.queue.leave(ticket, call.clock.monotonic())
+            bulkhead._queue.leave(ticket, call.clock.monotonic())
             return response
-        return http.tap(response, HeldTicket(bulkhead.queue, ticket, call.clock))
+        return http.tap(response, HeldTicket(bulkhead._queue, ticket, call.clock))
 
     async def _wait(self, ticket: Ticket, key: Hashable, state: CallState, request: Any, call: Call[Any, Any]) -> None:
         """Wait until the ticket is admitted."""
         bulkhead, clock = self.bulkhead, call.clock
         deadline = math.inf if state.deadline is None else state.deadline
         begun = clock.monotonic()
-        now = await wait_turn(bulkhead.queue, ticket, min(begun + bulkhead.max_wait, deadline), state, call)
+        now = await wait_turn(bulkhead._queue, ticket, min(begun + bulkhead.max_wait, deadline), state, call)
         if not ticket.admitted and now >= deadline:
             raise call.http.DeadlineExceeded(request, state)
         if not ticket.admitted:

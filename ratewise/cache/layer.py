@@ -46,7 +46,7 @@ class CacheLayer(Ordered):
     Raises `TypeError` for another value, and `ValueError` for the mode "force" with a store that has no `ttl`.
     """
 
-    kind: LayerKind | None = "cache"
+    _kind: LayerKind | None = "cache"
 
     def __init__(self, cache: Cache | None = None, config: CacheConfig | None = None) -> None:
         if not isinstance(cache, (Cache, type(None))):

@@ -106,7 +106,7 @@ class CircuitBreaker:
         self.on_state_change = (
             None if on_state_change is None else function("on_state_change", on_state_change, "key, old and new state")
         )
-        self.rules = Rules(
+        self._rules = Rules(
             failure_threshold=whole("failure_threshold", failure_threshold, least=1),
             success_threshold=whole("success_threshold", success_threshold, least=1),
             recovery_timeout=recovery_timeout,
@@ -119,24 +119,24 @@ class CircuitBreaker:
             half_open_max_calls=whole("half_open_max_calls", half_open_max_calls, least=1),
             half_open_timeout=seconds("half_open_timeout", half_open_timeout, above_zero=True),
         )
-        self.trips = 0
+        self._trips = 0
         """The number of times that failures opened a circuit."""
-        self.circuits = Table(lambda _: self._new_circuit(), CIRCUITS)
-        self._lock = self.circuits.lock
+        self._circuits = Table(lambda _: self._new_circuit(), CIRCUITS)
+        self._lock = self._circuits.lock
         self._forced: tuple[CircuitState, float] | None = None
         """The state that `force_open` or `force_closed` sets for all circuits, and since when."""
 
     def __repr__(self) -> str:
-        return f"<CircuitBreaker {self.get_state()['state']}, circuits={len(self.circuits)}>"
+        return f"<CircuitBreaker {self.get_state()['state']}, circuits={len(self._circuits)}>"
 
     # -- for the layer
 
-    def admit(self, key: Hashable, now: float, call_state: CallState | None = None) -> Permit | Refusal:
+    def _admit(self, key: Hashable, now: float, call_state: CallState | None = None) -> Permit | Refusal:
         """Return a permit for a request of this key, to be reported or withdrawn, or the reason why it must not be sent.
 
         `now`: seconds, monotonic. `call_state`: of the call, for the log.
         """
-        circuit = self.circuits[key]
+        circuit = self._circuits[key]
         circuit.used = True
         if circuit.state == "closed":
             return circuit.permit
@@ -154,7 +154,7 @@ class CircuitBreaker:
             return Permit(circuit)  # a void one
         return refused
 
-    def recheck(self, key: Hashable, permit: Permit, now: float) -> Refusal | None:
+    def _recheck(self, key: Hashable, permit: Permit, now: float) -> Refusal | None:
         """Return why a request that was admitted before it waited must not be sent any more; None if it may."""
         circuit = permit.circuit
         with self._lock:
@@ -163,7 +163,7 @@ class CircuitBreaker:
             circuit.refused += 1
             return Refusal(key, circuit.state, circuit.opened_by, circuit.retry_after(now))
 
-    def report(
+    def _report(
         self,
         key: Hashable,
         permit: Permit,
@@ -182,11 +182,11 @@ class CircuitBreaker:
             old = circuit.state
             circuit.report(permit, failed, now, slow, uniform=random.random(), asked=asked)
             new = circuit.state
-            self.trips += old != new == "open"
+            self._trips += old != new == "open"
         if old != new:
             self._tell(key, old, new, call_state)
 
-    def withdraw(self, permit: Permit) -> None:
+    def _withdraw(self, permit: Permit) -> None:
         """Return a permit without an outcome: the request was cancelled, or not sent."""
         circuit = permit.circuit
         if permit is not circuit.permit:
@@ -208,10 +208,10 @@ class CircuitBreaker:
         now, key = time.monotonic() if now is None else now, self._named(key)
         with self._lock:
             if key is None:
-                circuits = self.circuits.values()
+                circuits = self._circuits.values()
                 circuit = max(circuits, key=lambda one: (WORST.index(one.state), one.failures), default=self._new_circuit())
             else:
-                circuit = self.circuits.get(key) or self._new_circuit()
+                circuit = self._circuits.get(key) or self._new_circuit()
             failures, successes = circuit.counts(now)
             opened = circuit.opened_at
             return {
@@ -248,9 +248,9 @@ class CircuitBreaker:
             if key is None:
                 self._forced = None if state is None else (state, now)
             else:
-                self.circuits[key] = self.circuits[key]  # a forced state is kept even if the table is full
-            for each in [*self.circuits] if key is None else [key]:
-                circuit = self.circuits[each]
+                self._circuits[key] = self._circuits[key]  # a forced state is kept even if the table is full
+            for each in [*self._circuits] if key is None else [key]:
+                circuit = self._circuits[each]
                 old = circuit.state
                 if state is None:
                     circuit.reset()
@@ -262,7 +262,7 @@ class CircuitBreaker:
                 self._tell(each, old, new, None)
 
     def _new_circuit(self) -> Circuit:
-        circuit = Circuit(self.rules)
+        circuit = Circuit(self._rules)
         if self._forced is not None:
             circuit.force(*self._forced)
         return circuit

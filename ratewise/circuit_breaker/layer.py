@@ -27,7 +27,7 @@ class CircuitBreakerLayer(Ordered):
     `CircuitRecheckLayer` below it.
     """
 
-    kind: LayerKind | None = "circuit breaker"
+    _kind: LayerKind | None = "circuit breaker"
 
     def __init__(self, circuit_breaker: CircuitBreaker | None = None, *, rechecked: bool = False) -> None:
         if circuit_breaker is not None and not isinstance(circuit_breaker, CircuitBreaker):
@@ -42,12 +42,12 @@ class CircuitBreakerLayer(Ordered):
         """Send the request if its circuit lets it through, else raise `CircuitBreakerOpen`."""
         breaker, http, clock, state = self.circuit_breaker, call.http, call.clock, state_of(request)
         key: Hashable = state.origin(request, http) if breaker.key is None else breaker.key(request)
-        circuit = breaker.circuits[key]
+        circuit = breaker._circuits[key]
         circuit.used = True
         if circuit.state == "closed":
             permit = circuit.permit
         else:
-            admitted = breaker.admit(key, clock.monotonic(), state)
+            admitted = breaker._admit(key, clock.monotonic(), state)
             if isinstance(admitted, Refusal):
                 raise http.CircuitBreakerOpen(request, state, admitted)
             permit = admitted
@@ -66,7 +66,7 @@ class CircuitBreakerLayer(Ordered):
         slow = patience is not None and _in_flight(state, started, now) >= patience
         if good and http.in_memory(response):
             if slow or not circuit.noted(permit, now):
-                breaker.report(key, permit, False, now, slow, call_state=state)
+                breaker._report(key, permit, False, now, slow, call_state=state)
             return response
         attempt = _Attempt(breaker, key, permit, slow, state, call)
         try:
@@ -101,7 +101,7 @@ class CircuitRecheckLayer:
         if given is not None:
             key, permit = given
             if permit.circuit.state != "closed":
-                refused = self.circuit_breaker.recheck(key, permit, call.clock.monotonic())
+                refused = self.circuit_breaker._recheck(key, permit, call.clock.monotonic())
                 if refused is not None:
                     raise call.http.CircuitBreakerOpen(request, state, refused)
         return await call.send(request)
@@ -123,10 +123,10 @@ class _Attempt(Watcher):
         if permit is None:
             return
         if failed is None:
-            self._breaker.withdraw(permit)
+            self._breaker._withdraw(permit)
         else:
             now = self._call.clock.monotonic()
-            self._breaker.report(self._key, permit, failed, now, self._slow, asked=asked, call_state=self._state)
+            self._breaker._report(self._key, permit, failed, now, self._slow, asked=asked, call_state=self._state)
 
     def is_bad(self, response: Any) -> bool:
         """Return whether the head of a response is a failure, and report it then."""

@@ -54,7 +54,7 @@ class LogConfig:
         bodies: bool = False,
     ) -> None:
         self.level = level
-        self.number = level_of(level)
+        self._number = level_of(level)
         """The level as a number."""
         patterns = [pattern.pattern for pattern in compiled("redact_patterns", redact_patterns)]
         self.redactor = Redactor(

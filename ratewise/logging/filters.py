@@ -11,6 +11,7 @@ from typing import Any
 
 from .._core.forks import at_fork
 from .._keywords import explained
+from .._redaction.masker import Masker
 from .._redaction.text import lines, message
 from .._redaction.values import value
 from .._validation import refusal
@@ -69,40 +70,40 @@ class RedactionFilter(logging.Filter):
         """Mask the record; return False if it is to be dropped."""
         if str(record.name).partition(".")[0] == DROPPED_LOGGER:
             return False
-        redactor, fields = self.redactor, record.__dict__
+        masker, fields = self.redactor._masker, record.__dict__
         fields.pop("message", None)  # set by the formatter of another handler
         if isinstance(record.msg, Mapping) and not record.args:  # an event of structlog, or the message of a JSON formatter
-            record.msg = _event(redactor, record.msg)
+            record.msg = _event(masker, record.msg)
         else:
-            self._mask_text(record)
+            self._mask_text(masker, record)
         if isinstance(record.exc_info, tuple) and not record.exc_text:
             record.exc_text = _PLAIN_FORMATTER.formatException(record.exc_info)
         record.exc_info = None  # some formatters would format it again
         for name in ("exc_text", "stack_info"):
             if fields.get(name):
-                fields[name] = lines(redactor, str(fields[name]))
+                fields[name] = lines(masker, str(fields[name]))
         for name in fields.keys() - _OWN_FIELDS:
-            fields[name] = value(redactor, name, fields[name])
+            fields[name] = value(masker, name, fields[name])
         return True
 
-    def _mask_text(self, record: logging.LogRecord) -> None:
+    def _mask_text(self, masker: Masker, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
         except Exception:  # arguments that do not fit the format: the logging module would show all of them
             said = record.msg if isinstance(record.msg, str) else f"<{type(record.msg).__name__}>"
             text = f"{said} (with arguments that do not fit the format)"
             record.args = ()
-        shown = message(self.redactor, text)
+        shown = message(masker, text)
         if shown != text or not _in_text(record.args, text):
             record.msg, record.args = shown, ()
 
 
-def _event(redactor: Redactor, event: Mapping[str, Any]) -> dict[str, Any]:
+def _event(masker: Masker, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event of structlog, masked, with its exception as text."""
     shown: dict[str, Any] = {}
     for name, thing in event.items():
         if name in ("exception", "stack") and isinstance(thing, str):
-            shown[name] = lines(redactor, thing)
+            shown[name] = lines(masker, thing)
         elif name == "exc_info":
             error = thing if isinstance(thing, BaseException) else thing[1] if isinstance(thing, tuple) else None
             error = sys.exc_info()[1] if thing is True else error
@@ -110,9 +111,9 @@ def _event(redactor: Redactor, event: Mapping[str, Any]) -> dict[str, Any]:
                 shown[name] = bool(thing)
             elif "exception" not in event:
                 text = _PLAIN_FORMATTER.formatException((type(error), error, error.__traceback__))
-                shown["exception"] = lines(redactor, text)
+                shown["exception"] = lines(masker, text)
         else:  # other processors need two items unchanged
-            shown[name] = thing if name in ("_record", "_from_structlog") else value(redactor, name, thing)
+            shown[name] = thing if name in ("_record", "_from_structlog") else value(masker, name, thing)
     return shown
 
 
@@ -128,7 +129,7 @@ class RedactionProcessor:
 
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Mask the event and return it."""
-        shown = _event(self.redactor, event)
+        shown = _event(self.redactor._masker, event)
         event.clear()
         event.update(shown)
         return event

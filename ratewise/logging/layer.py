@@ -41,9 +41,9 @@ class LoggingLayer:
         if config is not None and not isinstance(config, LogConfig):
             raise TypeError(refusal("log_config", config, "a LogConfig"))
         self.config = config or LogConfig()
-        self._redactor = self.config.redactor
+        self._masker = self.config.redactor._masker
         self._known_fields: dict[tuple[bytes, bytes], tuple[str, str]] = {}
-        self._logs = self.config.number <= logging.INFO
+        self._logs = self.config._number <= logging.INFO
 
     def __repr__(self) -> str:
         return f"LoggingLayer({self.config!r})"
@@ -51,15 +51,15 @@ class LoggingLayer:
     def handle(self, request: Q, call: Call[Q, R]) -> CoroutineType[Any, Any, R]:
         """Send the request, and log it and its response."""
         state = state_of(request)
-        state.redactor = self._redactor
+        state.redactor = self._masker
         on = self._logs and logger.isEnabledFor(logging.INFO)
         answer: Any = self._logged(request, state, call) if on else call.send(request)
         return answer  # type: ignore[no-any-return]  # the caller awaits it: one coroutine less
 
     async def _logged(self, request: Q, state: CallState, call: Call[Q, R]) -> R:
         config, clock = self.config, call.clock
-        verbose = config.number <= logging.DEBUG and logger.isEnabledFor(logging.DEBUG)
-        method, url = request.method, self._redactor.url(request.url)
+        verbose = config._number <= logging.DEBUG and logger.isEnabledFor(logging.DEBUG)
+        method, url = request.method, self._masker.url(request.url)
         if not (url.isprintable() and method.isprintable()):
             method, url = escaped(method), escaped(url)
         fields = {"call_id": state.id, "attempt": state.attempts + 1, "method": method, "url": url}
@@ -114,7 +114,7 @@ class LoggingLayer:
     def _field(self, raw: bytes, value: bytes) -> tuple[str, str]:
         """Return name and value as in a string of JSON. Fields without a secret are kept, because most fields recur."""
         name, plain = raw.decode("latin-1"), value.decode("latin-1")
-        text = self._redactor.header(name, plain)
+        text = self._masker.header(name, plain)
         field = (escaped(json.dumps(name)[1:-1]), escaped(json.dumps(text)[1:-1]))
         if text == plain and len(raw) + len(value) <= MAX_KNOWN_FIELD_SIZE and len(self._known_fields) < MAX_KNOWN_FIELDS:
             self._known_fields[raw, value] = field
@@ -122,9 +122,9 @@ class LoggingLayer:
 
     def _request_body(self, request: Any, data: bytes | None) -> str:
         if data is None:
-            kind = self._redactor.header("content-type", request.headers.get("content-type") or "")
+            kind = self._masker.header("content-type", request.headers.get("content-type") or "")
             return f"a stream of {escaped(kind)}" if kind else "a stream"
-        return body(self._redactor, _kind(request), data, None if len(data) <= MAX_TEXT_LENGTH else len(data))
+        return body(self._masker, _kind(request), data, None if len(data) <= MAX_TEXT_LENGTH else len(data))
 
 
 def _kind(message: Any, *, is_decoded: bool = False) -> str:
@@ -161,5 +161,5 @@ class _BodyLogger(Watcher):
         data = self._call.http.decoded(self._response, encoded, MAX_TEXT_LENGTH + 1)
         whole = self.whole and self._left >= 0 and 0 < len(data) <= MAX_TEXT_LENGTH
         kind = _kind(self._response, is_decoded=data not in (encoded, b""))
-        shown = body(self._layer._redactor, kind, data, None if whole else self._size)
+        shown = body(self._layer._masker, kind, data, None if whole else self._size)
         _write(logging.DEBUG, "Response body: %s", (shown,), self._log_fields)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from .._keywords import explained
-from .._redaction.masker import Masker, MaskStyle
+from .._redaction.masker import MAX_TEXT_LENGTH, Masker, MaskStyle
 from .._validation import compiled, flag, names_of, refusal
 
 
 @explained()
-class Redactor(Masker):
-    """Masks secrets in headers, URLs, bodies and text.
+class Redactor:
+    """Masks secrets in headers, URLs and text.
 
     - `headers`, `query_params`, `patterns` (regular expressions): names and formats to mask in addition to the built-in ones;
       `defaults=False` disables the built-in ones.
@@ -35,13 +35,46 @@ class Redactor(Masker):
         if mask_style not in get_args(MaskStyle):
             raise ValueError(refusal("mask_style", mask_style, '"full", "partial" or "hash"'))
         flag("defaults", defaults)
-        super().__init__(
+        self._masker = Masker(
             names_of("headers", headers),
             names_of("query_params", query_params),
             compiled("patterns", patterns),
             mask_style,
             defaults,
         )
+
+    @property
+    def mask_style(self) -> MaskStyle:
+        """What a secret is replaced by."""
+        return self._masker.mask_style
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._masker == other._masker
+
+    def __hash__(self) -> int:
+        return hash(self._masker)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(mask_style={self.mask_style!r})"
+
+    def header(self, name: str, value: str) -> str:
+        """Return the value of a header field, masked."""
+        return self._masker.header(name, value)
+
+    def headers(self, fields: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return all header fields, given as a mapping or in pairs, masked."""
+        return self._masker.headers(fields)
+
+    def url(self, url: object) -> str:
+        """Return a URL, given as a string or an object, with userinfo and the secrets in path, query and fragment masked."""
+        return self._masker.url(url)
+
+    def text(self, text: str, *, longest: int | None = MAX_TEXT_LENGTH) -> str:
+        """Return any text with what looks like a token or a private key masked, and its URLs masked as `url` does.
+
+        `longest`: characters that are searched and shown, at most; None for all.
+        """
+        return self._masker.text(text, longest=longest)
 
 
 DEFAULT_REDACTOR = Redactor()

@@ -31,7 +31,7 @@ UNRELATED = (Kind.FINE, Kind.OUTAGE)
 class RateLimitLayer(Ordered):
     """Sends a request when its limits allow it, and reports to the limiter what the server says about them."""
 
-    kind: LayerKind | None = "rate limit"
+    _kind: LayerKind | None = "rate limit"
 
     def __init__(self, rate_limiter: RateLimiter | None = None) -> None:
         if rate_limiter is not None and not isinstance(rate_limiter, RateLimiter):
@@ -49,8 +49,8 @@ class RateLimitLayer(Ordered):
             key: Hashable = (state.origin(request, http), credential(http.fields(request.headers)))
         else:
             key = limiter.key(request)
-        part = limiter.part(key, request) if limiter.parts else key
-        governor = limiter.states[part].governor
+        part = limiter._part(key, request) if limiter._parts else key
+        governor = limiter._states[part].governor
         ticket = None if governor.quiet else await self._ticket(part, number, state, request, call)
         came = Came(call.clock.monotonic(), UNCOUNTED, governor.answers) if ticket is None else ticket.acquired
         try:
@@ -67,20 +67,20 @@ class RateLimitLayer(Ordered):
             if failed is not None and failed.failure is Failure.NOT_CONNECTED:
                 self._answered(key, request, ticket, came, failed, state, call)
             elif ticket is not None:
-                limiter.lost(ticket)
+                limiter._lost(ticket)
             if ticket is not None:
-                limiter.queue.leave(ticket, call.clock.monotonic())
+                limiter._queue.leave(ticket, call.clock.monotonic())
             raise
         if ticket is None:
             return response
         if limiter.concurrency is None or http.in_memory(response):
-            limiter.queue.leave(ticket, call.clock.monotonic())
+            limiter._queue.leave(ticket, call.clock.monotonic())
             return response
-        return http.tap(response, HeldTicket(limiter.queue, ticket, call.clock))
+        return http.tap(response, HeldTicket(limiter._queue, ticket, call.clock))
 
     async def _ticket(self, part: Hashable, number: float | None, state: CallState, request: Any, call: Call[Any, Any]) -> Ticket:
         """Its place among those in flight, when it may go."""
-        queue, clock = self.rate_limiter.queue, call.clock
+        queue, clock = self.rate_limiter._queue, call.clock
         ticket = queue.enter(part, clock.monotonic(), math.inf, number)
         assert ticket is not None  # the queue has no end
         if not ticket.admitted:
@@ -92,7 +92,7 @@ class RateLimitLayer(Ordered):
     ) -> None:
         """Report an outcome to the limiter, and its plan for a refused request to the retry layer."""
         now = call.clock.monotonic()
-        state.reservation = self.rate_limiter.answered(key, request, ticket, came, signal_of(outcome), outcome.fields, now)
+        state.reservation = self.rate_limiter._answered(key, request, ticket, came, signal_of(outcome), outcome.fields, now)
 
     async def _wait(self, ticket: Ticket, state: CallState, request: Any, call: Call[Any, Any]) -> None:
         """Until it may go."""
@@ -102,7 +102,7 @@ class RateLimitLayer(Ordered):
         until, setting = min((begun + limiter.max_wait, "max_wait"), (state.deadline or math.inf, "total_timeout"))
 
         def check(now: float) -> None:
-            left, reason = limiter.forecast(ticket, now, until - now)
+            left, reason = limiter._forecast(ticket, now, until - now)
             if now >= until or now + left > until:
                 raise call.http.WaitTooLong(request, state, key, now - begun, left, reason, setting)
             limits = ticket.state
@@ -112,11 +112,11 @@ class RateLimitLayer(Ordered):
                 logger.warning("Rate limit: holding requests to %s for %s: %s", shown, in_seconds(left), reason, extra=told)
 
         try:
-            now = await wait_turn(limiter.queue, ticket, until, state, call, check)
+            now = await wait_turn(limiter._queue, ticket, until, state, call, check)
             if not ticket.admitted:
                 check(now)
         except BaseException:
-            limiter.queue.leave(ticket, clock.monotonic())
+            limiter._queue.leave(ticket, clock.monotonic())
             raise
 
 

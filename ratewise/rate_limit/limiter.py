@@ -124,12 +124,12 @@ class RateLimiter:
         self.pace = flag("pace", pace)
         self.cautious = flag("cautious", cautious)
         self.key = None if key is None else key_function(key, "RateLimiter")
-        self.queue = Queue(self._new_state)
-        self.states = self.queue.states
+        self._queue = Queue(self._new_state)
+        self._states = self._queue.states
         self._restored: dict[str, Kept] = {}
         self._restored_at = 0.0
         """What a snapshot knows of keys that have not been met since, and when it was restored."""
-        self.parts: dict[tuple[Hashable, str, str], SubKey] = {}
+        self._parts: dict[tuple[Hashable, str, str], SubKey] = {}
         """By key, method and path: what is known to be counted apart."""
 
     def __repr__(self) -> str:
@@ -153,9 +153,9 @@ class RateLimiter:
         """
         clock = clock or Clock()
         now = clock.monotonic()
-        with self.states.lock:
+        with self._states.lock:
             limits = {name: older(kept, now - self._restored_at) for name, kept in self._restored.items()}
-            for key, state in self.states.items():
+            for key, state in self._states.items():
                 kept = state.governor.found and state.governor.found.kept(now)
                 if kept:
                     limits[self._name(key)] = kept
@@ -170,9 +170,9 @@ class RateLimiter:
             raise TypeError(refusal("snapshot", snapshot, "the text that snapshot() returned"))
         clock = clock or Clock()
         limits = read(snapshot, clock.time())
-        with self.states.lock:
+        with self._states.lock:
             self._restored, self._restored_at = limits, clock.monotonic()
-            for key, state in self.states.items():
+            for key, state in self._states.items():
                 if self._name(key) in limits and not state.queue:
                     state.governor.restore(phase_of(limits.pop(self._name(key)), self._restored_at))
 
@@ -183,25 +183,25 @@ class RateLimiter:
 
     # -- what a layer asks and tells. `now`: seconds, monotonic.
 
-    def part(self, key: Hashable, request: Any) -> Hashable:
+    def _part(self, key: Hashable, request: Any) -> Hashable:
         """What to queue up for: the key, or the part of it that requests like this one are known to be counted with."""
-        return self.parts.get((key, request.method, request.url.path), key)
+        return self._parts.get((key, request.method, request.url.path), key)
 
-    def forecast(self, ticket: Ticket, now: float, patience: float) -> tuple[float, str]:
+    def _forecast(self, ticket: Ticket, now: float, patience: float) -> tuple[float, str]:
         """In how many seconds the turn of one in the queue comes, as things stand, and what it waits for.
 
         It may come sooner, if that is no more than `patience`: nobody counts the queue then.
         """
         state: KeyLimits = ticket.state
         queue = state.queue
-        with self.states.lock:
+        with self._states.lock:
             ahead = max(min(len(queue) - 1, int(ticket.number - queue[0].number)), 0) if queue else 0
             wait = state.governor.opens(now, len(queue), ahead)
             if wait[0] > patience and ticket in queue:
                 wait = state.governor.opens(now, len(queue), queue.index(ticket))
             return wait
 
-    def answered(
+    def _answered(
         self, key: Hashable, request: Any, ticket: Ticket | None, came: Came, verdict: Signal, told: RateLimitFields, now: float
     ) -> Reservation | None:
         """What the server makes of a request. When one that was refused may go again; None if it is not for a limiter to say.
@@ -209,7 +209,7 @@ class RateLimiter:
         `place`: where it was counted; None if it was not.
         """
         refused = verdict is Signal.REFUSED
-        with self.states.lock:
+        with self._states.lock:
             state = self._told_of(key, request, told)
             counted = state if ticket is None else ticket.state
             if ticket is not None:
@@ -219,13 +219,13 @@ class RateLimiter:
             down = state.governor.down
             state.governor.answered(verdict, told, came, now)
             if state.governor.down:
-                state.away_at = next(self.queue.numbers)
+                state.away_at = next(self._queue.numbers)
             elif down:
                 state.returned(state.away_at)
             states = [state]
             if refused and told.everyone:
-                states += [each for name, each in self.states.items() if isinstance(name, SubKey) and name.key == key]
-                states.append(self.states[key])
+                states += [each for name, each in self._states.items() if isinstance(name, SubKey) and name.key == key]
+                states.append(self._states[key])
                 for other in states[1:]:
                     other.governor.refused(told, now)
             if counted is not state:
@@ -234,7 +234,7 @@ class RateLimiter:
             reservation = None
             if refused or (verdict is Signal.FAILED and state.governor.found is not None and not asked):
                 wait = state.governor.opens(now, len(state.queue))[0]
-                number: float = next(self.queue.numbers)
+                number: float = next(self._queue.numbers)
                 if ticket is not None and not ticket.returning and not asked:  # else others come first: its attempts are few
                     number = ticket.number
                 # The server refuses although a window has turned, or a bucket may not fill evenly: what it says may be too early.
@@ -243,26 +243,26 @@ class RateLimiter:
                 reservation = Reservation(number, wait, self.max_wait, backoff=early or not refused)
         for state in states:
             if state.queue:
-                self.queue.changed(state, now, worse=refused)
+                self._queue.changed(state, now, worse=refused)
         return reservation
 
-    def lost(self, ticket: Ticket) -> None:
+    def _lost(self, ticket: Ticket) -> None:
         """It got no answer."""
-        with self.states.lock:
+        with self._states.lock:
             ticket.state.governor.gone(ticket.acquired)
 
     def _told_of(self, key: Hashable, request: Any, told: RateLimitFields) -> KeyLimits:
         """Whose limits an answer tells of: those that are known of the key, or those of a part of it."""
-        states = self.states
-        known = states[self.part(key, request)]
+        states = self._states
+        known = states[self._part(key, request)]
         if known.governor.knows(told):
             return known
         route = key, request.method, request.url.path
-        self.parts.pop(route, None)
+        self._parts.pop(route, None)
         if states[key].governor.knows(told):
             return states[key]
         part = SubKey(key, told.bucket or min(quota.name for quota in told.quotas))
-        if len(self.parts) >= MAX_KEYS:
-            del self.parts[next(iter(self.parts))]
-        self.parts[route] = part
+        if len(self._parts) >= MAX_KEYS:
+            del self._parts[next(iter(self._parts))]
+        self._parts[route] = part
         return states[part]

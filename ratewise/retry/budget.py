@@ -29,16 +29,16 @@ class RetryBudget:
     def __init__(self, ratio: float = 0.2, min_per_second: float = 10.0) -> None:
         self.ratio = factor("ratio", ratio, least=0)
         self.min_per_second = factor("min_per_second", min_per_second, least=0)
-        self.accounts = Table(lambda _: _Account(self.min_per_second), ORIGINS)
-        """By origin. Each request adds 1 to `accounts[origin].requests`, without a lock: two threads may add 1 together."""
+        self._accounts = Table(lambda _: _Account(self.min_per_second), ORIGINS)
+        """By origin. Each request adds 1 to `_accounts[origin].requests`, without a lock: two threads may add 1 together."""
 
     def __repr__(self) -> str:
         return f"RetryBudget(ratio={self.ratio!r}, min_per_second={self.min_per_second!r})"
 
-    def withdraw(self, origin: Hashable, now: float) -> bool:
+    def _withdraw(self, origin: Hashable, now: float) -> bool:
         """Withdraw one retry to `origin`; return whether the budget allows it. `now`: seconds, monotonic."""
-        account = self.accounts[origin]
-        with self.accounts.lock:
+        account = self._accounts[origin]
+        with self._accounts.lock:
             requests, account.requests = account.requests, 0
             passed = 0.0 if account.since is None else now - account.since
             earned = requests * self.ratio + passed * self.min_per_second

@@ -129,18 +129,18 @@ class RetryConfig:
     def __repr__(self) -> str:
         return f"RetryConfig({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
-    def counted(self, outcome: Outcome) -> int | None:
+    def _counted(self, outcome: Outcome) -> int | None:
         """Return the status code that decides: 429 for a 403 that is a refusal, if 429 is retried (GitHub)."""
         refused = outcome.status == 403 and outcome.kind is Kind.REFUSED and 429 in self.retry_on_status
         return 429 if refused else outcome.status
 
-    def with_backoff(self, backoff: Backoff) -> RetryConfig:
+    def _with_backoff(self, backoff: Backoff) -> RetryConfig:
         """Return the same rules with another backoff."""
         config = copy.copy(self)
         config.backoff = backoff
         return config
 
-    def judge(
+    def _judge(
         self,
         outcome: Outcome,
         attempt: int,
@@ -198,7 +198,7 @@ class RetryConfig:
 
     def _refusal(self, outcome: Outcome, method: str, keyed: bool) -> str:
         """Return why the rules do not retry this outcome; "" if they do."""
-        status, failure = self.counted(outcome), outcome.failure
+        status, failure = self._counted(outcome), outcome.failure
         if outcome.kind is Kind.IMPOSSIBLE:
             return Kind.IMPOSSIBLE.value
         if status is not None and status not in self.retry_on_status:

@@ -38,7 +38,7 @@ class RetryLayer(Ordered):
         if config is not None and not isinstance(config, RetryConfig):
             raise TypeError(refusal("config", config, "a RetryConfig"))
         self.config = config or RetryConfig()
-        self.kind = "retry" if self.config.max_attempts > 1 else None
+        self._kind = "retry" if self.config.max_attempts > 1 else None
         self._uniform = uniform
         self._suspect = self.config.retry_on_status | {403}
 
@@ -49,7 +49,7 @@ class RetryLayer(Ordered):
         """Send the request, and send it again as long as the rules say so."""
         config, http, state = self.config, call.http, state_of(request)
         if config.budget is not None:
-            config.budget.accounts[state.origin(request, http)].requests += 1
+            config.budget._accounts[state.origin(request, http)].requests += 1
         rewind = http.rewinder(request)
         if state.idempotency_key or config.idempotency_key:
             request = self._keyed(request, state, call)
@@ -80,7 +80,7 @@ class RetryLayer(Ordered):
                     raise
                 if verdict.wait is None:
                     if not state.streamed:  # a last 429 is returned even if its body breaks off
-                        limited = config.counted(outcome_of(response, state, call)) == 429
+                        limited = config._counted(outcome_of(response, state, call)) == 429
                         await http.buffer(response, tolerant=limited)
                     return response
                 await call.close(response, request)
@@ -106,7 +106,7 @@ class RetryLayer(Ordered):
         """Whether the response is a 403 that is not retried, as most are not."""
         if response.status_code != 403 or 403 in self.config.retry_on_status:
             return False
-        return self.config.counted(outcome_of(response, state, call)) == 403
+        return self.config._counted(outcome_of(response, state, call)) == 403
 
     async def _judge(
         self,
@@ -130,7 +130,7 @@ class RetryLayer(Ordered):
         outcome = outcome_of(result, state, call)
         told = str(outcome.status) if error is None else type(error).__name__
         left = math.inf if state.deadline is None else state.deadline - call.clock.monotonic()
-        verdict = config.judge(
+        verdict = config._judge(
             outcome,
             attempt,
             method=request.method,
@@ -156,7 +156,7 @@ class RetryLayer(Ordered):
             except (OSError, ValueError) as problem:
                 why = state.redactor.line(str(problem))
                 verdict = verdict._replace(wait=None, reason=f"the request body cannot be sent again: {why}")
-        status = config.counted(outcome)
+        status = config._counted(outcome)
         if verdict.wait is not None or error is not None or status in config.retry_on_status:
             state.retry_after = verdict.retry_after
             state.record(Attempt(state.attempts, told, verdict.wait, verdict.reason))
@@ -179,7 +179,7 @@ class RetryLayer(Ordered):
         budget, failure = self.config.budget, outcome.failure
         if budget is None or (failure is not None and failure.never_sent):
             return True
-        return budget.withdraw(state.origin(request, call.http), call.clock.monotonic())
+        return budget._withdraw(state.origin(request, call.http), call.clock.monotonic())
 
 
 def _paced(verdict: Verdict, reservation: Reservation, left: float) -> Verdict:

@@ -23,6 +23,6 @@ def client(world: World, wire: Any, bulkhead: Any, **settings: Any) -> Any:
 
 def entered(bulkhead: Bulkhead, key: Any = ORIGIN, now: float = 0) -> Any:
     """Return a ticket, admitted or queued."""
-    ticket = bulkhead.enter(key, now)
+    ticket = bulkhead._enter(key, now)
     assert ticket is not None
     return ticket

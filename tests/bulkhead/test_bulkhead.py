@@ -20,9 +20,9 @@ def test_the_table_is_bounded() -> None:
     for _ in range(2):
         entered(bulkhead, "busy")
     for number in range(3 * admission.MAX_KEYS):
-        bulkhead.queue.leave(entered(bulkhead, number), 0)
-    assert len(bulkhead.queue.states) == 1000
-    assert bulkhead.enter("busy", 0) is None
+        bulkhead._queue.leave(entered(bulkhead, number), 0)
+    assert len(bulkhead._queue.states) == 1000
+    assert bulkhead._enter("busy", 0) is None
     assert bulkhead.get_state() == bulkhead.get_state("busy") == {"in_flight": 1, "waiting": 1}
 
 
@@ -50,7 +50,7 @@ async def test_the_longest_wait(world: World) -> None:
 
     async def leave() -> None:
         await world.until(lambda: bulkhead.get_state() == {"in_flight": 1, "waiting": 1})
-        bulkhead.queue.leave(first, Clock().monotonic())
+        bulkhead._queue.leave(first, Clock().monotonic())
 
     answer, _ = await world.gather(lambda: world.send(transport(world, Scripted(200), bulkhead)), leave)
     assert answer.status_code == 200

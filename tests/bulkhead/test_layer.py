@@ -235,7 +235,7 @@ async def test_the_breaker_learns_nothing_of_the_queue(world: World) -> None:
     subject = client(world, Scripted(), bulkhead, circuit_breaker=breaker, total_timeout=0.02, clock=Late())
     with pytest.raises(world.ratewise.DeadlineExceeded):
         await subject.get("/")
-    assert (bulkhead.get_state(), breaker.trips) == (ONE, 0)
+    assert (bulkhead.get_state(), breaker._trips) == (ONE, 0)
 
 
 async def test_what_was_not_sent_is_not_counted(world: World, clock: FakeClock) -> None:
@@ -255,7 +255,7 @@ async def test_long_waits_are_logged(world: World, caplog: pytest.LogCaptureFixt
     class Freeing(FakeClock):
         def _wait(self, waiter: Waiter, timeout: float | None) -> float:
             self.now += seconds
-            bulkhead.queue.leave(first, self.now)
+            bulkhead._queue.leave(first, self.now)
             return 0
 
     bulkhead = Bulkhead(1, key=lambda request: "https://a/?token=hunter2")
@@ -298,7 +298,7 @@ async def test_first_come_first_served(world: World) -> None:
             held = await world.send(subject)
             order.append(number)
             await world.close(held)
-        bulkhead.queue.leave(first, clock.now)
+        bulkhead._queue.leave(first, clock.now)
 
     await world.gather(*(lambda number=number: call(number) for number in range(6)))  # type: ignore[misc]
     assert (order, bulkhead.get_state()) == ([*range(5)] * 3, EMPTY)

@@ -39,7 +39,7 @@ def new(failures: int = 5, successes: int = 2, recovery: float = 10, **settings:
 
 def knock(breaker: CircuitBreaker, now: float, key: Any = "a") -> Permit:
     """Leave for a request that must not be refused."""
-    permit = breaker.admit(key, now)
+    permit = breaker._admit(key, now)
     assert isinstance(permit, Permit)
     return permit
 
@@ -49,9 +49,9 @@ def calls(breaker: CircuitBreaker, script: str, now: float = 0, key: Any = "a", 
     for outcome in script:
         permit = knock(breaker, now, key)
         if outcome == "c":
-            breaker.withdraw(permit)
+            breaker._withdraw(permit)
         else:
-            breaker.report(key, permit, failed=outcome == "x", slow=outcome == "s", now=now, asked=asked)
+            breaker._report(key, permit, failed=outcome == "x", slow=outcome == "s", now=now, asked=asked)
     return told(breaker, now, key)[0]
 
 
@@ -98,20 +98,20 @@ def test_life_of_a_circuit() -> None:
     assert told(breaker, 0) == ("closed", 2, 0, None, 0, 0)
     calls(breaker, "x")
     assert told(breaker, 4) == ("open", 3, 0, 4, 6, 0)
-    assert breaker.admit("a", 9.5) == module.Refusal("a", "open", 3, 0.5)
+    assert breaker._admit("a", 9.5) == module.Refusal("a", "open", 3, 0.5)
     assert told(breaker, 99) == ("open", 3, 0, 99, 0, 1)
     assert calls(breaker, ".", 10) == "half_open"
     probe = knock(breaker, 11)
-    assert breaker.admit("a", 12) == module.Refusal("a", "half_open", 3, 29)
+    assert breaker._admit("a", 12) == module.Refusal("a", "half_open", 3, 29)
     assert told(breaker, 50) == ("half_open", 0, 1, 50, 0, 2)
-    breaker.report("a", probe, failed=True, now=14)
+    breaker._report("a", probe, failed=True, now=14)
     assert told(breaker, 15)[3:] == (1, 19, 2)
     assert (breaker.get_state("a")["state"], breaker.get_state("a")["failure_count"]) == ("open", 1)
     assert calls(breaker, ".", 34) == "half_open"
     assert told(breaker, 35) == ("half_open", 0, 1, 21, 0, 2)
     assert calls(breaker, ".", 36) == "closed"
     assert told(breaker, 37) == ("closed", 0, 0, None, 0, 2)
-    assert breaker.trips == 2
+    assert breaker._trips == 2
 
 
 def test_the_worst_of_several() -> None:
@@ -176,7 +176,7 @@ def test_a_window_is_small(script: str, failures: int, slow: int) -> None:
     breaker = new(failure_rate=1, slow_call_duration=1, window=10)
     permit = knock(breaker, 0)
     for number, outcome in zip(range(100_000), itertools.cycle(script)):
-        breaker.report("a", permit, failed=outcome == "x", slow=outcome == "s", now=number / 10)
+        breaker._report("a", permit, failed=outcome == "x", slow=outcome == "s", now=number / 10)
     window = permit.circuit.window
     assert [len(bucket) for bucket in window._buckets] == [3] * BUCKETS
     assert len(window.good) <= NOTED
@@ -193,7 +193,7 @@ def waits(breaker: CircuitBreaker, count: int, now: float = 0, asked: float | No
     for _ in range(count):
         calls(breaker, "x", now, asked=asked)
         found.append(told(breaker, now)[4])
-        assert not isinstance(breaker.admit("a", now + found[-1] - 0.001), Permit)
+        assert not isinstance(breaker._admit("a", now + found[-1] - 0.001), Permit)
         now += found[-1]
     return found
 
@@ -223,7 +223,7 @@ def test_recovery_time_begins_anew() -> None:
     assert waits(breaker, 3) == [10, 20, 40]
     assert calls(breaker, "..", 70) == "closed"
     assert waits(breaker, 2, 70) == [10, 20]
-    assert breaker.trips == 5
+    assert breaker._trips == 5
 
 
 # Half open
@@ -234,13 +234,13 @@ def test_probes_at_a_time(most: int) -> None:
     """So many and no more; the place of one that succeeded, or was cancelled, is free again."""
     breaker = opened(half_open_max_calls=most, successes=3)
     probes = [knock(breaker, 10 + number) for number in range(most)]
-    assert breaker.admit("a", 15).retry_after == 25
-    breaker.withdraw(probes.pop())
+    assert breaker._admit("a", 15).retry_after == 25
+    breaker._withdraw(probes.pop())
     assert told(breaker, 10)[4] == 0
     probes.append(knock(breaker, 10))
-    breaker.report("a", probes[0], failed=False, now=10)
+    breaker._report("a", probes[0], failed=False, now=10)
     knock(breaker, 10)
-    assert not isinstance(breaker.admit("a", 10), Permit)
+    assert not isinstance(breaker._admit("a", 10), Permit)
     assert told(breaker, 10)[:3] == ("half_open", 0, 1)
     assert told(breaker, 10)[5] == 2
 
@@ -257,31 +257,31 @@ def test_late_answers(failed: bool) -> None:
     breaker = new(2, half_open_max_calls=2)
     late = knock(breaker, 0)
     calls(breaker, "xx")
-    breaker.report("a", late, failed=failed, now=1, asked=99)
+    breaker._report("a", late, failed=failed, now=1, asked=99)
     assert told(breaker, 1) == ("open", 2, 0, 1, 9, 0)
     first, second = knock(breaker, 10), knock(breaker, 10)
     for permit in (late, late, first):
-        breaker.report("a", permit, failed=permit is late and failed, now=10)
-    breaker.withdraw(late)
-    breaker.report("a", first, failed=failed, now=10)
+        breaker._report("a", permit, failed=permit is late and failed, now=10)
+    breaker._withdraw(late)
+    breaker._report("a", first, failed=failed, now=10)
     assert told(breaker, 10)[:3] == ("half_open", 0, 1)
-    breaker.report("a", second, failed=False, now=10)
+    breaker._report("a", second, failed=False, now=10)
     for permit in (late, first, second):
-        breaker.report("a", permit, failed=True, now=10)
-        breaker.withdraw(permit)
+        breaker._report("a", permit, failed=True, now=10)
+        breaker._withdraw(permit)
     assert told(breaker, 10)[:2] == ("closed", 0)
-    assert breaker.trips == 1
+    assert breaker._trips == 1
 
 
 def test_overdue_probes() -> None:
     """A probe that does not report in time is given up, with no verdict; what it says later is ignored."""
     breaker = opened(half_open_timeout=5, successes=1)
     late = knock(breaker, 10)
-    assert breaker.admit("a", 14.5).retry_after == 0.5
+    assert breaker._admit("a", 14.5).retry_after == 0.5
     probe = knock(breaker, 15)
-    breaker.report("a", late, failed=True, now=16)
+    breaker._report("a", late, failed=True, now=16)
     assert told(breaker, 16) == ("half_open", 0, 0, 16, 4, 1)
-    breaker.report("a", probe, failed=False, now=16)
+    breaker._report("a", probe, failed=False, now=16)
     assert told(breaker, 16)[0] == "closed"
 
 
@@ -294,8 +294,8 @@ def test_overdue_streams(successes: int, after: str) -> None:
         probe.answered = True
     knock(breaker, 15)
     for probe in probes:
-        breaker.report("a", probe, failed=True, now=16)
-    assert (told(breaker, 16)[0], breaker.trips) == (after, 1)
+        breaker._report("a", probe, failed=True, now=16)
+    assert (told(breaker, 16)[0], breaker._trips) == (after, 1)
 
 
 @pytest.fixture
@@ -321,7 +321,7 @@ def test_threads_get_no_probe_too_many(most: int) -> None:
     def thread() -> None:
         for key in keys:
             barrier.wait(PATIENCE)
-            got.append((key, breaker.admit(key, 10)))
+            got.append((key, breaker._admit(key, 10)))
 
     threads = [threading.Thread(target=thread) for _ in range(64)]
     for one in threads:
@@ -344,9 +344,9 @@ def test_forced_open(key: Any) -> None:
     """Nothing gets through, however late it is; without a key nothing else either, now or later."""
     breaker = opened()
     breaker.force_open(key)
-    assert breaker.admit("a", 1e9) == module.Refusal("a", "open", 1, None)
-    assert isinstance(breaker.admit("later", 0), Permit) is (key is not None)
-    assert breaker.trips == 1
+    assert breaker._admit("a", 1e9) == module.Refusal("a", "open", 1, None)
+    assert isinstance(breaker._admit("later", 0), Permit) is (key is not None)
+    assert breaker._trips == 1
 
 
 @one_or_all
@@ -355,7 +355,7 @@ def test_forced_closed(key: Any) -> None:
     breaker = opened(failure_rate=1, minimum_calls=1)
     probe = knock(breaker, 10)
     breaker.force_closed(key)
-    breaker.report("a", probe, failed=True, now=10)
+    breaker._report("a", probe, failed=True, now=10)
     assert calls(breaker, "xxx", 10) == "closed"
     assert told(breaker, 10) == ("closed", 0, 0, None, 0, 0)
     assert calls(breaker, "x", 10, "later") == ("closed" if key is None else "open")
@@ -371,7 +371,7 @@ def test_reset(key: Any, force: str) -> None:
     breaker.reset(key)
     early = knock(breaker, 0)
     breaker.reset(key)
-    breaker.report("a", early, failed=True, now=0)
+    breaker._report("a", early, failed=True, now=0)
     assert told(breaker, 0) == ("closed", 0, 0, None, 0, 0)
     assert waits(breaker, 2) == [10, 20]
     assert calls(breaker, "x", key="later") == "open"
@@ -405,7 +405,7 @@ def test_force_open_overlooks_nothing(most: int, monkeypatch: pytest.MonkeyPatch
         dict.__setitem__(table, key, circuit)
 
     monkeypatch.setattr(Table, "__setitem__", put, raising=False)
-    breaker.admit("b", 0)
+    breaker._admit("b", 0)
     other.join(PATIENCE)
     assert [breaker.get_state(key)["state"] for key in "ab"] == ["open", "open"]
 
@@ -418,7 +418,7 @@ def test_dry_run(caplog: pytest.LogCaptureFixture) -> None:
         assert calls(breaker, "x.c", 5) == "open"
     assert caplog.messages[1:] == ["Circuit breaker: request to a would have been refused (dry run)"] * 3
     assert calls(breaker, "..", 10) == "closed"
-    assert (told(breaker, 10)[5], breaker.trips) == (3, 1)
+    assert (told(breaker, 10)[5], breaker._trips) == (3, 1)
     assert changes == [("a", "closed", "open"), ("a", "open", "half_open"), ("a", "half_open", "closed")]
     breaker.force_open()
     assert calls(breaker, "x", 10) == "open"
@@ -524,7 +524,7 @@ def test_origins_by_their_url(url: str) -> None:
     """By hand, an origin may be named as people name it."""
     breaker = new()
     breaker.force_open(url)
-    assert [*breaker.circuits] == [("https", "api.example.com", None)]
+    assert [*breaker._circuits] == [("https", "api.example.com", None)]
     assert breaker.get_state(url)["state"] == "open"
     assert breaker.get_state("https://api.example.com:8443")["state"] == "closed"
 
@@ -589,8 +589,8 @@ def test_settings_that_go_together() -> None:
     """A rate of slow calls needs to know what a slow call is; what is not given is as documented; all bounds are allowed."""
     with pytest.raises(TypeError, match="slow_call_rate was given without slow_call_duration"):
         CircuitBreaker(slow_call_rate=0.5)
-    assert tuple(CircuitBreaker().rules) == (5, 2, 60, 600, 0.1, None, None, 30, 10, 1, 30)
-    assert tuple(new(1, 1, 7, slow_call_duration=2).rules) == (1, 1, 7, 70, 0, None, 1, 30, 10, 1, 30)
+    assert tuple(CircuitBreaker()._rules) == (5, 2, 60, 600, 0.1, None, None, 30, 10, 1, 30)
+    assert tuple(new(1, 1, 7, slow_call_duration=2)._rules) == (1, 1, 7, 70, 0, None, 1, 30, 10, 1, 30)
     most = {"max_recovery_timeout": 7, "jitter": 1, "failure_rate": 1, "slow_call_duration": 1, "slow_call_rate": 1}
-    rules = new(1, 1, 7, minimum_calls=1, half_open_max_calls=1, failure_on=print, key=str, **most).rules
+    rules = new(1, 1, 7, minimum_calls=1, half_open_max_calls=1, failure_on=print, key=str, **most)._rules
     assert tuple(rules) == (1, 1, 7, 7, 1, 1, 1, 30, 1, 1, 30)

@@ -237,7 +237,7 @@ async def test_a_mock(world: World, clock: FakeClock) -> None:
     assert guard.get_state()["failure_count"] == 1
     for said, state in ((True, "open"), (False, "closed"), (None, "closed")):
         guard = brittle(failure_on=lambda result, error, said=said: said)
-        guard.report(ORIGIN, guard.admit(ORIGIN, clock.now), failed=True, now=clock.now)
+        guard._report(ORIGIN, guard._admit(ORIGIN, clock.now), failed=True, now=clock.now)
         clock.now += 60
         await outcome(world, guarded(world, Scripted(world.httpx.Response(200)), guard, clock))
         assert guard.get_state()["state"] == state
@@ -290,11 +290,11 @@ async def test_our_own_refusals_do_not_count(world: World, clock: FakeClock) -> 
     )
     await world(client.get, "/")
     clock.now += 60
-    held = places.enter(ORIGIN, clock.now)
+    held = places._enter(ORIGIN, clock.now)
     assert held is not None
     with pytest.raises(world.ratewise.BulkheadFull):
         await world(client.get, "/")
-    places.queue.leave(held, clock.now)
+    places._queue.leave(held, clock.now)
     assert (await world(client.get, "/")).status_code == 200
     assert guard.get_state()["state"] == "closed"
 

@@ -87,7 +87,7 @@ class Machine(stateful.RuleBasedStateMachine):
     def knock(self, outcomes: list[bool | None]) -> None:
         """Requests one after the other; those without an outcome stay under way."""
         for failed in outcomes:
-            number, permit = len(self.permits), self.breaker.admit("a", self.now)
+            number, permit = len(self.permits), self.breaker._admit("a", self.now)
             assert isinstance(permit, Permit) is self.model.knock(number, self.now)
             self.permits.append(permit if isinstance(permit, Permit) else None)
             if failed is not None and isinstance(permit, Permit):
@@ -95,7 +95,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     def end(self, number: int, permit: Permit, **outcome: Any) -> None:
         self.permits[number] = None
-        self.breaker.report("a", permit, now=self.now, **outcome)
+        self.breaker._report("a", permit, now=self.now, **outcome)
         self.model.report(number, self.now, **outcome)
 
     def some(self, which: list[int]) -> list[tuple[int, Permit]]:
@@ -117,7 +117,7 @@ class Machine(stateful.RuleBasedStateMachine):
         for number, permit in self.some(which):
             if cancelled:
                 self.permits[number] = None
-                self.breaker.withdraw(permit)
+                self.breaker._withdraw(permit)
                 self.model.out.pop(number, None)
             else:
                 permit.answered = True
@@ -130,7 +130,7 @@ class Machine(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def same(self) -> None:
         state, model = self.breaker.get_state("a", now=self.now), self.model
-        found = (state["state"], state["failure_count"], state["refused"], self.changes, self.breaker.trips)
+        found = (state["state"], state["failure_count"], state["refused"], self.changes, self.breaker._trips)
         trips = sum(new == "open" for _, new in model.changes)
         assert found == (model.state, model.failures(self.now), model.refused, model.changes, trips)
 

@@ -26,7 +26,7 @@ async def test_the_next_ticket_notices(world: World, clock: FakeClock) -> None:
 
     class Leaving(FakeClock):
         def _wait(self, waiter: Waiter, timeout: float | None) -> float:
-            bulkhead.queue.leave(first, clock.now)
+            bulkhead._queue.leave(first, clock.now)
             return super()._wait(waiter, timeout)
 
     late = Leaving()
@@ -39,8 +39,8 @@ def test_a_full_queue_of_the_gone() -> None:
     """A queue full of vanished tickets does not refuse a request that arrives after their offers expired."""
     bulkhead = Bulkhead(1, max_queue=1)
     first, _ = (entered(bulkhead) for _ in range(2))
-    bulkhead.queue.leave(first, 0)
-    assert bulkhead.enter(ORIGIN, 0.5) is None  # the offer has not expired
+    bulkhead._queue.leave(first, 0)
+    assert bulkhead._enter(ORIGIN, 0.5) is None  # the offer has not expired
     entered(bulkhead, now=admission.OFFER_TIMEOUT)
 
 
@@ -48,21 +48,21 @@ def test_a_late_ticket_is_at_the_head_again() -> None:
     """A ticket that answers after its offer expired is admitted if a slot is available, else it waits at the head again."""
     bulkhead = Bulkhead(1)
     first, late, second, third = (entered(bulkhead) for _ in range(4))
-    bulkhead.queue.leave(first, 0)
-    bulkhead.queue.poll(third, 0.25)
+    bulkhead._queue.leave(first, 0)
+    bulkhead._queue.poll(third, 0.25)
     assert second.offered_at is None
-    bulkhead.queue.poll(third, 1)
+    bulkhead._queue.poll(third, 1)
     assert (second.offered_at, third.offered_at) == (1, None)
-    assert bulkhead.queue.admit(second, 1)
-    assert not bulkhead.queue.admit(late, 1.5)
+    assert bulkhead._queue.admit(second, 1)
+    assert not bulkhead._queue.admit(late, 1.5)
     assert bulkhead.get_state() == {"in_flight": 1, "waiting": 2}
-    bulkhead.queue.leave(second, 2)
+    bulkhead._queue.leave(second, 2)
     assert (late.offered_at, third.offered_at) == (2, None)
-    assert bulkhead.queue.admit(late, 2)
+    assert bulkhead._queue.admit(late, 2)
     for _ in range(2):
-        bulkhead.queue.leave(late, 2)
+        bulkhead._queue.leave(late, 2)
         assert bulkhead.get_state() == {"in_flight": 0, "waiting": 1}
-    assert bulkhead.queue.admit(third, 2)
+    assert bulkhead._queue.admit(third, 2)
 
 
 def test_a_late_ticket_finds_its_key_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,12 +70,12 @@ def test_a_late_ticket_finds_its_key_again(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(admission, "MAX_KEYS", 1)
     bulkhead = Bulkhead(1)
     first, late, second = (entered(bulkhead) for _ in range(3))
-    bulkhead.queue.leave(first, 0)
-    bulkhead.queue.poll(second, admission.OFFER_TIMEOUT)
-    assert bulkhead.queue.admit(second, admission.OFFER_TIMEOUT)
-    bulkhead.queue.leave(second, admission.OFFER_TIMEOUT)
-    bulkhead.queue.leave(entered(bulkhead, "another", 2), 2)
-    assert [entered(bulkhead, now=2).admitted, bulkhead.queue.admit(late, 2)].count(True) == 1
+    bulkhead._queue.leave(first, 0)
+    bulkhead._queue.poll(second, admission.OFFER_TIMEOUT)
+    assert bulkhead._queue.admit(second, admission.OFFER_TIMEOUT)
+    bulkhead._queue.leave(second, admission.OFFER_TIMEOUT)
+    bulkhead._queue.leave(entered(bulkhead, "another", 2), 2)
+    assert [entered(bulkhead, now=2).admitted, bulkhead._queue.admit(late, 2)].count(True) == 1
 
 
 @types.coroutine

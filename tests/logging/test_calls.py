@@ -206,9 +206,9 @@ def test_changes_that_fail_to_be_told(log: pytest.LogCaptureFixture) -> None:
 
     breaker = CircuitBreaker(1, on_state_change=fails)
     state = CallState()
-    permit = breaker.admit("a", 0, state)
+    permit = breaker._admit("a", 0, state)
     assert isinstance(permit, Permit)
-    breaker.report("a", permit, failed=True, now=0, call_state=state)
+    breaker._report("a", permit, failed=True, now=0, call_state=state)
     breaker.reset()
     assert [vars(record).get("call_id") for record in log.records] == [state.id, state.id, None, None]
 

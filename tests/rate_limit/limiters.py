@@ -24,4 +24,4 @@ def queued(limiter: RateLimiter, number: int) -> None:
 
 def waiting(limiter: RateLimiter) -> int:
     """How many wait in its queues."""
-    return sum(len(state.queue) for state in list(limiter.states.values()))
+    return sum(len(state.queue) for state in list(limiter._states.values()))

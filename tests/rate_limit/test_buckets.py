@@ -27,8 +27,8 @@ async def test_buckets(world: World, clock: FakeClock) -> None:
     assert 30 <= wire.times[3] <= 30.5
     assert len(set(wire.times[3:])) == 1
     key = (("https", "api.example.com", None), "")
-    assert set(limiter.states) == {key, (key, "b"), (key, "c")}
-    assert limiter.parts == {(key, "GET", "/b"): (key, "b")}
+    assert set(limiter._states) == {key, (key, "b"), (key, "c")}
+    assert limiter._parts == {(key, "GET", "/b"): (key, "b")}
 
 
 async def test_policies_are_buckets_too(world: World, clock: FakeClock) -> None:
@@ -45,7 +45,7 @@ async def test_policies_are_buckets_too(world: World, clock: FakeClock) -> None:
     for path in ("a", "search", "b", "search"):
         await world.send(transport, url=URL + path)
     assert wire.times == [0, 0, 0, 20]
-    assert limiter.parts == {}
+    assert limiter._parts == {}
 
 
 async def test_a_refusal_for_one_bucket_and_for_all(world: World, clock: FakeClock) -> None:
@@ -69,4 +69,4 @@ async def test_many_routes(world: World, clock: FakeClock) -> None:
     for number in range(1010):
         wire.steps.append(response(200, {"X-RateLimit-Bucket": f"b{number}"}))
         await world.send(transport, url=f"{URL}{number}")
-    assert (len(limiter.parts), len(limiter.states)) == (1000, 1000)
+    assert (len(limiter._parts), len(limiter._states)) == (1000, 1000)

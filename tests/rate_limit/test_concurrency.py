@@ -45,14 +45,14 @@ async def test_concurrency(world: World) -> None:
 async def test_who_waits_for_a_place_sleeps(world: World) -> None:
     """It is woken when there is one, and does not keep asking."""
     limiter, polls, clock = RateLimiter(concurrency=1), 0, StillClock(look=PATIENCE)
-    poll = limiter.queue.poll
+    poll = limiter._queue.poll
 
     def counted(ticket: Any, now: float) -> float:
         nonlocal polls
         polls += 1
         return poll(ticket, now)
 
-    limiter.queue.poll = counted  # type: ignore[method-assign]  (to count)
+    limiter._queue.poll = counted  # type: ignore[method-assign]  (to count)
 
     def answer(received: Received) -> Reply:
         if len(server.received) == 1:

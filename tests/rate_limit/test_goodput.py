@@ -239,7 +239,7 @@ def test_a_stated_limit_holds_whatever_happens(rate: int, burst: int, concurrenc
         for number, end in enumerate(times[first:], 1):
             assert number <= burst + (end - start + 1e-5) * rate
     assert peak <= (concurrency or len(calls))
-    (state,) = limiter.states.values()
+    (state,) = limiter._states.values()
     assert (len(state.queue), state.governor._sent, state.governor._busy) == (0, {}, 0)
 
 

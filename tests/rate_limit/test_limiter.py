@@ -175,7 +175,7 @@ async def test_a_limit_that_has_recovered_may_be_forgotten(world: World, clock: 
     """And one that has not, or that the server has paused, may not."""
     limiter = RateLimiter(rate=1, burst=2)
     await world.send(limited(world, Scripted(200), limiter, clock))
-    (state,) = limiter.queue.states.values()
+    (state,) = limiter._queue.states.values()
     assert [state.idle(clock.now), state.idle(clock.now), state.idle(clock.now + 1)] == [False, False, True]
     state.governor.refused(RateLimitFields((), 9, None, False), clock.now)
     assert not state.idle(clock.now + 8)

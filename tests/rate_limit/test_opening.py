@@ -110,7 +110,7 @@ async def test_who_was_refused_comes_first(world: World) -> None:
 
 def test_the_line() -> None:
     """Those who come again stand where they stood: before all who came later, behind all who came before."""
-    queue = RateLimiter().queue
+    queue = RateLimiter()._queue
     for number in (None, 5, 2, None, 3, 9, 1):
         queue.enter("key", 0.0, math.inf, number)
     (state,) = queue.states.values()

@@ -62,7 +62,7 @@ async def test_an_older_answer_ends_no_pause(world: World, clock: FakeClock) -> 
                 second.set()
 
             await world.gather(slow, refused)
-            (state,) = limiter.states.values()
+            (state,) = limiter._states.values()
             state.governor.answered(Signal.ACCEPTED, NO_FIELDS, Came(clock.now - 1, 9, 9), clock.now)
             assert (state.governor.quiet, state.governor.free(clock.now, 1)) == (False, 0)
             began = clock.now

@@ -33,7 +33,7 @@ from tests.rate_limit.limiters import URL, limited
 
 def governor(limiter: RateLimiter) -> Any:
     """Of the only key."""
-    (state,) = limiter.states.values()
+    (state,) = limiter._states.values()
     return state.governor
 
 
@@ -168,7 +168,7 @@ def test_after_an_outage() -> None:
     first = next(number for number, path in enumerate(served) if path.startswith("/new"))
     assert any(path.startswith("/old") for path in served[first + 10 :])
     assert len(served) >= 300
-    (state,) = limiter.states.values()
+    (state,) = limiter._states.values()
     assert (len(state.queue), state.governor._sent, state.governor._busy) == (0, {}, 0)
 
 
@@ -193,10 +193,10 @@ def test_long_polls_do_not_block_it() -> None:
             return httpx.Response(200 if accepted else 429)
 
     class Limiter(RateLimiter):
-        def forecast(self, *arguments: Any) -> Any:
+        def _forecast(self, *arguments: Any) -> Any:
             nonlocal looked
             looked += 1
-            return super().forecast(*arguments)
+            return super()._forecast(*arguments)
 
     async def main() -> float:
         layers = RetryLayer(RetryConfig(9)), RateLimitLayer(Limiter())
@@ -280,8 +280,8 @@ def test_many_dead_hosts() -> None:
                 with pytest.raises(httpx.ConnectError):
                     client.get(f"https://dead{number}.example/")
             clock.now += 100
-    assert len(limiter.states) <= 1000
-    assert any("dead1004" in str(key) for key in limiter.states)
+    assert len(limiter._states) <= 1000
+    assert any("dead1004" in str(key) for key in limiter._states)
 
 
 # -- what outlives the process
@@ -318,7 +318,7 @@ async def test_snapshot_and_restore(world: World, clock: FakeClock) -> None:
     await world.send(transport)
     await world.send(transport, url="https://other.example/", headers={"Authorization": "Bearer hunter2"})
     await world.send(transport, headers={"Authorization": "Bearer hunter2"})
-    found = [state.governor.found for state in limiter.states.values()]
+    found = [state.governor.found for state in limiter._states.values()]
     assert [type(each) for each in found] == [type(None), Burst, Filling]
     assert json.loads(limiter.snapshot(clock=clock))["limits"].keys() == {name}
     unmet = RateLimiter()
@@ -353,9 +353,9 @@ async def test_restore_where_something_is_known(world: World, clock: FakeClock) 
     await world.send(transport, url="https://met.example/")
     await world.send(transport)
     limiter.restore(json.dumps(text), clock=clock)
-    found = [state.governor.found for state in limiter.states.values()]
+    found = [state.governor.found for state in limiter._states.values()]
     assert [type(each) for each in found] == [Filling, Shut]
-    assert [state.governor.quiet for state in limiter.states.values()] == [False, False]
+    assert [state.governor.quiet for state in limiter._states.values()] == [False, False]
 
 
 async def test_a_bucket_of_the_server_is_kept(world: World, clock: FakeClock) -> None:

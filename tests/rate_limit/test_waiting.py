@@ -42,11 +42,11 @@ async def test_the_queue_counts(world: World, clock: FakeClock) -> None:
     limiter = RateLimiter(rate=10, max_wait=5)
     key = (("https", "api.example.com", None), "")
     for _ in range(51):
-        limiter.queue.enter(key, clock.now, math.inf)
+        limiter._queue.enter(key, clock.now, math.inf)
     with pytest.raises(world.ratewise.WaitTooLong) as raised:
         await world.send(limited(world, Scripted(), limiter, clock))
     assert raised.value.retry_after == pytest.approx(5.1, abs=1e-5)
-    assert limiter.forecast(limiter.queue.states[key].queue[-1], clock.now, 9)[0] == pytest.approx(5, abs=1e-5)
+    assert limiter._forecast(limiter._queue.states[key].queue[-1], clock.now, 9)[0] == pytest.approx(5, abs=1e-5)
 
 
 async def test_the_deadline_counts(world: World, clock: FakeClock) -> None:
@@ -65,12 +65,12 @@ async def test_patience_that_ends(world: World, clock: FakeClock) -> None:
     key = (("https", "api.example.com", None), "")
     transport = limited(world, Scripted(200), limiter, clock)
     await world.send(transport)
-    limiter.queue.states[key].governor._limits[None] = limit = KnownLimit(4, 1, 1)
+    limiter._queue.states[key].governor._limits[None] = limit = KnownLimit(4, 1, 1)
     limit.come(clock.now)
-    limiter.queue.enter(key, clock.now, math.inf)
+    limiter._queue.enter(key, clock.now, math.inf)
     with pytest.raises(world.ratewise.WaitTooLong, match=r"max_wait exceeded after 0\.5 s"):
         await world.send(transport)
-    assert len(limiter.queue.states[key].queue) == 1
+    assert len(limiter._queue.states[key].queue) == 1
 
 
 async def test_long_waits_are_logged(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ratewise import Redactor
+from ratewise._redaction.masker import Masker
 
-FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
-BARE = Redactor(defaults=False)
+
+def masker(**settings: Any) -> Masker:
+    """The masker of a `Redactor` with these settings."""
+    return Redactor(**settings)._masker
+
+
+FULL, PARTIAL, HASH = masker(), masker(mask_style="partial"), masker(mask_style="hash")
+BARE = masker(defaults=False)
 
 SLACK = "T0ABCDEFG/B0ABCDEFG/aBcDeFgHiJkLmNoPqRsTuVwX"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7bq\nq1==\n-----END RSA PRIVATE KEY-----"

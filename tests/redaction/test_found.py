@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from ratewise import Redactor
 from ratewise._redaction.bodies import body
 from ratewise._redaction.text import lines, message
 from ratewise._redaction.values import MAX_CHARACTERS, MAX_ITEMS, value
+from tests.redaction.samples import FULL, HASH, PARTIAL, masker
 
-FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 GITHUB = "ghp_" + "aB3d" * 9
 
@@ -354,7 +353,7 @@ def test_words_behind_quoted_objects() -> None:
 
 def test_own_patterns_find_what_stands_apart() -> None:
     """Secrecy extends in JSON from a key to its value, and in forms to the end of a field."""
-    own = Redactor(patterns=[r'"tax": *"\d+"', r"a=1&b=\d+"])
+    own = masker(patterns=[r'"tax": *"\d+"', r"a=1&b=\d+"])
     assert body(own, JSON, b'{"n": 1, "tax": "123"}') == '{"n": 1, [REDACTED]}'
     assert body(own, FORM, b"a=1&b=2&c=3") == "[REDACTED]&c=3"
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ratewise import Redactor
 from ratewise._redaction.masker import MAX_KNOWN_NAMES
 from tests.kit.growth import growth
-from tests.redaction.samples import FULL, HOSTILE
+from tests.redaction.samples import FULL, HOSTILE, masker
 
 
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=list(HOSTILE))
@@ -21,11 +20,11 @@ def test_linear(unit: str, prefix: str) -> None:
 
 def test_names_are_not_remembered_without_end() -> None:
     """Neither many names nor long ones are kept, and the answers stay right."""
-    own = Redactor()
+    own = masker()
     for number in range(2 * MAX_KNOWN_NAMES):
         assert own.is_secret_parameter(f"token[{number}]")
         assert not own.is_secret_parameter(f"{number}")
     assert len(own._secret_parameters) == MAX_KNOWN_NAMES
-    long = Redactor()
+    long = masker()
     assert long.is_secret_parameter("password" + "x" * 1000)
     assert long._secret_parameters == {}

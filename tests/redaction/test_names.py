@@ -10,17 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise import Redactor
 from ratewise._redaction.bodies import body, json_text
 from ratewise._redaction.masker import MAX_TEXT_LENGTH
 from ratewise._redaction.text import lines, message
 from ratewise._redaction.values import value
 from ratewise._util.escapes import escaped
 from tests.kit.growth import growth
-from tests.redaction.samples import HOSTILE, TOKENS
+from tests.redaction.samples import FULL, HASH, HOSTILE, PARTIAL, TOKENS, masker
 
-FULL, PARTIAL, HASH = Redactor(), Redactor(mask_style="partial"), Redactor(mask_style="hash")
-OWN = Redactor(query_params=["code", "plan"], headers=["X-Plan"], patterns=[r"CUST-\d+"], defaults=False)
+OWN = masker(query_params=["code", "plan"], headers=["X-Plan"], patterns=[r"CUST-\d+"], defaults=False)
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 GITHUB = TOKENS["github"]
 
@@ -388,7 +386,7 @@ def test_planted_in_json(secret: str, around: Any) -> None:
 )
 def test_what_is_in_brackets_is_one_value(text: str, shown: str) -> None:
     """A list or an object with a secret name is masked whole, to the end of the text if it is not closed."""
-    assert message(Redactor(), text) == shown
+    assert message(masker(), text) == shown
 
 
 @pytest.mark.parametrize(
@@ -401,7 +399,7 @@ def test_what_is_in_brackets_is_one_value(text: str, shown: str) -> None:
 )
 def test_strings_within_json_are_texts(data: bytes, shown: str) -> None:
     """Names apply in them too, and in text that only claims to be JSON."""
-    assert body(Redactor(), "application/json", data) == shown
+    assert body(masker(), "application/json", data) == shown
 
 
 class Odd:
@@ -418,8 +416,8 @@ class Odd:
 def test_values_that_fail() -> None:
     """Objects that raise are shown by type, and no log line fails."""
     for name in ("user", "password"):
-        assert value(Redactor(), name, Odd()) == "<Odd>"
-    assert [value(Redactor(), "a", thing) for thing in ({"a": Odd()}, [Odd()], {Odd(): 1})] == ["<dict>", "<list>", "<dict>"]
+        assert value(masker(), name, Odd()) == "<Odd>"
+    assert [value(masker(), "a", thing) for thing in ({"a": Odd()}, [Odd()], {Odd(): 1})] == ["<dict>", "<list>", "<dict>"]
 
 
 def test_values_that_hold_themselves() -> None:
@@ -427,13 +425,13 @@ def test_values_that_hold_themselves() -> None:
     thing: dict[str, Any] = {}
     for number in range(9):
         thing[f"k{number}"] = thing
-    assert len(str(value(Redactor(), "thing", thing))) < 30_000
+    assert len(str(value(masker(), "thing", thing))) < 30_000
 
 
 def test_forms_are_parted_by_ampersands_alone() -> None:
     """In a form a `;`, `#` or `?` is part of a value."""
     form = b"password=hun;t=er2&a=b#c?d;e=f&pa%73sword=x#y"
-    assert body(Redactor(), FORM, form) == "password=REDACTED&a=b#c?d;e=f&pa%73sword=REDACTED"
+    assert body(masker(), FORM, form) == "password=REDACTED&a=b#c?d;e=f&pa%73sword=REDACTED"
 
 
 @pytest.mark.parametrize(
@@ -447,19 +445,19 @@ def test_forms_are_parted_by_ampersands_alone() -> None:
 )
 def test_half_a_url(text: str, shown: str) -> None:
     """Where a body is cut, what may be the beginning of a password is removed."""
-    assert body(Redactor(), "text/plain", text.encode(), 99) == shown
+    assert body(masker(), "text/plain", text.encode(), 99) == shown
 
 
 def test_a_private_key_across_pieces() -> None:
     """A private key is masked whole, at any position in a long traceback."""
     key = "-----BEGIN PRIVATE KEY-----\n" + "MII\n" * 400 + "-----END PRIVATE KEY-----\n"
     for before in range(MAX_TEXT_LENGTH - 2000, MAX_TEXT_LENGTH + 100, 100):
-        assert "MII" not in lines(Redactor(), "x\n" * (before // 2) + key + "y\n" * 5000)
+        assert "MII" not in lines(masker(), "x\n" * (before // 2) + key + "y\n" * 5000)
 
 
 def test_keys_that_cannot_be_read() -> None:
     """The values of JSON keys that cannot be decoded are masked."""
-    assert json.loads(body(Redactor(), "application/json", b'{"pass\\word": "sesame", "a": 1}')) == {"...": "[REDACTED]", "a": 1}
+    assert json.loads(body(masker(), "application/json", b'{"pass\\word": "sesame", "a": 1}')) == {"...": "[REDACTED]", "a": 1}
 
 
 class Pair(NamedTuple):
@@ -486,4 +484,4 @@ class Pair(NamedTuple):
 )
 def test_values_with_names(thing: Any, shown: Any) -> None:
     """Pairs and named tuples are masked by name; secrets in keys are masked too."""
-    assert value(Redactor(), "thing", thing) == shown
+    assert value(masker(), "thing", thing) == shown

@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise import Redactor
 from ratewise._redaction.bodies import body
 from ratewise._redaction.text import lines, message
 from ratewise._util.escapes import escaped
-
-FULL = Redactor()
+from tests.redaction.samples import FULL
 
 
 @pytest.mark.parametrize(

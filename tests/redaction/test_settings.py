@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ratewise import Redactor
-from ratewise._redaction.masker import DEFAULT
-from tests.redaction.samples import BARE, FULL, HASH, PARTIAL, PEM, TOKENS
+from ratewise._redaction.masker import DEFAULT, Masker
+from tests.redaction.samples import BARE, FULL, HASH, PARTIAL, PEM, TOKENS, masker
 
 # Styles and the user's own
 
@@ -65,7 +65,7 @@ def test_own_patterns_of_what_is_masked() -> None:
 
 @pytest.mark.parametrize("redactor", [FULL, PARTIAL, HASH, BARE])
 @pytest.mark.parametrize("masked", ["REDACTED", "[REDACTED]", "abcd...wxyz", "hash-0a1b2c3d4e5f"])
-def test_masked_before(redactor: Redactor, masked: str) -> None:
+def test_masked_before(redactor: Masker, masked: str) -> None:
     """What another Redactor has masked is not masked again."""
     assert redactor.mask(masked) == redactor.header("Cookie", masked) == masked
     assert redactor.url(f"?token={masked}") == f"?token={masked}"
@@ -77,7 +77,7 @@ def test_keys() -> None:
         assert FULL.is_secret_key(name)
     for name in ("code", "Key", "session", "auth", "sid", "pin", "sig", "name"):
         assert not FULL.is_secret_key(name)
-    assert Redactor(query_params=["code"]).is_secret_key("Code")
+    assert masker(query_params=["code"]).is_secret_key("Code")
 
 
 def test_only_own_lists() -> None:

@@ -6,9 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from ratewise import Redactor
 from ratewise._redaction.masker import MAX_TEXT_LENGTH
-from tests.redaction.samples import BARE, CREDENTIALS, FULL, HASH, PARTIAL, PEM, TOKENS, tokens
+from tests.redaction.samples import BARE, CREDENTIALS, FULL, HASH, PARTIAL, PEM, TOKENS, masker, tokens
 
 # Texts
 
@@ -130,7 +129,7 @@ def test_secrets_at_the_cut(secret: str) -> None:
 
 def test_own_patterns_at_the_cut() -> None:
     """A match of the user's pattern at the cut is not shown in part either, even with blanks in it."""
-    own = Redactor(patterns=[r"card \d{4} \d{4}"])
+    own = masker(patterns=[r"card \d{4} \d{4}"])
     for kept in range(16):
         assert "card" not in own.text("x" * (MAX_TEXT_LENGTH - kept - 1) + " card 1234 5678 end")
         assert "1234" not in own.url("/" * (MAX_TEXT_LENGTH - kept - 1) + "card 1234 5678/end")

@@ -6,8 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ratewise import Redactor
-from ratewise._redaction.masker import DEFAULT
+from ratewise._redaction.masker import DEFAULT, Masker
 from tests.redaction.samples import BARE, FULL, HASH, PARAMETERS, PARTIAL, TOKENS, styles
 
 
@@ -123,7 +122,7 @@ def test_ordinary_parameters(name: str) -> None:
     ],
 )
 @styles
-def test_nested(redactor: Redactor, nested: str) -> None:
+def test_nested(redactor: Masker, nested: str) -> None:
     """A parameter or path with a URL or form that contains a secret is masked whole in every style, its ends included."""
     encoded = quote(nested, safe="")
     shown = "REDACTED" if encoded != nested else redactor.url(nested)

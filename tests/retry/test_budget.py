@@ -19,7 +19,7 @@ from tests.kit.world import World
 def spend(budget: RetryBudget, now: float, origin: str = "a") -> int:
     """How many retries there are in hand."""
     count = 0
-    while budget.withdraw(origin, now):
+    while budget._withdraw(origin, now):
         count += 1
     return count
 
@@ -28,7 +28,7 @@ def test_a_part_of_what_is_sent() -> None:
     """100 requests earn 20 retries, on top of the floor of one second that is there at the start."""
     budget = RetryBudget(ratio=0.2, min_per_second=10)
     for _ in range(100):
-        budget.accounts["a"].requests += 1
+        budget._accounts["a"].requests += 1
     assert spend(budget, 0.0) == 30
 
 
@@ -49,9 +49,9 @@ def test_each_server_has_its_own() -> None:
     budget = RetryBudget(ratio=0, min_per_second=2)
     assert (spend(budget, 0.0, "a"), spend(budget, 0.0, "b")) == (2, 2)
     for number in range(module.ORIGINS):
-        budget.accounts[number].requests += 1
-    assert len(budget.accounts) == module.ORIGINS
-    assert "a" not in budget.accounts
+        budget._accounts[number].requests += 1
+    assert len(budget._accounts) == module.ORIGINS
+    assert "a" not in budget._accounts
 
 
 @given(
@@ -63,14 +63,14 @@ def test_never_more_than_earned(ratio: float, floor: float, steps: list[tuple[bo
     """Whatever comes in whatever order: retries <= ratio x requests + floor x (seconds + 1)."""
     budget = RetryBudget(ratio, floor)
     now, requests, retries = 0.0, 0, 0
-    budget.accounts["a"].requests += 1
+    budget._accounts["a"].requests += 1
     for is_request, passed in steps:
         now += passed
         if is_request:
-            budget.accounts["a"].requests += 1
+            budget._accounts["a"].requests += 1
             requests += 1
         else:
-            retries += budget.withdraw("a", now)
+            retries += budget._withdraw("a", now)
     assert retries <= ratio * (requests + 1) + floor * (now + 1) + 1e-6
 
 
@@ -118,7 +118,7 @@ def test_one_budget_for_several_configs() -> None:
     assert RetryConfig(budget=shared).budget is shared
     own = RetryConfig()
     assert own.budget is not RetryConfig().budget
-    assert own.with_backoff(own.backoff).budget is own.budget
+    assert own._with_backoff(own.backoff).budget is own.budget
     assert RetryConfig(budget=False).budget is None
 
 

@@ -50,7 +50,7 @@ class Fixed:
 @pytest.mark.parametrize("status", [*sorted(STATUSES), 200, 201, 204, 301, 304, 400, 401, 403, 404, 409, 501, 505, 520, 529])
 def test_statuses(method: str, status: int) -> None:
     """An idempotent request is sent again after the statuses of the list and after no other."""
-    verdict = RULES.judge(response(status), 1, method=method)
+    verdict = RULES._judge(response(status), 1, method=method)
     assert verdict == (AGAIN if status in STATUSES else (None, f"{status} is not in retry_on_status", None))
 
 
@@ -83,7 +83,7 @@ def test_statuses(method: str, status: int) -> None:
 )
 def test_unsafe_methods(method: str, outcome: Outcome, again: bool) -> None:
     """Without a key an unsafe request is sent again only if the outcome proves that nothing was done."""
-    verdict = RULES.judge(outcome, 1, method=method)
+    verdict = RULES._judge(outcome, 1, method=method)
     assert (verdict.wait is not None) is again
     if not again and outcome.status in STATUSES:
         assert verdict.reason == f"{method} is not idempotent, and the server may have acted on it"
@@ -93,25 +93,25 @@ def test_unsafe_methods(method: str, outcome: Outcome, again: bool) -> None:
 @pytest.mark.parametrize(("method", "keyed"), [*((method, False) for method in SAFE), ("POST", True), ("PATCH", True)])
 def test_failures(method: str, keyed: bool, failure: Failure) -> None:
     """An idempotent request, or one with a key, is sent again after any failure but one that cannot work."""
-    verdict = RULES.judge(outcome_of_failure(failure), 1, method=method, keyed=keyed)
+    verdict = RULES._judge(outcome_of_failure(failure), 1, method=method, keyed=keyed)
     assert verdict == (AGAIN if failure is not Failure.IMPOSSIBLE else (None, failure.value, None))
 
 
 @pytest.mark.parametrize("status", sorted(STATUSES))
 def test_keys(status: int) -> None:
     """An Idempotency-Key makes a POST as good as a PUT."""
-    assert RULES.judge(response(status), 1, method="POST", keyed=True) == AGAIN
-    assert RULES.judge(response(404), 1, method="POST", keyed=True).wait is None
+    assert RULES._judge(response(status), 1, method="POST", keyed=True) == AGAIN
+    assert RULES._judge(response(404), 1, method="POST", keyed=True).wait is None
 
 
 def test_own_lists() -> None:
     """The user's statuses and methods stand in place of the built-in ones, methods in any case."""
     assert RetryConfig(methods=["M-SEARCH"]).methods == {"M-SEARCH"}
     rules = RetryConfig(retry_on_status=[418], methods=("post",), jitter=False)
-    assert rules.judge(response(418), 1, method="POST") == AGAIN
-    assert stopped(rules.judge(response(418), 1, method="GET"), "GET is not idempotent")
-    assert stopped(rules.judge(response(503), 1, method="POST"), "503 is not in retry_on_status")
-    assert RetryConfig(methods=[], jitter=False).judge(response(429), 1, method="GET") == AGAIN
+    assert rules._judge(response(418), 1, method="POST") == AGAIN
+    assert stopped(rules._judge(response(418), 1, method="GET"), "GET is not idempotent")
+    assert stopped(rules._judge(response(503), 1, method="POST"), "503 is not in retry_on_status")
+    assert RetryConfig(methods=[], jitter=False)._judge(response(429), 1, method="GET") == AGAIN
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_own_lists() -> None:
 def test_a_403_with_a_wait(method: str, more: dict[str, Any], fields: dict[str, str]) -> None:
     """It is a rate limit (GitHub), and judged as a 429 is: with any method, and whatever else there is to consider."""
     arguments = {"attempt": 1, "method": method, **more}
-    verdict = RULES.judge(response(403, **fields), **arguments)
-    assert verdict == RULES.judge(response(429, **fields), **arguments)
+    verdict = RULES._judge(response(403, **fields), **arguments)
+    assert verdict == RULES._judge(response(429, **fields), **arguments)
 
 
 @pytest.mark.parametrize(
@@ -155,20 +155,20 @@ def test_a_403_with_a_wait(method: str, more: dict[str, Any], fields: dict[str, 
 def test_other_403s(fields: dict[str, str]) -> None:
     """It is no rate limit, or does not say how long: forbidden is forbidden, unless the user has it in the list."""
     outcome = response(403, **fields)
-    assert RULES.judge(outcome, 1, method="GET") == (None, "403 is not in retry_on_status", None)
+    assert RULES._judge(outcome, 1, method="GET") == (None, "403 is not in retry_on_status", None)
     for statuses in ([403], [403, 429]):
         rules = RetryConfig(retry_on_status=statuses, jitter=False)
-        assert rules.judge(outcome, 1, method="GET") == AGAIN
-        assert stopped(rules.judge(outcome, 1, method="POST"), "POST is not idempotent")
+        assert rules._judge(outcome, 1, method="GET") == AGAIN
+        assert stopped(rules._judge(outcome, 1, method="POST"), "POST is not idempotent")
 
 
 def test_a_403_with_a_wait_where_429_is_not_retried() -> None:
     """It is what it is without the wait: the user's list decides."""
     outcome = response(403, Retry_After="5")
-    assert RetryConfig(retry_on_status=[503]).judge(outcome, 1, method="GET") == (None, "403 is not in retry_on_status", 5)
+    assert RetryConfig(retry_on_status=[503])._judge(outcome, 1, method="GET") == (None, "403 is not in retry_on_status", 5)
     listed = RetryConfig(retry_on_status=[403])
-    assert listed.judge(outcome, 1, method="GET", uniform=0.0) == (5, "Retry-After", 5)
-    assert stopped(listed.judge(outcome, 1, method="POST"), "POST is not idempotent")
+    assert listed._judge(outcome, 1, method="GET", uniform=0.0) == (5, "Retry-After", 5)
+    assert stopped(listed._judge(outcome, 1, method="POST"), "POST is not idempotent")
 
 
 @pytest.mark.parametrize("outcome", [response(503, Retry_After="2"), outcome_of_failure(Failure.NOT_CONNECTED)])
@@ -177,8 +177,8 @@ def test_attempts(outcome: Outcome) -> None:
     for most in (1, 2, 5):
         for attempt in range(1, most + 2):
             verdicts = (
-                RetryConfig(most).judge(outcome, attempt, method="GET"),
-                RULES.judge(outcome, attempt, method="GET", max_attempts=most),
+                RetryConfig(most)._judge(outcome, attempt, method="GET"),
+                RULES._judge(outcome, attempt, method="GET", max_attempts=most),
             )
             for verdict in verdicts:
                 assert (verdict.wait is not None) is (attempt < most)
@@ -188,7 +188,7 @@ def test_attempts(outcome: Outcome) -> None:
 @pytest.mark.parametrize("wish", [None, True, RetryDecision(True), RetryDecision(True, 2)])
 def test_bodies_that_can_be_sent_once(wish: Any) -> None:
     """A body that can be sent only once is, whatever is wished, and what the server asked for is told."""
-    verdict = RULES.judge(response(429, Retry_After="2"), 1, method="PUT", replayable=False, wish=wish)
+    verdict = RULES._judge(response(429, Retry_After="2"), 1, method="PUT", replayable=False, wish=wish)
     assert verdict == (None, "the request body can be sent only once", 2)
 
 
@@ -197,8 +197,8 @@ def test_vetoes(veto: dict[str, str]) -> None:
     """What the server asks not to retry is not retried, unless decide insists."""
     outcome = response(429, Retry_After="2", **veto)
     for keyed in (True, False):
-        assert RULES.judge(outcome, 1, method="GET", keyed=keyed) == (None, "the server asks not to retry", 2)
-    assert RULES.judge(outcome, 1, method="GET", wish=True, uniform=0.0) == (2, "Retry-After", 2)
+        assert RULES._judge(outcome, 1, method="GET", keyed=keyed) == (None, "the server asks not to retry", 2)
+    assert RULES._judge(outcome, 1, method="GET", wish=True, uniform=0.0) == (2, "Retry-After", 2)
 
 
 # How long
@@ -207,13 +207,13 @@ def test_vetoes(veto: dict[str, str]) -> None:
 def test_backoff_is_asked() -> None:
     """The backoff is told the attempt, the wait before and the chance; its wait is taken as it is."""
     backoff = Fixed(7)
-    verdict = RetryConfig(9, backoff=backoff).judge(response(500), 3, method="GET", previous=1.5, uniform=0.25)
+    verdict = RetryConfig(9, backoff=backoff)._judge(response(500), 3, method="GET", previous=1.5, uniform=0.25)
     assert (verdict, backoff.asked) == ((7, "backoff", None), [(3, 1.5, 0.25)])
 
 
 def test_max_retry_after_is_for_servers() -> None:
     """`max_retry_after` does not bound the user's own backoff."""
-    assert RetryConfig(backoff=Fixed(500), max_retry_after=3).judge(response(500), 1, method="GET").wait == 500
+    assert RetryConfig(backoff=Fixed(500), max_retry_after=3)._judge(response(500), 1, method="GET").wait == 500
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_max_retry_after_is_for_servers() -> None:
 def test_bad_backoffs(delay: Any, error: type[Exception]) -> None:
     """A backoff that says no number of seconds is told so."""
     with pytest.raises(error, match="the delay of the backoff must be a finite number of seconds of at least 0, not"):
-        RetryConfig(backoff=Fixed(delay)).judge(response(500), 1, method="GET")
+        RetryConfig(backoff=Fixed(delay))._judge(response(500), 1, method="GET")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_bad_backoffs(delay: Any, error: type[Exception]) -> None:
 def test_the_server_is_obeyed(fields: dict[str, str], asked: float, source: str, uniform: float) -> None:
     """What the server asks for is waited, never less and at most a tenth more, whatever the backoff says."""
     for backoff in (ExponentialBackoff(jitter=False), Fixed(100)):
-        verdict = RetryConfig(backoff=backoff).judge(response(429, **fields), 1, method="POST", uniform=uniform)
+        verdict = RetryConfig(backoff=backoff)._judge(response(429, **fields), 1, method="POST", uniform=uniform)
         assert verdict == (pytest.approx(asked * (1 + SPREAD * uniform)), source, asked)
         assert verdict.wait is not None
         assert asked <= verdict.wait
@@ -251,14 +251,14 @@ def test_the_server_is_obeyed(fields: dict[str, str], asked: float, source: str,
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "1e9", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"])
 def test_bad_waits(value: str) -> None:
     """What is no wait leaves it to the backoff."""
-    assert RULES.judge(response(429, Retry_After=value), 2, method="GET") == (2, "backoff", None)
+    assert RULES._judge(response(429, Retry_After=value), 2, method="GET") == (2, "backoff", None)
 
 
 @pytest.mark.parametrize(("limit", "asked"), [(300.0, 301), (300.0, 86_400), (0, 1), (2.5, 2.6), (1e6, 10**30)])
 def test_too_long_a_wait(limit: float, asked: float) -> None:
     """A longer wait than `max_retry_after` is not clamped: the outcome is handed back, with the wait and the reason."""
     rules = RetryConfig(max_retry_after=limit, jitter=False)
-    verdict = rules.judge(response(429, Retry_After=str(asked)), 1, method="GET")
+    verdict = rules._judge(response(429, Retry_After=str(asked)), 1, method="GET")
     assert (verdict.wait, verdict.retry_after) == (None, min(asked, 2**31))
     assert verdict.reason.startswith("Retry-After asks for ")
     assert verdict.reason.endswith(f" s, more than max_retry_after ({limit:g} s)")
@@ -266,10 +266,10 @@ def test_too_long_a_wait(limit: float, asked: float) -> None:
 
 def test_what_the_server_asks_is_always_told() -> None:
     """The server's wait is told with each verdict, a refusal too."""
-    assert RULES.judge(response(404, Retry_After="9"), 1, method="GET").retry_after == 9
-    assert RULES.judge(response(503, Retry_After="9"), 4, method="GET").retry_after == 9
-    assert RULES.judge(response(503, Retry_After="9"), 1, method="GET", wish=False).retry_after == 9
-    assert RULES.judge(response(503, Retry_After="9"), 1, method="GET", wish=RetryDecision(True, 10)).retry_after == 9
+    assert RULES._judge(response(404, Retry_After="9"), 1, method="GET").retry_after == 9
+    assert RULES._judge(response(503, Retry_After="9"), 4, method="GET").retry_after == 9
+    assert RULES._judge(response(503, Retry_After="9"), 1, method="GET", wish=False).retry_after == 9
+    assert RULES._judge(response(503, Retry_After="9"), 1, method="GET", wish=RetryDecision(True, 10)).retry_after == 9
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_what_the_server_asks_is_always_told() -> None:
 def test_deadlines(outcome: Outcome, wish: Any, wait: float, told: str) -> None:
     """A wait that leaves no time until the deadline is not begun, whoever asks for it."""
     for left, again in ((wait + 0.1, True), (math.inf, True), (wait, False), (0.0, False), (-1.0, False)):
-        verdict = RULES.judge(outcome, 2, method="GET", wish=wish, uniform=1.0, left=left)
+        verdict = RULES._judge(outcome, 2, method="GET", wish=wish, uniform=1.0, left=left)
         assert verdict.wait == (pytest.approx(wait) if again else None)
         assert again or verdict.reason == f"{told}, with {max(left, 0):.3g} s left of total_timeout"
 
@@ -312,12 +312,12 @@ def test_deadlines(outcome: Outcome, wish: Any, wait: float, told: str) -> None:
 )
 def test_wishes(outcome: Outcome, wish: Any, expected: Any) -> None:
     """decide may insist, forbid, set the wait within `max_retry_after`, or leave it to the rules."""
-    assert RULES.judge(outcome, 1, method="POST", wish=wish, uniform=1.0) == pytest.approx(expected)
+    assert RULES._judge(outcome, 1, method="POST", wish=wish, uniform=1.0) == pytest.approx(expected)
 
 
 def test_a_wish_for_the_servers_own_wait() -> None:
     """The wait that decide asks for is kept to the letter, even where it is what the server asked."""
-    verdict = RULES.judge(response(503, Retry_After="5"), 1, method="GET", wish=RetryDecision(True, 5), uniform=1.0)
+    verdict = RULES._judge(response(503, Retry_After="5"), 1, method="GET", wish=RetryDecision(True, 5), uniform=1.0)
     assert verdict == (5, "decide", 5)
 
 
@@ -325,14 +325,14 @@ def test_a_wish_for_the_servers_own_wait() -> None:
 def test_wishes_must_be_ones(wish: Any) -> None:
     """What decide returns is taken at its word only if it is one."""
     with pytest.raises(TypeError, match="what decide returns must be a RetryDecision, True, False or None"):
-        RULES.judge(response(503), 1, method="GET", wish=wish)
+        RULES._judge(response(503), 1, method="GET", wish=wish)
 
 
 @pytest.mark.parametrize("wish", [True, RetryDecision(True), RetryDecision(True, 1.0)])
 def test_wishes_end(wish: Any) -> None:
     """decide cannot go on beyond the last attempt."""
-    assert stopped(RULES.judge(response(200), 4, method="GET", wish=wish), "max_attempts (4) reached")
-    assert stopped(RULES.judge(response(200), 2, method="GET", wish=wish, max_attempts=2), "max_attempts (2) reached")
+    assert stopped(RULES._judge(response(200), 4, method="GET", wish=wish), "max_attempts (4) reached")
+    assert stopped(RULES._judge(response(200), 2, method="GET", wish=wish, max_attempts=2), "max_attempts (2) reached")
 
 
 outcomes = st.one_of(
@@ -353,7 +353,7 @@ def test_any_outcome(
     outcome: Outcome, attempt: int, method: str, wish: Any, keyed: bool, replayable: bool, uniform: float
 ) -> None:
     """Whatever comes: a bounded wait or none, a reason, no attempt too many, no body twice, no wait shorter than asked."""
-    verdict = RULES.judge(outcome, attempt, method=method, wish=wish, keyed=keyed, replayable=replayable, uniform=uniform)
+    verdict = RULES._judge(outcome, attempt, method=method, wish=wish, keyed=keyed, replayable=replayable, uniform=uniform)
     assert verdict.reason
     if verdict.wait is not None:
         assert attempt < 4
@@ -399,7 +399,7 @@ ORDER = ["initial_delay", "max_delay", "multiplier", "jitter", "jitter_ratio"]
 def test_with_backoff() -> None:
     """The same rules with another backoff; those it came from keep theirs."""
     rules, backoff = RetryConfig(2, retry_on_status=[418]), Fixed(3)
-    other = rules.with_backoff(backoff)
+    other = rules._with_backoff(backoff)
     assert (other.backoff, other.max_attempts, other.retry_on_status) == (backoff, 2, {418})
     assert rules.backoff == ExponentialBackoff()
 
@@ -577,9 +577,9 @@ def test_respect_retry_after_false_waits_by_the_backoff() -> None:
     rules = RetryConfig(backoff=Fixed(3), respect_retry_after=False)
     asked = response(429, Retry_After="7")
     too_long = response(503, Retry_After="7000")
-    assert rules.judge(asked, 1, method="GET") == (3, "backoff", 7)
-    assert rules.judge(too_long, 1, method="POST") == (3, "backoff", 7000)  # it still says that nothing was done
-    assert rules.judge(response(403, Retry_After="7"), 1, method="GET") == (3, "backoff", 7)
+    assert rules._judge(asked, 1, method="GET") == (3, "backoff", 7)
+    assert rules._judge(too_long, 1, method="POST") == (3, "backoff", 7000)  # it still says that nothing was done
+    assert rules._judge(response(403, Retry_After="7"), 1, method="GET") == (3, "backoff", 7)
 
 
 @pytest.mark.parametrize(("backoff", "verdict"), [(3, (3, "backoff", 0.5)), (0.1, (0.5, "rate-limit reset", 0.5))])
@@ -587,4 +587,4 @@ def test_a_bucket_that_fills(backoff: float, verdict: Any) -> None:
     """The time of one unit is the least that it takes: the backoff counts where it is longer."""
     fields = {"x_ratelimit_limit": "60", "x_ratelimit_remaining": "0", "x_ratelimit_reset": "30s"}
     rules = RetryConfig(backoff=Fixed(backoff))
-    assert rules.judge(response(429, **fields), 1, method="GET", uniform=0.0) == verdict
+    assert rules._judge(response(429, **fields), 1, method="GET", uniform=0.0) == verdict
