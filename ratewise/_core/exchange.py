@@ -65,10 +65,13 @@ class Exchange:
         return f"<Exchange attempts={self.attempts} history={[str(attempt) for attempt in self.history]}>"
 
 
+_new = object.__new__
+
+
 def begin(request: Any, *, streamed: bool) -> Exchange:
     """Begin a call with this request and the options given with it. A request that is sent again begins another call."""
-    state = CallState()
-    exchange = exchange_with(state)
+    exchange = _new(Exchange)  # past `__init__`, which makes a state
+    exchange._state = state = CallState()
     if not streamed:
         state.streamed = False
     request.extensions = extensions = request.extensions.copy()  # the dict of the caller may serve other requests
@@ -98,7 +101,7 @@ def release(exchange: Exchange, request: Any, *others: Any) -> None:
 
 def exchange_with(state: CallState) -> Exchange:
     """Return an `Exchange` with this state."""
-    exchange = Exchange.__new__(Exchange)  # past `__init__`, which makes a state
+    exchange = _new(Exchange)
     exchange._state = state
     return exchange
 

@@ -13,10 +13,11 @@ from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
 from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
 from .._adapter.runtime import AsyncRuntime, SyncRuntime
 from .._adapter.socket_deadline import enforce_deadlines
+from .._core.call_state import KEY
 from .._core.cancellation import defer_cancellation
 from .._core.clock import Clock
 from .._core.compose import compose
-from .._core.exchange import state_of
+from .._core.exchange import Exchange
 from .._core.step import step
 from .._deadline import WireDeadlineLayer
 from .._keywords import explained
@@ -47,8 +48,9 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         async def send(request: httpx2.Request) -> httpx2.Response:
-            if counted:
-                state = state_of(request)
+            exchange = request.extensions.get(KEY)
+            if counted and type(exchange) is Exchange:
+                state = exchange._state
                 state.attempts += 1
                 state.sent_at = now()
             return wire.handle_request(request)  # looked up now: a mock may have patched it
@@ -99,8 +101,9 @@ class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         def send(request: httpx2.Request) -> Awaitable[httpx2.Response]:
-            if counted:
-                state = state_of(request)
+            exchange = request.extensions.get(KEY)
+            if counted and type(exchange) is Exchange:
+                state = exchange._state
                 state.attempts += 1
                 state.sent_at = now()
             return wire.handle_async_request(request)  # looked up now, as above

@@ -7,7 +7,7 @@ import math
 from operator import itemgetter
 from typing import NamedTuple
 
-from .._http.rate_limit_headers import NO_FIELDS, Quota, RateLimitFields
+from .._http.rate_limit_headers import Quota, RateLimitFields
 from .found import UNLIMITED, Answer, Burst, Ceiling, Filling, Known, Phase, Shut, Trial, Turning
 from .limits import ANSWER_TIMEOUT, LONGEST_WINDOW, ROUNDING_ERROR, Bucket, KnownLimit, Limit, QuotaWindow, kind_of
 
@@ -175,8 +175,6 @@ class Governor:
 
     def knows(self, told: RateLimitFields) -> bool:
         """An answer tells of the limits that are known here, if any are."""
-        if told is NO_FIELDS:
-            return True
         if told.bucket is not None:
             return self.bucket in (None, told.bucket)
         names = [quota.name for quota in told.quotas if quota.kind == "effective"]

@@ -254,8 +254,8 @@ class RateLimiter:
     def _told_of(self, key: Hashable, request: Any, told: RateLimitFields) -> KeyLimits:
         """Whose limits an answer tells of: those that are known of the key, or those of a part of it."""
         states = self._states
-        known = states[self._part(key, request)]
-        if known.governor.knows(told):
+        known = states[self._part(key, request) if self._parts else key]
+        if told is NO_FIELDS or known.governor.knows(told):
             return known
         route = key, request.method, request.url.path
         self._parts.pop(route, None)
