@@ -55,11 +55,6 @@ class Outcome(NamedTuple):
     """Whether the body was examined."""
 
     @property
-    def asks_to_wait(self) -> bool:
-        """Whether the server refused the request and accepts it later."""
-        return self.kind is Kind.REFUSED or (self.kind is Kind.OVERLOADED and self.fields.retry_after is not None)
-
-    @property
     def failing(self) -> bool:
         """Whether it counts as a failure of the server."""
         return self.kind in (Kind.OVERLOADED, Kind.OUTAGE)

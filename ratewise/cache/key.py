@@ -33,7 +33,7 @@ _FORGERY = regex("csrf|xsrf")
 
 _MAX_KNOWN = 1000
 """Selectors of one `Keys`, and names of fields, that are remembered at most."""
-_separating: dict[bytes, bool] = {}
+_separating: dict[bytes, bool] = dict.fromkeys(b"accept accept-encoding connection content-type host user-agent".split(), False)
 """Whether a request field identifies its user, by field name."""
 
 

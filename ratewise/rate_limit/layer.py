@@ -122,7 +122,8 @@ class RateLimitLayer(Ordered):
 
 def signal_of(outcome: Outcome) -> Signal:
     """Return what an outcome says about the limits of a server."""
-    if outcome.asks_to_wait:
+    kind = outcome.kind
+    if kind is Kind.REFUSED or (kind is Kind.OVERLOADED and outcome.fields.retry_after is not None):
         return Signal.REFUSED
-    down = outcome.kind is Kind.OVERLOADED or outcome.failure is Failure.NOT_CONNECTED
+    down = kind is Kind.OVERLOADED or outcome.failure is Failure.NOT_CONNECTED
     return Signal.FAILED if down else Signal.ACCEPTED

@@ -42,7 +42,6 @@ def test_responses(status: int, fields: Fields, kind: Kind, wait: float | None) 
     """A status says what it is, and with the fields for how long."""
     outcome = outcome_of_response(status, written(*fields), NOW)
     assert (outcome.kind, outcome.status, outcome.failure, outcome.wait) == (kind, status, None, wait)
-    assert outcome.asks_to_wait == (kind is Kind.REFUSED or (status == 503 and wait is not None))
     assert outcome.failing == (status in (500, 502, 503, 504))
 
 
@@ -53,7 +52,6 @@ def test_failures(failure: Failure) -> None:
     outcome = outcome_of_failure(failure)
     assert (outcome.kind, outcome.failure, outcome.status) == (kinds.get(failure, Kind.OUTAGE), failure, None)
     assert outcome.failing == (failure not in kinds)
-    assert not outcome.asks_to_wait
 
 
 @pytest.mark.parametrize(
