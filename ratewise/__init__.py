@@ -99,6 +99,8 @@ _HOME = {
     "retry": ("ExponentialBackoff", "RetryBudget", "RetryConfig", "RetryDecision", "RetryLayer"),
     "_core.stats": ("ClientStats",),
 }
+"""The public names, by the module that they are loaded from."""
+
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [

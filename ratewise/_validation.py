@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import wraps
 from typing import Any
 
-from ._redaction.masker import DEFAULT
+from ._redaction.masker import DEFAULT_MASKER
 from ._util.escapes import escaped
 
 LONGEST_SHOWN = 1000
@@ -106,7 +106,7 @@ def compiled(setting: str, patterns: Iterable[str]) -> tuple[re.Pattern[str], ..
 
 def refusal(setting: str, value: object, allowed: str) -> str:
     """The sentence that every refused setting gets."""
-    return f"{setting} must be {allowed}, not {escaped(DEFAULT.text(repr(value), longest=LONGEST_SHOWN))}"
+    return f"{setting} must be {allowed}, not {escaped(DEFAULT_MASKER.text(repr(value), longest=LONGEST_SHOWN))}"
 
 
 def _number(setting: str, value: Any, allowed: str, fits: Any) -> float:

@@ -108,7 +108,7 @@ class TooManyRequests(RateLimitExceeded):
         asked = state.retry_after
         then = "the server does not say how long to wait" if asked is None else f"the server asks to wait {in_seconds(asked)}"
         why = f"; {state.history[-1].reason}" if state.history else ""
-        super().__init__(f"429 Too Many Requests for {_shown(request, state)} ({_attempts(state)}{why}): {then}", request)
+        super().__init__(f"429 Too Many Requests for {_request_line(request, state)} ({_attempts(state)}{why}): {then}", request)
         self.response = response
         self.attempts = state.attempts
         self.retry_after = asked
@@ -122,11 +122,13 @@ class DeadlineExceeded(RateWiseError):  # noqa: N818  (as above)
     """Requests sent for this call."""
 
     def __init__(self, request: Any, state: CallState) -> None:
-        super().__init__(f"total_timeout exceeded for {_shown(request, state)} ({_attempts(state)}{_history(state)})", request)
+        super().__init__(
+            f"total_timeout exceeded for {_request_line(request, state)} ({_attempts(state)}{_history(state)})", request
+        )
         self.attempts = state.attempts
 
 
-def _shown(request: Any, state: CallState) -> str:
+def _request_line(request: Any, state: CallState) -> str:
     return f"{escaped(request.method)} {state.redactor.url(request.url)}"
 
 
@@ -141,8 +143,8 @@ def _history(state: CallState) -> str:
 def _unsent(request: Any, state: CallState) -> str:
     """That it was not sent or, of a call that has been tried before, not sent again."""
     if not state.attempts:
-        return f"{_shown(request, state)} was not sent"
-    return f"{_shown(request, state)} was not sent again ({_attempts(state)}{_history(state)})"
+        return f"{_request_line(request, state)} was not sent"
+    return f"{_request_line(request, state)} was not sent again ({_attempts(state)}{_history(state)})"
 
 
 def _restored(kind: type[RateWiseError], args: tuple[Any, ...], state: dict[str, Any]) -> RateWiseError:

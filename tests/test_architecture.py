@@ -222,6 +222,19 @@ def test_importing_ratewise_loads_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_constants_are_documented(name: str) -> None:
+    """A docstring follows each constant of a module whose name has no underscore before it: what it bounds, and its unit."""
+    body = ast.parse(FILES[name].read_text()).body
+    for statement, following in zip(body, [*body[1:], None]):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        names = [node.id for target in targets if target is not None for node in ast.walk(target) if isinstance(node, ast.Name)]
+        constants = [name for name in names if name.isupper() and len(name) > 1 and not name.startswith("_")]  # `T` is a type
+        if constants:
+            documented = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            assert documented, constants
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_files_keep_one_concept(name: str) -> None:
     """A file that has outgrown its name is split."""
     assert len(FILES[name].read_text().splitlines()) <= LINES

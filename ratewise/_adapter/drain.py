@@ -13,7 +13,7 @@ MAX_READ = 64 * 1024
 """Bytes of a body that are read, at most."""
 
 READ_TIMEOUT = 1.0
-"""Seconds that reading them may take."""
+"""Seconds for which such a body is read, at most."""
 
 
 def is_short(response: Any) -> bool:

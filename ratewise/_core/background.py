@@ -15,7 +15,7 @@ logger = logging.getLogger("ratewise")
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds that closing waits for running work."""
+"""Seconds for which closing waits for running work, at most."""
 
 
 class _Job(NamedTuple):

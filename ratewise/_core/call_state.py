@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._redaction.masker import DEFAULT, Masker
+from .._redaction.masker import DEFAULT_MASKER, Masker
 from .._util.durations import in_seconds
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Options(NamedTuple):
 
 
 NO_OPTIONS = Options()
+"""Of a request without settings of its own."""
 
 
 class Attempt(NamedTuple):
@@ -85,7 +86,7 @@ class CallState:
     """Given in the options, else written by the retry layer."""
     deadline: float | None = None
     """Written by the deadline layer, read by every layer that waits: seconds on the monotonic clock."""
-    redactor: Masker = DEFAULT
+    redactor: Masker = DEFAULT_MASKER
     """Written by the logging layer: masks the URLs in the exceptions and log lines of this call."""
     left_queue_at = 0.0
     """Written by `wait_turn`, read by the circuit breaker, which does not count time in a queue: seconds, monotonic."""
@@ -144,3 +145,4 @@ class CallState:
 
 
 _LASTING = {"options", "streamed", "finished", "attempts", "history", "retry_after", "idempotency_key", "deadline"}
+"""Attributes of a `CallState` that are pickled."""

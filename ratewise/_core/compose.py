@@ -9,7 +9,8 @@ from ..layer import Call, Layer, Q, R, Send
 from .call_state import KEY
 from .exchange import Exchange, begin
 
-_PACKAGE = f"{__name__.partition('.')[0]}."
+_OWN_PREFIX = f"{__name__.partition('.')[0]}."
+"""Prefix of the names of our own modules."""
 
 
 def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Coroutine[Any, Any, R]]:
@@ -56,7 +57,7 @@ def _bind(layer: Layer[Q, R], call: Call[Q, R]) -> Send[Q, R]:
 def _handle(layer: Layer[Q, R]) -> Callable[[Q, Call[Q, R]], Awaitable[R]]:
     """Return the `handle` of a layer. What a layer of the user's returns is checked."""
     handle = layer.handle
-    if type(layer).__module__.startswith(_PACKAGE):
+    if type(layer).__module__.startswith(_OWN_PREFIX):
         return handle
 
     async def checked(request: Q, call: Call[Q, R]) -> R:

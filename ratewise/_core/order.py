@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 LayerKind = Literal["cache", "retry", "circuit breaker", "rate limit", "bulkhead"]
 
-_PACKAGE = f"{__name__.split('.')[0]}."
+_OWN_PREFIX = f"{__name__.split('.')[0]}."
 """Prefix of the names of our own modules."""
 
 
@@ -47,6 +47,6 @@ def _faults(layers: Sequence[Any]) -> Iterator[str]:
 def _warn(message: str) -> None:
     """Warn at the line that builds the stack."""
     depth, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(_OWN_PREFIX):
         depth, frame = depth + 1, frame.f_back
     warnings.warn(message, stacklevel=depth)

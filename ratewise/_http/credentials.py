@@ -14,6 +14,8 @@ SIGNING = frozenset(b"aws4-ecdsa-p256-sha256 aws4-hmac-sha256 digest hawk oauth 
 """Authorization schemes that sign each request separately."""
 
 _PARAMETER = regex(rb'(?<![\w*-])([\w*-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^",]*)', re.DOTALL)
+"""A parameter of an Authorization: name and value."""
+
 _ANEW = frozenset(
     b"cnonce nc nonce opaque response uri mac hash ts created expires sig signature signedheaders headers "
     b"oauth_nonce oauth_signature oauth_timestamp".split()
@@ -21,9 +23,13 @@ _ANEW = frozenset(
 """Parameters of these schemes that differ in each request (RFC 7616, 3.4; RFC 5849, 3.1; AWS Signature 4; Hawk)."""
 
 _NAMING = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-auth-token", b"private-token"})
+"""Header fields that identify the caller."""
 
 _SECRET = os.urandom(16)
-_MOST = 1000
+"""The key of the digests: 16 bytes, new in each process."""
+
+_MAX_CREDENTIALS = 1000
+"""Header values whose digest is kept, at most."""
 
 _digests: dict[int, str] = {}
 """By the hash of a header value: no credential is kept in memory."""
@@ -62,7 +68,7 @@ def credential(fields: Iterable[Field]) -> str:
 def _digest(value: bytes) -> str:
     named = lasting(value, any_scheme=True)
     digest = hashlib.blake2b(named, key=_SECRET, digest_size=8).hexdigest() + hashlib.blake2b(named, digest_size=2).hexdigest()
-    if len(_digests) >= _MOST:
+    if len(_digests) >= _MAX_CREDENTIALS:
         _digests.clear()
     _digests[hash(value)] = digest
     return digest

@@ -10,12 +10,17 @@ from functools import lru_cache
 
 from .._util.lazy_regex import regex
 
-_YEAR = 31_556_952  # seconds
+_YEAR = 31_556_952
+"""Seconds of a year, on average."""
+
 _DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 _MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _MONTHS = {name.lower(): number for number, name in enumerate(_MONTH_NAMES, 1)}
+"""The number of a month by its name in lower case."""
+
 _TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
-# RFC 9110 (5.6.7): a recipient accepts all three forms. The name of the day is not needed to know the instant.
+"""The time of day in a date."""
+
 _DATES = tuple(
     regex(form, re.ASCII | re.IGNORECASE)
     for form in (
@@ -24,6 +29,10 @@ _DATES = tuple(
         rf"[a-z]{{3}} (?P<month>[a-z]{{3}}) (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
     )
 )
+"""RFC 9110 (5.6.7): a recipient accepts all three forms. The name of the day is not needed to know the instant."""
+
+MAX_DELTA_SECONDS = 2.0**31
+"""Seconds: the longest age, lifetime and wait. RFC 9111, 1.2.2, has it for a number that is too large."""
 
 LARGEST = 1e15
 """The largest number that is returned: it is exact, and arithmetic with it stays finite."""
@@ -32,17 +41,28 @@ EPOCH, EPOCH_MS = 1e9, 1e11
 """Numbers from these on are seconds, or milliseconds, since the epoch: no server asks to wait for 30 years."""
 
 _NUMBER = regex(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
+"""A number that is not negative."""
+
 _DURATION = regex(
     r"(?=.)(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"
     r"(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|us|\xc2\xb5s|ns))?"  # the micro sign is UTF-8, read as Latin-1
 )
+"""A duration as Go writes it: hours, minutes, seconds, and a number with the unit of a fraction."""
+
 _FRACTIONS = {"0": 0.0, "ms": 1e-3, "us": 1e-6, "\xc2\xb5s": 1e-6, "ns": 1e-9}
+"""Seconds by unit of a duration below one second."""
+
 _TIMESTAMP = regex(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
     r"(?:[Zz]|([+-])([0-9]{2}):?([0-9]{2}))"
 )
+"""An instant of RFC 3339."""
+
 _ODD_DATE = regex(r"([A-Za-z]{3}, )([0-9]{1,2})( [A-Za-z]{3} [0-9]{4} [0-9:]{8}) (?:GMT|UTC|[+-]0000)", re.ASCII | re.IGNORECASE)
+"""An HTTP-date with one digit for the day, or another name of the zone."""
+
 _DAY = 86_400
+"""Seconds of a day."""
 
 
 def http_date(value: str, now: float) -> float | None:

@@ -13,40 +13,65 @@ from .dates import EPOCH, EPOCH_MS, delay_seconds, duration, instant
 from .retry_after import MILLISECONDS, NO_ADVICE, VETOES, retry_after
 from .structured_fields import COMMA_OR_SEMICOLON, DICTIONARY, PAIR, Bare, bare, each, parse_list
 
-_LONGEST_NAME, _LONGEST_VALUE, _MOST = 100, 4096, 32
+_MAX_NAME_SIZE, _MAX_VALUE_SIZE, _MAX_QUOTAS = 100, 4096, 32
 """Bytes of a field name, bytes of a value, and quotas per response. Anything beyond these is ignored."""
 
-_MOST_NAMES = 1000
+_MAX_NAMES = 1000
+"""Names of fields of which it is remembered whether they are about limits, at most, of either kind."""
+
 _LOWER_NAME = itemgetter(1)
+"""Returns the lower-case name of a `Field`."""
+
 _ADVICE = MILLISECONDS | VETOES | {b"retry-after"}
+"""Fields that `retry_after` reads."""
+
 _ASIDE = _ADVICE | {b"date", b"age"}
+"""Fields that matter beside those about quotas."""
 
 # `<prefix>ratelimit-<role>[-<name>]` or `<prefix>ratelimit-<name>-<role>`: all families but a few are that.
 _NAME = regex(r"((?:[a-z0-9_.-]*-)?)rate-?limit(?:-([a-z0-9_.-]+))?")
 _ROLE = regex(r"(?:(?P<role>limit|remaining|reset-after|reset)-)?(?P<name>[a-z0-9].*?)(?:-(?P<last>limit|remaining|reset))?")
 _ROLES = {role: role for role in ("limit", "remaining", "reset", "reset-after")}
 _ROLES.update({"": "limit", "max": "limit", "interval-milliseconds": "milliseconds"})  # Zendesk, HubSpot
+"""The roles of a field by the words in its name that say it."""
+
 _MARKS = frozenset({"bucket", "resource", "global", "scope"})
+"""Roles of fields that are about no quota: what is counted together, and what a refusal is for."""
+
 _PERIODS = {"second": 1.0, "secondly": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "daily": 86_400.0}
+"""Seconds of the periods that names of fields contain."""
+
 _UNITS = frozenset("tokens seconds images characters bytes points cost credits".split())
+"""Units of quotas that names of fields contain; else they count requests."""
+
 _SLACK = 1.0
 """Seconds. A reset that is past by up to this is now, because it and `Date` are rounded; an older one is ignored."""
+
 _FILLED = frozenset({"anthropic-"})
 """Prefixes of families whose reset is the instant when the bucket is full."""
 
 # The exceptions: lists of one or two numbers each.
-_NUMBER, _POSITIVE = "[0-9]{1,15}", "[1-9][0-9]{0,14}"
+_DIGITS, _POSITIVE_DIGITS = "[0-9]{1,15}", "[1-9][0-9]{0,14}"
+"""A number in a list, and one above 0, of at most 15 digits: exact as a float."""
+
 _LISTS = {
-    "x-ms-ratelimit-remaining-resource": regex(rf"(?P<name>[A-Za-z0-9._/-]{{1,100}});(?P<remaining>{_NUMBER})"),
-    "sforce-limit-info": regex(rf"(?P<name>[a-z-]{{1,40}})=(?P<used>{_NUMBER})/(?P<limit>{_POSITIVE})(?:\([^()]*\))?"),
-    "x-shopify-shop-api-call-limit": regex(rf"(?P<name>)(?P<used>{_NUMBER})/(?P<limit>{_POSITIVE})"),
+    "x-ms-ratelimit-remaining-resource": regex(rf"(?P<name>[A-Za-z0-9._/-]{{1,100}});(?P<remaining>{_DIGITS})"),
+    "sforce-limit-info": regex(rf"(?P<name>[a-z-]{{1,40}})=(?P<used>{_DIGITS})/(?P<limit>{_POSITIVE_DIGITS})(?:\([^()]*\))?"),
+    "x-shopify-shop-api-call-limit": regex(rf"(?P<name>)(?P<used>{_DIGITS})/(?P<limit>{_POSITIVE_DIGITS})"),
 }
+"""By field name, a member of the list."""
+
 _DRAINED = {"x-shopify-shop-api-call-limit": 20.0}
 """Seconds in which a full bucket drains: 40 requests at 2 per second, in proportion for larger ones."""
+
 _PAIRS = {"limit": "limit", "total": "limit", "remaining": "remaining", "reset": "reset", "resets": "reset"}
+"""By key of a Dictionary (RFC 9651, 3.2), the role of its number."""
+
 _LIST_ROLES = frozenset({"ratelimit", "policy", "list"})
+"""Roles of fields that are lists: a repeated one is continued."""
 
 _BUCKET = regex(r"[!-~]{1,128}")
+"""A name that a server gives to what it counts together."""
 
 
 class Quota(NamedTuple):
@@ -97,12 +122,14 @@ class RateLimitFields(NamedTuple):
 
 
 NO_FIELDS = RateLimitFields((), None, None, False)
+"""Of a response without such fields."""
 
 _Policy = tuple[str, Union[float, None], Union[float, None], str]  # name without partition, quota, window, unit
 _Key = tuple[str, str]  # prefix and name
 _Values = dict[str, bytes]  # by role
 
-_ALL = ("", "*")  # the key of fields that are not about one quota
+_ALL = ("", "*")
+"""The key of fields that are not about one quota."""
 
 
 _mute: set[bytes] = set()
@@ -120,9 +147,9 @@ def _looked_at(fields: Iterable[Field]) -> bool:
         name = field[1]
         if name in _telling:
             return False
-        if name not in _mute and len(name) <= _LONGEST_NAME:
+        if name not in _mute and len(name) <= _MAX_NAME_SIZE:
             names = _telling if b"limit" in name or name in _ADVICE else _mute
-            if len(names) >= _MOST_NAMES:
+            if len(names) >= _MAX_NAMES:
                 names.clear()
             names.add(name)
             if names is _telling:
@@ -143,7 +170,7 @@ def rate_limit_fields(fields: Iterable[Field], now: float) -> RateLimitFields:
         if name in _ASIDE:
             aside.append((name, raw))
         elif name not in _mute and b"limit" in name:
-            field = _field(name) if len(name) <= _LONGEST_NAME else None
+            field = _quota_and_role(name) if len(name) <= _MAX_NAME_SIZE else None
             if field is not None:
                 key, role = field
                 values = groups.setdefault(key, {})
@@ -171,12 +198,13 @@ def rate_limit_fields(fields: Iterable[Field], now: float) -> RateLimitFields:
     bucket = next((texts[role] for role in ("bucket", "resource") if _BUCKET.fullmatch(texts.get(role, ""))), None)
     everyone = texts.get("global", "").lower() == "true" or texts.get("scope", "").lower() == "global"
     if quotas or asked != NO_ADVICE or bucket is not None or everyone:
-        return RateLimitFields(tuple(quotas.values())[:_MOST], asked.seconds, bucket, everyone, asked.source, asked.forbidden)
+        kept = tuple(quotas.values())[:_MAX_QUOTAS]
+        return RateLimitFields(kept, asked.seconds, bucket, everyone, asked.source, asked.forbidden)
     return NO_FIELDS
 
 
 @lru_cache(maxsize=512)
-def _field(name: bytes) -> tuple[_Key, str] | None:
+def _quota_and_role(name: bytes) -> tuple[_Key, str] | None:
     """Return the quota that a field is about and its role there; None if it is about none."""
     text = name.decode("latin-1")
     if text in _LISTS:
@@ -201,12 +229,12 @@ def _field(name: bytes) -> tuple[_Key, str] | None:
 def _again(role: str, before: bytes, raw: bytes) -> bytes:
     """Combine a repeated field: a list is continued (RFC 9110, 5.3); two different values are ambiguous, and ignored."""
     if role in _LIST_ROLES:
-        return before if len(before) > _LONGEST_VALUE else b"%b, %b" % (before, raw)
+        return before if len(before) > _MAX_VALUE_SIZE else b"%b, %b" % (before, raw)
     return before if _text(before) == _text(raw) else b""
 
 
 def _line(raw: bytes) -> str:
-    return raw.decode("latin-1").strip(" \t") if len(raw) <= _LONGEST_VALUE else ""
+    return raw.decode("latin-1").strip(" \t") if len(raw) <= _MAX_VALUE_SIZE else ""
 
 
 def _text(raw: bytes) -> str:
@@ -316,7 +344,7 @@ def _named(ratelimit: str, policies: dict[str, _Policy]) -> dict[str, Quota]:
     seen: set[str] = set()
     plain = {policy[0]: policy for policy in policies.values()}
     for item, parameters in parse_list(ratelimit):
-        name, remaining, seconds = _name(item, parameters), _whole(parameters.get("r")), _whole(parameters.get("t"))
+        name, remaining, seconds = _policy_name(item, parameters), _integer(parameters.get("r")), _integer(parameters.get("t"))
         if name is None or name in found or remaining is None or (seconds is None and "t" in parameters):
             found, seen = {}, set()
             break
@@ -335,11 +363,11 @@ def _policies(value: str) -> tuple[dict[str, _Policy], dict[float, float]]:
     policies: dict[str, _Policy] = {}
     windows: dict[float, float] = {}
     for item, parameters in parse_list(value):
-        window, nameless = _whole(parameters.get("w"), 1), _whole(item)
+        window, nameless = _integer(parameters.get("w"), 1), _integer(item)
         if nameless is not None and window is not None and not policies:
             windows.setdefault(nameless, window)
             continue
-        name, limit, unit = _name(item, parameters), _whole(parameters.get("q")), parameters.get("qu", "requests")
+        name, limit, unit = _policy_name(item, parameters), _integer(parameters.get("q")), parameters.get("qu", "requests")
         odd = windows or (window is None and "w" in parameters)
         if odd or name is None or name in policies or limit is None or not isinstance(unit, str):
             return {}, {}
@@ -347,7 +375,7 @@ def _policies(value: str) -> tuple[dict[str, _Policy], dict[float, float]]:
     return policies, windows
 
 
-def _name(item: Bare, parameters: dict[str, Bare]) -> str | None:
+def _policy_name(item: Bare, parameters: dict[str, Bare]) -> str | None:
     """Return the name of a policy with its partition, if it has one: each partition has its own remaining units."""
     key = parameters.get("pk", b"")
     if not isinstance(item, str) or not isinstance(key, bytes):
@@ -355,13 +383,13 @@ def _name(item: Bare, parameters: dict[str, Bare]) -> str | None:
     return f"{item};pk={key.decode()}" if key else item
 
 
-def _whole(value: Bare | None, least: int = 0) -> float | None:
+def _integer(value: Bare | None, least: int = 0) -> float | None:
     return float(value) if type(value) is int and value >= least else None
 
 
 def _pairs(text: str) -> _Values:
     """Return the numbers in a Dictionary (RFC 9651, 4.2.2), also one with semicolons; none if it is malformed."""
-    found = {_PAIRS.get(match["key"]): _whole(bare(match)) for match in each(PAIR, COMMA_OR_SEMICOLON, text)}
+    found = {_PAIRS.get(match["key"]): _integer(bare(match)) for match in each(PAIR, COMMA_OR_SEMICOLON, text)}
     found.pop(None, None)
     numbers = {role: b"%d" % number for role, number in found.items() if role is not None and number is not None}
     return numbers if len(numbers) == len(found) else {}

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .dates import EPOCH, EPOCH_MS, delay_seconds, duration, instant
-
-LONGEST_WAIT = 2.0**31
-"""Seconds. RFC 9111 (1.2.2) has this for a number too large to hold; a wait that long is forever anyway."""
+from .dates import EPOCH, EPOCH_MS, MAX_DELTA_SECONDS, delay_seconds, duration, instant
 
 MOST_VALUES = 32
-"""Values in one field that are read at most."""
+"""Values in one field that are read, at most."""
 
 MILLISECONDS = frozenset({b"retry-after-ms", b"x-ms-retry-after-ms"})
+"""Fields with a wait in milliseconds."""
+
 VETOES = frozenset({b"x-should-retry", b"stripe-should-retry"})
+"""Fields that ask not to retry if their value is `false`."""
 
 
 class RetryAfter(NamedTuple):
@@ -29,6 +29,7 @@ class RetryAfter(NamedTuple):
 
 
 NO_ADVICE = RetryAfter()
+"""Of a response that says nothing about it."""
 
 
 def retry_after(fields: Iterable[tuple[bytes, bytes]], now: float) -> RetryAfter:
@@ -51,7 +52,7 @@ def retry_after(fields: Iterable[tuple[bytes, bytes]], now: float) -> RetryAfter
     for source, waits in (("retry-after-ms", milliseconds), ("Retry-After", seconds)):
         valid = [wait for wait in waits if wait is not None and wait >= 0]
         if any(valid):
-            return RetryAfter(min(max(valid), LONGEST_WAIT), source, forbidden)
+            return RetryAfter(min(max(valid), MAX_DELTA_SECONDS), source, forbidden)
         if valid:
             said = said or source
     return RetryAfter(None, said, forbidden)

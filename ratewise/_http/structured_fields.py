@@ -17,14 +17,30 @@ _BARE = (
     r"|:(?P<bytes>(?:(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3})?(?<=[A-Za-z0-9+/])={0,2})?):"
     r"|\?(?P<boolean>[01]))"
 )
+"""A bare item (RFC 9651, 3.3)."""
+
 PAIR = regex(rf"{_KEY}(?:={_BARE})?")
+"""A key, with a value or without: a parameter, or a member of a Dictionary."""
+
 _PARAMETER = regex(rf"; *{PAIR.pattern}")
+"""A parameter, behind its semicolon."""
+
 _MEMBER = regex(_BARE + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
+"""A member of a List with its parameters."""
+
 _INNER_LIST = r'\((?:[^()"]|"(?:[^"\\]|\\.)*")*\)'
+"""A list in parentheses, with its parentheses."""
+
 _PAIRED = regex(rf"{_KEY}(?:={_BARE}|=(?P<list>{_INNER_LIST}))?" + "(?:" + re.sub(r"\?P<\w+>", "?:", _PARAMETER.pattern) + ")*")
+"""A member of a Dictionary with its parameters; its value may be an inner list."""
+
 DICTIONARY = regex(rf"{_KEY}=")
+"""The beginning of a Dictionary, as opposed to a List."""
+
 _COMMA = regex(r"[ \t]*,[ \t]*")
 COMMA_OR_SEMICOLON = regex(r"; *|[ \t]*,[ \t]*")
+"""What separates the members of what is nearly a List or Dictionary."""
+
 _ESCAPED = regex(r"\\(.)")
 Bare = Union[bool, int, float, str, bytes]
 Item = tuple[Bare, dict[str, Bare]]
@@ -37,6 +53,7 @@ _TYPES: dict[str, Callable[[str], Bare]] = {
     "list": str,
 }
 _TYPES.update(string=lambda text: _ESCAPED.sub(r"\1", text), boolean=lambda text: text == "1")
+"""By group of the patterns above, how its text becomes a value."""
 
 
 def parse_list(text: str) -> list[Item]:

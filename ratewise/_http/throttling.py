@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from .._core.failure import Failure
 from ..layer import Field
+from .dates import MAX_DELTA_SECONDS
 from .rate_limit_headers import NO_FIELDS, RateLimitFields, rate_limit_fields, silent
-from .retry_after import LONGEST_WAIT
 
 
 class Kind(enum.Enum):
@@ -96,4 +96,4 @@ def _wait(said: RateLimitFields) -> tuple[float | None, str, bool]:
     if not waits:
         return None, said.source, False
     standard, wait, estimated = max(waits)
-    return min(wait, LONGEST_WAIT), "RateLimit" if standard else "rate-limit reset", estimated
+    return min(wait, MAX_DELTA_SECONDS), "RateLimit" if standard else "rate-limit reset", estimated

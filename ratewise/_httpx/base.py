@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 LIBRARY = Library(httpx, errors)
+"""What is the same for sync and async."""
 
 _Request = httpx.Request
 _Send = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]]

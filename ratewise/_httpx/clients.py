@@ -14,7 +14,7 @@ from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.step import step
 from .._keywords import explained
-from .._redaction.masker import DEFAULT as REDACTOR
+from .._redaction.masker import DEFAULT_MASKER
 from .._stack import assemble, given_limiter
 from .._validation import refusal, seconds
 from ..bulkhead.bulkhead import Bulkhead
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds."""
+"""Seconds to connect, unless `connect_timeout` or an `httpx.Timeout` says otherwise."""
 
 
 class _ClientTransport(LayerTransport):
@@ -324,7 +324,7 @@ def _absolute(base_url: httpx.URL | str | None) -> httpx.URL:
     except httpx.InvalidURL:
         url = httpx.URL()
     if not (url.scheme and url.host):
-        raise ValueError(refusal("base_url", REDACTOR.url(base_url), allowed))
+        raise ValueError(refusal("base_url", DEFAULT_MASKER.url(base_url), allowed))
     return url
 
 

@@ -71,14 +71,14 @@ def body(redactor: Masker, content_type: str, data: bytes, size: int | None = No
     if looks in ("{", "[", '"') and (is_json or kind == FORM_TYPE):
         shown = json_text(redactor, text, whole=whole)
     elif kind == FORM_TYPE:
-        shown = "&".join(field and _field(redactor, field) for field in text.split("&"))
+        shown = "&".join(field and _form_field(redactor, field) for field in text.split("&"))
         shown = redactor.own(named(redactor, shown, whole=whole))
     else:
         shown = masked(redactor, elements(redactor, text, whole=False) if is_xml else text, whole=whole)
     return escaped(shown) + ("" if whole else f"... ({size} bytes)")
 
 
-def _field(redactor: Masker, field: str) -> str:
+def _form_field(redactor: Masker, field: str) -> str:
     """Return a field of a form, masked. Fields are separated by `&` alone, unlike those of a query."""
     name, equals, given = field.partition("=")
     if given and redactor.is_secret_parameter(decoded(name)):

@@ -33,7 +33,7 @@ MAX_TEXT_LENGTH = 16 * 1024
 """Characters of one value that are searched and shown, at most; only the number of the others is shown."""
 
 MARGIN = 1024
-"""Characters behind these that are searched too, for patterns of the user that match across the end."""
+"""Characters behind `MAX_TEXT_LENGTH` that are searched too, for patterns of the user that match across the end."""
 
 MAX_KNOWN_NAMES, MAX_KNOWN_NAME_LENGTH = 1000, 100
 """Names whose secrecy is kept, at most, and the characters of one, at most."""
@@ -373,5 +373,5 @@ def _without_userinfo(match: re.Match[str]) -> str:
     return "REDACTED@" if word[-1] == "@" and ":" in word[:-2] else word
 
 
-DEFAULT = Masker()
+DEFAULT_MASKER = Masker()
 """Masks by the built-in lists, in full; for exceptions, reprs and our own log lines unless a `LogConfig` says otherwise."""

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Callable, Protocol, TypeVar
 
 
-class Entry(Protocol):
+class Forgettable(Protocol):
     """An entry of a `Table`."""
 
     def idle(self, now: float) -> bool:
@@ -16,10 +16,10 @@ class Entry(Protocol):
         ...
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=Forgettable)
 
-TRIES = 50
-"""Entries that are asked, at most, before a new one is not kept. The next search goes on with the others."""
+MAX_ASKED = 50
+"""Entries that are asked for each new one, at most. If none is idle, the new one is not kept; the next search asks others."""
 
 
 class Table(dict[Hashable, E]):
@@ -46,7 +46,7 @@ class Table(dict[Hashable, E]):
 
     def _forget_one(self) -> bool:
         now = monotonic()
-        for _ in range(min(2 * len(self), TRIES)):  # an entry that was used since it was asked last answers no once
+        for _ in range(min(2 * len(self), MAX_ASKED)):  # an entry that was used since it was asked last answers no once
             oldest = next(iter(self))
             entry = self.pop(oldest)
             if entry.idle(now):

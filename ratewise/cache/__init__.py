@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Cache", "CacheBackend", "CacheConfig", "CacheLayer", "CacheStats", "InMemoryCache", "RedisCache", "SQLiteCache"]
 
 _ON_DEMAND = {"RedisCache": "stores.redis", "SQLiteCache": "stores.sqlite"}
+"""Stores that are loaded at their first use, and their modules."""
 
 
 def __getattr__(name: str) -> Any:

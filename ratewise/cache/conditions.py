@@ -10,13 +10,14 @@ from .._util.lazy_regex import regex
 from .directives import FieldValues, date_of, etags, opaque_tag
 from .entry import Entry, Field
 
-ORIGINS = frozenset({b"if-match", b"if-unmodified-since"})
+ORIGIN_CONDITIONS = frozenset({b"if-match", b"if-unmodified-since"})
 """RFC 9111, 4.3.2: "A cache MUST NOT evaluate conditional header fields that only apply to an origin server"."""
 
 NOT_MODIFIED = frozenset(b"age cache-control cache-status content-location date etag expires vary".split())
 """RFC 9110, 15.4.5: the fields of the stored response that a 304 has; `Last-Modified` too, if there is no ETag."""
 
 _RANGE = regex(rb"bytes[ \t]*=[ \t]*(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))[ \t]*", re.ASCII | re.IGNORECASE)
+"""A Range of bytes with one range (RFC 9110, 14.1.2)."""
 
 STRONG_AFTER = 1.0
 """Seconds by which Date must be later than Last-Modified for the latter to be a strong validator (RFC 9110, 8.8.2.2)."""
@@ -103,8 +104,8 @@ def fields_of_206(fields: Sequence[Field], wanted: range, size: int) -> tuple[Fi
     """RFC 9110, 15.3.7: return the fields of a 206 with a range of a body of `size` bytes."""
     return (
         *(field for field in fields if field[1] not in (b"content-length", b"content-range")),
-        _field("Content-Range", f"bytes {wanted.start}-{wanted.stop - 1}/{size}"),
-        _field("Content-Length", str(len(wanted))),
+        _new_field("Content-Range", f"bytes {wanted.start}-{wanted.stop - 1}/{size}"),
+        _new_field("Content-Length", str(len(wanted))),
     )
 
 
@@ -112,11 +113,11 @@ def fields_of_416(fields: Sequence[Field], size: int) -> tuple[Field, ...]:
     """RFC 9110, 15.5.17: return the fields of a 416 for a body of `size` bytes."""
     return (
         *(field for field in fields if field[1] in (b"date", b"cache-status")),
-        _field("Content-Range", f"bytes */{size}"),
-        _field("Content-Length", "0"),
+        _new_field("Content-Range", f"bytes */{size}"),
+        _new_field("Content-Length", "0"),
     )
 
 
-def _field(name: str, value: str) -> Field:
+def _new_field(name: str, value: str) -> Field:
     raw = name.encode()
     return raw, raw.lower(), value.encode()

@@ -50,8 +50,8 @@ class CacheConfig:
             raise ValueError(refusal("mode", mode, '"rfc9111" or "force"'))
         self.mode = mode
         self.shared = flag("shared", shared)
-        self.partition = None if partition is None else frozenset(_names("partition", partition))
-        self.targeted = tuple(_names("targeted", targeted))
+        self.partition = None if partition is None else frozenset(_field_names("partition", partition))
+        self.targeted = tuple(_field_names("targeted", targeted))
         self.stale_while_revalidate = seconds("stale_while_revalidate", stale_while_revalidate)
         self.stale_if_error = seconds("stale_if_error", stale_if_error)
         self.max_body_size = whole("max_body_size", max_body_size, least=0)
@@ -62,7 +62,7 @@ class CacheConfig:
         return f"CacheConfig(mode={self.mode!r}, shared={self.shared})"
 
 
-def _names(setting: str, names: Iterable[str]) -> Collection[bytes]:
+def _field_names(setting: str, names: Iterable[str]) -> Collection[bytes]:
     found = names_of(setting, names)
     if not all(name.isascii() and name.isprintable() and " " not in name for name in found):
         raise ValueError(refusal(setting, found, "names of header fields"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Optional, TypeVar
 
-from .._http.dates import http_date
+from .._http.dates import MAX_DELTA_SECONDS, http_date
 from .._http.structured_fields import parse_dictionary
 from .._util.lazy_regex import regex
 from .entry import Field
@@ -16,9 +16,6 @@ T = TypeVar("T")
 FORBIDDING = frozenset({"no-cache", "no-store", "private"})
 """Response directives that restrict storing or reuse. They count even where the field is malformed."""
 
-LONGEST = 2.0**31
-"""Seconds. RFC 9111, 1.2.2: the value of a number that is too large, and the longest age and lifetime."""
-
 FieldValues = Mapping[bytes, bytes]
 """Field values by lower-case field name; the lines of a field are combined into one value (RFC 9110, 5.2)."""
 
@@ -26,18 +23,29 @@ Directives = Mapping[str, Optional[str]]
 """Directives by lower-case name, with their argument: None if there is none, "" if it is invalid."""
 
 _DIGITS = regex(r"[0-9]+", re.ASCII)
-_PART = regex(r'(?:[^,"]+|"(?:[^"\\]|\\.)*")+', re.DOTALL)
-_ESCAPED = regex(r"\\(.)", re.DOTALL)
-_QUOTED = regex(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_CLOSED = regex(r'"(?:[^"\\]|\\.)*("?)', re.DOTALL)  # to the end of the text if it is not closed, so that matching stays linear
+"""A number of seconds or bytes."""
 
-_MAX_KNOWN = 1000
-"""Values whose parsed form is kept, of each kind, at most; and the length in bytes up to which one is kept."""
+_PART = regex(r'(?:[^,"]+|"(?:[^"\\]|\\.)*")+', re.DOTALL)
+"""A member of a list that is separated by commas; strings may contain commas."""
+
+_ESCAPED = regex(r"\\(.)", re.DOTALL)
+"""An escaped character of a quoted string."""
+
+_QUOTED = regex(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+"""A quoted string."""
+
+_CLOSED = regex(r'"(?:[^"\\]|\\.)*("?)', re.DOTALL)
+"""The same; one that is not closed matches to the end of the text, so that matching stays linear. Its group tells them apart."""
+
+_MAX_KNOWN_VALUES = 1000
+"""Values whose parsed form is kept, of each kind, at most; and bytes of one that is kept, at most."""
+
 # Servers repeat themselves: each value is parsed once.
 _known: dict[bytes, Directives] = {}
 _dates: dict[bytes, float] = {}
 _lists: dict[bytes, tuple[bytes, ...]] = {}
 _NOTHING: Directives = {}
+"""The directives of a message without the field."""
 
 
 def joined(fields: Sequence[Field]) -> dict[bytes, bytes]:
@@ -105,12 +113,12 @@ def delta(given: Directives, name: str) -> float | None:
     if name not in given:
         return None
     value = given[name]
-    return seconds(value) if value is not None and _DIGITS.fullmatch(value) else 0.0
+    return delta_seconds(value) if value is not None and _DIGITS.fullmatch(value) else 0.0
 
 
-def seconds(digits: str) -> float:
-    """Convert ASCII digits, to `LONGEST` at most."""
-    return min(float(digits), LONGEST)
+def delta_seconds(digits: str) -> float:
+    """Return ASCII digits as a number of seconds: at most `MAX_DELTA_SECONDS` (RFC 9111, 1.2.2)."""
+    return min(float(digits), MAX_DELTA_SECONDS)
 
 
 def date_of(fields: FieldValues, name: bytes, now: float) -> float | None:
@@ -139,7 +147,7 @@ def age_of(fields: FieldValues) -> float:
     value = fields.get(b"age")
     first = b"" if value is None else value.split(b",", 1)[0].strip(b" \t")
     text = first.decode("latin-1")
-    return seconds(text) if _DIGITS.fullmatch(text) else 0.0
+    return delta_seconds(text) if _DIGITS.fullmatch(text) else 0.0
 
 
 def etags(value: bytes) -> list[bytes]:
@@ -148,6 +156,7 @@ def etags(value: bytes) -> list[bytes]:
 
 
 _ETAG = regex(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+"""An entity tag (RFC 9110, 8.8.3)."""
 
 
 def opaque_tag(tag: bytes) -> bytes:
@@ -173,7 +182,7 @@ def length_of(fields: FieldValues) -> int | None:
 
 
 def _remember(known: dict[bytes, T], value: bytes, found: T) -> None:
-    if len(known) >= _MAX_KNOWN:
+    if len(known) >= _MAX_KNOWN_VALUES:
         known.clear()
-    if len(value) <= _MAX_KNOWN:
+    if len(value) <= _MAX_KNOWN_VALUES:
         known[value] = found

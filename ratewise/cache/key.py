@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from .._http.credentials import lasting
-from .._redaction.masker import DEFAULT as REDACTOR
+from .._redaction.masker import DEFAULT_MASKER
 from .._util.lazy_regex import regex
 from .directives import FieldValues
 from .entry import Entries, Entry
@@ -18,21 +18,27 @@ SIZE = 16
 
 _CASELESS = frozenset({b"accept", b"accept-charset", b"accept-encoding", b"accept-language"})
 """Request fields whose values are compared in any case. None of them holds a secret."""
+
 _AUTHORIZATION = frozenset({b"authorization", b"proxy-authorization"})
+"""Request fields whose scheme may sign each request anew."""
 
 _ESCAPE = regex("%([0-9A-Fa-f]{2})")
+"""A percent-encoded byte."""
+
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+"""Characters that need no percent-encoding (RFC 3986, 2.3)."""
 
 _IDENTITIES = frozenset(
     b"impersonate-user remote-user x-forwarded-email x-forwarded-user x-remote-user x-user-id x-tenant-id x-account-id "
     b"x-ms-client-principal-id x-ms-client-principal-name".split()
 )
 """Request fields that name a user or an account without being secret."""
+
 _FORGERY = regex("csrf|xsrf")
 """Request fields with a token against cross-site request forgery."""
 
 _MAX_KNOWN = 1000
-"""Selectors of one `Keys`, and names of fields, that are remembered at most."""
+"""Selectors of one `Keys`, and names of fields, that are remembered, at most."""
 _separating: dict[bytes, bool] = dict.fromkeys(b"accept accept-encoding connection content-type host user-agent".split(), False)
 """Whether a request field identifies its user, by field name."""
 
@@ -105,7 +111,7 @@ def _separates(name: bytes) -> bool:
             _separating.clear()
         text = name.decode("latin-1")
         # A CSRF token comes with unsafe requests alone, which must have the key of what they invalidate.
-        found = _separating[name] = name in _IDENTITIES or (REDACTOR.is_secret_header(text) and not _FORGERY.search(text))
+        found = _separating[name] = name in _IDENTITIES or (DEFAULT_MASKER.is_secret_header(text) and not _FORGERY.search(text))
     return found
 
 

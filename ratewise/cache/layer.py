@@ -13,7 +13,7 @@ from .._validation import refusal
 from ..exceptions import RateWiseError
 from ..layer import Call, Q, R
 from . import rules
-from .conditions import ORIGINS
+from .conditions import ORIGIN_CONDITIONS
 from .config import CacheConfig
 from .directives import FieldValues, joined
 from .entry import Entry
@@ -27,7 +27,7 @@ from .stores.memory import InMemoryCache
 
 logger = logging.getLogger("ratewise")
 
-SERVER_ONLY = ORIGINS | {b"upgrade", b"content-length", b"transfer-encoding"}
+SERVER_ONLY = ORIGIN_CONDITIONS | {b"upgrade", b"content-length", b"transfer-encoding"}
 """Request fields that only the server can answer: a condition that only it can evaluate, another protocol, a body."""
 
 LOAD_TIME = 1.0

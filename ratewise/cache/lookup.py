@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._http.dates import MAX_DELTA_SECONDS
 from ..layer import Call
 from . import rules
 from .conditions import NoRange, fields_of_206, fields_of_304, fields_of_416, not_modified, requested_range
-from .directives import LONGEST, FieldValues
+from .directives import FieldValues
 from .entry import Entries, Entry, Field, unpack
 from .key import Keys
 
@@ -77,7 +78,7 @@ class Lookup:
     def age(self, entry: Entry) -> float:
         """RFC 9111, 4.2.3: the current age of an entry, in seconds."""
         age = self.call.clock.time() - entry.born
-        return max(age, 0.0) if age > -SKEW else LONGEST  # the clock was set back: the age is unknown
+        return max(age, 0.0) if age > -SKEW else MAX_DELTA_SECONDS  # the clock was set back: the age is unknown
 
     def answer(self, entry: Entry, note: str) -> Any:
         """Return a response made from an entry; None if the request wants a range that only the server can give."""

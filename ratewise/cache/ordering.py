@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from itertools import count
 
-MAX_KEYS = 1000
+MAX_RECENT_KEYS = 1000
 """Keys whose last event is remembered, at most."""
 
 
@@ -27,7 +27,7 @@ class Recent:
         """Record that the event happens to a key now."""
         self.forget(key)
         self.times[key] = now
-        if len(self.times) > MAX_KEYS:
+        if len(self.times) > MAX_RECENT_KEYS:
             _, self.forgotten = self.times.popitem(last=False)
 
     def note_all(self, now: float) -> None:

@@ -11,9 +11,8 @@ import enum
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._http.dates import http_date_of
+from .._http.dates import MAX_DELTA_SECONDS, http_date_of
 from .directives import (
-    LONGEST,
     Directives,
     FieldValues,
     age_of,
@@ -32,7 +31,7 @@ from .entry import Entries, Entry, Field, Policy
 if TYPE_CHECKING:
     from .config import CacheConfig
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"})
 """RFC 9110, 9.2.1, and the registry of methods: the safe methods. An unknown method is not safe."""
 
 HEURISTIC = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
@@ -239,7 +238,7 @@ def _explicit(control: Directives, expires: bytes | None, date: float, config: C
     if expires is not None:
         until = gmt(expires, date)
         # RFC 9111, 5.3: "MUST interpret invalid date formats, especially the value "0", as representing a time in the past".
-        return 0.0 if until is None else min(max(until - date, 0.0), LONGEST)
+        return 0.0 if until is None else min(max(until - date, 0.0), MAX_DELTA_SECONDS)
     return None
 
 
@@ -352,4 +351,4 @@ def contradicts(entry: Entry | None, fields: FieldValues) -> bool:
 
 def invalidates(method: str, status: int) -> bool:
     """RFC 9111, 4.4: "MUST invalidate [...] when it receives a non-error status code in response to an unsafe request method"."""
-    return method not in SAFE and 200 <= status < 400
+    return method not in SAFE_METHODS and 200 <= status < 400

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .._core.call_state import CallState
 from .._keywords import explained
-from .._redaction.masker import DEFAULT
+from .._redaction.masker import DEFAULT_MASKER
 from .._util.bounded_table import Table
 from .._validation import factor, flag, function, key_function, rate, refusal, seconds, whole
 from .circuit import Circuit, CircuitState, Permit, Rules
@@ -19,11 +19,13 @@ from .circuit import Circuit, CircuitState, Permit, Rules
 logger = logging.getLogger("ratewise")
 
 PORTS = {"http": 80, "https": 443}
+"""The default port of each scheme, which the key of an origin leaves out."""
 
-CIRCUITS = 1000
-"""Circuits remembered at most."""
+MAX_CIRCUITS = 1000
+"""Circuits that are remembered, at most. An idle one is forgotten for each new one."""
 
-WORST = ("closed", "half_open", "open")
+SEVERITY = ("closed", "half_open", "open")
+"""The states, the worst last."""
 
 FailureOn = Callable[[Any, Optional[Exception]], Optional[bool]]
 OnStateChange = Callable[[Any, CircuitState, CircuitState], None]
@@ -121,7 +123,7 @@ class CircuitBreaker:
         )
         self._trips = 0
         """The number of times that failures opened a circuit."""
-        self._circuits = Table(lambda _: self._new_circuit(), CIRCUITS)
+        self._circuits = Table(lambda _: self._new_circuit(), MAX_CIRCUITS)
         self._lock = self._circuits.lock
         self._forced: tuple[CircuitState, float] | None = None
         """The state that `force_open` or `force_closed` sets for all circuits, and since when."""
@@ -209,7 +211,7 @@ class CircuitBreaker:
         with self._lock:
             if key is None:
                 circuits = self._circuits.values()
-                circuit = max(circuits, key=lambda one: (WORST.index(one.state), one.failures), default=self._new_circuit())
+                circuit = max(circuits, key=lambda one: (SEVERITY.index(one.state), one.failures), default=self._new_circuit())
             else:
                 circuit = self._circuits.get(key) or self._new_circuit()
             failures, successes = circuit.counts(now)
@@ -282,5 +284,5 @@ class CircuitBreaker:
 def _log(level: int, text: str, key: Hashable, call_state: CallState | None) -> None:
     """Log a line with the fields of the call; without them if the user changed the state."""
     if logger.isEnabledFor(level):
-        redactor, told = (DEFAULT, None) if call_state is None else (call_state.redactor, call_state.log_fields)
+        redactor, told = (DEFAULT_MASKER, None) if call_state is None else (call_state.redactor, call_state.log_fields)
         logger.log(level, f"Circuit breaker: {text}", redactor.key(key), extra=told)

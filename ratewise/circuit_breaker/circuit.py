@@ -9,8 +9,8 @@ from .window import Window
 
 CircuitState = Literal["closed", "open", "half_open"]
 
-NOTED = 100
-"""Successful calls that are noted without a lock at most before they are counted."""
+MAX_NOTED = 100
+"""Successful calls that are noted without a lock before they are counted, at most."""
 
 
 class Rules(NamedTuple):
@@ -197,7 +197,7 @@ class Circuit:
         if window is None or self.forced:
             return True
         good = window.good
-        if len(good) >= NOTED:
+        if len(good) >= MAX_NOTED:
             return False
         good.append(now)
         return True

@@ -16,8 +16,8 @@ from ..layer import Call, Q, R, Watcher
 from .breaker import CircuitBreaker, Refusal
 from .circuit import Permit
 
-INSTANT = 0.001
-"""Seconds. A request that left a queue less than this ago has not been sent."""
+SENT_AFTER = 0.001
+"""Seconds after leaving a queue from which on a request counts as sent."""
 
 
 class CircuitBreakerLayer(Ordered):
@@ -161,7 +161,7 @@ class _Attempt(Watcher):
         elif not isinstance(error, Exception):  # cancelled by the deadline of the call, or by the caller
             state, now = self._state, self._call.clock.monotonic()
             late = state.deadline is not None and now >= state.deadline
-            failed = True if late and now - state.left_queue_at > INSTANT else None
+            failed = True if late and now - state.left_queue_at > SENT_AFTER else None
         self._report(failed)
 
     async def complete(self) -> None:

@@ -6,7 +6,7 @@ import math
 from collections import deque
 
 BUCKETS = 10
-"""Slices of a window: old calls are forgotten slice by slice, and memory does not grow with traffic."""
+"""Slices of a window. Old calls are forgotten slice by slice, so that memory does not grow with traffic."""
 
 
 class Window:

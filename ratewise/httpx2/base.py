@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 LIBRARY = Library(httpx2, errors)
+"""What is the same for sync and async."""
 
 _Request = httpx2.Request
 _Send = Callable[[httpx2.Request], Coroutine[Any, Any, httpx2.Response]]

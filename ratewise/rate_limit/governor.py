@@ -12,13 +12,13 @@ from .found import UNLIMITED, Answer, Burst, Ceiling, Filling, Known, Phase, Shu
 from .limits import ANSWER_TIMEOUT, LONGEST_WINDOW, ROUNDING_ERROR, Bucket, KnownLimit, Limit, QuotaWindow, kind_of
 
 MEMORY = 60.0
-"""Seconds after the first answer within which it may still count against a limit that nobody tells."""
+"""Seconds after the first response within which it may still count against an undiscovered limit."""
 
 DOWN, UP = 4.0, 0.5
-"""A server that fails to answer so many times is down; so much less for each answer that it gives in between."""
+"""Failures from which on a server is down, and by how many fewer each response in between counts."""
 
 MOST_LIMITS = 32
-"""Limits that are told, known at most."""
+"""Limits stated by the server that are remembered for one key, at most."""
 
 
 class Signal(enum.Enum):
@@ -41,6 +41,7 @@ class Came(NamedTuple):
 
 
 UNCOUNTED = -1
+"""The `Came.number` of a request that is not counted."""
 
 
 class Governor:

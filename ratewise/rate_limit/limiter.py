@@ -18,7 +18,7 @@ from .limits import ANSWER_TIMEOUT, KnownLimit
 from .snapshot import name_of, older, phase_of, read, written
 
 AGAIN = 0.001
-"""Seconds after which to ask again at the earliest."""
+"""Seconds after which a queue asks again whether a slot is available, at the earliest."""
 
 
 class SubKey(NamedTuple):

@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
 
 ROUNDING_ERROR = 1e-6
-"""Seconds that make no difference: more than clocks lose to rounding."""
+"""Seconds that make no difference: more than the clock loses by rounding."""
 
 PROBES = 8
-"""Requests of a window that are kept at most, to see when it turns."""
+"""Requests of a window that are kept to see when it turns, at most."""
 
 MIN_PROBED_SIZE = 3
-"""Of a smaller window none can be spared for that."""
+"""Requests: a window of fewer has none to spare for that."""
 
 RESERVE_FOR = 0.25
-"""Seconds for which requests are kept while it is not known that as many more are coming as would have to wait anyway."""
+"""Seconds for which requests are kept, at most, while fewer are waiting than the window has left."""
 
 FINE = 0.02
-"""Seconds: a turn is not looked for more closely than this, and than a request takes."""
+"""Seconds: the turn of a window is not measured more exactly than this plus the time that a request takes."""
 
 ANSWER_TIMEOUT = 1.0
-"""Seconds after which the answer to a probe is not waited for any longer."""
+"""Seconds that other requests wait for the response to a probe, at most."""
 
 LONGEST_WINDOW = 40 * 86_400.0
-"""Seconds: no window is longer. Who says so has lost count of time."""
+"""Seconds: the length of a window, at most. Longer ones are ignored."""
 
 _STEPS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
-"""Seconds between probes: such that instants a round time after one another are among them."""
+"""Seconds between probes, so that instants which are a round time apart are among them."""
 
 _LIKELY_LENGTHS = (86_400.0, 3600.0, 1800.0, 900.0, 600.0, 300.0, 60.0, 30.0, 15.0, 10.0, 5.0)
-"""Seconds that windows and refills take, and multiples of them; the likelier first."""
+"""Seconds: usual lengths of windows and of refills, and their multiples; the likeliest first."""
 
 
 class KnownLimit:
@@ -142,7 +142,7 @@ class Bucket:
         low, high = max(least, self._least), min(most, self._most)
         self._least, self._most = (low, high) if low <= high else (least, most)
         guess = min(max(self._size * reset / missing, self._least), self._most)
-        near = _roundest(self._least, min(self._most, 1.1 * guess)) if self._least > guess / 2 else None
+        near = _roundest_time(self._least, min(self._most, 1.1 * guess)) if self._least > guess / 2 else None
         self._fill = near or guess
 
 
@@ -203,7 +203,7 @@ class QuotaWindow:
         if kept and waiting <= left:
             wait = min(wait, self._held_since + RESERVE_FOR - now)
         each = max(self._limit / self._cost.each, 1.0)
-        return wait + max(math.ceil((ahead + 1 - max(left, 0.0)) / each) - 1, 0) * _whole(*self._length)[0]
+        return wait + max(math.ceil((ahead + 1 - max(left, 0.0)) / each) - 1, 0) * _only_whole(*self._length)[0]
 
     def come(self, now: float) -> None:
         """See `Limit`."""
@@ -292,7 +292,7 @@ class QuotaWindow:
         if quota.window is not None:
             self._length = quota.window, quota.window
         self._latest = span[1]
-        shortest, longest = _whole(*self._length)
+        shortest, longest = _only_whole(*self._length)
         expected = began[0] + shortest, began[1] + longest
         self._from, self._to = max(span[0], expected[0]), min(span[1], expected[1])
         if self._from > self._to:  # its length is another one now
@@ -364,7 +364,7 @@ def _both(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, 
     return (low, high) if low <= high else other
 
 
-def _whole(low: float, high: float) -> tuple[float, float]:
+def _only_whole(low: float, high: float) -> tuple[float, float]:
     """The only whole number of seconds above the one and up to the other, if there is just one."""
     whole = math.floor(low) + 1.0
     return (whole, whole) if whole <= high < whole + 1 else (low, high)
@@ -376,7 +376,7 @@ def _likely(seconds: float, resolution: float) -> list[float]:
     return [*(round(seconds / unit) * unit for unit in units[:1]), seconds, seconds - resolution]
 
 
-def _roundest(low: float, high: float) -> float | None:
+def _roundest_time(low: float, high: float) -> float | None:
     """The likeliest time between these, in seconds."""
     for unit in (*_LIKELY_LENGTHS, 2.0, 1.0):
         number = math.floor(high / unit)

@@ -10,15 +10,18 @@ from typing import Any
 from .found import Ceiling, Filling, Kept, Phase, Turning
 from .limits import LONGEST_WINDOW
 
-VERSION = 1
+SNAPSHOT_VERSION = 1
+"""The version of the format: a snapshot of another version is refused."""
 
 _FIELDS = {
     "rate": {"rate", "burst", "left", "shuts"},
     "window": {"requests", "seconds", "least", "age"},
     "concurrency": {"requests"},
 }
+"""By kind of a limit, the names of its numbers."""
+
 _LEAST = {"rate": 1e-6, "burst": 1.0, "requests": 1.0, "seconds": 0.001}
-"""What a number is at least; others 0. At most it is `LONGEST_WINDOW`."""
+"""The least value of a number, by its name; 0 for the others. The largest is `LONGEST_WINDOW`."""
 
 
 def name_of(key: Any, own: bool) -> str:
@@ -35,16 +38,16 @@ def name_of(key: Any, own: bool) -> str:
 
 def written(limits: dict[str, Kept], now: float) -> str:
     """As JSON. `now`: seconds since the epoch."""
-    return json.dumps({"ratewise": VERSION, "at": now, "limits": limits}, indent=1)
+    return json.dumps({"ratewise": SNAPSHOT_VERSION, "at": now, "limits": limits}, indent=1)
 
 
 def read(text: str, now: float) -> dict[str, Kept]:
     """What was `written`, by name, `now`: as much older as time has passed since. Raises `ValueError` for any other text."""
     try:
         snapshot = json.loads(text)
-        if snapshot["ratewise"] != VERSION:
+        if snapshot["ratewise"] != SNAPSHOT_VERSION:
             raise ValueError("it is of another version")
-        passed = max(now - _number(snapshot["at"]), 0.0)
+        passed = max(now - _finite(snapshot["at"]), 0.0)
         return {str(name): older(_checked(kept), passed) for name, kept in snapshot["limits"].items()}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"this is no snapshot of a RateLimiter: {type(error).__name__}: {error}") from None
@@ -68,14 +71,14 @@ def older(kept: Kept, passed: float) -> Kept:
 
 def _checked(kept: Any) -> Kept:
     names = _FIELDS[kept["kind"]]
-    values = {name: _number(kept[name]) for name in names}
+    values = {name: _finite(kept[name]) for name in names}
     for name, value in values.items():
         if not _LEAST.get(name, 0) <= value <= LONGEST_WINDOW:
             raise ValueError(f"{name} cannot be {value:g}")
     return {"kind": kept["kind"], **values}
 
 
-def _number(value: Any) -> float:
+def _finite(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError("something is no number")
     return value

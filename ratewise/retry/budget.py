@@ -8,11 +8,11 @@ from .._keywords import explained
 from .._util.bounded_table import Table
 from .._validation import factor
 
-ORIGINS = 1000
-"""Servers remembered at most; the oldest is forgotten first."""
+MAX_ORIGINS = 1000
+"""Origins whose balance is remembered, at most. The oldest is forgotten first."""
 
-SAVED = 100.0
-"""Retries that a server can save up at most."""
+MAX_SAVED = 100.0
+"""Retries that can be saved up for one origin, at most, unless `min_per_second` is more."""
 
 
 @explained()
@@ -29,7 +29,7 @@ class RetryBudget:
     def __init__(self, ratio: float = 0.2, min_per_second: float = 10.0) -> None:
         self.ratio = factor("ratio", ratio, least=0)
         self.min_per_second = factor("min_per_second", min_per_second, least=0)
-        self._accounts = Table(lambda _: _Account(self.min_per_second), ORIGINS)
+        self._accounts = Table(lambda _: _Account(self.min_per_second), MAX_ORIGINS)
         """By origin. Each request adds 1 to `_accounts[origin].requests`, without a lock: two threads may add 1 together."""
 
     def __repr__(self) -> str:
@@ -43,7 +43,7 @@ class RetryBudget:
             passed = 0.0 if account.since is None else now - account.since
             earned = requests * self.ratio + passed * self.min_per_second
             account.since = now
-            account.balance = min(account.balance + earned, max(SAVED, self.min_per_second))
+            account.balance = min(account.balance + earned, max(MAX_SAVED, self.min_per_second))
             if account.balance < 1:
                 return False
             account.balance -= 1

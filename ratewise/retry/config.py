@@ -17,13 +17,15 @@ from .backoff import Backoff, ExponentialBackoff, Jitter
 from .budget import RetryBudget
 
 STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Status codes that are retried by default."""
+
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
-"""Idempotent (RFC 9110, 9.2.2; QUERY: draft-ietf-httpbis-safe-method-w-body)."""
+"""Methods that are retried by default: the idempotent ones (RFC 9110, 9.2.2; QUERY: draft-ietf-httpbis-safe-method-w-body)."""
 
 _TOKEN = regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 SPREAD = 0.1
-"""Part of a wait that the server asked for, by which it is lengthened at most: clients that were refused together spread out."""
+"""Part of a wait that the server asked for by which it is lengthened, at most, so that clients do not all return together."""
 
 
 @explained()

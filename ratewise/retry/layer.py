@@ -22,9 +22,12 @@ from .config import RetryConfig, Verdict
 logger = logging.getLogger("ratewise")
 
 KEY_HEADER = "Idempotency-Key"
-KEYED = ("POST", "PATCH")
+"""The header field by which a server recognizes a repeated request (draft-ietf-httpapi-idempotency-key-header)."""
+
+KEYED_METHODS = ("POST", "PATCH")
 """Methods to which `RetryConfig(idempotency_key=True)` adds a key."""
-SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+NEVER_KEYED_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 """Methods that never get a key: one of a POST would follow a redirect (RFC 9110, 15.4.4) to where it means nothing."""
 
 
@@ -92,9 +95,9 @@ class RetryLayer(Ordered):
 
     def _keyed(self, request: Q, state: CallState, call: Call[Q, R]) -> Q:
         """Return the request with the idempotency key of the call, unless it has one or needs none."""
-        if request.method not in KEYED and state.options.idempotency_key is None:
+        if request.method not in KEYED_METHODS and state.options.idempotency_key is None:
             return request
-        if request.method in SAFE or KEY_HEADER in request.headers:
+        if request.method in NEVER_KEYED_METHODS or KEY_HEADER in request.headers:
             return request
         if state.idempotency_key is None:
             import uuid

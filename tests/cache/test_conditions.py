@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise.cache.conditions import ORIGINS, NoRange, fields_of_206, fields_of_304, fields_of_416, not_modified, requested_range
+from ratewise.cache.conditions import (
+    ORIGIN_CONDITIONS,
+    NoRange,
+    fields_of_206,
+    fields_of_304,
+    fields_of_416,
+    not_modified,
+    requested_range,
+)
 from ratewise.cache.directives import opaque_tag
 from tests.kit.growth import growth
 from tests.kit.stored import NOW, at, raw, said, stored
@@ -136,7 +144,7 @@ def test_13_2_2_precedence(wanted: str) -> None:
 
 def test_4_3_2_not_for_a_cache() -> None:
     """RFC 9111, 4.3.2: If-Match and If-Unmodified-Since are for the origin alone."""
-    assert {b"if-match", b"if-unmodified-since"} == ORIGINS
+    assert {b"if-match", b"if-unmodified-since"} == ORIGIN_CONDITIONS
     entry = stored(f'ETag: "a" | {MODIFIED}')
     assert not not_modified(entry, said(f'If-Match: "a" | If-Unmodified-Since: {at(0)}'))
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise.cache.directives import LONGEST, age_of, date_of, delta, directives, gmt, seconds
+from ratewise._http.dates import MAX_DELTA_SECONDS
+from ratewise.cache.directives import age_of, date_of, delta, delta_seconds, directives, gmt
 from ratewise.cache.entry import Policy
 from ratewise.cache.rules import HEURISTIC, LONGEST_HEURISTIC, TTL, born, dated
 from tests.kit.stored import NOW, SHARED, at, judged, policy, said
@@ -28,11 +29,11 @@ NUMBERS = [
     ('"6\\0"', 60),
     ("60 ", 60),
     ("60\t", 60),
-    ("2147483647", LONGEST - 1),
-    ("2147483648", LONGEST),
-    ("2147483649", LONGEST),
-    ("99999999999", LONGEST),
-    (str(10**400), LONGEST),
+    ("2147483647", MAX_DELTA_SECONDS - 1),
+    ("2147483648", MAX_DELTA_SECONDS),
+    ("2147483649", MAX_DELTA_SECONDS),
+    ("99999999999", MAX_DELTA_SECONDS),
+    (str(10**400), MAX_DELTA_SECONDS),
     ("0" * 400, 0),
     ("0" * 400 + "60", 60),
     ("", 0),
@@ -83,7 +84,7 @@ def test_1_2_2_delta_seconds(value: str, expected: float) -> None:
 @given(st.integers(min_value=0), st.integers(0, 400))
 def test_1_2_2_delta_seconds_read(number: int, zeros: int) -> None:
     """Any number of digits is read for what it is, up to 2^31."""
-    assert seconds("0" * zeros + str(number)) == min(number, 2**31)
+    assert delta_seconds("0" * zeros + str(number)) == min(number, 2**31)
     assert delta({"x": str(number)}, "x") == min(number, 2**31)
     assert delta({"x": None}, "x") == 0
     assert delta({}, "x") is None
@@ -163,7 +164,7 @@ def test_4_2_1_several_values(control: str, expected: float) -> None:
         ("Sat Jan 16 08:00:00 2027", DAY),
         ("Mon, 15 Jan 2027 08:01:00 GMT", 60),  # the name of the day is not needed
         ("Fri, 15 Jan 2027 08:00:60 GMT", 60),  # a leap second
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_DELTA_SECONDS),
         ("0", 0),
         ("-1", 0),
         ("", 0),
@@ -335,7 +336,7 @@ def test_ttl() -> None:
         (f"Date: {at(-100)} | Date: {at(-100)}", 5, 5),
         ("Date: Friday, 15-Jan-27 07:59:00 GMT", 0, 60),
         ("Date: Fri Jan 15 07:59:00 2027", 0, 60),
-        ("Age: 99999999999", 0, LONGEST),
+        ("Age: 99999999999", 0, MAX_DELTA_SECONDS),
     ],
 )
 def test_4_2_3_age(text: str, delay: float, expected: float) -> None:
@@ -376,10 +377,10 @@ def test_4_2_3_age_never_below(skew: float, age: int, delay: float) -> None:
         ("Age: ten", 0),
         ("Age:", 0),
         (f"Age: {OTHER_DIGITS}", 0),
-        ("Age: 2147483647", LONGEST - 1),
-        ("Age: 2147483648", LONGEST),
-        ("Age: 2147483649", LONGEST),
-        (f"Age: {10**400}", LONGEST),
+        ("Age: 2147483647", MAX_DELTA_SECONDS - 1),
+        ("Age: 2147483648", MAX_DELTA_SECONDS),
+        ("Age: 2147483649", MAX_DELTA_SECONDS),
+        (f"Age: {10**400}", MAX_DELTA_SECONDS),
         ("", 0),
     ],
 )

@@ -8,7 +8,7 @@ from ratewise.cache import CacheConfig
 from ratewise.cache.directives import directives
 from ratewise.cache.entry import Policy
 from ratewise.cache.rules import (
-    SAFE,
+    SAFE_METHODS,
     Use,
     conditions,
     contradicts,
@@ -378,10 +378,10 @@ def test_4_4_invalidation(status: int) -> None:
     """An unsafe method that succeeded, or was redirected, invalidates, one that is not known too; a safe one never."""
     for method in ("POST", "PUT", "DELETE", "PATCH", "MKCOL", "CONNECT", "M-SEARCH", "get"):
         assert invalidates(method, status) is (200 <= status < 400)
-    assert not any(invalidates(method, status) for method in SAFE)
+    assert not any(invalidates(method, status) for method in SAFE_METHODS)
 
 
 def test_9_2_1_safe_methods() -> None:
     """The safe methods are those of RFC 9110, and those that the registry of methods calls so."""
-    assert {"GET", "HEAD", "OPTIONS", "TRACE"} <= SAFE
-    assert not SAFE & {"POST", "PUT", "DELETE", "PATCH", "CONNECT", "LOCK", "MOVE"}
+    assert {"GET", "HEAD", "OPTIONS", "TRACE"} <= SAFE_METHODS
+    assert not SAFE_METHODS & {"POST", "PUT", "DELETE", "PATCH", "CONNECT", "LOCK", "MOVE"}

@@ -19,7 +19,7 @@ from ratewise import CircuitBreaker
 from ratewise._util import bounded_table
 from ratewise._util.bounded_table import Table
 from ratewise.circuit_breaker import breaker as module
-from ratewise.circuit_breaker.circuit import NOTED, Permit
+from ratewise.circuit_breaker.circuit import MAX_NOTED, Permit
 from ratewise.circuit_breaker.window import BUCKETS
 from tests.kit.clock import PATIENCE
 
@@ -179,7 +179,7 @@ def test_a_window_is_small(script: str, failures: int, slow: int) -> None:
         breaker._report("a", permit, failed=outcome == "x", slow=outcome == "s", now=number / 10)
     window = permit.circuit.window
     assert [len(bucket) for bucket in window._buckets] == [3] * BUCKETS
-    assert len(window.good) <= NOTED
+    assert len(window.good) <= MAX_NOTED
     assert told(breaker, 9_999.9)[:3] == ("closed", failures, 100 - failures)
     assert (window.calls, window.failures, window.slow) == (100, failures, slow)
 
@@ -393,7 +393,7 @@ def test_since_when_it_is_forced_open(key: Any, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("most", [1, 2])
 def test_force_open_overlooks_nothing(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A circuit that another thread makes just then, or moves to the end of the table, is forced as well."""
-    monkeypatch.setattr(module, "CIRCUITS", most)
+    monkeypatch.setattr(module, "MAX_CIRCUITS", most)
     breaker = new()
     breaker.force_closed("a")
     other = threading.Thread(target=breaker.force_open, daemon=True)
@@ -480,7 +480,7 @@ def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest known is forgotten for a new one, unless it was used since the last time."""
-    monkeypatch.setattr(module, "CIRCUITS", 3)
+    monkeypatch.setattr(module, "MAX_CIRCUITS", 3)
     breaker = new()
     for key, after in (("a", "a"), ("b", "ab"), ("c", "abc"), ("d", "bcd"), ("b", "bcd"), ("e", "bde"), ("f", "def")):
         calls(breaker, "x", key=key)
@@ -491,7 +491,7 @@ def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", ["open", "half_open", "force_open", "force_closed"])
 def test_what_is_never_forgotten(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A circuit that is not closed, or forced: while all are, a new one is not remembered. Once reset, it may go."""
-    monkeypatch.setattr(module, "CIRCUITS", 3)
+    monkeypatch.setattr(module, "MAX_CIRCUITS", 3)
     monkeypatch.setattr(bounded_table, "monotonic", lambda: 10 + 99)
     breaker = new(1)
     for key in "abc":
@@ -512,7 +512,7 @@ def test_what_is_never_forgotten(kind: str, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(("now", "state"), [(10 + 99, "closed"), (10 + 100, "open")])
 def test_what_is_open_for_no_one_is_forgotten(now: float, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that nobody has asked for since long after it could be probed makes room for another."""
-    monkeypatch.setattr(module, "CIRCUITS", 1)
+    monkeypatch.setattr(module, "MAX_CIRCUITS", 1)
     breaker = new(1)
     calls(breaker, "x", key="dead")
     monkeypatch.setattr(bounded_table, "monotonic", lambda: now)
@@ -531,7 +531,7 @@ def test_origins_by_their_url(url: str) -> None:
 
 def test_what_is_forced_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A circuit is forced by its key however many others are not to be forgotten."""
-    monkeypatch.setattr(module, "CIRCUITS", 1)
+    monkeypatch.setattr(module, "MAX_CIRCUITS", 1)
     breaker = opened()
     breaker.force_open("b")
     assert breaker.get_state("b")["state"] == "open"

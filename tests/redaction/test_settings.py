@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ratewise import Redactor
-from ratewise._redaction.masker import DEFAULT, Masker
+from ratewise._redaction.masker import DEFAULT_MASKER, Masker
 from tests.redaction.samples import BARE, FULL, HASH, PARTIAL, PEM, TOKENS, masker
 
 # Styles and the user's own
@@ -121,7 +121,7 @@ def test_bad_settings(settings: Any, error: type[Exception], message: str) -> No
 def test_repr() -> None:
     """The repr has the style and nothing of the user's lists."""
     assert repr(Redactor(patterns=["sesame"], mask_style="hash")) == "Redactor(mask_style='hash')"
-    assert repr(DEFAULT) == "Masker(mask_style='full')"
+    assert repr(DEFAULT_MASKER) == "Masker(mask_style='full')"
 
 
 # Copies

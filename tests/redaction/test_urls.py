@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ratewise._redaction.masker import DEFAULT, Masker
+from ratewise._redaction.masker import DEFAULT_MASKER, Masker
 from tests.redaction.samples import BARE, FULL, HASH, PARAMETERS, PARTIAL, TOKENS, styles
 
 
@@ -192,8 +192,11 @@ def test_what_libraries_hold() -> None:
     """httpx's own URLs and headers are accepted."""
     import httpx
 
-    assert DEFAULT.url(httpx.URL("https://user:hunter2@x.example/?token=hunter2")) == "https://REDACTED@x.example/?token=REDACTED"
-    assert DEFAULT.headers(httpx.Headers({"Authorization": "hunter2", "X-A": "1"})) == [
+    assert (
+        DEFAULT_MASKER.url(httpx.URL("https://user:hunter2@x.example/?token=hunter2"))
+        == "https://REDACTED@x.example/?token=REDACTED"
+    )
+    assert DEFAULT_MASKER.headers(httpx.Headers({"Authorization": "hunter2", "X-A": "1"})) == [
         ("authorization", "[REDACTED]"),
         ("x-a", "1"),
     ]

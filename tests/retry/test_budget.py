@@ -39,7 +39,7 @@ def test_the_floor_comes_with_time() -> None:
     assert spend(budget, 1.0) == 10
     assert spend(budget, 1.05) == 0
     assert spend(budget, 1.25) == 2
-    assert spend(budget, 3600.0) == module.SAVED
+    assert spend(budget, 3600.0) == module.MAX_SAVED
     assert spend(RetryBudget(ratio=0, min_per_second=0), 3600.0) == 0
     assert spend(RetryBudget(min_per_second=500), 0.0) == 500
 
@@ -48,9 +48,9 @@ def test_each_server_has_its_own() -> None:
     """What one server spends is not another's; those that are longest known are forgotten first."""
     budget = RetryBudget(ratio=0, min_per_second=2)
     assert (spend(budget, 0.0, "a"), spend(budget, 0.0, "b")) == (2, 2)
-    for number in range(module.ORIGINS):
+    for number in range(module.MAX_ORIGINS):
         budget._accounts[number].requests += 1
-    assert len(budget._accounts) == module.ORIGINS
+    assert len(budget._accounts) == module.MAX_ORIGINS
     assert "a" not in budget._accounts
 
 

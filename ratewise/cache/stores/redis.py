@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ..._core.clock import running_trio
 from ..._keywords import explained
-from ..._redaction.masker import DEFAULT
+from ..._redaction.masker import DEFAULT_MASKER
 from ..._validation import refusal, seconds
 from .backend import SECRET_LIFETIME
 from .base import CacheBackend
@@ -76,7 +76,7 @@ class RedisCache(CacheBackend):
             raise TypeError(refusal("prefix", prefix, "a string"))
         self._prefix = f"{prefix}{hashlib.sha256(namespace.encode()).hexdigest()[:16]}:"
         self._own = client is None
-        self._shown = f"{host}:{port}" if url is None else DEFAULT.url(url)
+        self._shown = f"{host}:{port}" if url is None else DEFAULT_MASKER.url(url)
         if client is None:
             if async_client is not None and url is None:
                 raise TypeError("async_client needs a sync client as well: give it as client or as url")
@@ -194,7 +194,7 @@ class RedisCache(CacheBackend):
             client = _checked("async_client", client(), asynchronous=True)
             closer = _close_at_end(client, self.timeout)
             await closer.asend(None)
-        opened = _Loop(client, anyio.Semaphore(_size(client)), closer)
+        opened = _Loop(client, anyio.Semaphore(_pool_size(client)), closer)
         for other in list(self._loops):  # no lock: each step is one operation, whatever other threads do
             if other.is_closed():
                 self._loops.pop(other, None)
@@ -217,7 +217,7 @@ class _Threads:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.slots = threading.Semaphore(_size(client))
+        self.slots = threading.Semaphore(_pool_size(client))
         self.pid = os.getpid()
 
 
@@ -269,10 +269,10 @@ class _ClientFactory:
         try:
             return kind.from_url(self._url, **options)
         except ValueError as error:
-            said = DEFAULT.line(str(error))
+            said = DEFAULT_MASKER.line(str(error))
             if said.startswith("Port "):  # the rest of the text may be a part of a password
                 said = "its port is invalid, or special characters in its password are not percent-encoded"
-            raise ValueError(refusal("url", DEFAULT.url(self._url), f"one that redis-py takes ({said})")) from None
+            raise ValueError(refusal("url", DEFAULT_MASKER.url(self._url), f"one that redis-py takes ({said})")) from None
 
 
 class _Alarm:
@@ -368,7 +368,7 @@ def _location(client: Any, url: str | None) -> str | None:
     return f"{settings['host']}:{settings.get('port', 6379)}" if settings.get("host") else None
 
 
-def _size(client: Any) -> int:
+def _pool_size(client: Any) -> int:
     """Return how many connections the pool of a client may have."""
     return getattr(getattr(client, "connection_pool", None), "max_connections", MAX_CONNECTIONS)
 

@@ -27,9 +27,6 @@ DELETE_BATCH = 1000
 SCHEMA_VERSION = 1
 """A database with an older version of the schema is replaced; one with a newer version is not used."""
 
-# Values have a table of their own, so that the table that is searched, and that changes with hits, stays small.
-# `used` is a counter that grows with each use, not a time, as clocks may be set back. The secret is never evicted: its `used` is
-# NULL, and its space is empty.
 SCHEMA = """
 DROP TABLE IF EXISTS entries;
 DROP TABLE IF EXISTS bodies;
@@ -49,6 +46,12 @@ CREATE TRIGGER gone AFTER DELETE ON entries BEGIN
     UPDATE totals SET entries = entries - 1, bytes = bytes - old.size WHERE space = old.space;
 END;
 """
+"""Creates the tables. Values have one of their own, so that the table that is searched, and changes with hits, stays small.
+
+`used` is a counter that grows with each use, not a time, as clocks may be set back. The secret is never evicted: its `used` is
+NULL, and its space is empty.
+"""
+
 _FIND = """SELECT expires, CASE WHEN size <= ? THEN value END FROM entries JOIN bodies ON bodies.id = entries.id
     WHERE space = ? AND key = ?"""
 _DROP = "DELETE FROM entries WHERE space = ? AND key = ?"

@@ -8,7 +8,7 @@ from ..limits import ANSWER_TIMEOUT
 from .answer import Answer
 
 UNLIMITED = 1_000_000
-"""As good as any number of requests."""
+"""Requests: more than will ever wait."""
 
 
 class Burst:

@@ -7,13 +7,13 @@ import math
 from .answer import Answer, Kept
 
 FIRST_TRIAL, TRIAL_BACKOFF, MAX_TRIAL_BACKOFF = 5.0, 1.6, 100.0
-"""One more is tried after so many times as many as may be in flight, and so much later each time that it is refused, at most."""
+"""One more is tried after this many responses per slot; the factor by which that grows with each refusal; its maximum."""
 
 BRISK = 0.04
-"""Seconds: while it is felt for, the limit rises the faster the more of these a request takes."""
+"""Seconds. While the limit is unknown, it rises the faster the longer a request takes, compared to this."""
 
 ENOUGH_IN_FLIGHT = 64
-"""As good as any number in flight."""
+"""Requests in flight from which on there is taken to be no limit."""
 
 
 class Ceiling:

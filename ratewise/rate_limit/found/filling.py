@@ -9,46 +9,46 @@ from ..limits import ROUNDING_ERROR
 from .answer import Answer, Kept
 
 GROWTH = 1.5
-"""By how much the pace rises at a time, while it is to find the limit."""
+"""Factor by which the pace rises at a time while the limit is unknown."""
 
 STEP = 0.25
-"""Seconds for which it stays the same at least."""
+"""Seconds for which the pace stays the same, at least."""
 
 FIRM = 8
-"""Requests for which it stays the same at least, once the limit is known about."""
+"""Requests for which the pace stays the same, at least, once a request was refused."""
 
 RISE_AFTER_REQUESTS, RISE_AFTER_SECONDS = 40, 2.0
-"""A pace that was found is risked after so many requests, and so many seconds, at the earliest."""
+"""Requests and seconds after which the discovered rate is tested by a higher pace, at the earliest."""
 
 RISE_BACKOFF, MAX_RISE_BACKOFF = 2.0, 16.0
-"""So many times later each time that it is confirmed, at most."""
+"""Factor by which the next test comes later each time that the rate is confirmed, and the largest product of these."""
 
 COSTLY = 20.0
-"""So many times more seldom for each second that a refusal shuts everyone out."""
+"""Factor by which tests are less frequent, for each second that a refusal blocks all requests."""
 
 CAREFUL = 0.98
-"""The part of the rate that is used where a request too many shuts everyone out for long."""
+"""Part of the rate that is used if one request too many blocks all requests for long."""
 
 SAFE_PART = 0.8
-"""And the part of what may be saved up that is used at once there."""
+"""Part of the burst that is used at once in this case."""
 
 LIKELY_RATES = (1000.0, 500.0, 250.0, 200.0, 100.0, 50.0, 25.0, 20.0, 10.0, 5.0, 2.0, 1.0)
-"""Rates, in a second, in a minute and in an hour, that are likelier than those between; multiples of them too."""
+"""Requests per second, minute or hour that are likelier than the rates between them, the likeliest first; and their multiples."""
 
 FEWEST = 5
-"""Where fewer may be saved up, what comes back in a pause is lost: that tells nothing of the rate."""
+"""Requests: with a smaller burst, what refills during a pause is lost, and says nothing about the rate."""
 
 SLOWEST = 1 / 60
-"""A rate that falls is not believed to be lower than this: it is asked again in a minute or two."""
+"""Requests per second: a lower rate is not assumed, so that the server is asked again after a minute or two."""
 
 UNSURE = 2
-"""So many more may have been saved up than it seemed."""
+"""Requests by which the burst may be larger than assumed."""
 
 LESS = 0.9
-"""What becomes of a pace at which one was refused, where nothing tells why."""
+"""Factor by which the rate falls after a refusal that nothing explains."""
 
 MOST_POINTS = 8
-"""Of how many the rate is reckoned."""
+"""Points from which the rate is computed, at most."""
 
 
 class Point(NamedTuple):
@@ -183,7 +183,7 @@ class Filling:
             if not saved and accepted < self.size:
                 high = min(high, (accepted + doubt) / span)  # there was room for all that came back
         if low > 0:
-            self._found = _roundest(low, min(near, high)) or (low + min(near, high)) / 2
+            self._found = _roundest_rate(low, min(near, high)) or (low + min(near, high)) / 2
             self._found *= CAREFUL if self.shuts else 1.0
         elif high < self._found:
             self._found = max(max(high, self._found / 2) / 2, SLOWEST)
@@ -219,7 +219,7 @@ class Filling:
         return self
 
 
-def _roundest(low: float, high: float) -> float | None:
+def _roundest_rate(low: float, high: float) -> float | None:
     """The likeliest rate between these."""
     for per in (1.0, 60.0, 3600.0):
         for unit in LIKELY_RATES:

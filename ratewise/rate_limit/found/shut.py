@@ -13,16 +13,16 @@ from .filling import FEWEST, SAFE_PART, Filling, Point
 from .turning import Turning
 
 LENGTHS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
-"""Seconds that windows are long: asked for in this order, then each minute."""
+"""Seconds: usual lengths of windows. The server is asked again after each of these, then every minute."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds after which a refused request is tried again at the latest; doubled each time."""
+"""Seconds after which a refused request is sent again, at the latest: the first time, and at most. Doubled each time."""
 
 SOONEST, BACKOFF, LATEST = 0.1, 0.15, 2.0
-"""Seconds after which a server that is down is asked again, the part of those since it was up that it grows to, and the most."""
+"""A server that is down is asked again after `BACKOFF` times the outage so far, from `SOONEST` to `LATEST` seconds."""
 
 SHORT = 0.5
-"""Seconds for which everyone may be shut out without that meaning anything."""
+"""Seconds: refusals for less than this say nothing about the length of a window."""
 
 
 class Shut:

@@ -8,13 +8,13 @@ from ..limits import ANSWER_TIMEOUT, ROUNDING_ERROR
 from .answer import Answer, Kept
 
 RARELY = 2.5
-"""One more than a window allows is tried in the second window, and again each time after so many times as many."""
+"""Factor by which the number of the window grows in which one request more than allowed is tried next."""
 
 ASK_AGAIN_AFTER = 0.02
-"""Seconds, or a hundredth of the window, after which it is asked again when it refuses sooner than was expected."""
+"""Seconds, or a hundredth of the window if that is longer, after which a request is sent again that was refused too early."""
 
 MAX_LATENESS = 0.1
-"""A part of its length: if it has not turned so long after it should have, something else is going on."""
+"""Part of its length by which a window may be late. After that it is not taken for a window any more."""
 
 
 class Turning:
