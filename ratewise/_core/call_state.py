@@ -113,11 +113,6 @@ class CallState:
         """The extra fields of a log record of this call."""
         return {"call_id": self.id, "attempt": self.attempts}
 
-    @property
-    def retries(self) -> int:
-        """The number of retries."""
-        return sum(attempt.wait is not None for attempt in self.history)
-
     def record(self, attempt: Attempt) -> None:
         """Add to the history."""
         self.history = (*self.history, attempt)
