@@ -27,8 +27,8 @@ with FlakyServer({"/users": "503 drop 200", "/orders": "503 200", "/quota": "429
         print(f"Your own client: {plain.get(f'{server.url}/orders').status_code}")
 
     # Each error is the library's and ours; those of `ratewise.exceptions` are of either library.
-    for flavour in (ratewise, ratewise.httpx2):
-        with flavour.RateWiseClient(server.url) as client:
+    for package in (ratewise, ratewise.httpx2):
+        with package.RateWiseClient(server.url) as client:
             try:
                 client.get("/quota")
             except httpx2.HTTPStatusError as error:

@@ -65,10 +65,10 @@ CALLED = [
 
 
 @pytest.mark.parametrize("name", CALLED)
-@pytest.mark.parametrize("flavour", [ratewise, ratewise.httpx2], ids=["httpx", "httpx2"])
-def test_everything_that_takes_settings(flavour: Any, name: str) -> None:
+@pytest.mark.parametrize("package", [ratewise, ratewise.httpx2], ids=["httpx", "httpx2"])
+def test_everything_that_takes_settings(package: Any, name: str) -> None:
     """A keyword like none that there is gets an error that names the class, the keyword, and what there is instead."""
-    thing = getattr(flavour, name, None) or getattr(ratewise, name)
+    thing = getattr(package, name, None) or getattr(ratewise, name)
     said = f"^{name}(\\(\\))? got an unexpected keyword argument 'xyzzy': it takes "
     with pytest.raises(TypeError, match=said) as raised:
         thing(xyzzy=1)

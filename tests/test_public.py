@@ -69,21 +69,21 @@ def test_everything_public_is_documented() -> None:
 @pytest.mark.parametrize(
     "name", ["BulkheadFull", "CircuitBreakerOpen", "RateLimitExceeded", "TooManyRequests", "DeadlineExceeded"]
 )
-@pytest.mark.parametrize(("flavour", "library", "other"), [(ratewise, httpx, httpx2), (ratewise.httpx2, httpx2, httpx)])
-def test_errors_are_ours_and_the_librarys(flavour: Any, library: Any, other: Any, name: str) -> None:
-    """One `except` of either side catches them, and none of the other library's; ours of no library catch both flavours'."""
-    kind = getattr(flavour, name)
+@pytest.mark.parametrize(("ours", "library", "other"), [(ratewise, httpx, httpx2), (ratewise.httpx2, httpx2, httpx)])
+def test_errors_are_ours_and_the_librarys(ours: Any, library: Any, other: Any, name: str) -> None:
+    """`except` for ours or for the library catches them; one for the other library does not; `ratewise.exceptions` catches all."""
+    kind = getattr(ours, name)
     assert issubclass(kind, library.HTTPError)
     assert not issubclass(kind, other.HTTPError)
     assert issubclass(kind, ratewise.RateWiseError)
     assert issubclass(kind, getattr(ratewise.exceptions, name))
 
 
-@pytest.mark.parametrize(("flavour", "library"), [("_httpx", httpx), ("httpx2", httpx2)])
-def test_clients_take_every_keyword_of_the_library(flavour: str, library: Any) -> None:
+@pytest.mark.parametrize(("package", "library"), [("_httpx", httpx), ("httpx2", httpx2)])
+def test_clients_take_every_keyword_of_the_library(package: str, library: Any) -> None:
     """A keyword that it has is in our signature, or in the options that are typed for checkers."""
-    source = Path(import_module(f"ratewise.{flavour}.clients").__file__ or "").read_text()
-    transports = Path(import_module(f"ratewise.{flavour}.transports").__file__ or "").read_text()
+    source = Path(import_module(f"ratewise.{package}.clients").__file__ or "").read_text()
+    transports = Path(import_module(f"ratewise.{package}.transports").__file__ or "").read_text()
     for kind in (library.Client, library.AsyncClient):
         for name in set(inspect.signature(kind).parameters) - {"base_url", "timeout"}:
             assert f"        {name}: " in source
@@ -92,7 +92,7 @@ def test_clients_take_every_keyword_of_the_library(flavour: str, library: Any) -
             assert f"        {name}: " in transports
 
 
-def test_both_flavours_have_the_same_parameters() -> None:
+def test_sync_and_async_have_the_same_parameters() -> None:
     """What the sync classes take, the async ones take, in the same order, with the same defaults."""
     for name in NAMES:
         if f"Async{name}" not in NAMES:

@@ -98,7 +98,7 @@ class Masker:
         mask_style: MaskStyle = "full",
         defaults: bool = True,
     ) -> None:
-        self.mask_style = mask_style
+        self.mask_style: MaskStyle = mask_style
         self._headers = frozenset(map(_dashed, headers)) | (SECRET_HEADERS if defaults else set())
         own = frozenset(map(_plain, query_params)) - {""}
         self._parameters = own | (SECRET_NAMES if defaults else set())

@@ -105,7 +105,7 @@ class ServedHead(NamedTuple):
     """The header of a stored response as it is served. Equal within one second, so that its headers are built once."""
 
     head: bytes
-    """The stored fields: see `pack`."""
+    """The stored fields, packed."""
     age: int
     """Seconds."""
     note: bytes

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .._http.rate_limit_headers import Quota, RateLimitFields
 from .found import UNLIMITED, Answer, Burst, Ceiling, Filling, Known, Phase, Shut, Trial, Turning
-from .limits import ANSWER_TIMEOUT, LONGEST_WINDOW, ROUNDING_ERROR, Bucket, KnownLimit, Limit, QuotaWindow, kind_of
+from .limits import ANSWER_TIMEOUT, LONGEST_WINDOW, ROUNDING_ERROR, Bucket, KnownLimit, Limit, QuotaWindow, ServerLimit, kind_of
 
 MEMORY = 60.0
 """Seconds after the first response within which it may still count against an undiscovered limit."""
@@ -70,7 +70,7 @@ class Governor:
         self._uncounted = 0
         """How many were accepted that were not counted when they went."""
         self._failures = 0.0
-        """How much it looks as if the server were down: see `DOWN`."""
+        """Failures in a row, less `UP` for each response in between: from `DOWN` on the server is down."""
         self._born = math.inf
         """When the first answer came."""
         self.bucket: str | None = None
@@ -264,7 +264,9 @@ class Governor:
         """A limit that is told is used up: it says so, or is known to be."""
         if any(quota.remaining == 0 and kind_of(quota) for quota in told.quotas):
             return True
-        return any(not isinstance(limit, KnownLimit) and limit.spent(now, len(self._sent)) for limit in self._limits.values())
+        return any(
+            isinstance(limit, (Bucket, QuotaWindow)) and limit.spent(now, len(self._sent)) for limit in self._limits.values()
+        )
 
     @property
     def _credible(self) -> float:
@@ -288,7 +290,7 @@ class Governor:
             return False
         return all(limit.idle(now) for limit in self._limits.values())
 
-    def _limit(self, quota: Quota, kind: type[Bucket] | type[QuotaWindow]) -> Bucket | QuotaWindow:
+    def _limit(self, quota: Quota, kind: type[Bucket] | type[QuotaWindow]) -> ServerLimit:
         """The limit of this name and kind."""
         limit = self._limits.get(quota.name)
         if not isinstance(limit, kind):

@@ -156,7 +156,8 @@ class RateLimiter:
         with self._states.lock:
             limits = {name: older(kept, now - self._restored_at) for name, kept in self._restored.items()}
             for key, state in self._states.items():
-                kept = state.governor.found and state.governor.found.kept(now)
+                found = state.governor.found
+                kept = None if found is None else found.kept(now)
                 if kept:
                     limits[self._name(key)] = kept
         return written(limits, clock.time())

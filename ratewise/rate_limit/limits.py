@@ -1,4 +1,4 @@
-"""The limits that may hold a request back: one that was stated, and those that a server tells. Pure: time is an argument.
+"""The limits that may hold a request back: one that the user stated, and those that the server states. Time is an argument.
 
 All times are seconds on a monotonic clock. `in_flight`: requests that were sent and are not answered. The server may have
 counted each of them or not, and what it told before they come is as much as is known for certain.
@@ -7,7 +7,7 @@ counted each of them or not, and what it told before they come is as much as is 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from .._http.rate_limit_headers import Quota
@@ -41,6 +41,41 @@ _LIKELY_LENGTHS = (86_400.0, 3600.0, 1800.0, 900.0, 600.0, 300.0, 60.0, 30.0, 15
 """Seconds: usual lengths of windows and of refills, and their multiples; the likeliest first."""
 
 
+class Limit(Protocol):
+    """What a limiter uses of any limit. `now`: seconds, monotonic. `in_flight`: requests sent and not answered."""
+
+    def free(self, now: float, in_flight: int, waiting: int) -> int:
+        """Return how many requests may be sent now, while `waiting` requests are in the queue."""
+        ...
+
+    def opens(self, now: float, in_flight: int, waiting: int, ahead: int) -> float:
+        """Return the seconds until a request with `ahead` others before it may be sent, as far as is known."""
+        ...
+
+    def come(self, now: float) -> None:
+        """Count a request that is sent now."""
+        ...
+
+    def idle(self, now: float) -> bool:
+        """Whether the limit can be forgotten without a loss."""
+        ...
+
+
+class ServerLimit(Limit, Protocol):
+    """What a limiter also uses of a limit that the server states."""
+
+    def spent(self, now: float, in_flight: int) -> bool:
+        """Whether no request is left for the time being."""
+        ...
+
+    def told(self, quota: Quota, sent: float, now: float, others: int, refused: bool = False) -> None:
+        """Learn from the response to a request that was sent at `sent`, and perhaps refused.
+
+        `others`: requests that the server may have counted after that one.
+        """
+        ...
+
+
 class KnownLimit:
     """A limit that was stated: the generic cell rate algorithm. In any t seconds it lets burst + t * rate / per requests go."""
 
@@ -56,23 +91,19 @@ class KnownLimit:
         return self._since + self._count * self._every
 
     def free(self, now: float, in_flight: int, waiting: int) -> int:
-        """See `Limit`."""
         behind = max(self._count * self._every - (now - self._since), 0.0)  # small numbers: nothing is lost to rounding
         room = self._slack - behind + ROUNDING_ERROR
         return int(room / self._every) + 1 if room >= 0 else 0
 
     def opens(self, now: float, in_flight: int, waiting: int, ahead: int) -> float:
-        """See `Limit`."""
         return max(self._due + ahead * self._every - self._slack - now, 0.0)
 
     def come(self, now: float) -> None:
-        """See `Limit`."""
         if now >= self._due:
             self._since, self._count = now, 0
         self._count += 1
 
     def idle(self, now: float) -> bool:
-        """See `Limit`."""
         return now >= self._due
 
 
@@ -92,23 +123,19 @@ class Bucket:
         self._cost = _Cost(quota)
 
     def free(self, now: float, in_flight: int, waiting: int) -> int:
-        """See `Limit`."""
         return int(max(self._level(now) / self._cost.each - in_flight + ROUNDING_ERROR, 0.0))
 
     def opens(self, now: float, in_flight: int, waiting: int, ahead: int) -> float:
-        """See `Limit`."""
         lacking = (in_flight + ahead + 1) * self._cost.each - self._level(now)
         return max(lacking, 0.0) * self._fill / self._size if lacking > ROUNDING_ERROR else 0.0
 
     def come(self, now: float) -> None:
-        """See `Limit`."""
+        """Nothing to count: the level follows from the responses and the requests in flight."""
 
     def idle(self, now: float) -> bool:
-        """See `Limit`."""
         return now >= self._full_at
 
     def spent(self, now: float, in_flight: int) -> bool:
-        """See `Limit`."""
         return self._level(now) / self._cost.each - in_flight < 1 - ROUNDING_ERROR
 
     def _level(self, now: float) -> float:
@@ -118,7 +145,6 @@ class Bucket:
         return self._size * (1 - max(self._full_at - now, 0.0) / self._fill)
 
     def told(self, quota: Quota, sent: float, now: float, others: int, refused: bool = False) -> None:
-        """See `Limit`."""
         assert quota.limit is not None  # see `kind_of`
         assert quota.remaining is not None
         assert quota.reset is not None
@@ -182,7 +208,6 @@ class QuotaWindow:
     # -- what may go
 
     def free(self, now: float, in_flight: int, waiting: int) -> int:
-        """See `Limit`."""
         left = self._rest(now, in_flight)
         if self._pace and now < self._next_at and now < self._to:
             return 0
@@ -192,7 +217,6 @@ class QuotaWindow:
         return 1 if now >= self._probe_at(now, in_flight, left >= 1) else 0
 
     def opens(self, now: float, in_flight: int, waiting: int, ahead: int) -> float:
-        """See `Limit`."""
         left = self._rest(now, in_flight)
         kept = self._kept(now, left, waiting)
         if self._pace and now < self._next_at and now < self._to:
@@ -206,17 +230,14 @@ class QuotaWindow:
         return wait + max(math.ceil((ahead + 1 - max(left, 0.0)) / each) - 1, 0) * _only_whole(*self._length)[0]
 
     def come(self, now: float) -> None:
-        """See `Limit`."""
         self._next_at = now + self._gap(now)
         if now >= self._from:
             self._probed_at = now
 
     def idle(self, now: float) -> bool:
-        """See `Limit`."""
         return now >= self._latest
 
     def spent(self, now: float, in_flight: int) -> bool:
-        """See `Limit`."""
         return now < self._to and self._left / self._cost.each - in_flight < 1
 
     def _rest(self, now: float, in_flight: int) -> float:
@@ -252,7 +273,6 @@ class QuotaWindow:
     # -- what is learnt
 
     def told(self, quota: Quota, sent: float, now: float, others: int, refused: bool = False) -> None:
-        """See `Limit`."""
         left = quota.remaining
         assert left is not None  # see `kind_of`
         if quota.reset is None:
@@ -319,18 +339,6 @@ class QuotaWindow:
             if sent >= self._to:  # later than it was thought
                 self._length = max(self._length[0], sent - self._began[1]), math.inf
                 self._to = max(span[1], now)
-
-
-Limit = Union[KnownLimit, Bucket, QuotaWindow]
-"""One limit.
-
-- `free(now, in_flight, waiting)`: how many requests may go now, with so many in the queue.
-- `opens(now, in_flight, waiting, ahead)`: seconds until the one may go that has so many of them before it; for all that is known.
-- `told(quota, sent, now, others, refused)`: an answer to a request that was sent at `sent` tells of it; the server may have
-  counted so many others after that one.
-- `spent(now, in_flight)`: nothing is left for the time being; only of those that are told.
-- `come(now)`: one goes. `idle(now)`: nothing would be forgotten with it.
-"""
 
 
 def kind_of(quota: Quota) -> type[Bucket] | type[QuotaWindow] | None:

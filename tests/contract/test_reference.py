@@ -196,8 +196,8 @@ def test_which_of_the_retry_settings_wins() -> None:
     """Each class that takes the three says it in its own docstring, which editors show."""
     import ratewise.httpx2
 
-    for flavour in (ratewise, ratewise.httpx2):
+    for package in (ratewise, ratewise.httpx2):
         for name in ("RateWiseClient", "AsyncRateWiseClient", "RateWiseTransport", "AsyncRateWiseTransport"):
-            text = re.sub(r"\s+", " ", getattr(flavour, name).__doc__ or "")
+            text = re.sub(r"\s+", " ", getattr(package, name).__doc__ or "")
             assert re.search(r"If (`max_retries` and `retry_config` are )?both (are )?given, `retry_config` wins", text), name
             assert "`backoff_strategy` replaces the backoff of either" in text, name

@@ -8,7 +8,7 @@ from ratewise._http.credentials import _digests, credential
 
 
 def fields(**headers: str) -> list[tuple[bytes, bytes, bytes]]:
-    """As flavours give them."""
+    """As `http.fields` returns them."""
     names = [name.replace("_", "-") for name in headers]
     return [(name.encode(), name.lower().encode(), value.encode()) for name, value in zip(names, headers.values())]
 

@@ -1,4 +1,4 @@
-"""Rate-limited servers as pure policies, in anyone's time: they enforce, count and tell, and know the fastest one can be.
+"""Policies of rate-limited servers, with time as an argument: they enforce a limit, count, and know the least possible time.
 
 Inside, times are whole nanoseconds: what is refused one instant before a limit turns is accepted at that instant exactly.
 """

@@ -36,8 +36,8 @@ def only(*words: str) -> pytest.MarkDecorator:
 class World:
     """Sync, asyncio or trio, with httpx or httpx2.
 
-    A scenario is a coroutine written once, whose every step goes through its world: `httpx` is its library, `ratewise` the
-    flavour for it.
+    A scenario is a coroutine, written once, which does everything through its world: `httpx` is the HTTP library, `ratewise` the
+    package with the classes for it.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is known of a limit: when a window turns, how fast a bucket fills, how much a request takes. Pure, a step at a time."""
+"""What is known of a limit: when a window turns, how fast a bucket fills, how much a request takes. One step at a time."""
 
 from __future__ import annotations
 

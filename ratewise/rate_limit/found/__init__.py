@@ -1,13 +1,13 @@
-"""A limit that nobody tells, found out from what is accepted and what is refused. Pure: time is an argument (seconds, monotonic).
+"""A limit that the server does not state, discovered from what it accepts and refuses. Time is an argument (seconds, monotonic).
 
 A refusal shows that the limit was used up when it came; what was accepted between two of these is what came back in that time.
 """
 
-from .answer import Answer, Kept
+from .answer import Answer, Kept, Known, Phase
 from .burst import UNLIMITED, Burst
 from .ceiling import Ceiling
 from .filling import Filling
-from .shut import Known, Phase, Shut, Trial
+from .shut import Shut, Trial
 from .turning import Turning
 
 __all__ = ["UNLIMITED", "Answer", "Burst", "Ceiling", "Filling", "Kept", "Known", "Phase", "Shut", "Trial", "Turning"]

@@ -24,26 +24,22 @@ class Burst:
         """When the first of them was answered."""
 
     def free(self, now: float, in_flight: int) -> int:
-        """See `Phase`."""
         return 0 if self._since <= now < self._since + ANSWER_TIMEOUT else UNLIMITED
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
-        """See `Phase`."""
         return self._since + ANSWER_TIMEOUT - now if self._since <= now < self._since + ANSWER_TIMEOUT else 0.0
 
     def come(self, now: float, taken: int) -> None:
-        """See `Phase`."""
         self._sent += 1
 
     def accepted(self, answer: Answer) -> Burst | None:
-        """See `Phase`."""
         self._since = min(self._since, answer.now)
         self.accepted_since += 1
         self._accepted += 1
         return self if 2 * self._accepted < self._sent else None
 
     def refused(self, answer: Answer, told: float | None) -> None:
-        """See `Phase`."""
+        """Return None: it is unknown which limit refused it."""
 
     def kept(self, now: float) -> None:
-        """See `Phase`."""
+        """Return None: nothing is known yet."""

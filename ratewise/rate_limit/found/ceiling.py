@@ -34,18 +34,15 @@ class Ceiling:
         """Whether more are in flight than it seems to bear, and how many."""
 
     def free(self, now: float, in_flight: int) -> int:
-        """See `Phase`."""
         return max(self.most - in_flight, 0)
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
-        """See `Phase`."""
         return 0.0
 
     def come(self, now: float, taken: int) -> None:
-        """See `Phase`."""
+        """Nothing to count: the limit depends on the requests in flight alone."""
 
     def accepted(self, answer: Answer) -> Ceiling | None:
-        """See `Phase`."""
         self.opened = min(self.opened, answer.now)
         self.accepted_since += 1
         if self.vague:
@@ -64,7 +61,6 @@ class Ceiling:
         return self
 
     def refused(self, answer: Answer, told: float | None) -> Ceiling | None:
-        """See `Phase`."""
         if answer.number < self.since:
             return self
         if not answer.others:
@@ -79,5 +75,4 @@ class Ceiling:
         return self
 
     def kept(self, now: float) -> Kept | None:
-        """See `Phase`."""
         return None if self.vague else {"kind": "concurrency", "requests": self.most - self._step * self.trying}

@@ -106,15 +106,12 @@ class Filling:
         return max(SAFE_PART * self.size, 1.0) if self.shuts else self.size
 
     def free(self, now: float, in_flight: int) -> int:
-        """See `Phase`."""
         return max(int(self.level(now) + ROUNDING_ERROR), 0)
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
-        """See `Phase`."""
         return max((ahead + 1 - self.level(now)) / self.pace, 0.0)
 
     def come(self, now: float, taken: int) -> None:
-        """See `Phase`."""
         level = self.level(now)
         if level >= self._most and self.size >= 2:  # more may have come back than there is room for
             self._points, self._last = [Point(now, taken, self.size)] if self._rising else [], None
@@ -128,7 +125,6 @@ class Filling:
             self._step_at = now + max(STEP, 2 * self._trip, (FIRM if self._last else 2) / self.pace)
 
     def accepted(self, answer: Answer) -> Filling:
-        """See `Phase`."""
         self.accepted_since += 1
         self._trip = answer.now - answer.sent
         if answer.number < self.since and self._last is not None:  # it was on its way when the last one was refused
@@ -137,7 +133,6 @@ class Filling:
         return self
 
     def refused(self, answer: Answer, told: float | None) -> Filling | None:
-        """See `Phase`."""
         if answer.number < self.since:
             return self
         self.since = answer.total
@@ -201,7 +196,6 @@ class Filling:
         return self._shut > 1 + 5 / self._found
 
     def kept(self, now: float) -> Kept:
-        """See `Phase`."""
         return {"kind": "rate", "rate": self._found, "burst": self.size, "left": max(self.level(now), 0.0), "shuts": self._shut}
 
     @classmethod
@@ -213,7 +207,6 @@ class Filling:
         return filling
 
     def resumed(self, answer: Answer) -> Filling:
-        """See `Phase`."""
         self.since, self._level, self._at = answer.number, self._most - 1, answer.now
         self._points, self._last = [Point(answer.now, answer.accepted, self.size)], None
         return self

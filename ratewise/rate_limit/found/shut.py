@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Union
 
 from ..limits import ANSWER_TIMEOUT, ROUNDING_ERROR
-from .answer import Answer, Kept
-from .burst import Burst
+from .answer import Answer, Kept, Known, Phase
 from .ceiling import Ceiling
 from .filling import FEWEST, SAFE_PART, Filling, Point
 from .turning import Turning
@@ -77,24 +75,20 @@ class Shut:
         return max(ANSWER_TIMEOUT, 2 * self._trip)
 
     def free(self, now: float, in_flight: int) -> int:
-        """See `Phase`."""
         if self._probe is not None and now < self._probe + self._patience:
             return 0
         return 1 if now >= self.due - ROUNDING_ERROR else 0
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
-        """See `Phase`."""
         asks = self.due if self._probe is None else max(self.due, self._probe + self._patience)
         if self.down and ahead:
             asks = max(asks, 2 * now - self._shut_at)  # as long again as it has been: nobody knows better
         return max(asks - now, 0.0)
 
     def come(self, now: float, taken: int) -> None:
-        """See `Phase`."""
         self._probe = now
 
     def accepted(self, answer: Answer) -> Phase:
-        """See `Phase`."""
         if answer.number < self.since:
             self.accepted_since += 1
             if self._overlaps and answer.now - answer.sent > 2 * self._trip:  # it was worked on while others were refused
@@ -108,7 +102,6 @@ class Shut:
         return Trial(answer, self.accepted_since, answer.now - self.opened, self._asked, points)
 
     def refused(self, answer: Answer, told: float | None) -> Phase:
-        """See `Phase`."""
         if answer.number < self.since:
             self._least = min(self._least, answer.others)
             self._used_up_at = answer.there
@@ -139,7 +132,6 @@ class Shut:
         return min(self.opened + length, now + pause)
 
     def kept(self, now: float) -> Kept | None:
-        """See `Phase`."""
         return None if self._resumes is None else self._resumes.kept(now)
 
 
@@ -167,7 +159,6 @@ class Trial:
         self._test_at = math.inf if not self._least else now + min(self._length / 2, SHORT)
 
     def free(self, now: float, in_flight: int) -> int:
-        """See `Phase`."""
         most = self._most(now)
         if self._sent < most:
             return max(min(self._window - in_flight, most - self._sent), 0)
@@ -178,7 +169,6 @@ class Trial:
         return 1 if now >= self._test_at - ROUNDING_ERROR else 0
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
-        """See `Phase`."""
         if ahead < self._most(now) - self._sent or self._test_at == math.inf:
             return ANSWER_TIMEOUT if in_flight else 0.0  # it depends on their answers
         return max(self._test_at - now, ANSWER_TIMEOUT if in_flight else 0.0)
@@ -188,7 +178,6 @@ class Trial:
         return self._size if not self._least or now >= self._test_at - ROUNDING_ERROR else math.ceil(SAFE_PART * self._size)
 
     def come(self, now: float, taken: int) -> None:
-        """See `Phase`."""
         if self._again is None and now - self._came_at > max(self._length, FIRST_PAUSE):  # so long nobody has come
             self._points = [Point(now, taken, self._size)]
             self._sent = self.accepted_since = 0
@@ -197,7 +186,6 @@ class Trial:
         self._sent += 1
 
     def accepted(self, answer: Answer) -> Phase:
-        """See `Phase`."""
         if answer.number <= self.since:
             return self
         self.accepted_since += 1
@@ -207,7 +195,6 @@ class Trial:
         return self._filling(answer)
 
     def refused(self, answer: Answer, told: float | None) -> Phase:
-        """See `Phase`."""
         if answer.number <= self.since:
             return self
         if self.accepted_since < self._size:
@@ -226,25 +213,7 @@ class Trial:
         return filling
 
     def kept(self, now: float) -> None:
-        """See `Phase`."""
+        """Return None: the limit is still being measured."""
 
     def resumed(self, answer: Answer) -> Trial:
-        """See `Phase`."""
         return self
-
-
-Known = Union[Trial, Filling, Turning]
-Phase = Union[Burst, Ceiling, Shut, Known]
-"""What is known at a time.
-
-- `free(now, in_flight)`: how many requests may go. `opens(now, in_flight, ahead)`: seconds until the one may go that has so many
-  before it, for all that is known; and `reason`, what it waits for.
-- `come(now, taken)`: one goes; so many that were sent before it have not been refused.
-- `accepted(answer)`: what is known after that; None if nothing holds anyone back any longer.
-- `refused(answer, told)`: what is known after that, `told` being for how long; None if it is not what it seemed to be. Those
-  that were on their way when the last one was refused are told apart by their numbers.
-- `opened`, `accepted_since`: when the first request was answered that may count against what is used up, and how many were
-  accepted from then on.
-- `vague`: it is no limit that was found yet.
-- `resumed(answer)`, of what is `Known`: everyone was shut out, and one is accepted again. `kept(now)`: see `Kept`.
-"""

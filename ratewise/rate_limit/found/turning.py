@@ -64,7 +64,6 @@ class Turning:
         return self.opened if self._sized else self.opened + (self._least + self.length) / 2
 
     def free(self, now: float, in_flight: int) -> int:
-        """See `Phase`."""
         if now >= self._turns - ROUNDING_ERROR:
             return 0 if self._probe is not None and now < self._probe + self._patience else 1
         if self._spent or now < self._held_until:
@@ -74,7 +73,6 @@ class Turning:
         return 1 if self._more and not in_flight and now >= self._test_at else 0
 
     def opens(self, now: float, in_flight: int, ahead: int) -> float:
-        """See `Phase`."""
         left = 0 if self._spent or now >= self._turns else max(self.size - self._sent, 0)
         if ahead < left:
             return max(self._held_until - now, ANSWER_TIMEOUT if in_flight else 0.0)  # it may depend on their answers
@@ -84,7 +82,6 @@ class Turning:
         return max(first - now, 0.0) + (ahead - left) // self.size * self.length
 
     def come(self, now: float, taken: int) -> None:
-        """See `Phase`."""
         if now >= self._turns - ROUNDING_ERROR:
             self._probe = now
         else:
@@ -92,7 +89,6 @@ class Turning:
             self._sent += 1
 
     def accepted(self, answer: Answer) -> Turning:
-        """See `Phase`."""
         self._trip = answer.now - answer.sent
         if answer.sent >= self._turns - ROUNDING_ERROR:
             self._begin(answer)
@@ -120,7 +116,6 @@ class Turning:
             self._more, self._sized = 1, not self._sized
 
     def refused(self, answer: Answer, told: float | None) -> Turning | None:
-        """See `Phase`."""
         if answer.number < self._since:
             return self
         self._since = answer.total
@@ -141,7 +136,6 @@ class Turning:
         return self
 
     def kept(self, now: float) -> Kept:
-        """See `Phase`."""
         told = {"requests": self.size, "seconds": self.length, "least": self._least, "age": now - self.opened}
         return {"kind": "window", **told}
 
@@ -151,6 +145,5 @@ class Turning:
         return cls(0, now - kept["age"], int(kept["requests"]), kept["seconds"], kept["least"])
 
     def resumed(self, answer: Answer) -> Turning:
-        """See `Phase`."""
         self._begin(answer)
         return self

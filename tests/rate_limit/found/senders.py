@@ -1,4 +1,4 @@
-"""Who sends requests by what is known of a limit, and counts their answers as a governor does. Pure, in made-up time."""
+"""Sends requests as a phase of a discovered limit allows, and counts the responses as a governor does, in simulated time."""
 
 from __future__ import annotations
 
