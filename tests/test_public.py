@@ -71,7 +71,7 @@ def test_everything_public_is_documented() -> None:
 )
 @pytest.mark.parametrize(("ours", "library", "other"), [(ratewise, httpx, httpx2), (ratewise.httpx2, httpx2, httpx)])
 def test_errors_are_ours_and_the_librarys(ours: Any, library: Any, other: Any, name: str) -> None:
-    """`except` for ours or for the library catches them; one for the other library does not; `ratewise.exceptions` catches all."""
+    """`except` for ours or the library catches them, one for the other library does not; `ratewise.exceptions` catches all."""
     kind = getattr(ours, name)
     assert issubclass(kind, library.HTTPError)
     assert not issubclass(kind, other.HTTPError)
