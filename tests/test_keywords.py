@@ -96,6 +96,15 @@ def test_everything_that_takes_settings(package: Any, name: str) -> None:
         (lambda: ExponentialBackoff(multiplyer=1), "did you mean 'multiplier'?"),
         (lambda: RetryDecision(shuold_retry=True), "did you mean 'should_retry'?"),
         (lambda: RetryDecision(True, delays=1), "did you mean 'delay'?"),
+        (
+            lambda: RetryDecision(retry=True),
+            "RetryDecision got an unexpected keyword argument 'retry': did you mean 'should_retry'?",
+        ),
+        (lambda: RedisCache(pasword="hunter2"), "did you mean 'password'?"),
+        (lambda: RedisCache("redis://x", pasword="hunter2"), "did you mean 'password'?"),
+        (lambda: RedisCache(**{"max-connections": 3}), "did you mean 'max_connections'?"),
+        (lambda: RedisCache(nothing_like_it=3), "namespace, secret, prefix, and the keywords of redis.Redis"),
+        (lambda: RetryConfig(max_atempts=3), "did you mean 'max_attempts'?"),
         (lambda: ratewise.Redactor(header=[]), "did you mean 'headers'?"),
         (lambda: options(cache_til=1), "options() got an unexpected keyword argument 'cache_til': did you mean 'cache_ttl'?"),
         (lambda: setup_logging(lvel="INFO"), "setup_logging() got an unexpected keyword argument 'lvel': did you mean 'level'?"),
@@ -122,6 +131,14 @@ def test_everything_that_takes_settings(package: Any, name: str) -> None:
         # a part of what is given
         (lambda: RetryConfig(min_per_second=3), "give budget=RetryBudget(min_per_second=3)"),
         (lambda: RetryConfig(ration=1), "did you mean budget=RetryBudget(ratio=1)?"),
+        # of another class
+        (lambda: CacheConfig(ttl=60), "ttl belongs to the store: InMemoryCache(ttl=60)"),
+        (lambda: CacheConfig(expire_after=60), "expire_after belongs to the store: InMemoryCache(ttl=60)"),
+        (lambda: InMemoryCache(stale_if_error=60), "stale_if_error belongs to CacheConfig(stale_if_error=60)"),
+        (lambda: RedisCache(shared=True), "shared belongs to CacheConfig(shared=True)"),
+        # options of a request
+        (lambda: options(retries=2), "did you mean 'max_attempts' (the first attempt included): max_attempts=3?"),
+        (lambda: options(retry_config=None), "it takes retry, max_attempts, idempotency_key, cache, cache_ttl"),
     ],
 )
 def test_what_was_meant(call: Any, said: str) -> None:
@@ -158,6 +175,31 @@ LIMITED = "cache_config=CacheConfig(max_wait=5) or rate_limiter=RateLimiter(max_
         ("deadline", 5, "did you mean 'total_timeout'?"),
         ("min_per_second", 5, "it takes base_url, "),
         ("uds", "/x", "give transport={library}.{prefix}HTTPTransport(uds=...)"),
+        ("max_connections", 3, "give limits={library}.Limits(max_connections=3)"),
+        ("max_keepalive_connections", 3, "give limits={library}.Limits(max_keepalive_connections=3)"),
+        ("keepalive_expiry", None, "give limits={library}.Limits(keepalive_expiry=None)"),
+        ("pool_size", 3, "give limits={library}.Limits(max_connections=3)"),
+        ("read_timeout", 3, "give timeout={library}.Timeout(..., read=3)"),
+        ("raise_for_status", True, "it takes base_url, "),
+        ("api_key", "hunter2", "it takes base_url, "),
+        # other spellings of the same name, which count as it does
+        ("maxRetries", 3, "did you mean 'max_retries'?"),
+        ("Max_Retries", 3, "did you mean 'max_retries'?"),
+        ("max-retries", 3, "did you mean 'max_retries'?"),
+        ("max_re_tries", 3, "did you mean 'max_retries'?"),
+        ("MAX_ATTEMPTS", 3, "give retry_config=RetryConfig(max_attempts=3)"),
+        ("maxTries", 3, "did you mean 'max_retries' (the first attempt not counted): max_retries=2?"),
+        ("baseURL", "https://hunter2@x", "did you mean 'base_url'?"),
+        ("circuitbreaker", None, "did you mean 'circuit_breaker'?"),
+        ("retryConfig", None, "did you mean 'retry_config'?"),
+        # by what is given
+        ("retry", RetryConfig(), "did you mean 'retry_config'?"),
+        ("backoff", ExponentialBackoff(), "did you mean 'backoff_strategy'?"),
+        ("config", CacheConfig(), "did you mean 'cache_config'?"),
+        ("storage", InMemoryCache(), "did you mean 'cache'?"),
+        # a value that the setting would refuse is not part of the answer
+        ("jitter", True, "give backoff_strategy=ExponentialBackoff(jitter=True) or retry_config=RetryConfig(jitter=True)"),
+        ("budget", 3, "give retry_config=RetryConfig(budget=...)"),
     ],
 )
 async def test_clients(world: World, keyword: str, value: Any, said: str) -> None:
@@ -213,8 +255,19 @@ async def test_transports(world: World, name: str) -> None:
         del cases[1]
         cases.append(("verify", False, f"give transport={library}.{prefix}HTTPTransport(verify=False)"))
     for theirs in ("timeout", "base_url", "auth", "follow_redirects"):
-        around = f"{library}.{prefix}Client(transport={name}(...), {theirs}=5)"
-        cases.append((theirs, 5, f"{theirs} belongs to the client: {around}"))
+        around = f"{library}.{prefix}Client(transport={name}(...), {theirs}=None)"
+        cases.append((theirs, None, f"{theirs} belongs to the client: {around}"))
+    around = f"{library}.{prefix}Client(transport={name}(...), "
+    cases += [
+        ("default_headers", {"a": "hunter2"}, f"default_headers belongs to the client: {around}headers=...)"),
+        ("connect_timeout", 3, f"connect_timeout belongs to the client: {around}timeout={library}.Timeout(..., connect=3))"),
+        ("read_timeout", 3, f"read_timeout belongs to the client: {around}timeout={library}.Timeout(..., read=3))"),
+        ("timout", 3, f"did you mean {around}timeout=3)?"),
+        ("redact_httpx_logs", True, f"redact_httpx_logs belongs to the client: {prefix}RateWiseClient(redact_httpx_logs=True)"),
+    ]
+    limits = f"limits={library}.Limits(max_connections=3)"
+    whole = name.endswith("RateWiseTransport")
+    cases.append(("max_connections", 3, f"give {limits if whole else f'transport={library}.{prefix}HTTPTransport({limits})'}"))
     for keyword, value, said in cases:
         for given in ((), (Scripted(),)):
             with pytest.raises(TypeError) as raised:
@@ -294,7 +347,8 @@ def test_names_of_others_are_not_ours() -> None:
     known: set[str] = set()
     for name in CALLED:
         known |= inspect.signature(getattr(ratewise, name)).parameters.keys()
-    known |= inspect.signature(httpx.Client).parameters.keys()
+    for theirs_too in (httpx.Client, httpx.Client.request, httpx.Limits, httpx.Timeout):
+        known |= inspect.signature(theirs_too).parameters.keys()
     for ours, theirs in OTHER_NAMES.items():
         assert ours in known, ours
         assert theirs.split() == sorted(set(theirs.split())), ours

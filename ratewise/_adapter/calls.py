@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from functools import wraps
 from types import FunctionType
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core.call_state import KEY, CallState
 from .._core.exchange import Exchange, begin, exchange_with, release
+from .._core.options import accepted, options
 from .._core.stats import COUNTS, ClientStats, Counts
-from .._keywords import option_like
+from .._keywords import Place, settings_of, way_out, with_parts
 from .._validation import flag
 from ..circuit_breaker.breaker import CircuitBreaker
 from ..rate_limit.limiter import RateLimiter
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ..logging.config import LogConfig
 
 T = TypeVar("T", bound=type)
+
+_PACKAGE = __name__.partition(".")[0]
 
 _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
 """The last exchange of this thread or task, and the `Counts` of its client, which identify the client."""
@@ -117,14 +120,14 @@ class ClientCalls:
 
 
 def explains_options(client: T) -> T:
-    """A decorator of a client: if a method is given an option of `options()` as a keyword, the `TypeError` says how to write it.
+    """A decorator of a client: if a method is given a keyword that it does not know, the `TypeError` says what was meant.
 
     The methods keep the signatures that the library has given them, for checkers and `inspect` too.
     """
     for name in dir(client):
         method: Any = getattr(client, name)
-        if name == "send" or (_sends(name, method) and name != "build_request"):
-            setattr(client, name, _explaining(f"{client.__name__}.{name}()", method))
+        if name == "send" or _sends(name, method):
+            setattr(client, name, _explaining(client, name, method))
     return client
 
 
@@ -133,17 +136,26 @@ def _sends(name: str, method: Any) -> bool:
     return not name.startswith("_") and isinstance(function, FunctionType) and "extensions" in function.__code__.co_varnames
 
 
-def _explaining(name: str, method: Any) -> Any:
+def _groups(client: Any, name: str, own: Mapping[str, inspect.Parameter]) -> Iterator[list[Place]]:
+    """Where a keyword that was given to the method `name` may belong, the likeliest first."""
+    library = next(kind for kind in client.__mro__ if kind.__module__.partition(".")[0] != _PACKAGE)
+    yield from with_parts(Place(own), library)
+    given = "{}" if "extensions" in own else "client.build_request(..., {})"
+    yield [Place(settings_of(options), given.replace("{}", f"extensions={_PACKAGE}.options({{}})"), accepts=accepted)]
+    for other in ("build_request" if name == "send" else "request", "send"):
+        yield [Place(settings_of(getattr(client, other)), f"client.{other}(..., {{}})")]
+    yield [Place(settings_of(client), f"{client.__name__}({{}})", "the client: ")]
+
+
+def _explaining(client: type, name: str, method: Any) -> Any:
     def mistaken(given: Mapping[str, Any]) -> str | None:
-        """What to say of the first keyword that is an option of ours, and none of the method's."""
-        own = inspect.signature(method).parameters
-        for keyword, value in given.items():
-            option = None if keyword in own else option_like(keyword, value)
-            if option is not None:
-                written = f"extensions=ratewise.options({option})"
-                way = written if "extensions" in own else f"the request its options, as in client.build_request(..., {written})"
-                return f"{name} got an unexpected keyword argument {keyword!r}: give {way}"
-        return None
+        """What to say of the first keyword that the method does not know."""
+        own = settings_of(method)
+        unknown = next((keyword for keyword in given if keyword not in own), None)
+        if unknown is None:
+            return None
+        way = way_out(unknown, given[unknown], list(_groups(client, name, own)), ", ".join(own))
+        return f"{client.__name__}.{name}() got an unexpected keyword argument {unknown!r}: {way}"
 
     if inspect.iscoroutinefunction(method):
 

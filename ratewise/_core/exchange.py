@@ -7,7 +7,7 @@ from typing import Any
 
 from .._validation import refusal
 from .call_state import KEY, NO_OPTIONS, Attempt, CallState, Options
-from .options import OPTIONS, refuse_misplaced
+from .options import MISPLACED, refuse_misplaced
 
 
 class Exchange:
@@ -75,7 +75,7 @@ def begin(request: Any, *, streamed: bool) -> Exchange:
     if not streamed:
         state.streamed = False
     request.extensions = extensions = request.extensions.copy()  # the dict of the caller may serve other requests
-    if not OPTIONS.isdisjoint(extensions):
+    if not MISPLACED.isdisjoint(extensions):
         refuse_misplaced(extensions)
     given = extensions.get(KEY)
     if given is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, Literal
 
 from .._keywords import explained
 from .._validation import flag, refusal, seconds, whole
 from .call_state import KEY, Options
+
+_PACKAGE = f"{__name__.partition('.')[0]}."
 
 
 @explained()
@@ -17,7 +19,7 @@ def options(
     retry: bool | None = None,
     max_attempts: int | None = None,
     idempotency_key: str | None = None,
-    cache: str | None = None,
+    cache: Literal["bypass", "refresh"] | None = None,
     cache_ttl: float | None = None,
 ) -> dict[str, Any]:
     """Settings for one request, as an httpx `extensions` dict: `client.get(url, extensions=ratewise.options(retry=False))`.
@@ -53,18 +55,48 @@ def options(
 OPTIONS = frozenset(signature(options).parameters)
 """The names of all options of a request."""
 
+RETRIES = frozenset(("max_retries", "max_retry", "num_retries"))
+"""Other names of the number of attempts, without the first one. No library is known to have an extension of such a name."""
+
+CLIENT_SETTINGS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("connect_timeout", "total_timeout"), (int, float)),
+    **dict.fromkeys(("raise_on_rate_limit", "rate_limiter", "redact_httpx_logs", "verify_ssl"), (bool,)),
+    **dict.fromkeys(("backoff_strategy", "bulkhead", "cache", "cache_config"), ()),
+    **dict.fromkeys(("circuit_breaker", "log_config", "retry_config"), ()),
+    "default_headers": (dict,),
+}
+"""The settings of a client that a request does not have, and the types that they take beside objects of ours."""
+
+MISPLACED = OPTIONS | RETRIES | CLIENT_SETTINGS.keys()
+"""What has no effect in `extensions`."""
+
+
+def accepted(option: str, value: Any) -> bool:
+    """Whether `options()` takes this value."""
+    try:
+        options(**{option: value})
+    except (TypeError, ValueError):
+        return False
+    return True
+
 
 def refuse_misplaced(extensions: Mapping[str, Any]) -> None:
-    """Raise `TypeError` if one of the `OPTIONS` is there with a value that it takes. Other values are other libraries'."""
-    for name in sorted(OPTIONS & extensions.keys()):
+    """Raise `TypeError` if one of `MISPLACED` is there with a value that it takes. Other values are other libraries'."""
+    for name in sorted(MISPLACED & extensions.keys()):
         value = extensions[name]
-        try:
-            options(**{name: value})
-        except (TypeError, ValueError):
-            continue
-        if value is not None:
-            written = f"ratewise.options({name}={value!r})"
+        option, given = name, value
+        if name in RETRIES:
+            option, given = "max_attempts", value + 1 if type(value) is int else None
+        if option in OPTIONS and given is not None and accepted(option, given):
+            written = f"ratewise.options({option}={given!r})"
             raise TypeError(
                 f'extensions["{name}"] has no effect: give extensions={written}, '
                 f"or extensions={{**{written}, ...}} beside other extensions"
             )
+        if name in CLIENT_SETTINGS and (type(value) in CLIENT_SETTINGS[name] or _is_ours(value)):
+            shown = repr(value) if isinstance(value, (bool, int, float)) else "..."
+            raise TypeError(f'extensions["{name}"] has no effect: {name} belongs to the client: RateWiseClient({name}={shown})')
+
+
+def _is_ours(value: object) -> bool:
+    return any(kind.__module__.startswith(_PACKAGE) for kind in type(value).__mro__)

@@ -31,7 +31,7 @@ SCAN_BATCH = 500
 """Keys that `clear` asks for, and deletes, with one command."""
 
 
-@explained()
+@explained(options="redis.Redis")
 class RedisCache(CacheBackend):
     """Responses in Redis, or Valkey: RedisCache("redis://localhost:6379/0", ttl=600). Needs redis-py: `ratewise[redis]`.
 
