@@ -109,6 +109,16 @@ def refusal(setting: str, value: object, allowed: str) -> str:
     return f"{setting} must be {allowed}, not {escaped(DEFAULT_MASKER.text(repr(value), longest=LONGEST_SHOWN))}"
 
 
+def described(value: object) -> str:
+    """A value that is not shown, by its type: `None`, or `an object of type httpx.Response`."""
+    return "None" if value is None else f"an object of type {full_name(type(value))}"
+
+
+def full_name(kind: type) -> str:
+    """The name of a class, with that of its top-level package: `httpx.Response`."""
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+
+
 def _number(setting: str, value: Any, allowed: str, fits: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(refusal(setting, value, allowed))

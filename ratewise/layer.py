@@ -169,6 +169,11 @@ class Errors(Protocol):
 class Messages(Protocol[Q, R]):
     """The requests and responses of an HTTP library, without their bodies."""
 
+    @property
+    def Response(self) -> type[R]:  # noqa: N802  (a class)
+        """The class of its responses."""
+        ...
+
     def origin(self, request: Q) -> tuple[str, str, int | None]:
         """Return scheme, host and port of a request; the port is None if it is the scheme's default."""
         ...

@@ -19,7 +19,7 @@ class Messages:
     def __init__(self, library: Any) -> None:
         self._library, self._module = library, library.module
         self._headers, self._ByteStream = library.headers, library.module.ByteStream
-        self.fields = library.fields
+        self.fields, self.Response = library.fields, library.module.Response
 
     def origin(self, request: Any) -> tuple[str, str, int | None]:
         url = request.url

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine, Sequence
+from inspect import isawaitable
 from typing import Any, Callable, cast
 
+from .._validation import described, full_name
 from ..layer import Call, Layer, Q, R, Send
 from .call_state import KEY
 from .exchange import Exchange, begin
@@ -60,15 +62,20 @@ def _handle(layer: Layer[Q, R]) -> Callable[[Q, Call[Q, R]], Awaitable[R]]:
     if type(layer).__module__.startswith(_OWN_PREFIX):
         return handle
 
+    name = f"{type(layer).__name__}.handle"
+
     async def checked(request: Q, call: Call[Q, R]) -> R:
-        response = await handle(request, call)
-        if not hasattr(response, "status_code"):
-            wanted = "it must return a response, such as that of `await call.send(request)`"
-            raise TypeError(f"{type(layer).__name__}.handle returned {_shown(response)}: {wanted}")
+        returned = handle(request, call)
+        try:
+            response = await returned
+        except TypeError:
+            if isawaitable(returned):
+                raise
+            wanted = "it must be a coroutine function: async def handle(self, request, call)"
+            raise TypeError(f"{name} returned {described(returned)}, which cannot be awaited: {wanted}") from None
+        if not isinstance(response, call.http.Response):
+            wanted = f"it must return an {full_name(call.http.Response)}, such as that of `await call.send(request)`"
+            raise TypeError(f"{name} returned {described(response)}: {wanted}")
         return response
 
     return checked
-
-
-def _shown(returned: object) -> str:
-    return "None" if returned is None else f"an object of type {type(returned).__name__}"

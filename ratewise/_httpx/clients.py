@@ -16,7 +16,7 @@ from .._core.step import step
 from .._keywords import explained
 from .._redaction.masker import DEFAULT_MASKER
 from .._stack import assemble, given_limiter
-from .._validation import refusal, seconds
+from .._validation import full_name, refusal, seconds
 from ..bulkhead.bulkhead import Bulkhead
 from ..circuit_breaker.breaker import CircuitBreaker
 from ..rate_limit.limiter import RateLimiter
@@ -91,7 +91,8 @@ class _AsyncClientTransport(AsyncLayerTransport):
 class RateWiseClient(ClientCalls, httpx.Client):
     """An `httpx.Client` whose requests go through the whole stack. `RateWiseClient()` takes the place of `httpx.Client()`.
 
-    - `base_url`: an absolute URL, to which the paths given to the methods are added; "" or None, as in httpx, for none.
+    - `base_url`: an absolute URL, as a string or an `httpx.URL`, to which the paths given to the methods are added; "" or None,
+      as in httpx, for none.
     - `max_retries`: how often a request is sent again at most; at least 0. `retry_config`: all the retry rules. If both are
       given, `retry_config` wins and `max_retries` is ignored. `backoff_strategy` replaces the backoff of either.
     - `timeout`: seconds above 0 for each step of each attempt, None for no limit, or an `httpx.Timeout`.
@@ -318,7 +319,7 @@ def _absolute(base_url: httpx.URL | str | None) -> httpx.URL:
     if base_url is None or base_url == "":
         return httpx.URL()
     if not isinstance(base_url, (str, httpx.URL)):
-        raise TypeError(refusal("base_url", base_url, allowed))
+        raise TypeError(f"{refusal('base_url', base_url, 'a string or an httpx.URL')} ({full_name(type(base_url))})")
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:

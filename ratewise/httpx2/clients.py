@@ -17,7 +17,7 @@ from .._core.step import step
 from .._keywords import explained
 from .._redaction.masker import DEFAULT_MASKER
 from .._stack import assemble, given_limiter
-from .._validation import refusal, seconds
+from .._validation import full_name, refusal, seconds
 from ..bulkhead.bulkhead import Bulkhead
 from ..circuit_breaker.breaker import CircuitBreaker
 from ..rate_limit.limiter import RateLimiter
@@ -92,7 +92,8 @@ class _AsyncClientTransport(AsyncLayerTransport):
 class RateWiseClient(ClientCalls, httpx2.Client):
     """An `httpx2.Client` whose requests go through the whole stack. `RateWiseClient()` takes the place of `httpx2.Client()`.
 
-    - `base_url`: an absolute URL, to which the paths given to the methods are added; "" or None, as in httpx2, for none.
+    - `base_url`: an absolute URL, as a string or an `httpx2.URL`, to which the paths given to the methods are added; "" or None,
+      as in httpx2, for none.
     - `max_retries`: how often a request is sent again at most; at least 0. `retry_config`: all the retry rules. If both are
       given, `retry_config` wins and `max_retries` is ignored. `backoff_strategy` replaces the backoff of either.
     - `timeout`: seconds above 0 for each step of each attempt, None for no limit, or an `httpx2.Timeout`.
@@ -319,7 +320,7 @@ def _absolute(base_url: httpx2.URL | str | None) -> httpx2.URL:
     if base_url is None or base_url == "":
         return httpx2.URL()
     if not isinstance(base_url, (str, httpx2.URL)):
-        raise TypeError(refusal("base_url", base_url, allowed))
+        raise TypeError(f"{refusal('base_url', base_url, 'a string or an httpx2.URL')} ({full_name(type(base_url))})")
     try:
         url = httpx2.URL(base_url)
     except httpx2.InvalidURL:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import httpx
+import httpx2
 import pytest
 
 from ratewise import RateLimitExceeded, exchange_of, options
@@ -260,7 +262,7 @@ async def test_the_waits_of_ones_own_last_call(world: World) -> None:
         ({"base_url": "/v1"}, ValueError, "base_url"),
         ({"base_url": "https://[::1"}, ValueError, "base_url"),
         ({"base_url": "//user:hunter2@x.example?key=hunter2"}, ValueError, r"not '//REDACTED@x\.example\?key=REDACTED'"),
-        ({"base_url": 5}, TypeError, "base_url"),
+        ({"base_url": 5}, TypeError, "base_url must be a string or an httpx2?\\.URL, not 5 \\(int\\)"),
         ({"max_retries": -1}, ValueError, "max_retries must be a whole number of at least 0, not -1"),
         ({"max_retries": True}, TypeError, "max_retries"),
         ({"timeout": -1}, ValueError, "timeout must be a finite number of seconds above 0, not -1"),
@@ -282,6 +284,16 @@ async def test_bad_settings(world: World, settings: Any, error: type[Exception],
     with pytest.raises(error, match=message) as raised:
         world.RateWiseClient(**{"base_url": "https://api.example.com", **settings})
     assert "hunter2" not in str(raised.value)
+
+
+async def test_the_url_of_the_other_library(world: World) -> None:
+    """The error says whose URL it is; that of the client's own library is in order."""
+    other = httpx if world.httpx is httpx2 else httpx2
+    with pytest.raises(TypeError) as raised:
+        world.RateWiseClient(other.URL("https://x.example"))
+    given, wanted = f"URL('https://x.example') ({other.__name__}.URL)", f"a string or an {world.httpx.__name__}.URL"
+    assert str(raised.value) == f"base_url must be {wanted}, not {given}"
+    assert world.RateWiseClient(world.httpx.URL("https://x.example/a")).base_url == "https://x.example/a/"
 
 
 async def test_default_headers(world: World) -> None:
