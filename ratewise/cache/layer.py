@@ -53,6 +53,8 @@ class CacheLayer(Ordered):
             raise TypeError(refusal("cache", cache, "an InMemoryCache, a SQLiteCache, a RedisCache or another CacheBackend"))
         if not isinstance(config, (CacheConfig, type(None))):
             raise TypeError(refusal("cache_config", config, "a CacheConfig"))
+        if cache is not None and not hasattr(cache, "_ratewise_store"):
+            raise TypeError(f"{type(cache).__name__}.__init__ must call super().__init__()")
         self.cache: Cache = InMemoryCache() if cache is None else cache
         self.config = config or CacheConfig()
         if self.config.mode == "force" and self.cache.ttl is None:

@@ -6,13 +6,14 @@ import hashlib
 import logging
 import os
 import weakref
+from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, Callable
 
 from ..._core.clock import Clock
 from ...layer import Call
 from ..entry import Entries, Entry, decode, encode
 from ..ordering import Recent
-from .interface import SECRET_SIZE, Store, checked_secret
+from .interface import SECRET_SIZE, Store
 
 if TYPE_CHECKING:
     from ..lookup import Lookup
@@ -58,7 +59,7 @@ class BackendStore(Store):
         if not self._reads.over(call.clock):
             return ()
         try:
-            value = await call.via(self._backend.get, self._backend.aget, key.hex())
+            value = await self._get(key.hex(), call)
         except Exception as error:
             self._failed(self._reads, error, call.clock)
             return ()
@@ -96,7 +97,7 @@ class BackendStore(Store):
             return False
         dropped, done = self._dropped.forget(key), False  # before the write: a drop during it stays in force
         try:
-            await call.via(self._backend.set, self._backend.aset, key.hex(), encode(entries, key, self.secret), ttl)
+            await self._use("set", call, key.hex(), encode(entries, key, self.secret), ttl)
             done = True
             if not self._secret_given and call.clock.monotonic() >= self._check_secret_at:
                 self._check_secret_at = call.clock.monotonic() + SECRET_CHECK
@@ -114,7 +115,7 @@ class BackendStore(Store):
         self._dropped.note(key, call.clock.time())
         if self._reads.over(call.clock) and self._writes.over(call.clock):
             try:
-                await call.via(self._backend.delete, self._backend.adelete, key.hex())
+                await self._use("delete", call, key.hex())
             except Exception as error:
                 self._failed(self._writes, error, call.clock)
 
@@ -123,19 +124,50 @@ class BackendStore(Store):
 
     async def _shared_secret(self, call: Call[Any, Any]) -> bytes:
         """Return the secret in the store, which the first user of it makes. One that is missing is replaced by ours."""
-        name, backend = f"secret-{self._space}", self._backend
-        found = await call.via(backend.get, backend.aget, name)
-        if not (isinstance(found, bytes) and len(found) == SECRET_SIZE):
-            await call.via(backend.set, backend.aset, name, self.secret or os.urandom(SECRET_SIZE), SECRET_LIFETIME)
-            found = await call.via(backend.get, backend.aget, name)  # another process may have stored one at the same time
-        return checked_secret(found)
+        name = f"secret-{self._space}"
+        found = await self._get(name, call)
+        if found is None or len(found) != SECRET_SIZE:
+            await self._use("set", call, name, self.secret or os.urandom(SECRET_SIZE), SECRET_LIFETIME)
+            found = await self._get(name, call)  # another process may have stored one at the same time
+        if found is None or len(found) != SECRET_SIZE:
+            raise _ContractError(f"{self._name}.get did not return what set has stored")
+        return found
+
+    async def _get(self, key: str, call: Call[Any, Any]) -> bytes | None:
+        value = await self._use("get", call, key)
+        if not (value is None or isinstance(value, bytes)):
+            raise _ContractError(f"{self._name}.get must return bytes or None, not {type(value).__name__}")
+        return value
+
+    async def _use(self, name: str, call: Call[Any, Any], *args: Any) -> Any:
+        """Call a method of the backend, or await its twin for async code."""
+        pending = call.via(getattr(self._backend, name), getattr(self._backend, f"a{name}"), *args)
+        try:
+            returned = await pending
+        except TypeError:
+            if isawaitable(pending):
+                raise
+            raise _ContractError(f"{self._name}.a{name} must be a coroutine function") from None
+        return of_plain_function(returned, self._name, name)
 
     def _failed(self, bypass: _Bypass, error: Exception, clock: Clock) -> None:
         """Log the kind of a failure, not its text, which may hold a secret, and bypass the store."""
         self.count("errors")
-        seconds, kind = bypass.begin(clock), type(error).__name__
+        seconds, kind = bypass.begin(clock), str(error) if isinstance(error, _ContractError) else type(error).__name__
         where = "" if self.location is None else f" at {self.location}"
         logger.warning("Cache: %s failed (%s%s); bypassed for %g s", self._name, kind, where, seconds)
+
+
+class _ContractError(TypeError):
+    """A method of a backend is not what `CacheBackend` says. Its text holds no value."""
+
+
+def of_plain_function(returned: Any, owner: str, name: str) -> Any:
+    """Return what a method of a store has returned; raise `TypeError` if that is a coroutine."""
+    if iscoroutine(returned):
+        returned.close()
+        raise _ContractError(f"{owner}.{name} must be a plain function; async code uses a{name}")
+    return returned
 
 
 class _Bypass:

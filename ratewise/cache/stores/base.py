@@ -9,7 +9,7 @@ from typing import Any
 
 from ..._keywords import explained
 from ..._validation import refusal, seconds
-from .backend import BackendStore
+from .backend import BackendStore, of_plain_function
 from .interface import Store, checked_secret
 
 MAX_THREADS = 20
@@ -97,7 +97,7 @@ class CacheBackend(Cache):
     Subclass it and write `get`, `set`, `delete` and `clear`. Async clients call `aget`, `aset`, `adelete` and `aclear`, which run
     the others in a worker thread, for 5 s at most, unless you write them too. Keys reveal no URL and no credential; values hold
     responses in clear. If a method raises, the kind of the exception is logged, and requests bypass the store for 1 s, or up to
-    30 s after more failures in a row.
+    30 s after more failures in a row. A subclass with an `__init__` of its own calls `super().__init__()` in it.
 
     If your store holds connections or files, write `close` (and `aclose`) to release them, and open them again in the next use.
     To report a size, override `get_stats`: `return dataclasses.replace(super().get_stats(), size=...)`.
@@ -121,26 +121,26 @@ class CacheBackend(Cache):
 
     async def aget(self, key: str) -> bytes | None:
         """`get` in async code."""
-        return await _in_thread(self.get, key)  # type: ignore[no-any-return]
+        return await _in_thread(self, "get", key)  # type: ignore[no-any-return]
 
     async def aset(self, key: str, value: bytes, ttl: float) -> None:
         """`set` in async code."""
-        await _in_thread(self.set, key, value, ttl)
+        await _in_thread(self, "set", key, value, ttl)
 
     async def adelete(self, key: str) -> None:
         """`delete` in async code."""
-        await _in_thread(self.delete, key)
+        await _in_thread(self, "delete", key)
 
     async def aclear(self) -> None:
         """`clear` in async code."""
-        await _in_thread(self.clear)
+        await _in_thread(self, "clear")
 
     async def aclose(self) -> None:
         """`close` in async code."""
-        await _in_thread(self.close)
+        await _in_thread(self, "close")
 
 
-async def _in_thread(function: Any, *args: Any) -> Any:
+async def _in_thread(store: CacheBackend, name: str, *args: Any) -> Any:
     from anyio import CapacityLimiter, fail_after
     from anyio.to_thread import run_sync
 
@@ -150,7 +150,11 @@ async def _in_thread(function: Any, *args: Any) -> Any:
         limiter = CapacityLimiter(MAX_THREADS)
         threads.set(limiter)
     with fail_after(THREAD_TIMEOUT):
-        return await run_sync(function, *args, limiter=limiter, abandon_on_cancel=True)
+        return await run_sync(_called, store, name, *args, limiter=limiter, abandon_on_cancel=True)
+
+
+def _called(store: CacheBackend, name: str, *args: Any) -> Any:
+    return of_plain_function(getattr(store, name)(*args), type(store).__name__, name)
 
 
 @lru_cache(None)

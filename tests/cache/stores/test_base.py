@@ -196,6 +196,77 @@ async def test_damaged_values(world: World, value: Any) -> None:
     assert errors >= 1
 
 
+async def _nothing(*args: Any) -> None: ...
+
+
+@pytest.mark.parametrize("name", ["get", "set", "delete"])
+async def test_an_async_method(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    """The log says that it must be a plain function; requests go on without the store."""
+    shelf = type("Mine", (Shelf,), {name: _nothing})()
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 3), shelf, clock=clock)
+    for method in ("GET", "POST", "GET"):
+        assert (await ask(world, transport, method=method)).status_code == 200
+    said = f"Cache: Mine failed (Mine.{name} must be a plain function; async code uses a{name}); bypassed for 1 s"
+    assert [record.getMessage() for record in caplog.records] == [said]
+    if not world.is_sync and name == "delete":
+        shelf = type("Mine", (Shelf,), {"clear": _nothing})()
+        with pytest.raises(TypeError, match=r"^Mine\.clear must be a plain function; async code uses aclear$"):
+            await shelf.aclear()
+
+
+@only("asyncio", "trio")
+@pytest.mark.parametrize("name", ["aget", "aset", "adelete"])
+async def test_a_plain_method_for_async_code(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    """The log says that it must be a coroutine function."""
+    shelf = type("Mine", (Shelf,), {name: lambda self, *args: None})()
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 2), shelf, clock=clock)
+    for method in ("GET", "POST"):
+        assert (await ask(world, transport, method=method)).status_code == 200
+    assert caplog.messages == [f"Cache: Mine failed (Mine.{name} must be a coroutine function); bypassed for 1 s"]
+
+
+@pytest.mark.parametrize("given", [None, bytes(32)])
+@pytest.mark.parametrize(("value", "kind"), [("planted", "str"), (memoryview(b"planted"), "memoryview")])
+async def test_a_value_of_another_type(
+    world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture, given: Any, value: Any, kind: str
+) -> None:
+    """The log says what `get` must return, and what it returned, without the value."""
+    shelf = type("Mine", (Shelf,), {"get": lambda self, key: value})(secret=given)
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 2), shelf, clock=clock)
+    for _ in range(2):
+        assert (await ask(world, transport)).status_code == 200
+    assert caplog.messages == [f"Cache: Mine failed (Mine.get must return bytes or None, not {kind}); bypassed for 1 s"]
+
+
+@pytest.mark.parametrize("value", [None, b"short"])
+async def test_a_store_that_keeps_nothing(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture, value: Any) -> None:
+    """There is no secret to be had from it."""
+    shelf = type("Mine", (Shelf,), {"get": lambda self, key: value})()
+    assert (await ask(world, cached(world, Scripted(response(headers=FRESH)), shelf, clock=clock))).status_code == 200
+    assert caplog.messages == ["Cache: Mine failed (Mine.get did not return what set has stored); bypassed for 1 s"]
+
+
+async def test_a_type_error_of_its_own(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a failure like any other: its text is not shown."""
+    shelf = Shelf()
+    shelf.broken = TypeError("planted")
+    assert (await ask(world, cached(world, Scripted(response(headers=FRESH)), shelf, clock=clock))).status_code == 200
+    assert caplog.messages == ["Cache: Shelf failed (TypeError); bypassed for 1 s"]
+
+
+async def test_without_the_init_of_the_base_class(world: World) -> None:
+    """Whatever takes the store says which call is missing."""
+
+    class Mine(Shelf):
+        def __init__(self) -> None:
+            self.values = {}
+
+    transport = getattr(world.ratewise, "CacheTransport" if world.is_sync else "AsyncCacheTransport")
+    for take in (CacheLayer, lambda store: transport(Scripted(), store), lambda store: world.RateWiseClient(cache=store)):
+        with pytest.raises(TypeError, match=r"^Mine\.__init__ must call super\(\)\.__init__\(\)$"):
+            take(Mine())
+
+
 @only("asyncio", "trio")
 async def test_a_store_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call in a worker thread is left to itself when it takes too long; a cancelled one at once; and others go on meanwhile."""
