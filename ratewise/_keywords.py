@@ -72,8 +72,10 @@ STANDS_FOR = {"Backoff": "ExponentialBackoff", "Cache": "InMemoryCache"}
 LIBRARY_PARTS = {"limits": "Limits({})", "timeout": "Timeout(..., {})"}
 """The settings of an HTTP library that are objects with keywords of their own, and how these objects are written."""
 
-ELSEWHERE: dict[str, tuple[str, str]] = {"CacheConfig": ("the store: ", "InMemoryCache")}
-ELSEWHERE.update(dict.fromkeys(("CacheBackend", "InMemoryCache", "RedisCache", "SQLiteCache"), ("", "CacheConfig")))
+ELSEWHERE = {
+    "CacheConfig": ("the store: ", "InMemoryCache"),
+    **dict.fromkeys(("CacheBackend", "InMemoryCache", "RedisCache", "SQLiteCache"), ("", "CacheConfig")),
+}
 """For a class, another one whose settings are often given to it."""
 
 CLOSE, VERY_CLOSE = 0.63, 0.85
