@@ -12,7 +12,7 @@ from tests.kit import redis_server
 from tests.kit.clock import FakeClock
 from tests.kit.world import WORLDS, World
 
-# A deadline is a timed assertion, and so is slowness. What a run finds that nobody watches must be found again by the next one.
+# Deadlines and slowness are timed assertions. In CI the examples are the same in each run, so that a failure can be repeated.
 untimed = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 hypothesis.settings.register_profile("untimed", derandomize="CI" in os.environ, **untimed)
 hypothesis.settings.load_profile("untimed")
@@ -25,7 +25,7 @@ def world(request: Any) -> World:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A real Redis, of which tests touch nothing but keys of their own."""
+    """The URL of a real Redis; tests use only keys of their own."""
     with redis_server.shared() as url:
         yield url
 
@@ -37,7 +37,7 @@ def clock() -> FakeClock:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: Any) -> bool | None:
-    """A test that is a coroutine function is a scenario: its `world` runs it."""
+    """Run a test that is a coroutine function in its `world`."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}

@@ -1,4 +1,4 @@
-"""The laws of the house, as far as code can check them: for every module, unless it is listed here with a reason."""
+"""The architecture's laws, as far as code can check them: for every module, except those listed here with a reason."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
 ADAPTERS = ("_adapter/", "_httpx/", "httpx2/")
 CAPABILITIES = ("bulkhead", "cache", "circuit_breaker", "logging", "rate_limit", "retry")
 PUBLIC = {*CAPABILITIES, "exceptions", "httpx2", "layer"}
-"""What users may import, beside `ratewise` itself: whatever else is in the root begins with an underscore."""
+"""The modules that users may import besides `ratewise`; all others in the package's root begin with an underscore."""
 
 FLOORS = 10
-"""Modules in the longest chain of imports, at most."""
+"""Most modules in the longest chain of imports."""
 
 LINES, TEST_LINES = 400, 600
-"""Of a file, at most: one that has outgrown its name is split."""
+"""Most lines of a file in the package, and of a test file."""
 
 PURE = set(
     """
@@ -34,7 +34,7 @@ PURE = set(
     inspect itertools json math operator os re ssl struct threading time types typing urllib weakref
     """.split()
 )
-"""What rules may import: of `threading` the locks, of `os` and `time` what `PURE_CALLS` has. `importlib`: to name our own."""
+"""What rules may import: of `threading` the locks, of `os` and `time` what `PURE_CALLS` has; `importlib` only for our modules."""
 
 PURE_CALLS = {"os.urandom", "time.gmtime"}
 
@@ -51,7 +51,7 @@ LAYERS = {
     "cache/single_flight.py": "how requests wait for one another's answer",
     **{f"{capability}/layer.py": "a layer" for capability in CAPABILITIES},
 }
-"""The second storey: they do I/O, but through `call` alone."""
+"""The layers: they do I/O only through `call`."""
 
 LAYERS_IMPORT = PURE | {"logging", "random", "uuid"}
 
@@ -77,16 +77,16 @@ NOT_RULES = {
     "logging/setup.py": "logging of the standard library",
     **{f"{capability}/__init__.py": "a face" for capability in CAPABILITIES if capability != "cache"},
 }
-"""Neither rules nor layers nor adapters."""
+"""Modules that are neither rules nor layers nor adapters, with the reason."""
 
 RULES = [name for name in FILES if not (name in LAYERS or name in NOT_RULES or name.startswith(ADAPTERS))]
 
 RULES_MAY = {"retry/budget.py": {"_util/bounded_table.py"}}
-"""What else some of them import: a table whose clock is only for what is forgotten."""
+"""Modules besides rules that some rules import: a table whose clock only decides which entries are dropped."""
 
 
 def module_of(name: str) -> str:
-    """The dotted name of a file's module, without the package's own."""
+    """Return the dotted name of a file's module, without the package's name."""
     return name[:-3].replace("/", ".").removesuffix("__init__").rstrip(".")
 
 
@@ -95,7 +95,7 @@ MODULES = {module_of(name): name for name in FILES}
 
 @cache
 def imports(name: str, *, types_too: bool = False) -> frozenset[str]:
-    """What a file imports: files of this package, and the names of other packages; under TYPE_CHECKING only if asked."""
+    """Return what a file imports: files of this package and names of others; under TYPE_CHECKING only with `types_too`."""
     return frozenset(_imports(ast.parse(FILES[name].read_text()), name, types_too))
 
 
@@ -117,7 +117,7 @@ def _imports(node: ast.AST, name: str, types_too: bool) -> Iterator[str]:
 
 
 def test_no_circles_and_few_floors() -> None:
-    """From any module it is at most ten imports down to the ground, those inside functions included."""
+    """Imports have no cycles, and no chain is longer than ten modules, including imports inside functions."""
     chains: dict[str, list[str]] = {}
     for name in TopologicalSorter({name: imports(name) & FILES.keys() for name in FILES}).static_order():
         chains[name] = [name, *max((chains[other] for other in imports(name) & FILES.keys()), key=len, default=[])]
@@ -126,25 +126,25 @@ def test_no_circles_and_few_floors() -> None:
 
 
 def test_what_is_public_has_no_underscore() -> None:
-    """And nothing else lies in the root without one."""
+    """The root has exactly the public modules without an underscore."""
     assert {path.stem for path in PACKAGE.iterdir() if not path.name.startswith(("_", "py.typed"))} == PUBLIC
 
 
 def test_all_that_is_listed_is_there() -> None:
-    """No exception for a file that is gone."""
+    """Every file with an exception exists."""
     assert {*LAYERS, *NOT_RULES, *RULES_MAY} <= FILES.keys()
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_only_the_adapters_import_an_http_library(name: str) -> None:
-    """Rules, layers, the seam and what both libraries' adapters share know none, not even for their types."""
+    """Rules, layers and what both libraries' adapters share import neither library, not even for types."""
     if not name.startswith(("_httpx/", "httpx2/")) and name not in ("_demo.py", "__main__.py"):
         assert not imports(name, types_too=True) & LIBRARIES
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_rules_are_pure(name: str) -> None:
-    """They import nothing that does I/O, and call no clock."""
+    """Rules import nothing that does I/O, and read no clock."""
     outside, inside = imports(name) - FILES.keys(), imports(name) & FILES.keys()
     assert outside <= PURE
     assert inside <= {*RULES, *RULES_MAY.get(name, ())}
@@ -153,13 +153,13 @@ def test_rules_are_pure(name: str) -> None:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_do_io_through_their_call_alone(name: str) -> None:
-    """They import no event loop, no socket and no file, and call no clock."""
+    """Layers import no event loop, socket or file, and read no clock."""
     assert imports(name) - FILES.keys() <= LAYERS_IMPORT
     assert calls(name, "os", "time") <= PURE_CALLS
 
 
 def calls(name: str, *modules: str) -> set[str]:
-    """What a file takes from these modules of the standard library."""
+    """Return the attributes of these standard modules that a file uses."""
     return {
         f"{node.value.id}.{node.attr}"
         for node in ast.walk(ast.parse(FILES[name].read_text()))
@@ -169,7 +169,7 @@ def calls(name: str, *modules: str) -> set[str]:
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_capabilities_do_not_import_one_another(capability: str) -> None:
-    """Only the stack and the adapters know them all."""
+    """Only the stack and the adapters import several capabilities."""
     for name in FILES:
         if name.startswith(f"{capability}/"):
             others = {other.split("/")[0] for other in imports(name) & FILES.keys() if "/" in other}
@@ -177,7 +177,7 @@ def test_capabilities_do_not_import_one_another(capability: str) -> None:
 
 
 def test_ours_are_imported_from_where_they_are() -> None:
-    """Not through a package's face, which would load all of it."""
+    """Modules import from the defining module, not from a package's `__init__`, which would load all of it."""
     faces = {f"{package}/__init__.py" for package in (*CAPABILITIES, "httpx2", "_httpx")}
     for name in FILES:
         if name not in ("__init__.py", "_demo.py"):
@@ -185,9 +185,9 @@ def test_ours_are_imported_from_where_they_are() -> None:
 
 
 def test_private_names_of_libraries_stand_in_one_table() -> None:
-    """`_adapter/private.py` alone uses what is not public in a library; all other names with an underscore are our own."""
+    """Only `_adapter/private.py` uses private names of a library; all other names with an underscore are defined here."""
     trees = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
-    ours = {"_asdict", "_getframe", "_make", "_replace"}  # of the standard library's, and documented there
+    ours = {"_asdict", "_getframe", "_make", "_replace"}  # documented names of the standard library
     for tree in trees.values():
         for node in ast.walk(tree):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -209,7 +209,7 @@ def test_private_names_of_libraries_stand_in_one_table() -> None:
 
 
 def test_importing_ratewise_loads_nothing() -> None:
-    """`import ratewise` is free; a name loads what it needs; what is not used (asyncio, trio, rich) is not loaded at all."""
+    """`import ratewise` loads no HTTP library; a name loads what it needs, and asyncio, trio and rich only if they are used."""
     script = (
         "import sys, ratewise; assert 'httpx' not in sys.modules; from ratewise import RateWiseClient; "
         "assert 'httpx' in sys.modules; print(*sorted({'asyncio', 'trio', 'anyio', 'rich', 'uuid', 'redis'} & set(sys.modules)))"
@@ -223,7 +223,7 @@ def test_importing_ratewise_loads_nothing() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_constants_are_documented(name: str) -> None:
-    """A docstring follows each constant of a module whose name has no underscore before it: what it bounds, and its unit."""
+    """Each public constant of a module is followed by a docstring: what it bounds, and its unit."""
     body = ast.parse(FILES[name].read_text()).body
     for statement, following in zip(body, [*body[1:], None]):
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
@@ -236,11 +236,11 @@ def test_constants_are_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_files_keep_one_concept(name: str) -> None:
-    """A file that has outgrown its name is split."""
+    """A file has at most LINES lines: a longer one is split."""
     assert len(FILES[name].read_text().splitlines()) <= LINES
 
 
 def test_files_of_tests_keep_one_concept() -> None:
-    """They may be a little longer."""
+    """A test file has at most TEST_LINES lines."""
     lengths = {str(path): len(path.read_text().splitlines()) for path in Path(__file__).parent.rglob("*.py")}
     assert {path: length for path, length in lengths.items() if length > TEST_LINES} == {}

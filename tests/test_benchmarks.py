@@ -1,4 +1,4 @@
-"""The benchmarks run. What they measure is no business of a test."""
+"""The benchmarks run; their results are not tested."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUBJECTS = [
 
 
 def test_every_subject_has_a_row() -> None:
-    """`python -m tests.benchmarks` measures all subjects, or says of a peer that it is not installed."""
+    """`python -m tests.benchmarks` measures every subject, or reports that a package to compare with is not installed."""
     run = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks", "--quick", "--no-callgrind"],
         cwd=Path(__file__).parent.parent,
@@ -43,7 +43,7 @@ def test_every_subject_has_a_row() -> None:
 
 
 def test_in_real_time() -> None:
-    """`python -m tests.benchmarks goodput` runs; what it measures is no business of a test."""
+    """`python -m tests.benchmarks goodput` runs; its results are not tested."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks", "goodput", "--style", "openai", "--requests", "25"],
         cwd=Path(__file__).parents[2],

@@ -1,4 +1,4 @@
-"""How much of RateWise one call goes through: functions of ours that are called, in a process that has made no call yet."""
+"""The number of RateWise functions that one call executes, in a process that has made no call before."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ print(len(calls), calls.count("outcome_of_response"), calls.count("rate_limit_fi
 @pytest.mark.parametrize(("settings", "most"), [("{}", 300), ("FULL", 450)], ids=["client", "whole stack"])
 @pytest.mark.parametrize("headers", ["{}", '{"Retry-After": "2"}'], ids=["429", "Retry-After"])
 def test_a_retry_goes_through_few_functions(headers: str, settings: str, most: int) -> None:
-    """A 429 and then a 200: each response is classified once at most, and its header is read once."""
+    """For a 429 and then a 200, each response is classified at most once, and rate-limit fields are parsed at most once."""
     script = COUNT.format(headers=headers, settings=settings)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

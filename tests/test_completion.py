@@ -1,4 +1,4 @@
-"""What an editor offers after the dot: of each public class exactly the names that are documented for users."""
+"""Completion in an editor: each public class offers exactly its documented names."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ NAMES = {
     "AsyncRateWiseClient": f"{CLIENT} close",
     **{name: "" for name in ratewise.__all__ if name.endswith("Transport")},
 }
-"""Of each public class: the public names that its instances have beside those of its library or of Python."""
+"""For each public class, the public names of its instances besides those of the HTTP library and of Python."""
 
 
 class Store(ratewise.CacheBackend):
@@ -88,7 +88,7 @@ MADE: dict[str, Callable[[Any, Any, Path], object]] = {
     "BulkheadFull": lambda ours, library, path: ours.BulkheadFull(request(library), STATE, ORIGIN, 1, 0.0),
     "CacheBackend": lambda ours, library, path: Store(),
     "CacheStats": lambda ours, library, path: ours.InMemoryCache().get_stats(),
-    "Call": lambda ours, library, path: ours.Call.__new__(ours.Call),  # all that it has is declared in its slots
+    "Call": lambda ours, library, path: ours.Call.__new__(ours.Call),  # all its names are declared in its slots
     "CircuitBreakerOpen": lambda ours, library, path: ours.CircuitBreakerOpen(
         request(library), STATE, Refusal(ORIGIN, "open", 1, 1.0)
     ),
@@ -108,7 +108,7 @@ MADE: dict[str, Callable[[Any, Any, Path], object]] = {
     "LayerTransport": lambda ours, library, path: ours.LayerTransport(library.HTTPTransport()),
     "AsyncLayerTransport": lambda ours, library, path: ours.AsyncLayerTransport(library.AsyncHTTPTransport()),
 }
-"""How to make an instance of a class that takes arguments."""
+"""How to create an instance of a class that needs arguments."""
 
 
 def request(library: Any) -> Any:
@@ -120,7 +120,7 @@ def public(names: Any) -> set[str]:
 
 
 def own(thing: object, library: Any) -> set[str]:
-    """The public names of an instance, without those that the classes of other packages give it."""
+    """The public names of an instance, without those inherited from other packages."""
     plain: dict[str, object] = {
         "RateWiseClient": library.Client(),
         "AsyncRateWiseClient": library.AsyncClient(),
@@ -136,7 +136,7 @@ def own(thing: object, library: Any) -> set[str]:
 
 @pytest.mark.parametrize(("ours", "library"), [(ratewise, httpx), (ratewise.httpx2, httpx2)], ids=["httpx", "httpx2"])
 def test_what_is_internal_is_not_offered(ours: Any, library: Any, tmp_path: Path) -> None:
-    """A name that comes or goes is a decision; all others of ours begin with an underscore."""
+    """Adding or removing a name is a decision; all other names of the package begin with an underscore."""
     found = {}
     for name in ours.__all__:
         kind = getattr(ours, name)

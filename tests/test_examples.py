@@ -1,4 +1,4 @@
-"""The examples: each runs as a script, and prints what its reader is to see."""
+"""The examples: each runs as a script and prints the expected lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
-# What depends on when things come is the same on every machine in virtual time. The script itself is as it is.
+# Output that depends on timing is the same on every machine in virtual time. The script itself is unchanged.
 VIRTUAL = {"rate_limits.py"}
 IN_VIRTUAL_TIME = """
 import asyncio, runpy, sys
@@ -100,7 +100,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", sorted({path.name for path in EXAMPLES.glob("*.py")} | EXPECTED.keys()))
 def test_example(name: str, request: pytest.FixtureRequest) -> None:
-    """An example ends well, warns of nothing, and prints the lines that are expected of it; every example has such lines."""
+    """Each example exits with 0, warns of nothing and prints the expected lines; every example has expected lines."""
     assert name in EXPECTED, f"say in EXPECTED what {name} prints"
     paths = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": paths}
@@ -117,5 +117,5 @@ def test_example(name: str, request: pytest.FixtureRequest) -> None:
     assert run.returncode == 0, run.stderr
     for line in EXPECTED[name]:
         assert re.search(line, run.stdout, re.MULTILINE), f"{line} is not in\n{run.stdout}"
-    # The log of the retries is all that is told on stderr.
+    # stderr has only the log of the retries
     assert [line for line in run.stderr.splitlines() if not line.startswith("Retry: ")] == []

@@ -1,4 +1,4 @@
-"""Retries on a hostile wire: a real server that does what servers do on a bad day, and counts what reached it."""
+"""Retries on a hostile wire: a real server that fails in many ways and counts the requests that reach it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.kit.world import World, only
 
 
 def settings(world: World, **more: Any) -> Any:
-    """A pool of one that does not wait long for its connection; a clock that does not wait; no proxies, no certificates."""
+    """A pool of one connection, a clock that does not wait, time-outs for a busy machine, no proxies, no certificates."""
     return {
         "limits": world.httpx.Limits(max_connections=1),
         "timeout": world.httpx.Timeout(PATIENCE, read=more.pop("read", PATIENCE), pool=PATIENCE),
@@ -38,12 +38,12 @@ def settings(world: World, **more: Any) -> Any:
 
 
 def patient(response: Any, exception: Any, attempt: int) -> None:
-    """No opinion on retries; but the next attempt has as long as a busy machine may want."""
+    """Leave the decision to the rules, but give the next attempt time for a busy machine."""
     limits["read"] = PATIENCE
 
 
 def closed(connection: socket.socket) -> bool:
-    """The keep-alive connection ends as the request comes in."""
+    """Close the keep-alive connection when the request arrives."""
     return False
 
 
@@ -58,7 +58,7 @@ def giant_headers(connection: socket.socket) -> bool:
 
 
 def hung(connection: socket.socket) -> bool:
-    """Not a word, until the client gives up."""
+    """Send nothing until the client gives up."""
     connection.recv(1)
     return False
 
@@ -70,7 +70,7 @@ def cut_short(connection: socket.socket) -> bool:
 
 def reset_in_body(connection: socket.socket) -> bool:
     connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-    trace.wait("response_body.started")  # the client has the headers before the reset overtakes them
+    trace.wait("response_body.started")  # the client has the headers before it sees the reset
     return reset(connection)
 
 
@@ -80,13 +80,13 @@ def hung_in_body(connection: socket.socket) -> bool:
 
 
 def informational(connection: socket.socket) -> bool:
-    """1xx, any number of them, before the answer."""
+    """Send several 1xx responses before the final one."""
     connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + Reply().encoded())
     return True
 
 
 class Script:
-    """Answers each request with the next step, and what comes after the last one with 200."""
+    """Answers each request with the next step, and with 200 after the last one."""
 
     def __init__(self, *steps: Answer) -> None:
         self.steps = list(steps)
@@ -97,11 +97,11 @@ class Script:
 
 trace = Trace()
 limits: dict[str, float] = {}
-"""The time-outs of the request at hand."""
+"""The time-outs of the current request, in seconds."""
 
 
 def asking(world: World, behaviour: Any) -> Any:
-    """Extensions of a request: its trace, and its time-outs, which are short for one read where the server hangs."""
+    """The extensions of a request: its trace and its time-outs; the read time-out is short if the server hangs."""
     limits.update(dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE))
     if behaviour in (hung, hung_in_body):
         limits["read"] = 0.1
@@ -114,7 +114,7 @@ BODIES = [cut_short, reset_in_body, hung_in_body]
 
 @pytest.mark.parametrize("behaviour", HEADS + BODIES, ids=lambda behaviour: behaviour.__name__)
 async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
-    """GET: asked again on a new connection, also when only the body broke off; the pool of one is whole."""
+    """GET: a failed request is sent again on a new connection, also if only the body broke off; the pool stays usable."""
     with Server(Script(Reply(), behaviour)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             await world(client.get, "/first")
@@ -128,7 +128,7 @@ async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
 
 @pytest.mark.parametrize("behaviour", HEADS + BODIES, ids=lambda behaviour: behaviour.__name__)
 async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any) -> None:
-    """POST: the request has arrived exactly once, the error is the caller's, and the pool of one is whole."""
+    """POST: the server receives the request exactly once, the error is raised, and the pool stays usable."""
     with Server(Script(Reply(), behaviour)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             await world(client.get, "/first")
@@ -141,7 +141,7 @@ async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any
 
 @pytest.mark.parametrize("behaviour", BODIES, ids=lambda behaviour: behaviour.__name__)
 async def test_a_stream_that_breaks_off_is_the_callers(world: World, behaviour: Any) -> None:
-    """client.stream(): what was handed on is not asked for again."""
+    """client.stream(): a body that breaks off after the response was returned is not requested again."""
     with Server(Script(behaviour)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             async with world.within(client.stream("GET", "/", extensions=asking(world, cut_short))) as response:
@@ -153,7 +153,7 @@ async def test_a_stream_that_breaks_off_is_the_callers(world: World, behaviour: 
 
 
 async def test_streams_are_not_buffered(world: World) -> None:
-    """The first chunk of a stream is there while the server still holds the second; get() takes the whole."""
+    """A stream yields its first chunk while the server still holds back the second; get() returns the whole body."""
     go_on = threading.Event()
 
     def two(connection: socket.socket) -> bool:
@@ -181,7 +181,7 @@ async def test_streams_are_not_buffered(world: World) -> None:
 
 
 async def test_informational_responses(world: World) -> None:
-    """100 and 103 are no answers."""
+    """100 and 103 are skipped: the final response is returned."""
     with Server(Script(informational)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             assert (await world(client.get, "/")).content == b"ok"
@@ -190,7 +190,7 @@ async def test_informational_responses(world: World) -> None:
 
 
 async def test_never_sent(world: World) -> None:
-    """Refused, and a name that does not exist: any method is tried again, since nothing can have been done."""
+    """Connection refused, or unknown host name: any method is retried, since nothing can have been done."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         refusing = f"http://127.0.0.1:{listener.getsockname()[1]}"
     for url in (refusing, "http://nowhere.invalid"):
@@ -201,7 +201,7 @@ async def test_never_sent(world: World) -> None:
 
 
 async def test_a_thousand_retried_responses(world: World) -> None:
-    """A pool of one connection serves them all, and no new one is made."""
+    """1,000 responses that are retried all use one connection."""
     with Server(lambda received: Reply(503, body=b"x" * 100)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             for _ in range(250):
@@ -212,7 +212,7 @@ async def test_a_thousand_retried_responses(world: World) -> None:
 
 
 async def test_a_body_without_end_does_not_hang_a_retry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 503 whose body is endless, drips, hangs or says to be huge: it is left after a short while, for a new connection."""
+    """A 503 whose body is endless, slow, hangs or claims a huge length is abandoned soon, with its connection."""
     monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.05)
     head = b"HTTP/1.1 503 Unavailable\r\n"
 
@@ -303,7 +303,7 @@ async def test_http2(world: World, tls: dict[str, ssl.SSLContext]) -> None:
 
 
 class Paths:
-    """Answers each path as told, and others with 200."""
+    """Answers each path as given, and all others with 200."""
 
     def __init__(self, answers: dict[str, Answer]) -> None:
         self.answers = answers
@@ -313,7 +313,7 @@ class Paths:
 
 
 async def works(world: World, client: Any) -> None:
-    """The client's pool of one is whole: with all the time that a busy machine may want, it gets an answer."""
+    """Check that the client's pool of one connection is usable: a request with enough time succeeds."""
     before = allow(client, PATIENCE)
     assert (await world(client.get, "/", timeout=PATIENCE)).content == b"ok"
     allow(client, before)
@@ -321,7 +321,7 @@ async def works(world: World, client: Any) -> None:
 
 @HALF_READ
 async def test_a_deadline_ends_what_hangs(world: World) -> None:
-    """Without any other limit than total_timeout: before the headers, in the body, in a stream; the pool of one is whole."""
+    """total_timeout alone ends a call that hangs before the headers, in the body or in a stream; the pool stays usable."""
     more = settings(world, timeout=world.httpx.Timeout(None, pool=PATIENCE), total_timeout=0.25)
     del more["clock"]
     with Server(Paths({"/x": hung, "/y": hung_in_body})) as server:
@@ -343,7 +343,7 @@ async def test_a_deadline_ends_what_hangs(world: World) -> None:
 
 @HALF_READ
 async def test_a_deadline_ends_what_drips(world: World) -> None:
-    """A body that comes on and on, a byte at a time."""
+    """total_timeout ends a body that arrives a byte at a time without end."""
 
     def dripping(connection: socket.socket) -> bool:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -364,7 +364,7 @@ async def test_a_deadline_ends_what_drips(world: World) -> None:
 
 
 def drip(connection: socket.socket, *pieces: bytes) -> None:
-    """A piece at a time, for as long as a test may last."""
+    """Send pieces one at a time, for as long as a test may last."""
     for piece in pieces * int(PATIENCE / 0.01):
         connection.sendall(piece)
         threading.Event().wait(0.01)
@@ -392,12 +392,12 @@ def dripping_in_a_chunk(connection: socket.socket) -> bool:
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 async def test_a_deadline_ends_what_drips_below_httpx(world: World, authority: trustme.CA, secure: bool) -> None:
-    """Headers, 1xx answers and chunk sizes a byte at a time: each read is short, and the call is over in time all the same."""
+    """Headers, 1xx responses and chunk sizes a byte at a time: each read is short, yet total_timeout ends the call."""
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(serving)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    more = settings(world, total_timeout=0.3, read=0.2, verify=trusting)  # no single read comes near its own time-out
+    more = settings(world, total_timeout=0.3, read=0.2, verify=trusting)  # no single read reaches its own time-out
     del more["clock"]
     paths = {"/a": dripping_headers, "/b": dripping_progress, "/c": dripping_in_a_chunk}
     with Server(Paths(paths), tls=serving if secure else None) as server:
@@ -408,11 +408,11 @@ async def test_a_deadline_ends_what_drips_below_httpx(world: World, authority: t
             await works(world, client)
 
 
-# Its subject is this kind of connection: Python has it on Unix alone.
+# Python has Unix sockets only on Unix.
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this platform has no Unix sockets")
 @only("sync")
 def test_a_deadline_over_a_unix_socket(world: World, tmp_path: Any) -> None:
-    """The sync wire looks at the clock on this kind of connection too."""
+    """In sync code total_timeout also ends a call over a Unix socket."""
     path = str(tmp_path / "socket")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -420,7 +420,7 @@ def test_a_deadline_over_a_unix_socket(world: World, tmp_path: Any) -> None:
 
         def serve() -> None:
             connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):  # the client goes
+            with connection, contextlib.suppress(OSError):  # the client disconnects
                 connection.recv(65536)
                 dripping_headers(connection)
 
@@ -432,7 +432,7 @@ def test_a_deadline_over_a_unix_socket(world: World, tmp_path: Any) -> None:
 
 @HALF_READ
 async def test_a_deadline_ends_a_slow_upload(world: World) -> None:
-    """A server that takes the request a little at a time."""
+    """total_timeout ends an upload to a server that reads slowly."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
@@ -467,7 +467,7 @@ STAGES = (
 )
 
 
-# asyncio before 3.11 leaves a transport open that is cancelled while it connects: with a plain client too.
+# asyncio before 3.11 leaves a transport open if it is cancelled while connecting, also with a plain client.
 @pytest.mark.filterwarnings(
     "default:Exception ignored in:pytest.PytestUnraisableExceptionWarning" if sys.version_info < (3, 11) else "error"
 )
@@ -484,11 +484,11 @@ STAGES = (
     ],
 )
 def test_cancelled_at_each_step(world: World, total_timeout: float | None, last: Reply, how: str) -> None:
-    """A call cancelled after any number of steps of the event loop leaves a pool of one as good as new."""
+    """A call cancelled after any number of steps of the event loop leaves the pool of one connection usable."""
     config = RetryConfig(3, jitter=False, initial_delay=0.001, budget=False)
     more = settings(world, retry_config=config, total_timeout=total_timeout)
     del more["clock"]
-    stages: dict[str, list[Answer]] = {}  # by path: a request that was cancelled may come there late
+    stages: dict[str, list[Answer]] = {}  # by path: a cancelled request may arrive late
     ends: set[str] = set()
 
     async def call(client: Any, path: str) -> None:
@@ -531,13 +531,13 @@ def test_cancelled_at_each_step(world: World, total_timeout: float | None, last:
                 trio.run(trio_scenario, steps)
     assert not server.broken
     assert "cancelled" in ends
-    gc.collect()  # what was left open is told here, and not in a later test
+    gc.collect()  # report open resources in this test, not in a later one
 
 
 @only("asyncio")
 @pytest.mark.parametrize("more", [{}, {"total_timeout": 60.0}, {"bulkhead": Bulkhead()}, {"circuit_breaker": CircuitBreaker()}])
 async def test_cancelled_while_a_stream_is_closed(world: World, more: Any) -> None:
-    """Leaving a half read body, and cancelled at any step of that: the pool of one is as good as new."""
+    """Cancelling the close of a half-read body at any step leaves the pool of one connection usable."""
     config = settings(world, **more)
     del config["clock"]
     with Server(lambda received: Reply(body=b"x" * 200_000)) as server:
@@ -555,7 +555,7 @@ async def test_cancelled_while_a_stream_is_closed(world: World, more: Any) -> No
 
 
 class Noting(Clock):
-    """The real time, and whether anyone has waited for it."""
+    """A real clock that records whether anyone has waited."""
 
     waited = False
 
@@ -573,8 +573,8 @@ class Noting(Clock):
 @pytest.mark.parametrize("total_timeout", [None, 60.0])
 @only("sync")
 def test_control_c(world: World, behaviour: Answer, total_timeout: float | None) -> None:
-    """KeyboardInterrupt while the head, the body or the next attempt is waited for: the pool of one is as good as new."""
-    limiter = RateLimiter(key=lambda request: request.url.path)  # what is paused for one is not for another
+    """KeyboardInterrupt while waiting for the headers, the body or the next attempt leaves the pool of one connection usable."""
+    limiter = RateLimiter(key=lambda request: request.url.path)  # a pause of one path does not delay another
     clock = Noting()
     more = settings(world, total_timeout=total_timeout, rate_limiter=limiter, clock=clock)
     with Server(Script(behaviour)) as server, world.RateWiseClient(server.url, **more) as client:

@@ -1,4 +1,4 @@
-"""The public names, and what is promised of them."""
+"""The public names and their guarantees."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Watcher exchange_of install_redaction options setup_logging
 
 
 def test_public_names() -> None:
-    """Exactly these: a name that comes or goes is a decision."""
+    """The public names are exactly these: adding or removing one is a decision."""
     assert ratewise.__all__ == NAMES
     assert set(dir(ratewise)) == {*NAMES, "__version__"}
     for name in NAMES:
@@ -49,13 +49,13 @@ def test_public_names() -> None:
 
 
 def test_unknown_names() -> None:
-    """A typing error is told as ever."""
+    """A misspelt name raises the usual AttributeError."""
     with pytest.raises(AttributeError, match="module 'ratewise' has no attribute 'RateWiseclient'"):
         _ = ratewise.RateWiseclient  # type: ignore[attr-defined]
 
 
 def test_everything_public_is_documented() -> None:
-    """Each public class and function, and each of their public methods that httpx does not have, has a docstring."""
+    """Each public class and function, and each public method that its bases do not have, has a docstring."""
     for name in NAMES:
         thing = getattr(ratewise, name)
         assert inspect.getdoc(thing), name
@@ -71,7 +71,7 @@ def test_everything_public_is_documented() -> None:
 )
 @pytest.mark.parametrize(("ours", "library", "other"), [(ratewise, httpx, httpx2), (ratewise.httpx2, httpx2, httpx)])
 def test_errors_are_ours_and_the_librarys(ours: Any, library: Any, other: Any, name: str) -> None:
-    """`except` for ours or the library catches them, one for the other library does not; `ratewise.exceptions` catches all."""
+    """An error is caught as RateWise's and as its library's, not as the other library's; `ratewise.exceptions` catches both."""
     kind = getattr(ours, name)
     assert issubclass(kind, library.HTTPError)
     assert not issubclass(kind, other.HTTPError)
@@ -81,7 +81,7 @@ def test_errors_are_ours_and_the_librarys(ours: Any, library: Any, other: Any, n
 
 @pytest.mark.parametrize(("package", "library"), [("_httpx", httpx), ("httpx2", httpx2)])
 def test_clients_take_every_keyword_of_the_library(package: str, library: Any) -> None:
-    """A keyword that it has is in our signature, or in the options that are typed for checkers."""
+    """Each keyword of the library's clients and transports is in our signatures, or in the typed options."""
     source = Path(import_module(f"ratewise.{package}.clients").__file__ or "").read_text()
     transports = Path(import_module(f"ratewise.{package}.transports").__file__ or "").read_text()
     for kind in (library.Client, library.AsyncClient):
@@ -93,7 +93,7 @@ def test_clients_take_every_keyword_of_the_library(package: str, library: Any) -
 
 
 def test_sync_and_async_have_the_same_parameters() -> None:
-    """What the sync classes take, the async ones take, in the same order, with the same defaults."""
+    """The async classes have the same parameters as the sync ones, in the same order, with the same defaults."""
     for name in NAMES:
         if f"Async{name}" not in NAMES:
             continue
@@ -104,19 +104,19 @@ def test_sync_and_async_have_the_same_parameters() -> None:
 
 
 def test_typed() -> None:
-    """The package tells type checkers that it is typed."""
+    """The package has a `py.typed` file."""
     assert (Path(ratewise.__file__).parent / "py.typed").exists()
 
 
 def test_version_is_in_one_place() -> None:
-    """What is installed says the same as what is imported."""
+    """The installed version is the imported version."""
     from importlib.metadata import version
 
     assert version("ratewise") == ratewise.__version__
 
 
 def test_optimised_python(tmp_path: Path) -> None:
-    """Nothing depends on `assert` or on docstrings."""
+    """Retries work under `python -OO`: nothing depends on `assert` or on docstrings."""
     script = tmp_path / "run.py"
     script.write_text(
         "import httpx, ratewise\n"

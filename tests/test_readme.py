@@ -1,4 +1,4 @@
-"""The README is the manual: every code block in it runs, and what it says of defaults is so."""
+"""The README's code blocks run, and its tables, lists and defaults agree with the package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.strip().splitlines()[-1][:40])
 def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Against a wire that fails once and then answers, on a clock that does not wait."""
+    """Each block runs against a wire that fails once and then succeeds, with a clock that does not wait."""
     opened: list[Any] = []
     statuses = [503]
 
@@ -51,13 +51,13 @@ def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr(logger, "level", logger.level)
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
     monkeypatch.undo()
-    logger.setLevel(logger.level)  # what it remembers of other levels is forgotten
+    logger.setLevel(logger.level)  # clears the logger's cache of enabled levels
     for transport in opened:
         transport.close()
 
 
 def rows(first_cell: str) -> dict[str, str]:
-    """The first column of a table, by its first heading, and the one that is headed "default"."""
+    """A table, found by its first heading: its first column, mapped to the column "default"."""
     table = README[README.index(f"| {first_cell} |") :].split("\n\n")[0]
     heads, _, *cells = [re.findall(r"\| *(.*?) *(?=\|)", line) for line in table.splitlines()]
     return {row[0]: row[heads.index("default")] for row in cells}
@@ -80,7 +80,7 @@ def rows(first_cell: str) -> dict[str, str]:
     ],
 )
 def test_tables_of_settings(heading: str, kind: type) -> None:
-    """Every parameter of ours is in the table with its default, and no other."""
+    """A table has every parameter with its default, and no other."""
     parameters = {
         name: parameter.default
         for name, parameter in inspect.signature(kind).parameters.items()
@@ -107,7 +107,7 @@ def test_tables_of_settings(heading: str, kind: type) -> None:
 
 
 def test_the_two_commands() -> None:
-    """One shows it, one tests it; each begins with nothing but Python, and its pieces are there."""
+    """One command runs the demo, the other the tests; each needs only Python, and CI finds the second."""
     show, check = re.findall(r"^```console\n(.*?)\n```", README, re.DOTALL | re.MULTILINE)
     assert show == "python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/python -m ratewise demo"
     assert check == 'python3 -m venv .venv && .venv/bin/pip install -q -e ".[dev]" && .venv/bin/nox'
@@ -118,7 +118,7 @@ def test_the_two_commands() -> None:
 
 
 def test_what_is_masked() -> None:
-    """The lists of the README are those that are used."""
+    """The lists in the README equal those in the code."""
     section = README[README.index("**Masked by default**") :].split("\n\nEverywhere")[0]
     parameters, headers = (set(block.split()) for block in re.findall(r"^```text\n(.*?)^```", section, re.DOTALL | re.MULTILINE))
     assert (headers, parameters) == (secrets.SECRET_HEADERS, secrets.SECRET_NAMES)
@@ -127,7 +127,7 @@ def test_what_is_masked() -> None:
 
 
 def test_the_examples_named_exist() -> None:
-    """Each file that the README names is there, and each example is named."""
+    """Each file that the README names exists, and each example is named."""
     folder = Path(__file__).parent.parent / "examples"
     for path in folder.glob("*.py"):
         assert path.name in README

@@ -1,4 +1,4 @@
-"""The checks of settings: what is taken, and what is said of what is not."""
+"""The validation of settings: accepted values, and the messages for others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.kit.world import World
 
 @pytest.mark.parametrize("value", [0.5, 1, 1e300, 5e-324])
 def test_good_numbers(value: float) -> None:
-    """What is allowed comes back as it is."""
+    """A valid value is returned unchanged."""
     assert seconds("wait", value) == seconds("wait", value, above_zero=True) == value
     assert factor("times", value, least=0) == value
     assert seconds("wait", 0) == factor("times", 0, least=0, most=0) == 0
@@ -37,7 +37,7 @@ def test_good_numbers(value: float) -> None:
     ],
 )
 def test_bad_values(check: Any, error: type[Exception], message: str) -> None:
-    """What is not allowed is refused in one form of words."""
+    """Invalid values are refused with messages of the same form."""
     with pytest.raises(error) as caught:
         check()
     assert str(caught.value) == message
@@ -54,7 +54,7 @@ def test_bad_values(check: Any, error: type[Exception], message: str) -> None:
     ],
 )
 async def test_keys_that_are_not_hashable(world: World, kind: Any, found: Any, said: str) -> None:
-    """The error names the setting, whose it is, and what may be returned; what was is not shown."""
+    """The error names the setting, its class, and what `key` may return; it does not show what it returned."""
     settings = {RateLimiter: "rate_limiter", CircuitBreaker: "circuit_breaker", Bulkhead: "bulkhead"}
     transport = world.RateWiseTransport(Scripted(200, 200), **{settings[kind]: kind(key=lambda request: found)})
     with pytest.raises(TypeError) as raised:

@@ -1,4 +1,4 @@
-"""What users write against RateWise, for both type checkers. Never run."""
+"""Code that users write with RateWise, for both type checkers. It is never run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from ratewise.layer import Q, R
 
 
 class AnyLibrary:
-    """A layer for every HTTP library: generic in request and response."""
+    """A layer for either HTTP library: generic in request and response."""
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         value: int = await call.via(lambda x: x, self.double, 2)
@@ -182,7 +182,7 @@ async def asynchronous() -> None:
 
 
 async def with_httpx2() -> None:
-    """The same names for the other library, the same rules and layers."""
+    """The same names, rules and layers for httpx2."""
     config = RetryConfig(3)
     transport: httpx2.BaseTransport = ratewise.httpx2.RetryTransport(httpx2.HTTPTransport(), config)
     layered = ratewise.httpx2.LayerTransport(ratewise.httpx2.RateWiseTransport(transport), AnyLibrary(), Httpx2Only())
@@ -203,7 +203,7 @@ async def with_httpx2() -> None:
 
 
 def refused() -> None:
-    """Each of these must be an error to both checkers: an unused waiver is one too."""
+    """Each line is an error for both checkers: an unused ignore comment is an error too."""
     RateWiseClient("https://x.example", max_retrys=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     RateWiseClient("https://x.example", http2="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     RetryTransport(httpx.AsyncHTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -217,7 +217,7 @@ def refused() -> None:
 
 
 class Shelf(CacheBackend):
-    """A store of one's own."""
+    """A user's own cache backend."""
 
     def __init__(self) -> None:
         super().__init__(ttl=60)
@@ -237,7 +237,7 @@ class Shelf(CacheBackend):
 
 
 def caches() -> None:
-    """Each store where a store is wanted."""
+    """Each store is accepted as a cache."""
     memory = InMemoryCache(ttl=300, max_size=1000)
     client = RateWiseClient("https://api.example.com", cache=memory, cache_config=CacheConfig(stale_if_error=60))
     stats: CacheStats = memory.get_stats()

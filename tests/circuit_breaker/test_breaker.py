@@ -1,4 +1,4 @@
-"""The circuit breaker as rules: what opens a circuit, what closes it, and who is let through meanwhile. No HTTP."""
+"""The circuit breaker's rules, without HTTP: what opens and closes a circuit, and which requests it admits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WALL = 1e9
 
 @pytest.fixture(autouse=True)
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wall time does not go on between what asks for it."""
+    """Freeze the wall clock of the breaker's module."""
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=time.monotonic, time=lambda: WALL))
 
 
@@ -38,14 +38,14 @@ def new(failures: int = 5, successes: int = 2, recovery: float = 10, **settings:
 
 
 def knock(breaker: CircuitBreaker, now: float, key: Any = "a") -> Permit:
-    """Leave for a request that must not be refused."""
+    """Admit a request, which the breaker must not refuse."""
     permit = breaker._admit(key, now)
     assert isinstance(permit, Permit)
     return permit
 
 
 def calls(breaker: CircuitBreaker, script: str, now: float = 0, key: Any = "a", asked: float | None = None) -> str:
-    """One request after the other: `.` succeeds, `x` fails, `s` is slow, `c` is cancelled. The state after them."""
+    """Make requests in a row (`.` succeeds, `x` fails, `s` is slow, `c` is cancelled); return the state after them."""
     for outcome in script:
         permit = knock(breaker, now, key)
         if outcome == "c":
@@ -56,7 +56,7 @@ def calls(breaker: CircuitBreaker, script: str, now: float = 0, key: Any = "a", 
 
 
 def told(breaker: CircuitBreaker, now: float, key: Any = "a") -> tuple[Any, ...]:
-    """State, failures, successes, seconds since it was opened, seconds until it may be tried, refusals."""
+    """State, failures, successes, seconds since it opened, seconds until the next probe, refusals."""
     state = breaker.get_state(key, now=now)
     if state["opened_at"] is not None:
         state["opened_at"] = round(WALL - state["opened_at"])
@@ -64,7 +64,7 @@ def told(breaker: CircuitBreaker, now: float, key: Any = "a") -> tuple[Any, ...]
 
 
 def opened(**settings: Any) -> CircuitBreaker:
-    """A breaker with a circuit that one failure opened, at 0."""
+    """A breaker with a circuit that one failure opened at time 0."""
     breaker = new(1, **settings)
     assert calls(breaker, "x") == "open"
     return breaker
@@ -86,12 +86,12 @@ def opened(**settings: Any) -> CircuitBreaker:
     ],
 )
 def test_failures_in_a_row(threshold: int, script: str, after: str) -> None:
-    """So many open it; a success in between, slow or not, begins the count anew; a cancelled request does not count."""
+    """A number of failures in a row opens it; a success, slow or not, resets the count; a cancelled request does not count."""
     assert calls(new(threshold), script) == after
 
 
 def test_life_of_a_circuit() -> None:
-    """Closed, open, probed, open again, probed, closed; at each step `get_state` tells it all."""
+    """Closed, open, half open, open again, half open, closed: `get_state` is correct at each step."""
     breaker = new(3)
     assert told(breaker, 0) == ("closed", 0, 0, None, 0, 0)
     calls(breaker, "..xx")
@@ -115,7 +115,7 @@ def test_life_of_a_circuit() -> None:
 
 
 def test_the_worst_of_several() -> None:
-    """Without a key: open before half open before closed, then by failures; of nothing at all, a closed one."""
+    """get_state() without a key: open before half open before closed, then most failures; closed if there is no circuit."""
     breaker = new(3)
     assert repr(breaker) == "<CircuitBreaker closed, circuits=0>"
     for script, key, now, worst in (("x", "a", 0, "a"), ("xx", "b", 0, "b"), (".", "c", 0, "b"), ("xxx", "d", 0, "d")):
@@ -152,7 +152,7 @@ def test_the_worst_of_several() -> None:
     ],
 )
 def test_rates(settings: dict[str, Any], script: str, after: str) -> None:
-    """A part of the calls that fail or are slow opens it, exactly that part, and not before there were enough calls."""
+    """A circuit opens at exactly the given rate of failed or slow calls, and not before `minimum_calls`."""
     assert calls(new(**{"minimum_calls": 4, **settings}), script) == after
 
 
@@ -161,7 +161,7 @@ def test_rates(settings: dict[str, Any], script: str, after: str) -> None:
     [(9.9, 4, "open"), (10, 3, "closed"), (11, 2, "closed"), (12, 1, "closed"), (500, 1, "closed")],
 )
 def test_old_calls_are_forgotten(later: float, count: int, after: str) -> None:
-    """Only those of the last ten tenths of the window count, also in what `get_state` tells."""
+    """Only calls in the window, counted in tenths of it, contribute to the rate and to `get_state`."""
     breaker = new(failure_rate=1, window=10, minimum_calls=4)
     for now in (0.5, 1.5, 2.5):
         calls(breaker, "x", now)
@@ -172,7 +172,7 @@ def test_old_calls_are_forgotten(later: float, count: int, after: str) -> None:
 
 @pytest.mark.parametrize(("script", "failures", "slow"), [("x.s.", 25, 25), (".", 0, 0)])
 def test_a_window_is_small(script: str, failures: int, slow: int) -> None:
-    """100,000 calls over 1,000 windows leave ten buckets, with the counts of the last one, and little else."""
+    """100,000 calls over 1,000 windows leave ten buckets, which hold the counts of the last window."""
     breaker = new(failure_rate=1, slow_call_duration=1, window=10)
     permit = knock(breaker, 0)
     for number, outcome in zip(range(100_000), itertools.cycle(script)):
@@ -184,11 +184,11 @@ def test_a_window_is_small(script: str, failures: int, slow: int) -> None:
     assert (window.calls, window.failures, window.slow) == (100, failures, slow)
 
 
-# How long it stays open
+# How long a circuit stays open
 
 
 def waits(breaker: CircuitBreaker, count: int, now: float = 0, asked: float | None = None) -> list[float]:
-    """For how long the circuit stays open after failed requests, which come as soon as it lets them through."""
+    """Seconds for which the circuit stays open after each of `count` failures, each made at the earliest possible time."""
     found = []
     for _ in range(count):
         calls(breaker, "x", now, asked=asked)
@@ -212,13 +212,13 @@ def waits(breaker: CircuitBreaker, count: int, now: float = 0, asked: float | No
     ],
 )
 def test_recovery_time(settings: Any, asked: Any, expected: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It doubles with each failed recovery, up to its maximum; the server's own wish replaces it; chance adds to it."""
+    """The time doubles with each failed recovery up to its maximum; the server's wait replaces it; jitter is added."""
     monkeypatch.setattr(module.random, "random", lambda: 0.5)
     assert waits(new(1, **settings), len(expected), asked=asked) == pytest.approx(expected)
 
 
 def test_recovery_time_begins_anew() -> None:
-    """Once it was closed, it is as long as at first."""
+    """After the circuit has closed, the recovery time starts again at its first value."""
     breaker = new(1)
     assert waits(breaker, 3) == [10, 20, 40]
     assert calls(breaker, "..", 70) == "closed"
@@ -231,7 +231,7 @@ def test_recovery_time_begins_anew() -> None:
 
 @pytest.mark.parametrize("most", [1, 3])
 def test_probes_at_a_time(most: int) -> None:
-    """So many and no more; the place of one that succeeded, or was cancelled, is free again."""
+    """No more probes than permitted are in flight; a probe that succeeds or is cancelled makes room for another."""
     breaker = opened(half_open_max_calls=most, successes=3)
     probes = [knock(breaker, 10 + number) for number in range(most)]
     assert breaker._admit("a", 15).retry_after == 25
@@ -247,13 +247,13 @@ def test_probes_at_a_time(most: int) -> None:
 
 @pytest.mark.parametrize("script", ["x", ".x", ".s"])
 def test_a_failed_probe(script: str) -> None:
-    """One that fails, or is slow, opens it again, whatever succeeded before."""
+    """A probe that fails or is slow opens the circuit again, whatever earlier probes did."""
     assert calls(opened(), script, 10) == "open"
 
 
 @pytest.mark.parametrize("failed", [False, True])
 def test_late_answers(failed: bool) -> None:
-    """What comes with a permit of an earlier state says nothing about this one, nor does a probe that reports twice."""
+    """A report with a permit of an earlier state, or a second report of a probe, is ignored."""
     breaker = new(2, half_open_max_calls=2)
     late = knock(breaker, 0)
     calls(breaker, "xx")
@@ -274,7 +274,7 @@ def test_late_answers(failed: bool) -> None:
 
 
 def test_overdue_probes() -> None:
-    """A probe that does not report in time is given up, with no verdict; what it says later is ignored."""
+    """A probe that does not report within half_open_timeout is dropped without a verdict; its late report is ignored."""
     breaker = opened(half_open_timeout=5, successes=1)
     late = knock(breaker, 10)
     assert breaker._admit("a", 14.5).retry_after == 0.5
@@ -287,7 +287,7 @@ def test_overdue_probes() -> None:
 
 @pytest.mark.parametrize(("successes", "after"), [(1, "closed"), (2, "closed"), (3, "half_open")])
 def test_overdue_streams(successes: int, after: str) -> None:
-    """Probes whose bodies are still coming are successes by then; what becomes of the bodies is ignored."""
+    """A probe whose body still arrives after half_open_timeout counts as a success; the end of its body is ignored."""
     breaker = opened(half_open_timeout=5, half_open_max_calls=2, successes=successes)
     probes = [knock(breaker, 10), knock(breaker, 10)]
     for probe in probes:
@@ -300,7 +300,7 @@ def test_overdue_streams(successes: int, after: str) -> None:
 
 @pytest.fixture
 def restless() -> Iterator[None]:
-    """Threads that take turns as often as they can."""
+    """Make threads switch as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -310,7 +310,7 @@ def restless() -> Iterator[None]:
 @pytest.mark.usefixtures("restless")
 @pytest.mark.parametrize("most", [1, 7])
 def test_threads_get_no_probe_too_many(most: int) -> None:
-    """64 threads knock at once, at one circuit after the other: each lets so many through, and it is told once."""
+    """64 threads ask each of 20 circuits at once: each admits the permitted probes and reports one change of state."""
     changes: list[Any] = []
     breaker = new(1, half_open_max_calls=most, on_state_change=lambda *change: changes.append(change))
     keys = range(20)
@@ -334,14 +334,14 @@ def test_threads_get_no_probe_too_many(most: int) -> None:
     assert sorted(changes[20:]) == [(key, "open", "half_open") for key in keys]
 
 
-# By hand
+# Forced states
 
 one_or_all = pytest.mark.parametrize("key", ["a", None])
 
 
 @one_or_all
 def test_forced_open(key: Any) -> None:
-    """Nothing gets through, however late it is; without a key nothing else either, now or later."""
+    """force_open refuses every request at any time; without a key also for other circuits, existing and new."""
     breaker = opened()
     breaker.force_open(key)
     assert breaker._admit("a", 1e9) == module.Refusal("a", "open", 1, None)
@@ -351,7 +351,7 @@ def test_forced_open(key: Any) -> None:
 
 @one_or_all
 def test_forced_closed(key: Any) -> None:
-    """Nothing trips it, a probe of before neither; without a key nothing trips another, now or later."""
+    """Failures do not open a circuit that is forced closed; without a key this applies to other circuits, existing and new."""
     breaker = opened(failure_rate=1, minimum_calls=1)
     probe = knock(breaker, 10)
     breaker.force_closed(key)
@@ -364,7 +364,7 @@ def test_forced_closed(key: Any) -> None:
 @one_or_all
 @pytest.mark.parametrize("force", ["force_open", "force_closed", "reset"])
 def test_reset(key: Any, force: str) -> None:
-    """Whatever was forced or counted is forgotten, and what was sent before says nothing."""
+    """reset discards counts and forced states; requests that were admitted before it are ignored."""
     breaker = new(1)
     waits(breaker, 3)
     getattr(breaker, force)(key)
@@ -379,7 +379,7 @@ def test_reset(key: Any, force: str) -> None:
 
 @pytest.mark.parametrize("key", ["a", "later", None])
 def test_since_when_it_is_forced_open(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`opened_at` is when that was said, also of a circuit that is made later, or of none."""
+    """`opened_at` is the time of force_open(), also for a circuit that is created later, and without a circuit."""
     clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now, time=lambda: 1e9 + clock.now)
     monkeypatch.setattr(module, "time", clock)
     breaker = new()
@@ -392,7 +392,7 @@ def test_since_when_it_is_forced_open(key: Any, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_force_open_overlooks_nothing(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A circuit that another thread makes just then, or moves to the end of the table, is forced as well."""
+    """force_open() also applies to a circuit that another thread creates, or moves in the table, at the same time."""
     monkeypatch.setattr(module, "MAX_CIRCUITS", most)
     breaker = new()
     breaker.force_closed("a")
@@ -411,7 +411,7 @@ def test_force_open_overlooks_nothing(most: int, monkeypatch: pytest.MonkeyPatch
 
 
 def test_dry_run(caplog: pytest.LogCaptureFixture) -> None:
-    """It counts, tells and probes as ever, and lets everything through; what it lets through so does not count."""
+    """dry_run counts, logs and probes as usual but admits every request; those it would have refused do not count."""
     changes: list[Any] = []
     breaker = opened(dry_run=True, on_state_change=lambda *change: changes.append(change))
     with caplog.at_level(logging.INFO, "ratewise"):
@@ -424,11 +424,11 @@ def test_dry_run(caplog: pytest.LogCaptureFixture) -> None:
     assert calls(breaker, "x", 10) == "open"
 
 
-# Who is told
+# Callbacks and logs
 
 
 def test_changes_are_told_outside_the_lock(caplog: pytest.LogCaptureFixture) -> None:
-    """`on_state_change` may ask and reset the breaker; every change is logged, an opening as a warning."""
+    """`on_state_change` may call get_state and reset; every change is logged, opening as a warning."""
     changes: list[Any] = []
 
     def change(key: Any, old: str, new: str) -> None:
@@ -456,7 +456,7 @@ def test_changes_are_told_outside_the_lock(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """Keys are masked in what is logged, also of an `on_state_change` that fails; that goes no further. A repr has none."""
+    """Keys are redacted in logs, also when `on_state_change` raises; its error is not raised to the caller. A repr has no key."""
 
     def fails(key: str, old: str, new: str) -> None:
         raise ValueError(key)
@@ -475,11 +475,11 @@ def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:
     assert TOKEN not in caplog.text + repr(breaker)
 
 
-# The table
+# The table of circuits
 
 
 def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The longest known is forgotten for a new one, unless it was used since the last time."""
+    """The least recently used circuit is dropped for a new one."""
     monkeypatch.setattr(module, "MAX_CIRCUITS", 3)
     breaker = new()
     for key, after in (("a", "a"), ("b", "ab"), ("c", "abc"), ("d", "bcd"), ("b", "bcd"), ("e", "bde"), ("f", "def")):
@@ -490,7 +490,7 @@ def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", ["open", "half_open", "force_open", "force_closed"])
 def test_what_is_never_forgotten(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A circuit that is not closed, or forced: while all are, a new one is not remembered. Once reset, it may go."""
+    """Circuits that are not closed, or forced, are kept; if all are, a new one is not stored. After reset they may be dropped."""
     monkeypatch.setattr(module, "MAX_CIRCUITS", 3)
     monkeypatch.setattr(bounded_table, "monotonic", lambda: 10 + 99)
     breaker = new(1)
@@ -511,17 +511,17 @@ def test_what_is_never_forgotten(kind: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(("now", "state"), [(10 + 99, "closed"), (10 + 100, "open")])
 def test_what_is_open_for_no_one_is_forgotten(now: float, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that nobody has asked for since long after it could be probed makes room for another."""
+    """An open circuit that nobody has used since long after its recovery time is dropped for a new one."""
     monkeypatch.setattr(module, "MAX_CIRCUITS", 1)
     breaker = new(1)
     calls(breaker, "x", key="dead")
     monkeypatch.setattr(bounded_table, "monotonic", lambda: now)
-    assert calls(breaker, "x", key="b") == state  # remembered, or not
+    assert calls(breaker, "x", key="b") == state  # stored, or not
 
 
 @pytest.mark.parametrize("url", ["https://api.example.com", "https://API.example.com:443/users?page=2"])
 def test_origins_by_their_url(url: str) -> None:
-    """By hand, an origin may be named as people name it."""
+    """An origin may be given as a URL to force_open and get_state."""
     breaker = new()
     breaker.force_open(url)
     assert [*breaker._circuits] == [("https", "api.example.com", None)]
@@ -530,7 +530,7 @@ def test_origins_by_their_url(url: str) -> None:
 
 
 def test_what_is_forced_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A circuit is forced by its key however many others are not to be forgotten."""
+    """A circuit can be forced by its key even if the table is full of circuits that must be kept."""
     monkeypatch.setattr(module, "MAX_CIRCUITS", 1)
     breaker = opened()
     breaker.force_open("b")
@@ -538,7 +538,7 @@ def test_what_is_forced_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_threads_make_one_entry() -> None:
-    """Of threads that miss the same key at once, the first makes its entry and the others get that."""
+    """If threads miss the same key at once, the first creates the entry and the others get it."""
     table = Table(lambda _: knock(new(), 0).circuit, 3)
     assert table["a"] is table.__missing__("a") is table["a"]
 
@@ -579,14 +579,14 @@ BAD += [
     ],
 )
 def test_bad_settings(setting: str, value: Any, error: type[Exception], allowed: str) -> None:
-    """Refused at construction, by name, value and what is allowed."""
+    """An invalid setting is refused at construction; the message has its name, its value and the allowed range."""
     with pytest.raises(error) as caught:
         CircuitBreaker(**{"slow_call_duration": 1, setting: value})
     assert str(caught.value) == f"{setting} must be {allowed}, not {value!r}"
 
 
 def test_settings_that_go_together() -> None:
-    """A rate of slow calls needs to know what a slow call is; what is not given is as documented; all bounds are allowed."""
+    """slow_call_rate needs slow_call_duration; the defaults are as documented; all bounds are allowed."""
     with pytest.raises(TypeError, match="slow_call_rate was given without slow_call_duration"):
         CircuitBreaker(slow_call_rate=0.5)
     assert tuple(CircuitBreaker()._rules) == (5, 2, 60, 600, 0.1, None, None, 30, 10, 1, 30)

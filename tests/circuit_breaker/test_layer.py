@@ -1,4 +1,4 @@
-"""The circuit breaker around a transport: what counts, what the user sees, and exactly so many probes at a real server."""
+"""The circuit breaker around a transport: what counts, what the caller gets, and the number of probes at a real server."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def guarded(world: World, wire: Any, guard: CircuitBreaker, clock: FakeClock | N
 
 
 def brittle(**settings: Any) -> CircuitBreaker:
-    """One failure opens it, one success closes it."""
+    """A breaker that one failure opens and one success closes."""
     return CircuitBreaker(**{"failure_threshold": 1, "success_threshold": 1, "jitter": 0, **settings})
 
 
 async def outcome(world: World, transport: Any) -> Any:
-    """The status of a request through a bare transport, its body read, or the name of the error."""
+    """Send a request through a bare transport and read its body: the status, or the name of the error."""
     try:
         result = await world.send(transport)
         await world.read(result)
@@ -53,7 +53,7 @@ OUTCOMES = [
 
 @pytest.mark.parametrize(("step", "failed"), OUTCOMES)
 async def test_what_a_closed_circuit_counts(world: World, clock: FakeClock, step: Any, failed: bool | None) -> None:
-    """True: a failure. False: a success, which makes the count begin anew. None: nothing."""
+    """True: a failure. False: a success, which resets the count. None: neither."""
     guard = CircuitBreaker(2)
     transport = guarded(world, Scripted(500, step, 500), guard, clock)
     await outcome(world, transport)
@@ -66,7 +66,7 @@ async def test_what_a_closed_circuit_counts(world: World, clock: FakeClock, step
 
 @pytest.mark.parametrize(("step", "failed"), OUTCOMES)
 async def test_what_a_probe_tells(world: World, clock: FakeClock, step: Any, failed: bool | None) -> None:
-    """A failure opens the circuit again, a success closes it, and nothing leaves it to the next probe, at once."""
+    """A failed probe opens the circuit, a success closes it; after an outcome that tells neither, the next request is a probe."""
     guard = brittle()
     transport = guarded(world, Scripted(500, step, 200), guard, clock)
     await outcome(world, transport)
@@ -79,7 +79,7 @@ async def test_what_a_probe_tells(world: World, clock: FakeClock, step: Any, fai
 
 
 async def test_a_body_that_breaks_off_is_a_failure(world: World, clock: FakeClock) -> None:
-    """Whether the caller reads it as it comes, or the bundled client reads it whole; a head alone makes no success."""
+    """A body that breaks off is a failure, in a stream and in a client's get(): headers alone are no success."""
     for name in ("ReadError", "ReadTimeout"):
         for state in ("closed", "half_open"):
             step = response(body=Body(b"a", error=failing(name)))
@@ -105,7 +105,7 @@ async def test_a_body_that_breaks_off_is_a_failure(world: World, clock: FakeCloc
 
 
 async def test_what_the_user_sees(world: World, clock: FakeClock) -> None:
-    """Retries open the circuit; then `CircuitBreakerOpen`, at once and not retried; and the counts of the client."""
+    """Retries open the circuit; then CircuitBreakerOpen is raised without a retry, and the client's statistics count it."""
     guard = CircuitBreaker(2, jitter=0)
     url = "https://user:hunter2@api.example.com/users?token=hunter2"
     wire = Scripted(503, failing("ReadError"))
@@ -137,7 +137,7 @@ async def test_what_the_user_sees(world: World, clock: FakeClock) -> None:
 
 
 async def test_what_is_told_of_other_refusals(world: World, clock: FakeClock) -> None:
-    """While a probe is out, and where the circuit is held open by hand."""
+    """The messages while a probe is in flight, and while the circuit is forced open."""
     guard = brittle()
     transport = guarded(world, Scripted(500, response(200)), guard, clock)
     await outcome(world, transport)
@@ -156,7 +156,7 @@ async def test_what_is_told_of_other_refusals(world: World, clock: FakeClock) ->
 
 
 async def test_a_body_that_is_left_is_no_failure(world: World, clock: FakeClock) -> None:
-    """The verdict on a probe comes with the end of its body: read whole, or closed by a caller who has seen enough."""
+    """A probe gets its verdict at the end of its body: read completely, or closed early by the caller."""
     for read in (True, False):
         guard = brittle()
         transport = guarded(world, Scripted(500, response(body=Body(b"a", b"b"))), guard, clock)
@@ -169,7 +169,7 @@ async def test_a_body_that_is_left_is_no_failure(world: World, clock: FakeClock)
 
 
 async def test_a_stream_without_end_is_a_success(world: World, clock: FakeClock) -> None:
-    """A probe whose body still comes after half_open_timeout closes the circuit when the next request asks."""
+    """A probe whose body still arrives after half_open_timeout closes the circuit at the next request."""
     guard = brittle(half_open_timeout=5)
     transport = guarded(world, Scripted(500, response(body=Body(b"a")), 200), guard, clock)
     await outcome(world, transport)
@@ -182,7 +182,7 @@ async def test_a_stream_without_end_is_a_success(world: World, clock: FakeClock)
 
 
 async def test_upgrades_are_successes(world: World, clock: FakeClock) -> None:
-    """101: what is talked over the connection is no business of the circuit."""
+    """A 101 is a success: the breaker does not read the upgraded connection."""
     guard = brittle()
     transport = guarded(world, Scripted(500, response(101, body=Body(error=AssertionError("read")))), guard, clock)
     await outcome(world, transport)
@@ -192,7 +192,7 @@ async def test_upgrades_are_successes(world: World, clock: FakeClock) -> None:
 
 
 async def test_the_retry_after_of_a_503(world: World, clock: FakeClock) -> None:
-    """It says how long the circuit stays open; that of another status does not, nor one that is not valid."""
+    """A valid Retry-After of a 503 sets how long the circuit stays open; that of another status does not."""
     for status, value, seconds in ((503, "7", 7), (503, "soon", 60), (503, "0", 60), (500, "7", 60), (503, "9000", 600)):
         guard = brittle()
         await outcome(world, guarded(world, Scripted(response(status, {"Retry-After": value})), guard, clock))
@@ -200,7 +200,7 @@ async def test_the_retry_after_of_a_503(world: World, clock: FakeClock) -> None:
 
 
 async def test_slow_calls(world: World, clock: FakeClock) -> None:
-    """Measured to the head of the response, whatever time its body takes."""
+    """The duration of a call is measured to the response headers, without the body."""
 
     def slow(request: Any) -> Any:
         clock.now += 2
@@ -212,7 +212,7 @@ async def test_slow_calls(world: World, clock: FakeClock) -> None:
 
 
 async def test_your_own_failures(world: World, clock: FakeClock) -> None:
-    """`failure_on` comes first, of responses and errors; None leaves it to the rules."""
+    """`failure_on` is called first, with responses and errors; None leaves the verdict to the rules."""
     asked: list[Any] = []
 
     def failure_on(result: Any, error: Exception | None) -> bool | None:
@@ -230,7 +230,7 @@ async def test_your_own_failures(world: World, clock: FakeClock) -> None:
 
 
 async def test_a_mock(world: World, clock: FakeClock) -> None:
-    """A body in memory is no body to wait for: the verdict comes with the head."""
+    """A response whose body is in memory gets its verdict at once."""
     guard = CircuitBreaker(2)
     transport = guarded(world, Scripted(500, world.httpx.Response(200), world.httpx.Response(200), 500), guard, clock)
     assert [await outcome(world, transport) for _ in range(4)] == [500, 200, 200, 500]
@@ -244,7 +244,7 @@ async def test_a_mock(world: World, clock: FakeClock) -> None:
 
 
 async def test_a_failure_on_that_breaks(world: World, clock: FakeClock) -> None:
-    """Its error comes out, the response is closed, and the permit is given back."""
+    """An exception in `failure_on` is raised, the response is closed, and the permit is released."""
 
     def failure_on(result: Any, error: Exception | None) -> bool | None:
         return None if result is None or result.status_code == 500 else bool(1 / 0)
@@ -260,7 +260,7 @@ async def test_a_failure_on_that_breaks(world: World, clock: FakeClock) -> None:
 
 
 async def test_a_circuit_for_each_key(world: World, clock: FakeClock) -> None:
-    """Each origin has its own, also with redirects; `key=` makes them of anything."""
+    """Each origin has its own circuit; `key=` chooses another key per request."""
     guard = brittle()
     transport = guarded(world, Scripted(500, 200), guard, clock)
     await world.send(transport)
@@ -278,7 +278,7 @@ async def test_a_circuit_for_each_key(world: World, clock: FakeClock) -> None:
 
 
 async def test_our_own_refusals_do_not_count(world: World, clock: FakeClock) -> None:
-    """What a layer below did not send says nothing about the server."""
+    """A request that a layer below did not send, such as BulkheadFull, is no verdict on the server."""
     guard, places = brittle(), ratewise.Bulkhead(1, max_queue=0)
     client = world.RateWiseClient(
         "https://api.example.com",
@@ -300,7 +300,7 @@ async def test_our_own_refusals_do_not_count(world: World, clock: FakeClock) -> 
 
 
 async def test_the_wall_clock_changes_nothing(world: World) -> None:
-    """Stepped back an hour and forward a day, the circuit is open and probed as if nothing had been."""
+    """The wall clock steps back an hour and forward a day; the recovery time does not change."""
 
     class Stepped(FakeClock):
         step = 0.0
@@ -319,7 +319,7 @@ async def test_the_wall_clock_changes_nothing(world: World) -> None:
 
 
 async def test_dry_run(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """Everything is sent, and the log tells what would not have been."""
+    """dry_run sends every request and logs those it would have refused."""
     caplog.set_level(logging.INFO, "ratewise")
     transport = guarded(world, Scripted(500, 200, 200), brittle(dry_run=True), clock)
     assert [await outcome(world, transport) for _ in range(3)] == [500, 200, 200]
@@ -327,7 +327,7 @@ async def test_dry_run(world: World, clock: FakeClock, caplog: pytest.LogCapture
 
 
 async def test_one_breaker_for_both_libraries(world: World, clock: FakeClock) -> None:
-    """What requests of one library have learnt holds for those of the other."""
+    """A breaker that both libraries share applies what it learns from one to the other."""
     guard = brittle()
     other = World(f"{world.style}-{'httpx' if world.httpx.__name__ == 'httpx2' else 'httpx2'}")
     await outcome(world, guarded(world, Scripted(500), guard, clock))
@@ -336,7 +336,7 @@ async def test_one_breaker_for_both_libraries(world: World, clock: FakeClock) ->
 
 
 async def test_a_time_out_is_slow_too(world: World, clock: FakeClock) -> None:
-    """A call that took long counts as slow however it ended; a slow probe has failed, although its body still comes."""
+    """A slow call counts as slow even if it times out; a slow probe fails, although its body still arrives."""
 
     def late(request: Any) -> Any:
         clock.now += 3
@@ -355,13 +355,13 @@ async def test_a_time_out_is_slow_too(world: World, clock: FakeClock) -> None:
     transport._wire.steps[0] = slowly
     probe = await world.send(transport)
     clock.now += 5
-    assert await outcome(world, transport) == 200  # the next probe: the slow one has proved nothing
+    assert await outcome(world, transport) == 200  # the next probe: the slow one is no success
     assert guard.get_state()["state"] == "half_open"
     await world.close(probe)
 
 
 async def test_what_a_failure_on_may_say(world: World, clock: FakeClock) -> None:
-    """True, False or None: what is merely true or false is refused, of responses and errors, and nothing is learnt of it."""
+    """`failure_on` may return True, False or None; other values raise TypeError, for responses and errors, and count nothing."""
     for said in ("", 0, 1, "yes"):
         guard = brittle(failure_on=lambda result, error, said=said: said)
         for step in (200, failing("ReadError"), response(body=Body(b"a", error=failing("ReadError")))):
@@ -370,7 +370,7 @@ async def test_what_a_failure_on_may_say(world: World, clock: FakeClock) -> None
 
 
 async def test_what_a_slow_reader_proves(world: World, clock: FakeClock) -> None:
-    """Nothing: the deadline came because the caller took its time with the body, and the server is fine."""
+    """A deadline exceeded because the caller reads slowly is no failure of the server."""
     guard = brittle()
     wire = Scripted(response(body=Body(b"a", b"b")))
     client = world.RateWiseClient("https://x.example", transport=wire, circuit_breaker=guard, clock=clock, total_timeout=10)
@@ -382,7 +382,7 @@ async def test_what_a_slow_reader_proves(world: World, clock: FakeClock) -> None
 
 
 async def test_a_deadline_below_counts(world: World, clock: FakeClock) -> None:
-    """Around a stack with a `total_timeout` of its own, a server that uses it up has failed."""
+    """Around a stack with its own total_timeout, a server that uses up that time has failed."""
 
     def late(request: Any) -> Any:
         clock.now += 10
@@ -398,7 +398,7 @@ async def test_a_deadline_below_counts(world: World, clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("dry_run", [False, True])
 async def test_who_waits_while_the_circuit_opens(world: World, dry_run: bool) -> None:
-    """Requests that queue in the bulkhead of the same stack are refused when their turn comes, and not sent."""
+    """Requests that wait in the bulkhead of the same stack while the circuit opens are refused, not sent."""
     guard, places = brittle(dry_run=dry_run), ratewise.Bulkhead(1)
     queued = threading.Event()
 
@@ -427,10 +427,10 @@ async def test_who_waits_while_the_circuit_opens(world: World, dry_run: bool) ->
 
 
 async def test_waiting_for_a_connection_is_no_failure(world: World) -> None:
-    """The call's deadline comes while all connections are in use: nothing was sent, and nothing is held against the server."""
+    """A deadline reached while all connections are in use is no failure of the server: nothing was sent."""
 
     class Lenient(Clock):
-        """The wire's own time-out, which tells what was waited for, comes first also where the event loop is late."""
+        """Makes the wire's own time-out, which says what was waited for, expire before the deadline even on a slow machine."""
 
         async def within(self, seconds: float, function: Any, *args: Any) -> Any:
             return await super().within(seconds + PATIENCE, function, *args)
@@ -452,7 +452,7 @@ async def test_waiting_for_a_connection_is_no_failure(world: World) -> None:
 
 @pytest.mark.parametrize("permitted", [1, 3])
 async def test_exactly_so_many_probes(world: World, permitted: int) -> None:
-    """100 tasks, or 64 threads, knock at a half-open circuit at once: the server sees the permitted probes, and no more."""
+    """100 tasks, or 64 threads, use a half-open circuit at once: the server receives exactly the permitted probes."""
     callers = 64 if world.is_sync else 100
     healthy, all_refused = threading.Event(), threading.Event()
 
@@ -489,7 +489,7 @@ async def test_exactly_so_many_probes(world: World, permitted: int) -> None:
 @only("asyncio", "trio")
 @pytest.mark.parametrize("where", ["head", "body"])
 async def test_a_cancelled_probe_gives_its_permit_back(world: World, clock: FakeClock, where: str) -> None:
-    """Without a verdict: the next request is the probe. The caller's time-out is no news of the server."""
+    """A cancelled probe gives no verdict and releases its permit: the next request is the probe."""
 
     class Hanging(Body):
         async def __aiter__(self) -> Any:
@@ -519,7 +519,7 @@ async def test_a_cancelled_probe_gives_its_permit_back(world: World, clock: Fake
 
 
 async def test_a_keyboard_interrupt_tells_nothing(world: World, clock: FakeClock) -> None:
-    """In the middle of a probe: the next request is the probe."""
+    """KeyboardInterrupt in a probe gives no verdict: the next request is the probe."""
     guard = brittle()
     transport = guarded(world, Scripted(500, KeyboardInterrupt(), 200), guard, clock)
     await outcome(world, transport)
@@ -531,7 +531,7 @@ async def test_a_keyboard_interrupt_tells_nothing(world: World, clock: FakeClock
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
 async def test_a_server_that_hangs_until_the_deadline_has_failed(world: World, head: bytes) -> None:
-    """Whether the call's deadline cancels the wait (asyncio, trio) or shortens its time-out (sync): head or body."""
+    """A server that hangs until the deadline has failed, whether the wait is cancelled (asyncio, trio) or times out (sync)."""
 
     def hang(connection: Any) -> bool:
         connection.sendall(head)
@@ -547,13 +547,13 @@ async def test_a_server_that_hangs_until_the_deadline_has_failed(world: World, h
                 with pytest.raises(world.ratewise.DeadlineExceeded):
                     await world(client.get, "/", extensions={"trace": trace.of(world)})
                 if trace.seen("receive_response_headers.started"):
-                    break  # else the machine was too busy to send it
+                    break  # otherwise the machine was too busy to send the request
     assert guard.get_state()["state"] == "open"
 
 
 @pytest.mark.parametrize("wrong", [5, True, CircuitBreaker])
 async def test_bad_settings(world: World, wrong: Any) -> None:
-    """Anything but a breaker is refused, also by the clients."""
+    """The transport and the clients refuse anything but a CircuitBreaker."""
     with pytest.raises(TypeError, match="circuit_breaker must be a CircuitBreaker, not "):
         guarded(world, Scripted(), wrong)
     with pytest.raises(TypeError, match="circuit_breaker must be a CircuitBreaker, not "):
@@ -561,7 +561,7 @@ async def test_bad_settings(world: World, wrong: Any) -> None:
 
 
 async def test_without_settings(world: World) -> None:
-    """A transport of the library's own, and a breaker of its own."""
+    """Without arguments the transport has a new HTTPTransport and a new CircuitBreaker."""
     kind = world.ratewise.CircuitBreakerTransport if world.is_sync else world.ratewise.AsyncCircuitBreakerTransport
     transport = kind()
     assert repr(transport._layers[0]) == "CircuitBreakerLayer(<CircuitBreaker closed, circuits=0>)"

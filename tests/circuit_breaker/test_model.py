@@ -1,4 +1,4 @@
-"""The circuit breaker against a model: requests that overlap and end in any order, in any time."""
+"""The circuit breaker against a model: requests that overlap and end in any order, at any time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ratewise.circuit_breaker.circuit import Permit
 
 
 class Model:
-    """A circuit, as plainly as can be: from what came of the requests since its last change."""
+    """A simple model of a circuit: it derives everything from the outcomes since its last change of state."""
 
     def __init__(self, rules: Any) -> None:
         self.rules, self.state, self.refused, self.lost, self.changes = rules, "closed", 0, 0, []
@@ -27,7 +27,7 @@ class Model:
         self.state, self.out, self.told = state, {}, []
 
     def window(self, now: float) -> list[bool]:
-        """What came of the calls of this second and of the 9 before it."""
+        """The outcomes of the calls in this second and in the 9 before it."""
         return [failed for at, failed in self.told if math.floor(now) - math.floor(at) < 10]
 
     def failures(self, now: float) -> int:
@@ -70,7 +70,7 @@ class Model:
 
 
 class Machine(stateful.RuleBasedStateMachine):
-    """Requests that overlap, and end in any order and way, do to the breaker what they do to the model."""
+    """For overlapping requests that end in any order and in any way, breaker and model agree."""
 
     @stateful.initialize(
         failure_rate=st.sampled_from([None, 0.4]), success_threshold=st.integers(1, 3), half_open_max_calls=st.integers(1, 3)
@@ -85,7 +85,7 @@ class Machine(stateful.RuleBasedStateMachine):
 
     @stateful.rule(outcomes=st.lists(st.sampled_from([True, False, False, None]), min_size=1, max_size=5))
     def knock(self, outcomes: list[bool | None]) -> None:
-        """Requests one after the other; those without an outcome stay under way."""
+        """Make requests in a row; those without an outcome stay in flight."""
         for failed in outcomes:
             number, permit = len(self.permits), self.breaker._admit("a", self.now)
             assert isinstance(permit, Permit) is self.model.knock(number, self.now)
@@ -99,7 +99,7 @@ class Machine(stateful.RuleBasedStateMachine):
         self.model.report(number, self.now, **outcome)
 
     def some(self, which: list[int]) -> list[tuple[int, Permit]]:
-        """A few of the requests that are under way."""
+        """Some of the requests in flight."""
         out = [(number, permit) for number, permit in enumerate(self.permits) if permit is not None]
         return list(dict.fromkeys(out[index % len(out)] for index in which if out))
 

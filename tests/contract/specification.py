@@ -1,4 +1,4 @@
-"""The specification: its examples, its table of parameters and its list of methods, letter by letter."""
+"""The specification, verbatim: its examples, its table of parameters and its list of methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples of the specification, in their own spelling, against a real server: what they promise is what happens."""
+"""The examples of the specification, verbatim, against a real server: each does what it promises."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOST = "https://api.example.com"
 
 
 class Stage:
-    """Runs the steps of an example in one namespace, with a server of ours in the place of `HOST`."""
+    """Runs the steps of an example in one namespace, with a test server in place of `HOST`."""
 
     def __init__(self, server: Server, script: list[Answer]) -> None:
         self.server, self.script = server, script
@@ -32,7 +32,7 @@ class Stage:
         self.clients: list[Any] = []
 
     def run(self, code: str, *missing: Any, replacing: tuple[tuple[str, str], ...] = ()) -> Any:
-        """Run it, with the imports that it is `missing`. The client that it made, or worked with."""
+        """Run code, with the imports that it is `missing`; return the client that it made or used."""
         for old, new in ((HOST, self.server.url), *replacing):
             assert old in code or old == HOST, old
             code = code.replace(old, new)
@@ -44,17 +44,17 @@ class Stage:
         return client
 
     def answer(self, *script: Answer) -> None:
-        """What the server does with the next requests; after them it answers 200."""
+        """Set the server's next answers; after them it answers 200."""
         self.script[:] = script
 
 
 def steps(example: str) -> list[str]:
-    """An example, before each of its comments on the left."""
+    """Split an example before each comment at the beginning of a line."""
     return re.split(r"^(?=# )", example, flags=re.MULTILINE)
 
 
 def user(received: Received) -> Answer:
-    """The server's own good answer: its users."""
+    """The server's default answer: a user or the list of users."""
     path = received.target.partition("?")[0]
     body: Any = {"name": "Ada"} if path.startswith("/users/") else [{"name": "Ada"}]
     return Reply(body=json.dumps(body).encode(), headers=(("Content-Type", "application/json"),))
@@ -78,7 +78,7 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture
 def clock(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Of every `RateWiseClient`: it waits for nothing."""
+    """Give every `RateWiseClient` a clock that does not wait."""
     init: Any = inspect.unwrap(RateWiseClient.__init__)
     monkeypatch.setitem(init.__kwdefaults__, "clock", clock)
     return clock
@@ -89,7 +89,7 @@ def limited(seconds: str = "2") -> Reply:
 
 
 def test_quick_start(stage: Stage, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
-    """It prints the user's name, also where the server limits it first; and after six refusals, that it was limited."""
+    """The example prints the user's name, also after two 429s; after six 429s it prints that the limit was exceeded."""
     began = clock.now
     for script, said in (
         ([], "User: Ada"),
@@ -113,7 +113,7 @@ def test_context_manager(stage: Stage) -> None:
 
 
 def test_async_usage(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """All hundred are fetched, although the server refuses some of them at first."""
+    """All 100 users are fetched, although the server refuses three requests."""
     stage.answer(*[user(Received("GET", "/users/0", [], b""))] * 10, *[Reply(429, (("retry-after-ms", "20"),))] * 3)
     stage.run(specification.ASYNC_USAGE)
     assert capsys.readouterr().out == "Fetched 100 users\n"
@@ -122,11 +122,11 @@ def test_async_usage(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_retry_configuration(stage: Stage, clock: FakeClock) -> None:
-    """The three ways are taken together, without a warning: retry_config says how often, backoff_strategy how long."""
+    """All three settings are accepted together without a warning: retry_config sets the attempts, backoff_strategy the waits."""
     client = stage.run(specification.RETRIES)
     stage.answer(*[Reply(500)] * 5)
     assert client.get("/").status_code == 500
-    assert len(stage.server.received) == 5  # max_attempts=5; max_retries=5 would be 6
+    assert len(stage.server.received) == 5  # max_attempts=5; max_retries=5 would be 6 requests
     assert client.get_retry_delays() == pytest.approx([1.0, 2.0, 4.0, 8.0], rel=0.1)
     assert client.get_retry_delays() != [1.0, 2.0, 4.0, 8.0]  # jitter=True
 
@@ -144,7 +144,7 @@ def test_retry_configuration(stage: Stage, clock: FakeClock) -> None:
 
 
 def test_circuit_breaker(stage: Stage, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
-    """Five failures open it, sixty seconds later it is probed, and two successes close it."""
+    """Five failures open the circuit, a probe is sent after 60 seconds, and two successes close it."""
     make, tell = steps(specification.CIRCUIT_BREAKER)
     client = stage.run(make, RateWiseClient)
 
@@ -155,7 +155,7 @@ def test_circuit_breaker(stage: Stage, clock: FakeClock, capsys: pytest.CaptureF
     assert told() == "Circuit: closed (failures: 0)"
     stage.answer(*[Reply(500)] * 5)
     assert client.get("/").status_code == 500
-    assert told() == "Circuit: closed (failures: 4)"  # one try and three retries
+    assert told() == "Circuit: closed (failures: 4)"  # one attempt and three retries
     with pytest.raises(ratewise.CircuitBreakerOpen):
         client.get("/")
     assert told() == "Circuit: open (failures: 5)"
@@ -163,7 +163,7 @@ def test_circuit_breaker(stage: Stage, clock: FakeClock, capsys: pytest.CaptureF
     with pytest.raises(ratewise.CircuitBreakerOpen):
         client.get("/")
     assert len(stage.server.received) == sent == 5
-    clock.now += 60 * 1.1  # and the jitter
+    clock.now += 60 * 1.1  # recovery_timeout plus the jitter
     assert client.get("/").status_code == 200
     assert told().startswith("Circuit: half_open")
     assert client.get("/").status_code == 200
@@ -171,7 +171,7 @@ def test_circuit_breaker(stage: Stage, clock: FakeClock, capsys: pytest.CaptureF
 
 
 def test_caching(stage: Stage, redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Both stores answer what was asked before, and the statistics tell how much of it."""
+    """Both stores answer repeated requests, and the statistics show the hit rate."""
     imports, memory, redis, tell = steps(specification.CACHING)
     stage.run(imports, RateWiseClient)
     place = urlsplit(redis_url)
@@ -194,7 +194,7 @@ def test_caching(stage: Stage, redis_url: str, capsys: pytest.CaptureFixture[str
 
 
 def test_the_whole_of_caching(stage: Stage, redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """In one piece too."""
+    """The whole example also runs as one script."""
     place = urlsplit(redis_url)
     replacing = (('host="localhost"', f"host={place.hostname!r}"), ("port=6379", f"port={place.port}"))
     client = stage.run(specification.CACHING, RateWiseClient, replacing=replacing)
@@ -204,7 +204,7 @@ def test_the_whole_of_caching(stage: Stage, redis_url: str, capsys: pytest.Captu
 
 @pytest.fixture
 def screen() -> Iterator[io.StringIO]:
-    """What `setup_logging` shows."""
+    """The output of `setup_logging`."""
     logger, shown = logging.getLogger("ratewise"), io.StringIO()
     level, handler = logger.level, setup_logging(stream=shown)
     yield shown
@@ -214,7 +214,7 @@ def screen() -> Iterator[io.StringIO]:
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 def test_secure_logging(stage: Stage, screen: io.StringIO, level: str) -> None:
-    """The lines are those of the specification; those of a level are shown at that level."""
+    """The log lines are those of the specification; DEBUG lines are shown only at that level."""
     client = stage.run(specification.LOGGING, RateWiseClient, replacing=(('level="INFO"', f'level="{level}"'),))
     client.get("/users", headers={"Authorization": "Bearer your-token-here"})
     promised = specification.LOG_OUTPUT.replace(HOST, stage.server.url).splitlines()
@@ -230,7 +230,7 @@ def test_secure_logging(stage: Stage, screen: io.StringIO, level: str) -> None:
 
 
 def test_secrets_are_not_logged(stage: Stage, screen: io.StringIO) -> None:
-    """Not those of the headers that are named, and not what the patterns match."""
+    """Neither the headers that are listed nor texts that match the patterns appear in the log."""
     client = stage.run(specification.LOGGING, RateWiseClient, replacing=(('level="INFO"', 'level="DEBUG"'),))
     secret = {"Authorization": "Bearer hunter2-hunter2", "X-API-Key": "hunter2", "Cookie": "session=hunter2"}
     client.get("/users?q=password=hunter2&r=token=hunter2-x", headers=secret)
@@ -239,7 +239,7 @@ def test_secrets_are_not_logged(stage: Stage, screen: io.StringIO) -> None:
 
 
 def test_statistics(stage: Stage, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
-    """They count what has happened: of one call that was retried twice, and of one that failed."""
+    """The statistics count a call that was retried twice and one that failed."""
     whole, delays = (step.strip() for step in steps(specification.STATISTICS)[1:])
     client = stage.names["client"] = RateWiseClient(stage.server.url, max_retries=2)
     stage.answer(Reply(503), Reply(502))
@@ -269,7 +269,7 @@ def test_statistics(stage: Stage, clock: FakeClock, capsys: pytest.CaptureFixtur
 
 
 def test_statistics_count_trips(stage: Stage, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
-    """A circuit that opened is in them."""
+    """The statistics count a circuit that opened."""
     make, _ = steps(specification.CIRCUIT_BREAKER)
     client = stage.run(make, RateWiseClient)
     stage.answer(*[Reply(500)] * 5)
@@ -294,7 +294,7 @@ def test_statistics_count_trips(stage: Stage, clock: FakeClock, capsys: pytest.C
     ids=str,
 )
 def test_custom_retry_logic(stage: Stage, clock: FakeClock, script: list[Answer], status: int, waits: list[float]) -> None:
-    """`decide=` is asked about each outcome, and what it decides is done."""
+    """`decide=` is called with each outcome, and its decision is followed."""
     stage.run(specification.CUSTOM_RETRY_LOGIC)
     config = RetryConfig(decide=stage.names["custom_retry_logic"])
     with RateWiseClient(stage.server.url, retry_config=config, rate_limiter=None) as client:
@@ -305,7 +305,7 @@ def test_custom_retry_logic(stage: Stage, clock: FakeClock, script: list[Answer]
 
 
 def test_custom_retry_logic_beside_a_limiter(stage: Stage, clock: FakeClock) -> None:
-    """With the client's own limiter, the wait is as long at least."""
+    """With the client's rate limiter the wait is at least as long."""
     stage.run(specification.CUSTOM_RETRY_LOGIC)
     config = RetryConfig(decide=stage.names["custom_retry_logic"])
     with RateWiseClient(stage.server.url, retry_config=config) as client:

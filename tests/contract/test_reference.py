@@ -44,7 +44,7 @@ METHODS = [
 
 
 class Shelf(CacheBackend):
-    """A store of one's own."""
+    """A user's own cache backend."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ VALUES: dict[str, Any] = {
     "CacheBackend": Shelf(),
     "LogConfig": LogConfig(),
 }
-"""One of each type of the table."""
+"""A value of each type in the table."""
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def server() -> Iterator[Server]:
 
 
 def test_what_is_read() -> None:
-    """All of both lists."""
+    """Both lists are parsed completely."""
     assert len(PARAMETERS) == 11
     assert len(METHODS) == 9
     assert {parameter.type for parameter in PARAMETERS} == VALUES.keys()
@@ -91,7 +91,7 @@ def test_what_is_read() -> None:
 
 @pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda parameter: parameter.name)
 async def test_parameters(world: World, parameter: Parameter) -> None:
-    """Each is there by its name, has its default (but for base_url, which may be left out), and takes what it says."""
+    """Each parameter exists, has its default (base_url is optional instead of required), and accepts its type."""
     signature = inspect.signature(world.RateWiseClient)
     default = signature.parameters[parameter.name].default
     if parameter.default == "required":
@@ -107,13 +107,13 @@ async def test_parameters(world: World, parameter: Parameter) -> None:
 
 
 async def test_all_parameters_at_once(world: World, server: Server) -> None:
-    """They work together, and each does what it is described to do."""
+    """All parameters work together, and each has its documented effect."""
     given = {parameter.name: VALUES[parameter.type] for parameter in PARAMETERS}
     given["base_url"] = server.url
     given["circuit_breaker"] = breaker = CircuitBreaker()
     async with world.within(world.RateWiseClient(**given)) as client:
         response = await world(client.get, "/echo")
-        assert response.text == "['GET', '/echo', None, '1', '']"  # the default header is the fourth
+        assert response.text == "['GET', '/echo', None, '1', '']"  # the default header is the fourth item
         assert client.timeout == world.httpx.Timeout(2.5, connect=2.5)
         assert client.circuit_breaker is breaker
         assert client.cache is given["cache"]
@@ -123,7 +123,7 @@ async def test_all_parameters_at_once(world: World, server: Server) -> None:
 
 @pytest.mark.parametrize("method", [method for method in METHODS if method.sends], ids=lambda method: method.name)
 async def test_methods_that_send(world: World, server: Server, method: Method) -> None:
-    """Each takes the keywords that are listed, alone and together with httpx's own, and sends what they say."""
+    """Each method accepts the listed keywords, alone and together with httpx's own, and sends their values."""
     values: dict[str, Any] = {"params": {"q": "1"}, "headers": {"X-A": "b"}, "json": {"a": 1}, "data": {"f": "2"}}
     expected = {
         "params": ["/echo?q=1", None, None, ""],
@@ -146,7 +146,7 @@ async def test_methods_that_send(world: World, server: Server, method: Method) -
 
 
 async def test_methods_that_tell(world: World, server: Server) -> None:
-    """The statistics, the delays, and the end."""
+    """The methods for statistics and delays, and `close`."""
     names = [method.name for method in METHODS if not method.sends]
     assert names == ["get_retry_stats", "get_retry_delays", "get_stats", "close"]
     client = world.RateWiseClient(server.url)
@@ -168,7 +168,7 @@ async def test_methods_that_tell(world: World, server: Server) -> None:
 
 
 async def test_in_place_of_the_librarys_client(world: World, server: Server) -> None:
-    """The same code works with `RateWiseClient()` where `httpx.Client()` stands, with a base_url and without."""
+    """`RateWiseClient()` can replace `httpx.Client()`, with and without base_url."""
     seen = []
     for kind in (world.Client, world.RateWiseClient):
         results: list[Any] = []
@@ -193,7 +193,7 @@ async def test_in_place_of_the_librarys_client(world: World, server: Server) -> 
 
 
 def test_which_of_the_retry_settings_wins() -> None:
-    """Each class that takes the three says it in its own docstring, which editors show."""
+    """Each class with the three retry settings documents in its docstring which one wins."""
     import ratewise.httpx2
 
     for package in (ratewise, ratewise.httpx2):

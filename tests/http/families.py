@@ -1,4 +1,4 @@
-"""Every family of fields in the wild that tells of limits, and what it says."""
+"""The rate-limit fields that servers send in practice, by family, and what each must parse to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.http.telling import Fields, named, quota, says
 
 
 def read(block: str) -> Fields:
-    """Fields as they stand in a response, one in a line."""
+    """Parse fields written as in a response, one per line."""
     return [(name, value.strip()) for name, _, value in (line.strip().partition(":") for line in block.strip().splitlines())]
 
 

@@ -1,4 +1,4 @@
-"""Fields that tell of limits, and what is read from them, as the tests write both."""
+"""Helpers for tests of rate-limit fields: how to write fields, and what they are expected to parse to."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ratewise.layer import Field
 NOW = 1_445_412_420.0
 DATE = ("Date", "Wed, 21 Oct 2015 07:27:00 GMT")
 WRONG = NOW + 5000
-"""What a clock shows that is wrong; the response's own Date is right."""
+"""The time of a local clock that is wrong; the response's own Date is right."""
 
 Fields = list[tuple[str, str]]
 
 
 def tell(*fields: tuple[str, str | bytes], now: float = WRONG) -> RateLimitFields:
-    """What fields tell of limits. What they say of retries beside a wait is another test's."""
+    """Parse rate-limit fields, without `source` and `forbidden`, which test_retry_after.py tests."""
     found = rate_limit_fields(written(*fields), now)
     return found if not (found.source or found.forbidden) else found._replace(source="", forbidden=False)
 
 
 def written(*fields: tuple[str, str | bytes]) -> list[Field]:
-    """Fields as an HTTP library has them."""
+    """Fields as an HTTP library returns them."""
     raw = [(name.encode(), value.encode() if isinstance(value, str) else value) for name, value in fields]
     return [(name, name.lower(), value) for name, value in raw]
 

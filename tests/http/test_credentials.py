@@ -1,4 +1,4 @@
-"""Credentials, by which limits are told apart: none is kept."""
+"""Digests of credentials, which separate the limits of different callers: no credential is stored."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ratewise._http.credentials import _digests, credential
 
 
 def fields(**headers: str) -> list[tuple[bytes, bytes, bytes]]:
-    """As `http.fields` returns them."""
+    """Fields as `http.fields` returns them."""
     names = [name.replace("_", "-") for name in headers]
     return [(name.encode(), name.lower().encode(), value.encode()) for name, value in zip(names, headers.values())]
 
 
 def test_a_credential_is_no_secret() -> None:
-    """What is remembered of it says nothing about it; cookies and other headers name nobody."""
+    """The digest does not reveal the credential; cookies and other headers do not identify a caller."""
     told = credential(fields(Accept="*/*", Authorization="Bearer hunter2"))
     assert told == credential(fields(authorization="Bearer hunter2"))
     assert len(told) == 20
@@ -23,7 +23,7 @@ def test_a_credential_is_no_secret() -> None:
 
 
 def test_credentials_are_not_kept() -> None:
-    """However many there are, only so many hashes of them are remembered."""
+    """The number of stored digests is bounded."""
     for number in range(2500):
         credential(fields(Authorization=f"Bearer {number}"))
     assert len(_digests) <= 1000
@@ -49,6 +49,6 @@ def test_credentials_are_not_kept() -> None:
     ],
 )
 def test_schemes_that_sign_each_request(one: str, same: str, other: str) -> None:
-    """Of these the scheme and the user are the caller, and the rest is not."""
+    """For a scheme that signs each request, only the scheme and the user identify the caller."""
     keys = [credential(fields(Authorization=value)) for value in (one, same, other)]
     assert keys[0] == keys[1] != keys[2]

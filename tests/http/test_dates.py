@@ -1,4 +1,4 @@
-"""HTTP-dates: three forms, of all years."""
+"""HTTP-dates (RFC 9110, section 5.6.7): three formats, all years."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.http.telling import NOW
     ],
 )
 def test_years_of_two_digits(value: str, now: int, year: int) -> None:
-    """A year of two digits is the last one that is not more than 50 years in the future, in every century."""
+    """A year of two digits is the latest one not more than 50 years in the future, in every century (RFC 9110, section 5.6.7)."""
     assert http_date(value, calendar.timegm((now, 7, 1, 0, 0, 0))) == calendar.timegm((year, 11, 6, 8, 49, 37))
 
 
 @pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"])
 @given(moment=st.datetimes(datetime(1970, 1, 1), datetime(2069, 12, 31)))
 def test_dates_round_trip(form: str, moment: datetime) -> None:
-    """Each instant comes back from each of the three forms of an HTTP-date."""
+    """Each instant round-trips through each of the three formats of an HTTP-date."""
     moment = moment.replace(microsecond=0, tzinfo=timezone.utc)
     written = moment.strftime(form.replace("%e", f"{moment.day:2}"))
     assert http_date(written, calendar.timegm((2019, 12, 31, 12, 0, 0))) == moment.timestamp()
@@ -43,6 +43,6 @@ def test_dates_round_trip(form: str, moment: datetime) -> None:
 
 @given(st.datetimes(datetime(1, 1, 1)))
 def test_dates_of_all_years(moment: datetime) -> None:
-    """Dates from the year 1 to 9999 are read."""
+    """Dates from year 1 to 9999 are parsed."""
     written = f"Mon, {moment.day:02} {moment:%b} {moment.year:04} {moment:%H:%M:%S} GMT"
     assert http_date(written, NOW) == calendar.timegm(moment.timetuple())

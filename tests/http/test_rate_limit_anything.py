@@ -1,4 +1,4 @@
-"""Any fields at all: nothing raises, nothing is out of bounds, and the work is linear."""
+"""Arbitrary fields: nothing raises, every value is within bounds, and parsing takes linear time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.http.families import FAMILIES, read
 from tests.http.telling import DATE, INVALID, NOW, tell
 from tests.kit.growth import growth
 
-# Anything
+# Arbitrary fields
 
 NAMES = [name.lower().encode() for _, block, _ in FAMILIES for name, _ in read(block)] + [b"date", b"age", b"retry-after"]
 VALUES = [value.encode() for _, block, _ in FAMILIES for _, value in read(block)] + [b"", DATE[1].encode(), *INVALID[:-1]]
@@ -34,7 +34,7 @@ names = st.one_of(
 
 @given(st.lists(st.tuples(names, values), max_size=8), st.floats(-1e12, 1e12))
 def test_any_headers(headers: list[tuple[bytes, bytes]], now: float) -> None:
-    """No bytes raise, and no number is negative, infinite or none at all. What says nothing is `NO_FIELDS`."""
+    """No bytes raise; every number is finite and not negative; fields without information give `NO_FIELDS`."""
     fields = [(name, name.lower(), value) for name, value in headers]
     found = rate_limit_fields(fields, now)
     for each in found.quotas:
@@ -53,7 +53,7 @@ def test_any_headers(headers: list[tuple[bytes, bytes]], now: float) -> None:
 
 @given(st.integers(0, 10**9 - 1), st.integers(0, 999))
 def test_delays_round_trip(seconds: int, thousandths: int) -> None:
-    """Each delay comes back, as a number and as Go writes it."""
+    """Each delay round-trips, as a number and as a Go duration."""
     expected = pytest.approx(seconds + thousandths / 1000)
     for value in (
         f"{seconds}.{thousandths:03}",
@@ -65,7 +65,7 @@ def test_delays_round_trip(seconds: int, thousandths: int) -> None:
 
 @given(st.datetimes(), st.integers(-1439, 1439))
 def test_timestamps_round_trip(moment: Any, offset: int) -> None:
-    """Each instant in RFC 3339 comes back, whatever its offset."""
+    """Each RFC 3339 timestamp round-trips, with any offset."""
     days = moment.toordinal() - 719_163
     instant = days * 86_400 + moment.hour * 3600 + moment.minute * 60 + moment.second + moment.microsecond / 1e6
     sign, (hours, minutes) = "+-"[offset < 0], divmod(abs(offset), 60)
@@ -74,7 +74,7 @@ def test_timestamps_round_trip(moment: Any, offset: int) -> None:
     assert tell(("x-ratelimit-limit", "1"), ("x-ratelimit-reset", value), now=-1e11).quotas[0].reset == expected
 
 
-# Work
+# Linear time
 
 
 UNITS = [
@@ -100,7 +100,7 @@ UNITS = [
 
 @pytest.mark.parametrize(("prefix", "unit"), list(itertools.product([b"", b'"', b"a;r=", b"1;x=:", b"a=1/2("], UNITS)))
 def test_linear(prefix: bytes, unit: bytes) -> None:
-    """Eight times the bytes take about eight times the work, in every kind of field; more than 4 KiB are not read at all."""
+    """Eight times the bytes take about eight times as long, in every kind of field; fields over 4 KiB are ignored."""
     small, large = (prefix + unit * (size // len(unit)) for size in (500, 4000))
     fields = [b"ratelimit", b"ratelimit-policy", b"x-ratelimit-limit", b"x-ratelimit-reset", b"x-ratelimit-bucket"]
     fields += [b"sforce-limit-info", b"x-ms-ratelimit-remaining-resource", b"zendesk-ratelimit-a"]
@@ -112,7 +112,7 @@ def test_linear(prefix: bytes, unit: bytes) -> None:
 
 
 def test_many_lines() -> None:
-    """Eight times as many lines of one list take about eight times the work."""
+    """Eight times as many lines of one list take about eight times as long."""
 
     def work(raw: bytes) -> None:
         rate_limit_fields([(b"ratelimit", b"ratelimit", b"a;r=1")] * len(raw), NOW)

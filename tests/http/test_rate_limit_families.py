@@ -1,4 +1,4 @@
-"""What servers tell about their limits: every family in the wild, whatever its names."""
+"""Rate-limit fields: every family in use, under all its names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.http.telling import DATE, NOW, Fields, family, quota, says, tell
     ("fields", "expected"), [(read(block), expected) for _, block, expected in FAMILIES], ids=[case[0] for case in FAMILIES]
 )
 def test_families(fields: Fields, expected: RateLimitFields) -> None:
-    """What the servers of this world send, in any order and any case, among other fields: measured from the response's Date."""
+    """Each family is recognised in any order and case, among other fields; instants are measured from the response's Date."""
     others = [("Content-Type", "application/json"), ("Vary", "x-ratelimit-limit"), ("Age", "0")]
     assert round_(tell(DATE, *fields)) == round_(expected)
     for variant in ([*fields, DATE], [*others, *fields, DATE, *others[:2]]):
@@ -60,20 +60,20 @@ def round_(said: RateLimitFields) -> RateLimitFields:
     ],
 )
 def test_other_names(name: str) -> None:
-    """What is called otherwise says nothing."""
+    """Fields with other names are ignored."""
     for value in ("5", "5;w=60", '"a";q=5', '"a";r=5;t=5', "limit=5, remaining=5"):
         assert tell(DATE, (name, value), (name, value)) is NO_FIELDS
 
 
 def test_nothing() -> None:
-    """No fields, or none that matter: always the same object. Any iterable will do."""
+    """Without rate-limit fields the result is the `NO_FIELDS` object itself; any iterable of fields is accepted."""
     assert tell() is NO_FIELDS
     assert tell(DATE, ("Age", "5"), ("X-Unlimited", "5")) is NO_FIELDS
     assert rate_limit_fields(iter([(b"Retry-After", b"retry-after", b"5")]), NOW).retry_after == 5
 
 
 def test_windows() -> None:
-    """A window is what is told of it: by the limit, by what remains, by the policies; else by the name."""
+    """A window is taken from the limit, from what remains or from the policies, otherwise from the field's name."""
     assert tell(("x-ratelimit-limit-day", "9;w=5"), ("x-ratelimit-remaining-day", "8;w=6")).quotas[0].window == 5
     assert tell(("x-ratelimit-limit-day", "9"), ("x-ratelimit-remaining-day", "8;w=6")).quotas[0].window == 6
     assert tell(("x-ratelimit-limit-day", "9"), ("ratelimit-policy", "9;w=7")).quotas[0].window == 86_400
@@ -81,7 +81,7 @@ def test_windows() -> None:
     assert tell(("x-ratelimit-limit", "9"), ("ratelimit-policy", "8;w=6")).quotas[0].window is None
 
 
-# Fields that stand for the same
+# Equivalent fields
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_windows() -> None:
     ],
 )
 def test_with_and_without_x(plain: dict[str, str], x: dict[str, str], expected: list[Quota]) -> None:
-    """RateLimit-* and X-RateLimit-* are the same limit twice and complete each other, unless the limits themselves differ."""
+    """RateLimit-* and X-RateLimit-* describe one limit and complete each other, unless their limits differ."""
     for order in (1, -1):
         assert tell(*[*family("RateLimit-", **plain), *family("X-RateLimit-", **x)][::order]) == says(*expected)
 
 
 def test_names_that_clash() -> None:
-    """Of two with the same name the longer prefix becomes part of its name; what has none to add is left out."""
+    """Of two quotas with the same name the one with the longer prefix is renamed after it; one without a prefix is dropped."""
     fields = [("RateLimit", '"tokens";r=1, "";r=2')]
     fields += family("anthropic-ratelimit-", tokens_remaining="3") + family("x-sib-ratelimit-", remaining="4")
     found = tell(*fields, ("ratelimit-limit", "5"), ("RateLimit-Policy", '"";q=4;w=1'))

@@ -1,4 +1,4 @@
-"""What servers tell about their limits: numbers that are none, fields that come twice, waits, and buckets."""
+"""Rate-limit fields: invalid numbers, repeated fields, waits and buckets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.http.telling import DATE, Fields, family, invalid, named, quota, says
 
 @invalid
 def test_invalid_numbers(value: bytes) -> None:
-    """What is no number of units is not there at all: not half of it, and nothing in its stead."""
+    """An invalid number of units is ignored completely: no part of it is used, and no default."""
     rest = family("x-ratelimit-", limit="10", remaining="5", reset="7")
     for name in ("limit", "remaining"):
         fields = [("x-ratelimit-" + name, value), *[field for field in rest if field[0] != "x-ratelimit-" + name]]
@@ -22,8 +22,8 @@ def test_invalid_numbers(value: bytes) -> None:
 
 @invalid
 def test_invalid_resets(value: bytes) -> None:
-    """Nor is there a reset."""
-    if b";" not in value:  # those are not about resets
+    """An invalid reset is ignored."""
+    if b";" not in value:  # values with parameters are tests of limits, not of resets
         limit = ("x-ratelimit-limit", "10")
         assert tell(limit, ("x-ratelimit-reset", value)) == says(quota("", 10))
         assert tell(limit, ("x-ratelimit-reset-after", value), ("x-ratelimit-reset", "5")) == says(quota("", 10, None, 5))
@@ -33,7 +33,7 @@ def test_invalid_resets(value: bytes) -> None:
 
 @pytest.mark.parametrize("value", ["10, 50", "10, 50;w=5, 60", "10, 50;w=x", "10, a;w=5", "10;w=5;w=0", "1;w=1,"])
 def test_invalid_policies_after_a_limit(value: str) -> None:
-    """Policies that follow a limit have a window; if one has not, nothing of it counts."""
+    """Policies listed after a limit need a window each; otherwise the whole field is ignored."""
     assert tell(("RateLimit-Limit", value)) is NO_FIELDS
 
 
@@ -55,17 +55,17 @@ def test_invalid_policies_after_a_limit(value: str) -> None:
     ],
 )
 def test_numbers(value: str, number: float) -> None:
-    """Numbers in ASCII digits, with a fraction or without, bounded; joined in one line only if they are the same."""
+    """ASCII digits, with or without a fraction, up to 1e15; repeated in one line only with the same value."""
     expected = says(quota("", number, number))
     assert tell(("x-ratelimit-limit", value), ("x-ratelimit-remaining", value)) == expected
 
 
-# Fields that come twice
+# Repeated fields
 
 
 @pytest.mark.parametrize("name", ["limit", "remaining", "reset", "reset-after"])
 def test_repeated_with_different_values(name: str) -> None:
-    """Nobody knows which of two different values is meant. The same twice is the same."""
+    """A field repeated with different values is ignored; repeated with the same value it counts once."""
     fields = family("x-ratelimit-", limit="10", remaining="5", reset="7", reset_after="6")
     again, others = f"x-ratelimit-{name}", [field for field in fields if field[0] != f"x-ratelimit-{name}"]
     assert tell(*fields, (again, "3")) == tell(*others)
@@ -74,7 +74,7 @@ def test_repeated_with_different_values(name: str) -> None:
 
 
 def test_repeated_lists() -> None:
-    """A list may stand in several lines. Without end it may not: it is not read then."""
+    """A list may be split over several lines; a list with too many members is ignored."""
     lines = [("RateLimit", '"a";r=1'), ("RateLimit", '"b";r=2'), ("ratelimit", '"c";r=3')]
     assert tell(*lines) == says(named("a", None, 1), named("b", None, 2), named("c", None, 3))
     assert tell(*lines, ("RateLimit", '"d"')) is NO_FIELDS
@@ -84,12 +84,12 @@ def test_repeated_lists() -> None:
 
 
 def test_no_more_than_32() -> None:
-    """A server with more limits than that is not one to be followed."""
+    """At most 32 quotas are kept."""
     assert len(tell(*[("RateLimit", f"a{i};r=1") for i in range(40)]).quotas) == 32
     assert len(tell(*[(f"x-ratelimit-remaining-a{i}", "1") for i in range(40)]).quotas) == 32
 
 
-# What else is said
+# Other information
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_no_more_than_32() -> None:
     ],
 )
 def test_retry_after(fields: Fields, seconds: float | None) -> None:
-    """The waits as `retry_advice` reads them, from the Date too; a reset is none."""
+    """Retry-After and its variants, measured from the Date; a rate-limit reset is not a Retry-After."""
     assert tell(DATE, *fields).retry_after == tell(*fields, DATE).retry_after == seconds
 
 
@@ -141,13 +141,13 @@ def test_retry_after(fields: Fields, seconds: float | None) -> None:
     ],
 )
 def test_buckets(fields: Fields, bucket: str | None, everyone: bool) -> None:
-    """What shares the quotas, in visible ASCII, and whether a refusal is for everything."""
+    """The bucket is visible ASCII of at most 128 characters; `everyone` is set by a global refusal."""
     assert tell(*fields) == says(bucket=bucket, everyone=everyone)
 
 
 @pytest.mark.parametrize("age", ["1", "0.5", "3600"])
 def test_from_a_cache(age: str) -> None:
-    """What a cache has kept tells how it was; how long to wait is still what it says."""
+    """The quotas of a response with an Age above 0 are outdated and ignored; Retry-After is not."""
     fields = [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Bucket", "a"), ("RateLimit", "a;r=1"), ("X-RateLimit-Global", "true")]
     assert tell(*fields, ("Age", age)) is NO_FIELDS
     assert tell(*fields, ("Age", age), ("Retry-After", "5")) == says(retry_after=5)

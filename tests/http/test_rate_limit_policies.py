@@ -1,4 +1,4 @@
-"""The IETF's RateLimit and RateLimit-Policy: named policies, and lists of whatever form."""
+"""RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers): named policies and lists in all their forms."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ from tests.http.telling import DATE, named, quota, says, tell
     ids=lambda value: value[:40],
 )
 def test_malformed_ratelimit(value: str) -> None:
-    """One thing that is wrong in RateLimit, and all of it is ignored; the policies are not."""
+    """One error makes the whole RateLimit field invalid; other fields are still used."""
     assert tell(("RateLimit", value)) is NO_FIELDS
     policies = ("RateLimit-Policy", '"a";q=10;w=60')
     assert tell(("RateLimit", value), policies).quotas[:1] == (named("a", 10, window=60),)
@@ -116,7 +116,7 @@ def test_malformed_ratelimit(value: str) -> None:
     ],
 )
 def test_malformed_policy(value: str) -> None:
-    """One thing that is wrong in RateLimit-Policy, and all of it is ignored; what is left is told nevertheless."""
+    """One error makes the whole RateLimit-Policy field invalid; RateLimit is still used."""
     assert tell(("RateLimit-Policy", value)) is NO_FIELDS
     assert tell(("RateLimit-Policy", value), ("RateLimit", '"a";r=5;t=6')) == says(named("a", None, 5, 6))
     assert tell(("RateLimit-Policy", value), ("RateLimit", "limit=5, remaining=4")) == says(quota("", 5, 4))
@@ -144,11 +144,11 @@ def test_malformed_policy(value: str) -> None:
     ],
 )
 def test_ratelimit(value: str, expected: list[Quota] | None) -> None:
-    """Structured fields as RFC 9651 has them: strings and tokens, parameters that nobody knows, the last of several."""
+    """Structured fields (RFC 9651): strings, tokens, unknown parameters, and the last of repeated parameters."""
     assert tell(DATE, ("RateLimit", value)) == (NO_FIELDS if expected is None else says(*expected))
 
 
-# The lists of a few
+# Lists of single vendors
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,6 @@ def test_ratelimit(value: str, expected: list[Quota] | None) -> None:
     ],
 )
 def test_malformed_lists(name: str, values: str) -> None:
-    """One thing wrong, and all of it is ignored."""
+    """One error makes the whole list invalid."""
     for value in values.split("|"):
         assert tell((name, value)) is NO_FIELDS, value

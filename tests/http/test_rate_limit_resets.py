@@ -1,4 +1,4 @@
-"""When a limit resets: moments and waits in every form, by the response's own clock."""
+"""When a limit resets: instants and delays in every form, measured by the response's Date."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ from tests.http.telling import DATE, NOW, quota, says, tell
     ],
 )
 def test_resets(value: str, seconds: float | None, resolution: float, kind: str) -> None:
-    """A reset is a delay, an instant in one of five forms, or a duration as Go writes it. A past one tells nothing."""
+    """A reset is a delay, an instant in one of five forms, or a Go duration; one in the past is ignored."""
     found = tell(DATE, ("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", value)).quotas[0]
     assert found == quota("", None, 1, seconds and pytest.approx(seconds, abs=1e-6), resolution, kind=kind)
     assert tell(DATE, ("x-ratelimit-reset", value)).quotas == ((found._replace(remaining=None),) if found.reset else ())
@@ -112,7 +112,7 @@ def test_resets(value: str, seconds: float | None, resolution: float, kind: str)
     ],
 )
 def test_no_resets(value: str) -> None:
-    """What lacks an offset, does not exist or is written as nobody writes it is no reset."""
+    """A timestamp without an offset, an impossible date and any other form are not a reset."""
     assert tell(DATE, ("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", value)) == says(quota("", None, 1))
 
 
@@ -128,7 +128,7 @@ def test_no_resets(value: str) -> None:
     ],
 )
 def test_without_a_date(value: str, resolution: float) -> None:
-    """Without a Date that is valid and not contradicted, instants are measured from our own clock, which is not so coarse."""
+    """Without a valid, unambiguous Date, instants are measured from the local clock, with the resolution of the value."""
     fields = (("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", value))
     expected = tell(*fields, now=NOW)
     assert expected.quotas[0].resolution == resolution

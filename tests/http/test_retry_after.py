@@ -1,4 +1,4 @@
-"""What servers say about waiting: every form in the wild, and everything that is none."""
+"""How long a response asks to wait: every form in use, and everything that is invalid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ARABIC, FULL_WIDTH = "\u0661\u0662".encode(), "\uff11\uff12".encode()
 
 
 class Advice(NamedTuple):
-    """What a response says about trying again."""
+    """The wait, its source, and whether retries are forbidden."""
 
     wait: float | None
     source: str
@@ -83,7 +83,7 @@ def wait(*fields: tuple[str, str | bytes], now: float = NOW) -> float | None:
     ],
 )
 def test_retry_after(value: str, seconds: float) -> None:
-    """Retry-After in all its forms, alone or several in a line: the longest wait, no longer than 2**31 seconds."""
+    """Retry-After in all its forms (RFC 9110, section 10.2.3), alone or several in a line: the longest, up to 2**31 seconds."""
     assert advice(("Retry-After", value)) == Advice(seconds, "Retry-After", False)
 
 
@@ -157,7 +157,7 @@ invalid = pytest.mark.parametrize("value", INVALID, ids=repr)
 
 @invalid
 def test_invalid_waits(value: bytes) -> None:
-    """What is not valid, not above zero or past is as good as not there, in each field and beside a valid one."""
+    """A value that is invalid, not above zero or in the past is ignored, in each field and beside a valid one."""
     assert wait(("Retry-After", value)) is None
     assert wait(("retry-after-ms", value)) is None
     assert wait(("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", value)) is None
@@ -168,12 +168,12 @@ def test_invalid_waits(value: bytes) -> None:
 
 
 def test_nothing_said() -> None:
-    """No field, no advice."""
+    """Without any of the fields there is no wait."""
     assert advice() == Advice(None, "", False)
     assert advice(("Content-Type", "text/html"), ("Retry-Afters", "5")) == Advice(None, "", False)
 
 
-# Whose clock
+# Which clock
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_nothing_said() -> None:
     ],
 )
 def test_the_responses_own_date(date: str, seconds: float | None) -> None:
-    """Instants are measured against the response's own Date, wherever it stands, and only without one against our clock."""
+    """Instants are measured from the response's Date, in any position; from the local clock only if there is no valid Date."""
     later = ("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT")
     assert wait(later, ("Date", date)) == wait(("DATE", date), later) == seconds
     reset = (("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "1445412480"))
@@ -209,7 +209,7 @@ def test_the_responses_own_date(date: str, seconds: float | None) -> None:
     ],
 )
 def test_years_of_two_digits_with_an_odd_date(date: str, year: int) -> None:
-    """A year of two digits that a Date, however odd, puts before the year 1, after 9999 or into the past is no wait."""
+    """A year of two digits that an odd Date moves out of the years 1 to 9999, or into the past, gives no wait."""
     assert wait(("Date", date), ("Retry-After", f"Wednesday, 21-Oct-{year} 07:28:00 GMT")) is None
 
 
@@ -221,7 +221,7 @@ def test_years_of_two_digits_with_an_odd_date(date: str, year: int) -> None:
 )
 @pytest.mark.parametrize("name", ["retry-after-ms", "Retry-After-Ms", "x-ms-retry-after-ms"])
 def test_milliseconds(name: str, value: str, seconds: float) -> None:
-    """Milliseconds, whole or with a fraction."""
+    """Milliseconds, with or without a fraction."""
     assert advice((name, value)) == Advice(pytest.approx(seconds), "retry-after-ms", False)
 
 
@@ -275,12 +275,12 @@ def test_milliseconds(name: str, value: str, seconds: float) -> None:
     ],
 )
 def test_ratelimit(value: str, seconds: float | None) -> None:
-    """RateLimit as a list and as a dictionary: the longest t of the policies with nothing remaining; else nothing."""
+    """RateLimit as a list or a dictionary: the longest reset of the quotas with nothing remaining; otherwise no wait."""
     source = "rate-limit reset" if "reset=" in value else "RateLimit"
     assert advice(("RateLimit", value)) == Advice(seconds, source if seconds else "", False)
 
 
-# The older fields
+# X-RateLimit-* and its variants
 
 
 @pytest.mark.parametrize(
@@ -324,19 +324,19 @@ def test_ratelimit(value: str, seconds: float | None) -> None:
     ],
 )
 def test_resets(family: tuple[str, str], remaining: str, reset: str, seconds: float | None) -> None:
-    """A reset is a delay, a duration or an instant; it counts only when nothing remains."""
+    """A reset is a delay, a duration or an instant; it is a wait only if nothing remains."""
     expected = Advice(seconds, "rate-limit reset" if seconds else "", False)
     fields = ((family[0], remaining), (family[1], reset))
     assert advice(*fields) == advice(*reversed(fields)) == expected
     assert wait((family[1], reset)) is None
 
 
-# Which field wins
+# Precedence
 
 
 @pytest.mark.parametrize("skipped", range(5))
 def test_precedence(skipped: int) -> None:
-    """retry-after-ms, Retry-After, RateLimit, the older fields: the first that is valid wins, in any order of the fields."""
+    """The first valid one of retry-after-ms, Retry-After, RateLimit and X-RateLimit-* counts, in any order of the fields."""
     fields = [
         ("retry-after-ms", "1000", "retry-after-ms"),
         ("Retry-After", "2", "Retry-After"),
@@ -363,7 +363,7 @@ def test_precedence(skipped: int) -> None:
     ],
 )
 def test_repeated_fields(fields: list[tuple[str, str]], seconds: float) -> None:
-    """Of a field that stands there more than once the longest valid wait counts."""
+    """Of a repeated field the longest valid wait counts."""
     assert wait(*fields) == seconds
     assert wait(*fields[::-1]) == seconds
 
@@ -381,13 +381,13 @@ def test_repeated_fields(fields: list[tuple[str, str]], seconds: float) -> None:
     ],
 )
 def test_vetoes(name: str, value: str, forbidden: bool) -> None:
-    """A server may ask not to be tried again; the wait is told all the same."""
+    """A response may forbid retries; its wait is parsed all the same."""
     assert advice((name, value)) == Advice(None, "", forbidden)
     assert advice((name, value), ("Retry-After", "5")) == Advice(5, "Retry-After", forbidden)
     assert advice((name, value), ("x-should-retry", "true")).forbidden is forbidden
 
 
-# Anything
+# Arbitrary fields
 
 NAMES = ["retry-after", "retry-after-ms", "ratelimit", "x-ratelimit-remaining", "x-ratelimit-reset", "date", "x-should-retry"]
 PIECES = [
@@ -412,7 +412,7 @@ fields = st.lists(st.tuples(st.sampled_from([name.encode() for name in NAMES]) |
 
 @given(fields, st.floats(0, 1e11))
 def test_any_headers(fields: list[tuple[bytes, bytes]], now: float) -> None:
-    """No bytes raise; a wait is above 0 and at most 2**31 and has a source; without one only a Retry-After of 0 is a source."""
+    """No bytes raise; a wait is above 0, at most 2**31, and has a source; a source without a wait is a Retry-After of 0."""
     found = Advice.of(outcome_of_response(429, [(name, name.lower(), value) for name, value in fields], now))
     assert found.wait is None or 0 < found.wait <= LONGEST
     assert found.source in (("", *RETRY_AFTER) if found.wait is None else SOURCES)
@@ -420,7 +420,7 @@ def test_any_headers(fields: list[tuple[bytes, bytes]], now: float) -> None:
 
 @given(anything, st.floats(-1e11, 1e12))
 def test_any_text(raw: bytes, now: float) -> None:
-    """No text makes the parsers raise, and what is a number is none but finite and not negative."""
+    """No text makes the parsers raise; a parsed number is finite and not negative."""
     for text in (raw.decode("latin-1"), raw.decode("utf-8", "surrogateescape")):
         number, date = delay_seconds(text), http_date(text, now)
         assert number is None or 0 <= number <= 1e15
@@ -429,18 +429,18 @@ def test_any_text(raw: bytes, now: float) -> None:
 
 @given(st.integers(0, 10**20), st.integers(0, 999))
 def test_numbers_round_trip(whole: int, thousandths: int) -> None:
-    """Numbers in ASCII digits are read for what they are."""
+    """Numbers in ASCII digits are parsed to their value, up to 1e15."""
     assert delay_seconds(f"{whole}.{thousandths:03}") == pytest.approx(min(whole + thousandths / 1000, 1e15))
     assert delay_seconds(str(whole)) == min(float(whole), 1e15)
 
 
 @pytest.mark.parametrize("bad", ["", " 1", "1 ", "1\n", "-1", "+1", "1e3", "nan", "inf", "\u0661", "\uff11", "\xb2", "1_0", "."])
 def test_no_numbers(bad: str) -> None:
-    """Signs, exponents, blanks and digits of other scripts make no number."""
+    """Signs, exponents, blanks and digits of other scripts are not a number."""
     assert delay_seconds(bad) is None
 
 
-# Work, as in tests/redaction/test_linear.py: a pattern that reads again does 64 times as much for eight times the bytes.
+# Linear time, as in tests/redaction/test_linear.py: a quadratic pattern takes 64 times as long for eight times the bytes.
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ def test_no_numbers(bad: str) -> None:
 )
 @pytest.mark.parametrize("name", NAMES)
 def test_linear(name: str, prefix: bytes, unit: bytes) -> None:
-    """Eight times the bytes take about eight times the work: no header makes the parser slow."""
+    """Eight times the bytes take about eight times as long, in every field."""
     small, large = (prefix + unit * (size // len(unit)) for size in (4000, 32_000))
     remaining = ("x-ratelimit-remaining", "0")
     assert any(growth(lambda raw: advice(remaining, (name, raw)), small, large) < 25 for _ in range(10))

@@ -1,4 +1,4 @@
-"""RateLimit and RateLimit-Policy against another parser of structured fields."""
+"""RateLimit compared with another parser of structured fields (RFC 9651)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def mutated(text: str, changes: list[tuple[int, int, str]]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A bare item in Python's own types; raises for what no rate-limit field has."""
+    """A bare item as a Python value; raises ValueError for types that no rate-limit field has."""
     if isinstance(value, (bool, int, bytes)):
         return value
     if isinstance(value, (float, Decimal)):
@@ -66,7 +66,7 @@ def split(member: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def expected_from(text: str, sf: Any) -> list[tuple[Any, ...]]:
-    """The quotas in a RateLimit field, if http_sf reads it."""
+    """The quotas of a RateLimit field, parsed with http_sf; empty if that refuses the field."""
     try:
         if re.match(r"[a-z*][a-z0-9_.*-]*=", text):
             flat: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def expected_from(text: str, sf: Any) -> list[tuple[Any, ...]]:
                 flat.update(parameters)
             told_of = [flat.get(key) for key in ("limit", "remaining", "reset")]
             assert all(each is None or (type(each) is int and each >= 0) for each in told_of)
-            assume((told_of[2] or 0) < 1e9)  # or else it is an instant
+            assume((told_of[2] or 0) < 1e9)  # larger values are instants
             enough = told_of[0] is not None or told_of[1] is not None or told_of[2]
             return [("", *told_of)] if enough else []
         found: dict[tuple[str, bytes], tuple[Any, ...]] = {}
@@ -93,7 +93,7 @@ def expected_from(text: str, sf: Any) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def sf() -> Any:
-    return pytest.importorskip("http_sf", minversion="1.5")  # older ones take "1." for a number
+    return pytest.importorskip("http_sf", minversion="1.5")  # older versions accept "1." as a number
 
 
 @given(text=lists | pairs, changes=mutations)
@@ -103,9 +103,9 @@ def sf() -> Any:
 @example(text="a;r=1;x=1234567890123.1", changes=[])
 @example(text='a;r=1;x="', changes=[])
 def test_structured_fields(sf: Any, text: str, changes: list[tuple[int, int, str]]) -> None:
-    """RateLimit is read just as http_sf reads structured fields, and refused where it refuses it."""
+    """RateLimit is parsed as http_sf parses it, and refused if http_sf refuses it."""
     text = mutated(text, changes)
-    assume(not re.search(r'=(@|%"|\().*=', text))  # types that nobody needs are refused even where another value replaces them
+    assume(not re.search(r'=(@|%"|\().*=', text))  # unsupported types are refused even if another value replaces them
     found = rate_limit_fields([(b"ratelimit", b"ratelimit", text.encode("latin-1"))], NOW).quotas
     expected = expected_from(text, sf)
     if expected and len(expected[0]) == 4 and re.match(r"[a-z*][a-z0-9_.*-]*=", text):
@@ -116,7 +116,7 @@ def test_structured_fields(sf: Any, text: str, changes: list[tuple[int, int, str
 
 
 def partition(name: str, want: tuple[Any, ...]) -> tuple[str, bytes]:
-    """A quota's name without its partition, and that one's bytes."""
+    """A quota's name without its partition key, and the bytes of that key."""
     if not want[1]:
         return name, b""
     name, _, key = name.rpartition(";pk=")

@@ -1,4 +1,4 @@
-"""What came of an attempt: one classification for every layer that asks."""
+"""The outcome of an attempt: one classification for all layers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SPENT = ("X-RateLimit-Remaining", "0")
     ],
 )
 def test_responses(status: int, fields: Fields, kind: Kind, wait: float | None) -> None:
-    """A status says what it is, and with the fields for how long."""
+    """The status gives the kind of outcome; 403 is a refusal only with fields that give a wait."""
     outcome = outcome_of_response(status, written(*fields), NOW)
     assert (outcome.kind, outcome.status, outcome.failure, outcome.wait) == (kind, status, None, wait)
     assert outcome.failing == (status in (500, 502, 503, 504))
@@ -47,7 +47,7 @@ def test_responses(status: int, fields: Fields, kind: Kind, wait: float | None) 
 
 @pytest.mark.parametrize("failure", Failure)
 def test_failures(failure: Failure) -> None:
-    """What failed without a response is an outage, unless that says nothing about the server."""
+    """A failure without a response is an outage, unless it says nothing about the server."""
     kinds = {Failure.IMPOSSIBLE: Kind.IMPOSSIBLE, Failure.NO_FREE_CONNECTION: Kind.UNSENT}
     outcome = outcome_of_failure(failure)
     assert (outcome.kind, outcome.failure, outcome.status) == (kinds.get(failure, Kind.OUTAGE), failure, None)
@@ -62,22 +62,22 @@ def test_failures(failure: Failure) -> None:
         ([("limit-requests", "60"), ("remaining-requests", "0"), ("reset-requests", "30s")], 0.5, True),
         ([("remaining-requests", "0"), ("reset-requests", "6m0s")], 360, True),
         ([("remaining", "0"), ("reset", "6m0s")], 360, True),
-        # Of a window whose end is unknown, its length is the most that it takes.
+        # If the end of a window is unknown, its length is the longest possible wait.
         ([("remaining", "0;w=21600")], 21_600, False),
         ([("remaining-minute", "0")], 60, False),
         ([("remaining", "0.4"), ("reset", "30")], 30, False),
-        # The longest of several.
+        # The longest of several waits.
         ([("remaining-day", "0"), ("reset-day", "500"), ("remaining-minute", "0"), ("reset-minute", "5")], 500, False),
         ([("remaining-day", "7"), ("reset-day", "500"), ("remaining-minute", "0"), ("reset-minute", "5")], 5, False),
     ],
 )
 def test_limits_that_are_used_up(fields: Fields, wait: float, estimated: bool) -> None:
-    """Until a unit is available, for all that the fields say."""
+    """The wait is the time until a unit is available, as far as the fields say."""
     outcome = outcome_of_response(429, written(*[(f"x-ratelimit-{name}", value) for name, value in fields]), NOW)
     assert (outcome.wait, outcome.estimated) == (pytest.approx(wait), estimated)
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("1445412450", 30), ("1445412450500", 30.5), ("1445412400", None)])
 def test_an_instant_in_retry_after(value: str, seconds: float | None) -> None:
-    """A number that no server means as seconds is an instant since the epoch."""
+    """A Retry-After too large to be seconds is an instant, in seconds or milliseconds since the epoch."""
     assert outcome_of_response(429, written(DATE, ("Retry-After", value)), NOW + 5000).wait == seconds

@@ -1,4 +1,4 @@
-"""A clock that the tests own, and how long they wait for what is real."""
+"""Clocks that the tests control, and the time-out for waiting on real threads and tasks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import anyio
 from ratewise._core.clock import Clock, Waiter
 
 PATIENCE = 25.0
-"""Seconds after which a test that waits for a real thread or task has failed, however busy the machine is."""
+"""Seconds after which a test that waits for a real thread or task fails; long enough for a busy machine."""
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Block until other threads or processes have come so far."""
+    """Block until a condition on other threads or processes holds."""
     until = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < until, "they have not"
@@ -23,7 +23,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 class FakeClock(Clock):
-    """Time that passes only when someone waits. `sleeps` has the waits, in order."""
+    """A clock that advances only when someone waits. `sleeps` lists the sleeps, in order."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -58,9 +58,9 @@ class FakeClock(Clock):
 
 
 class StillClock(FakeClock):
-    """Time that passes only when the test moves it: who waits is woken, or sees that it is over, each `look` real seconds.
+    """A clock that advances only when the test moves it: waiters check it every `look` real seconds.
 
-    `parks` has how long they meant to wait.
+    `parks` lists the time-outs of the waits, in order.
     """
 
     def __init__(self, look: float = 0.001) -> None:

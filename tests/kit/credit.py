@@ -1,4 +1,4 @@
-"""A body that tells of spent credit, and its first bytes as a caller reads them."""
+"""A response body that reports spent credit, and how a caller reads its first bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SPENT = json.dumps({"error": {"type": "insufficient_quota", "message": "You exce
 
 
 async def chunks(world: World, result: Any, least: int) -> bytes:
-    """The first so many bytes of the body, or some more."""
+    """Read chunks of the body until there are at least `least` bytes."""
     read = b""
     if world.is_sync:
         for data in result.iter_bytes():

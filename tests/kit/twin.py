@@ -1,6 +1,6 @@
-"""Writes `ratewise/httpx2`, which is `ratewise/_httpx` with the library's name changed: `nox -s twin`.
+"""Generate `ratewise/httpx2` from `ratewise/_httpx` with the library's name changed: `nox -s twin`.
 
-`--check` only tells whether it was forgotten.
+With `--check`, only report whether it is out of date.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ GENERATED = "# Generated from ratewise/_httpx by `nox -s twin`: change the files
 
 
 def texts() -> dict[str, str]:
-    """The files of the twin, by name, as they must read."""
+    """Return the generated files: name and content."""
     return {path.name: GENERATED + re.sub(r"\bhttpx\b", "httpx2", path.read_text()) for path in sorted(SOURCE.glob("*.py"))}
 
 
 def main() -> int:
-    """Write the twin, or check it. Returns the exit code."""
+    """Write the generated files, or check them. Return the exit code."""
     there = {path.name: path.read_text() for path in TWIN.glob("*.py")}
     if "--check" in sys.argv:
         if there != texts():

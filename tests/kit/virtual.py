@@ -1,4 +1,4 @@
-"""asyncio in virtual time, and a rate-limited server within it: what takes minutes is over in no time."""
+"""asyncio in virtual time, and a rate-limited server in it: minutes of waiting take no real time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EPOCH = 1_800_000_000.0
-"""The wall time when a loop's time is 0, as `limited` has it."""
+"""The wall time at second 0 of a loop, in seconds since the epoch, as in `limited`."""
 
 
-class Deadlock(Exception):  # noqa: N818  (what it is called everywhere)
-    """Nothing can ever happen again, or nothing did in all the time that was given."""
+class Deadlock(Exception):  # noqa: N818  (the usual name)
+    """Nothing is ready and no timer is set, or the given time is over."""
 
 
 class _Selector(selectors.DefaultSelector):
-    """Never waits: the time jumps by as much as it would have waited."""
+    """A selector that does not wait: it advances the time by the time-out."""
 
     def __init__(self, start: float, most: float) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time jumps to the next timer when nothing is ready. Not for threads: it waits for none."""
+    """An event loop whose time jumps to the next timer when nothing is ready. It does not wait for threads."""
 
     def __init__(self, start: float = 0.0, most: float = 86_400.0) -> None:
         self._virtual = _Selector(start, most)
@@ -57,7 +57,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T], *, start: float = 0.0, most: float = 86_400.0) -> T:
-    """Run a coroutine in virtual time, from second `start`. Raises `Deadlock` if it cannot end, or not in `most` seconds."""
+    """Run a coroutine in virtual time from second `start`. Raise `Deadlock` if it cannot end, or not in `most` seconds."""
     loop = VirtualLoop(start, most)
     try:
         return loop.run_until_complete(main)
@@ -74,7 +74,7 @@ def run(main: Coroutine[Any, Any, T], *, start: float = 0.0, most: float = 86_40
 
 
 class VirtualClock(Clock):
-    """The running loop's time. `offset`: seconds that its wall clock is fast."""
+    """A clock with the running loop's time. `offset`: seconds by which its wall clock is fast."""
 
     def __init__(self, offset: float = 0.0) -> None:
         self.offset = offset
@@ -87,13 +87,13 @@ class VirtualClock(Clock):
 
 
 class LimitedWire(httpx.AsyncBaseTransport):
-    """A server behind a wire: a policy is asked after half the latency, and its answer is there after the other half.
+    """A transport to a policy, which decides after half the latency; the answer arrives after the other half.
 
-    - `latency`: seconds; the policy's own if None. `jitter`: seconds by which each half is longer at most.
-    - `failures`: the part of the requests, 0 to 1, that get a 503 from a proxy which does not ask the policy.
-    - `seed`: of the chance in both.
+    - `latency`: seconds; None: the policy's own. `jitter`: the most seconds added to each half.
+    - `failures`: the fraction of requests, 0 to 1, that get a 503 from a proxy in front of the policy.
+    - `seed`: seed of the random numbers for both.
 
-    `log` has what was answered: the second, as the server saw it, and the status. `failed` counts the 503s.
+    `log` has the second and the status of each answer, in the server's order. `failed` counts the 503s.
     """
 
     def __init__(
@@ -121,45 +121,45 @@ class LimitedWire(httpx.AsyncBaseTransport):
         return response
 
     async def _travel(self) -> None:
-        """One way."""
+        """Wait for one half of the latency."""
         await asyncio.sleep(self._latency / 2 + self._jitter * self._random.random())
 
 
 class Result(NamedTuple):
-    """What came of some requests. Times in seconds."""
+    """The result of several requests. Times in seconds."""
 
     wall: float
     statuses: Counter[int]
     errors: list[Exception]
     waits: list[float]
-    """How long each took, its retries and all, in ascending order."""
+    """The duration of each request, with its retries, ascending."""
 
     @property
     def lost(self) -> int:
-        """How many were answered with anything but 200."""
+        """The number of answers other than 200."""
         return sum(self.statuses.values()) - self.statuses[200]
 
     def efficiency(self, policy: Policy, elapsed_start: float = 0.0) -> float:
-        """The least time in which so many could have been accepted, as a part of what it took: 1 is the physical limit."""
+        """The least possible time for the accepted requests divided by the time that was needed: 1 is the physical limit."""
         return policy.fastest(self.statuses[200], elapsed_start) / self.wall
 
     @property
     def p99(self) -> float:
-        """The wait that 99 of 100 do not exceed."""
+        """The 99th percentile of the durations."""
         return self.waits[-(-99 * len(self.waits) // 100) - 1]
 
 
 class Offered(NamedTuple):
-    """One of the requests that were made however the others fared. Times in seconds since the first."""
+    """One of the requests of `offer`. Times in seconds since the first."""
 
     begun: float
     ended: float
     status: int
-    """0: an exception came of it."""
+    """0: the request raised an exception."""
 
 
 async def offer(transport: Any, rate: float, seconds: float, *, url: str = "https://api.example.com/") -> list[Offered]:
-    """Make `rate` GETs each second, whether those before are answered or not; in the order in which they were made."""
+    """Make `rate` GETs a second without waiting for earlier ones; return them in the order in which they began."""
     loop = asyncio.get_running_loop()
     async with httpx.AsyncClient(transport=transport, timeout=None, trust_env=False) as client:
         start = loop.time()
@@ -176,7 +176,7 @@ async def offer(transport: Any, rate: float, seconds: float, *, url: str = "http
 
 
 async def drive(transport: Any, n: int = 480, tasks: int = 50, *, url: str = "https://api.example.com/") -> Result:
-    """Make `n` GETs through a transport, `tasks` at a time, in the time of the running loop: virtual or real."""
+    """Make `n` GETs through a transport, `tasks` at a time, in the running loop's time, virtual or real."""
     loop = asyncio.get_running_loop()
     statuses: Counter[int] = Counter()
     errors: list[Exception] = []

@@ -1,4 +1,4 @@
-"""The wire as tests script it: inner transports that do what they are told, their responses and bodies."""
+"""Scripted inner transports, their responses and bodies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.kit.clock import FakeClock
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream, httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """A body that comes in chunks, maybe breaks off, and knows whether it was read and closed."""
+    """A body of given chunks that may end with an error, and records how much was read and how often it was closed."""
 
     def __init__(self, *chunks: bytes, error: Any = None, waits: bool = True) -> None:
         self.chunks, self.error, self.waits = chunks, error, waits
@@ -42,18 +42,18 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream, httpx2.SyncByteStream, h
 
 
 class Sent(NamedTuple):
-    """One request as it reached the wire."""
+    """One request as the transport received it."""
 
     request: httpx.Request
     body: bytes
     open: int
-    """How many earlier responses had not been closed by then."""
+    """The number of earlier responses that were still open."""
 
 
 class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """An inner transport, for either library, that does one step of its script per request.
+    """An inner transport for both libraries that performs one step of its script per request.
 
-    A step is a status code, a `Response`, an exception, or a function of the request that gives a step.
+    A step is a status code, a `Response`, an exception, or a function that takes the request and returns a step.
     """
 
     def __init__(self, *steps: Any) -> None:
@@ -105,7 +105,7 @@ class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTranspo
 
 
 class Timed(Scripted):
-    """Knows when, on a clock, each request came."""
+    """A scripted transport that records when each request arrived, in seconds since the beginning."""
 
     def __init__(self, clock: FakeClock, *steps: Any) -> None:
         super().__init__(*steps)
@@ -117,12 +117,12 @@ class Timed(Scripted):
 
 
 def library(request: Any) -> Any:
-    """The HTTP library that a request is of."""
+    """Return the HTTP library of a request."""
     return httpx2 if isinstance(request, httpx2.Request) else httpx
 
 
 def response(status: int = 200, headers: Any = None, body: bytes | Body = b"ok") -> Callable[[Any], Any]:
-    """A step: a response as a transport gives it, its body still to be read. Of the request's library."""
+    """A step: a response of the request's library, with its body not yet read."""
 
     def step(request: Any) -> Any:
         stream = body if isinstance(body, Body) else Body(body)
@@ -134,5 +134,5 @@ def response(status: int = 200, headers: Any = None, body: bytes | Body = b"ok")
 
 
 def failing(name: str, message: str = "no") -> Callable[[Any], Any]:
-    """A step: an error of the request's library, by its name."""
+    """A step: an error of the request's library, by its class name."""
     return lambda request: getattr(library(request), name)(message)

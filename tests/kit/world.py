@@ -1,4 +1,4 @@
-"""One world for everything there is: sync, asyncio and trio, with httpx and httpx2."""
+"""Six worlds for one scenario: sync, asyncio and trio, with httpx and httpx2."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORLDS = [f"{style}-{library}" for library in ("httpx", "httpx2") for style in (
 
 
 def only(*words: str) -> pytest.MarkDecorator:
-    """For a test of those worlds alone that have one of the words in their names."""
+    """Run a test only in the worlds with one of these words in their name."""
     names = [name for name in WORLDS if set(words) & set(name.split("-"))]
     return pytest.mark.parametrize("world", names, indirect=True)
 
@@ -36,7 +36,7 @@ def only(*words: str) -> pytest.MarkDecorator:
 class World:
     """Sync, asyncio or trio, with httpx or httpx2.
 
-    A scenario is a coroutine, written once, which does everything through its world: `httpx` is the HTTP library, `ratewise` the
+    A scenario is a coroutine, written once, that does everything through its world: `httpx` is the HTTP library, `ratewise` the
     package with the classes for it.
     """
 
@@ -53,7 +53,7 @@ class World:
             for public in names:
                 setattr(self, public, getattr(module, prefix + public))
 
-    def __getattr__(self, name: str) -> Any:  # the classes set above
+    def __getattr__(self, name: str) -> Any:  # declares the attributes that __init__ sets
         raise AttributeError(name)
 
     def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -67,21 +67,21 @@ class World:
             trio.run(scenario)
 
     def library(self) -> Any:
-        """The library as layers see it."""
+        """Return the HTTP library in the form that layers get."""
         base = import_module(f"{self.RetryTransport.__module__.rpartition('.')[0]}.base")
         return (SyncLibrary if self.is_sync else AsyncLibrary)(base.LIBRARY)
 
     def call(self, send: Any, clock: Any) -> Call[Any, Any]:
-        """What a layer is handed."""
+        """Return a `Call`, as layers get it."""
         return Call(send, self.library(), SyncRuntime() if self.is_sync else AsyncRuntime(), clock)
 
     async def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a function of this world: a plain one or a coroutine function."""
+        """Call a plain function, or a coroutine function and await it."""
         result = function(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
     async def send(self, transport: Any, method: str = "GET", url: str = "https://api.example.com/", **kwargs: Any) -> Any:
-        """Hand a request to a bare transport."""
+        """Send a request through a bare transport."""
         request = kwargs.pop("request", None) or self.httpx.Request(method, url, **kwargs)
         return await self(transport.handle_request if self.is_sync else transport.handle_async_request, request)
 
@@ -93,7 +93,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def within(self, thing: Any) -> AsyncIterator[Any]:
-        """`with` or `async with`, as this world has it."""
+        """Enter with `with` in a sync world, with `async with` in the others."""
         if self.is_sync:
             with thing as entered:
                 yield entered
@@ -102,14 +102,14 @@ class World:
                 yield entered
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until other threads or tasks have come so far."""
+        """Wait until a condition on other threads or tasks holds."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, "they have not"
             await self(time.sleep if self.is_sync else anyio.sleep, 0.001)
 
     async def cancelled(self, function: Callable[[], Awaitable[Any]], when: Callable[[], object]) -> None:
-        """Run a coroutine function of asyncio or trio that must not end before it is cancelled, as soon as `when()` holds."""
+        """Run a coroutine function (asyncio, trio) and cancel it once `when()` holds; fail if it ends before that."""
         ended = False
         async with anyio.create_task_group() as group:
 
@@ -124,7 +124,7 @@ class World:
         assert not ended
 
     async def gather(self, *functions: Callable[[], Awaitable[Any]]) -> list[Any]:
-        """Run coroutine functions at the same time, in threads or tasks. Their results; the first error is raised."""
+        """Run coroutine functions concurrently, in threads or tasks. Return their results, or raise the first error."""
         results: list[Any] = [None] * len(functions)
         errors: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""Retries without chance and without a budget."""
+"""Retry settings without jitter and without a retry budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a retry waits when the server does not say."""
+"""How long a retry waits when the server names no wait."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JITTERS = [True, False, "full", "equal", "decorrelated"]
     ],
 )
 def test_growth(settings: dict[str, Any], waits: list[float]) -> None:
-    """Without jitter the wait grows by the multiplier up to the cap, and does not depend on chance."""
+    """Without jitter the wait grows by the multiplier up to the cap, whatever the random number."""
     backoff = ExponentialBackoff(jitter=False, **settings)
     for uniform in (0.0, 0.5, 1.0):
         assert [backoff.delay(attempt, uniform=uniform) for attempt in range(1, len(waits) + 1)] == waits
@@ -41,7 +41,7 @@ def test_growth(settings: dict[str, Any], waits: list[float]) -> None:
 )
 @pytest.mark.parametrize(("attempt", "cap"), [(4, 60), (9, 8)], ids=["growing", "capped"])
 def test_jitter(jitter: Any, low: float, middle: float, high: float, attempt: int, cap: float) -> None:
-    """Each jitter spreads the wait over its own range, round the cap too: the cap comes first."""
+    """Each jitter spreads the wait over its own range, also around the cap: the cap is applied first."""
     backoff = ExponentialBackoff(max_delay=cap, jitter=jitter, jitter_ratio=0.25)
     assert [backoff.delay(attempt, uniform=uniform) for uniform in (0.0, 0.5, 1.0)] == [low, middle, high]
 
@@ -51,7 +51,7 @@ def test_jitter(jitter: Any, low: float, middle: float, high: float, attempt: in
     [(0.0, 1, 2, 3), (0.5, 1, 2, 3), (1.0, 1, 2, 3), (3.0, 1, 5, 9), (10.0, 1, 10.5, 20), (500.0, 1, 10.5, 20)],
 )
 def test_decorrelated(previous: float, low: float, middle: float, high: float) -> None:
-    """Decorrelated jitter: from the initial delay to three times the wait before, up to the cap, whatever the attempt."""
+    """Decorrelated jitter: from the initial delay to three times the previous wait, up to the cap, for any attempt number."""
     backoff = ExponentialBackoff(max_delay=20, jitter="decorrelated")
     for attempt in (1, 50):
         waits = [backoff.delay(attempt, previous=previous, uniform=uniform) for uniform in (0.0, 0.5, 1.0)]
@@ -60,7 +60,7 @@ def test_decorrelated(previous: float, low: float, middle: float, high: float) -
 
 
 def test_defaults() -> None:
-    """Full jitter over 1 second doubling up to 60; two with the same settings are equal, and none can be changed."""
+    """The default is full jitter over 1 second, doubling up to 60; equal settings compare equal; the object is immutable."""
     backoff = ExponentialBackoff()
     assert backoff == ExponentialBackoff(1.0, 60.0, 2.0, "full", 0.1) != ExponentialBackoff(2.0)
     with pytest.raises(FrozenInstanceError):
@@ -76,7 +76,7 @@ units = st.floats(0, 1)
 def test_bounds(
     initial: float, cap: float, growth: float, jitter: Any, ratio: float, attempt: int, previous: float, uniform: float
 ) -> None:
-    """With any legal settings, any attempt and any chance: a finite wait from 0 to the cap, plus the ratio if jitter is True."""
+    """For any legal settings, attempt and random number the wait is from 0 to the cap, plus the ratio if jitter is True."""
     backoff = ExponentialBackoff(initial, cap, growth, jitter, ratio)
     delay = backoff.delay(attempt, previous=previous, uniform=uniform)
     assert math.isfinite(delay)
@@ -86,14 +86,14 @@ def test_bounds(
 @pytest.mark.parametrize("multiplier", [1, 2, 3, 2.0, 1e308])
 @pytest.mark.parametrize("attempt", [1024, 1025, 10_000, 10**9])
 def test_late_attempts(multiplier: float, attempt: int) -> None:
-    """A late attempt waits as long as the cap says, in no time and without an overflow; without a delay it waits none."""
+    """A late attempt waits the cap, without an overflow and without a slow computation; with a delay of 0 the wait is 0."""
     assert ExponentialBackoff(multiplier=multiplier, jitter=False).delay(attempt) == (60 if multiplier > 1 else 1)
     assert ExponentialBackoff(0, multiplier=multiplier, jitter=False).delay(attempt) == 0
 
 
 @pytest.mark.parametrize("jitter", ["equal", "full", False, "decorrelated"])
 def test_the_largest_cap(jitter: Any) -> None:
-    """The largest numbers there are do not become infinite."""
+    """The largest floats do not overflow to infinity."""
     assert ExponentialBackoff(1.7e308, 1.7e308, jitter=jitter).delay(2, previous=1.7e308, uniform=1.0) == 1.7e308
 
 
@@ -132,7 +132,7 @@ SECONDS = "a finite number of seconds of at least 0"
     ids=lambda value: str(value)[:20],
 )
 def test_bad_settings(setting: str, value: Any, error: type[Exception], allowed: str) -> None:
-    """A bad setting is refused at construction, with its name, its value and what is allowed."""
+    """An invalid setting is refused at construction; the message has its name, its value and the allowed range."""
     with pytest.raises(error) as caught:
         ExponentialBackoff(**{setting: value})
     assert str(caught.value) == f"{setting} must be {allowed}, not {value!r}"

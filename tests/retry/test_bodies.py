@@ -1,4 +1,4 @@
-"""Bodies of requests that are sent again, or cannot be."""
+"""Request bodies that can be sent again, and bodies that cannot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.retry.plain import PLAIN
 
 
 async def test_bodies_in_memory_are_sent_again(world: World, clock: FakeClock) -> None:
-    """Bytes, JSON, forms and multipart arrive whole at every attempt."""
+    """Bytes, JSON, forms and multipart bodies are complete in every attempt."""
     for body in ({"content": b"abc"}, {"json": {"a": 1}}, {"data": {"a": "1"}}, {"files": {"f": b"abc"}}):
         wire = Scripted(503, 503, 200)
         await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", **body)
@@ -25,7 +25,7 @@ async def test_bodies_in_memory_are_sent_again(world: World, clock: FakeClock) -
 
 
 async def test_multipart_files_are_sent_again(world: World, clock: FakeClock) -> None:
-    """Files that can be rewound are; with one that cannot, the outcome comes back unretried."""
+    """Multipart files that can be rewound are sent again; with a file that cannot, the outcome is returned without a retry."""
     for file, sent in ((io.BytesIO(b"abc"), 2), (Unseekable(b"abc"), 1)):
         wire = Scripted(503, 200)
         await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", files={"f": file, "g": b"1"}, data={"a": "1"})
@@ -43,7 +43,7 @@ class Unseekable(io.BytesIO):
 
 @only("sync")
 async def test_a_file_is_rewound_to_where_it_stood(world: World, clock: FakeClock) -> None:
-    """A file given as content goes out from where it stood, at every attempt, whole; also one without `seekable`."""
+    """A file given as content is sent completely in every attempt, from its initial position; also if it has no `seekable`."""
     with tempfile.SpooledTemporaryFile() as spooled:
         for file in (io.BytesIO(), spooled):
             file.write(b"0123456789")
@@ -54,7 +54,7 @@ async def test_a_file_is_rewound_to_where_it_stood(world: World, clock: FakeCloc
 
 
 async def test_what_can_be_read_once_is_sent_once(world: World, clock: FakeClock) -> None:
-    """Generators, iterators, closed or foreign streams: the original outcome, unretried, with the reason."""
+    """With generators, iterators and unknown streams the first outcome is returned without a retry, with the reason."""
 
     def chunks() -> Any:
         yield b"abc"
@@ -96,14 +96,14 @@ async def test_what_can_be_read_once_is_sent_once(world: World, clock: FakeClock
 
 @only("sync")
 async def test_a_list_of_chunks_is_sent_again(world: World, clock: FakeClock) -> None:
-    """What holds its chunks can be read again."""
+    """A list of chunks can be iterated again, so it is sent again."""
     wire = Scripted(503, 200)
     await world.send(world.RetryTransport(wire, PLAIN, clock=clock), "PUT", content=[b"a", b"bc"])
     assert [sent.body for sent in wire.sent] == [b"abc", b"abc"]
 
 
 async def test_what_may_read_as_it_goes_is_sent_once(world: World, clock: FakeClock) -> None:
-    """An object with its own `__iter__` or `__aiter__` may read a file, which would be empty the second time."""
+    """An object with its own `__iter__` or `__aiter__` is sent once: it may read a file, which would be empty the second time."""
     file = io.BytesIO(b"precious")
 
     class Progress:
@@ -131,7 +131,7 @@ async def test_what_may_read_as_it_goes_is_sent_once(world: World, clock: FakeCl
 
 @only("sync")
 async def test_a_file_that_was_closed(world: World, clock: FakeClock) -> None:
-    """It cannot be sent again: the outcome is handed back, with the reason."""
+    """A file that is closed after the first attempt cannot be sent again: the outcome is returned, with the reason."""
     file = io.BytesIO(b"abc")
 
     def close(request: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The retry budget: as a rule, and around a wire that fails everything."""
+"""The retry budget: the rule alone, and around a wire on which every request fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.kit.world import World
 
 
 def spend(budget: RetryBudget, now: float, origin: str = "a") -> int:
-    """How many retries there are in hand."""
+    """Withdraw retries until the budget refuses one; return how many it allowed."""
     count = 0
     while budget._withdraw(origin, now):
         count += 1
@@ -25,7 +25,7 @@ def spend(budget: RetryBudget, now: float, origin: str = "a") -> int:
 
 
 def test_a_part_of_what_is_sent() -> None:
-    """100 requests earn 20 retries, on top of the floor of one second that is there at the start."""
+    """With ratio 0.2, 100 requests earn 20 retries, in addition to the initial floor of one second."""
     budget = RetryBudget(ratio=0.2, min_per_second=10)
     for _ in range(100):
         budget._accounts["a"].requests += 1
@@ -33,7 +33,7 @@ def test_a_part_of_what_is_sent() -> None:
 
 
 def test_the_floor_comes_with_time() -> None:
-    """10 a second, whatever is sent; no more than is worth saving up."""
+    """The floor adds 10 retries a second, independent of requests, up to the most that is saved."""
     budget = RetryBudget(ratio=0, min_per_second=10)
     assert spend(budget, 0.0) == 10
     assert spend(budget, 1.0) == 10
@@ -45,7 +45,7 @@ def test_the_floor_comes_with_time() -> None:
 
 
 def test_each_server_has_its_own() -> None:
-    """What one server spends is not another's; those that are longest known are forgotten first."""
+    """Each origin has its own account; the oldest account is dropped when the table is full."""
     budget = RetryBudget(ratio=0, min_per_second=2)
     assert (spend(budget, 0.0, "a"), spend(budget, 0.0, "b")) == (2, 2)
     for number in range(module.MAX_ORIGINS):
@@ -60,7 +60,7 @@ def test_each_server_has_its_own() -> None:
     steps=st.lists(st.tuples(st.booleans(), st.floats(0, 5)), max_size=200),
 )
 def test_never_more_than_earned(ratio: float, floor: float, steps: list[tuple[bool, float]]) -> None:
-    """Whatever comes in whatever order: retries <= ratio x requests + floor x (seconds + 1)."""
+    """For any sequence of requests and retries: retries <= ratio x requests + floor x (seconds + 1)."""
     budget = RetryBudget(ratio, floor)
     now, requests, retries = 0.0, 0, 0
     budget._accounts["a"].requests += 1
@@ -75,7 +75,7 @@ def test_never_more_than_earned(ratio: float, floor: float, steps: list[tuple[bo
 
 
 def test_threads_do_not_spend_twice() -> None:
-    """64 threads at once get what there is, and no more."""
+    """64 threads at once withdraw exactly the retries that are available."""
     budget = RetryBudget(ratio=0, min_per_second=50)
     taken: list[int] = []
     threads = [threading.Thread(target=lambda: taken.append(spend(budget, 0.0))) for _ in range(64)]
@@ -87,7 +87,7 @@ def test_threads_do_not_spend_twice() -> None:
 
 
 async def test_a_server_that_fails_everything(world: World, clock: FakeClock) -> None:
-    """1,000 calls in 10 seconds: once the floor is used up, a fifth more than is offered reaches the server."""
+    """1,000 calls in 10 seconds, all failing: once the floor is used up, the server receives at most 20 % more requests."""
     wire = Scripted(*[503] * 5000)
     config = RetryConfig(initial_delay=0, budget=RetryBudget())
     transport = world.RetryTransport(wire, config, clock=clock)
@@ -102,7 +102,7 @@ async def test_a_server_that_fails_everything(world: World, clock: FakeClock) ->
 
 
 async def test_what_was_never_sent_is_free(world: World, clock: FakeClock) -> None:
-    """It is no load on the server; without a budget nothing is counted at all."""
+    """A retry after a failure to connect costs no budget: it loads no server. With budget=False nothing is counted."""
     empty = RetryBudget(ratio=0, min_per_second=0)
     for budget, error, sent in ((empty, "connect", 4), (empty, "read", 1), (False, "read", 4)):
         steps = [world.httpx.ConnectError("no") if error == "connect" else world.httpx.ReadError("gone") for _ in range(4)]
@@ -113,7 +113,7 @@ async def test_what_was_never_sent_is_free(world: World, clock: FakeClock) -> No
 
 
 def test_one_budget_for_several_configs() -> None:
-    """It may be shared; each config has one of its own otherwise; a copy with another backoff keeps it."""
+    """Several configs may share a budget; by default each config has its own; a copy with another backoff keeps the budget."""
     shared = RetryBudget()
     assert RetryConfig(budget=shared).budget is shared
     own = RetryConfig()
@@ -133,13 +133,13 @@ def test_one_budget_for_several_configs() -> None:
     ],
 )
 def test_bad_settings(settings: Any, error: type[Exception], message: str) -> None:
-    """Refused at construction, by name, value and what is allowed."""
+    """An invalid setting is refused at construction; the message has its name, its value and the allowed range."""
     with pytest.raises(error, match=message):
         RetryBudget(**settings)
 
 
 def test_a_budget_must_be_one() -> None:
-    """RetryConfig(budget=5) is refused, and a budget shows its settings."""
+    """RetryConfig(budget=5) is refused; the repr of a budget shows its settings."""
     wrong: Any = 5
     with pytest.raises(TypeError, match="budget must be a RetryBudget, True or False, not 5"):
         RetryConfig(budget=wrong)

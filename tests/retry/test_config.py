@@ -1,4 +1,4 @@
-"""When a request is sent again, and after how long: the rules as tables."""
+"""Whether a request is sent again, and after how long: the rules as tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stopped(verdict: Verdict, reason: str) -> bool:
 
 
 class Fixed:
-    """A backoff that says what it is told to."""
+    """A backoff that returns a given value and records the arguments of each call."""
 
     def __init__(self, delay: Any) -> None:
         self.said = delay
@@ -43,13 +43,13 @@ class Fixed:
         return self.said
 
 
-# What is retried
+# Which outcomes are retried
 
 
 @pytest.mark.parametrize("method", SAFE)
 @pytest.mark.parametrize("status", [*sorted(STATUSES), 200, 201, 204, 301, 304, 400, 401, 403, 404, 409, 501, 505, 520, 529])
 def test_statuses(method: str, status: int) -> None:
-    """An idempotent request is sent again after the statuses of the list and after no other."""
+    """An idempotent request is retried after the statuses in `retry_on_status` and after no other."""
     verdict = RULES._judge(response(status), 1, method=method)
     assert verdict == (AGAIN if status in STATUSES else (None, f"{status} is not in retry_on_status", None))
 
@@ -82,7 +82,7 @@ def test_statuses(method: str, status: int) -> None:
     ],
 )
 def test_unsafe_methods(method: str, outcome: Outcome, again: bool) -> None:
-    """Without a key an unsafe request is sent again only if the outcome proves that nothing was done."""
+    """Without an idempotency key a request with an unsafe method is retried only if the outcome proves that nothing was done."""
     verdict = RULES._judge(outcome, 1, method=method)
     assert (verdict.wait is not None) is again
     if not again and outcome.status in STATUSES:
@@ -92,20 +92,20 @@ def test_unsafe_methods(method: str, outcome: Outcome, again: bool) -> None:
 @pytest.mark.parametrize("failure", list(Failure))
 @pytest.mark.parametrize(("method", "keyed"), [*((method, False) for method in SAFE), ("POST", True), ("PATCH", True)])
 def test_failures(method: str, keyed: bool, failure: Failure) -> None:
-    """An idempotent request, or one with a key, is sent again after any failure but one that cannot work."""
+    """An idempotent request, or one with an idempotency key, is retried after any failure except IMPOSSIBLE."""
     verdict = RULES._judge(outcome_of_failure(failure), 1, method=method, keyed=keyed)
     assert verdict == (AGAIN if failure is not Failure.IMPOSSIBLE else (None, failure.value, None))
 
 
 @pytest.mark.parametrize("status", sorted(STATUSES))
 def test_keys(status: int) -> None:
-    """An Idempotency-Key makes a POST as good as a PUT."""
+    """With an Idempotency-Key a POST is retried like an idempotent request."""
     assert RULES._judge(response(status), 1, method="POST", keyed=True) == AGAIN
     assert RULES._judge(response(404), 1, method="POST", keyed=True).wait is None
 
 
 def test_own_lists() -> None:
-    """The user's statuses and methods stand in place of the built-in ones, methods in any case."""
+    """The user's statuses and methods replace the default ones; methods are not case-sensitive."""
     assert RetryConfig(methods=["M-SEARCH"]).methods == {"M-SEARCH"}
     rules = RetryConfig(retry_on_status=[418], methods=("post",), jitter=False)
     assert rules._judge(response(418), 1, method="POST") == AGAIN
@@ -134,7 +134,7 @@ def test_own_lists() -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_403_with_a_wait(method: str, more: dict[str, Any], fields: dict[str, str]) -> None:
-    """It is a rate limit (GitHub), and judged as a 429 is: with any method, and whatever else there is to consider."""
+    """A 403 with a wait is a rate limit (as at GitHub) and is judged like a 429, with any method and any other argument."""
     arguments = {"attempt": 1, "method": method, **more}
     verdict = RULES._judge(response(403, **fields), **arguments)
     assert verdict == RULES._judge(response(429, **fields), **arguments)
@@ -153,7 +153,7 @@ def test_a_403_with_a_wait(method: str, more: dict[str, Any], fields: dict[str, 
     ],
 )
 def test_other_403s(fields: dict[str, str]) -> None:
-    """It is no rate limit, or does not say how long: forbidden is forbidden, unless the user has it in the list."""
+    """A 403 without a usable wait is not a rate limit: it is retried only if the user lists it in `retry_on_status`."""
     outcome = response(403, **fields)
     assert RULES._judge(outcome, 1, method="GET") == (None, "403 is not in retry_on_status", None)
     for statuses in ([403], [403, 429]):
@@ -163,7 +163,7 @@ def test_other_403s(fields: dict[str, str]) -> None:
 
 
 def test_a_403_with_a_wait_where_429_is_not_retried() -> None:
-    """It is what it is without the wait: the user's list decides."""
+    """If 429 is not in `retry_on_status`, a 403 with a wait is retried only if 403 itself is listed."""
     outcome = response(403, Retry_After="5")
     assert RetryConfig(retry_on_status=[503])._judge(outcome, 1, method="GET") == (None, "403 is not in retry_on_status", 5)
     listed = RetryConfig(retry_on_status=[403])
@@ -173,7 +173,7 @@ def test_a_403_with_a_wait_where_429_is_not_retried() -> None:
 
 @pytest.mark.parametrize("outcome", [response(503, Retry_After="2"), outcome_of_failure(Failure.NOT_CONNECTED)])
 def test_attempts(outcome: Outcome) -> None:
-    """The last attempt is the last, the config's or the request's own."""
+    """No retry follows the last attempt, by the config's max_attempts or by the request's own."""
     for most in (1, 2, 5):
         for attempt in range(1, most + 2):
             verdicts = (
@@ -187,32 +187,32 @@ def test_attempts(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("wish", [None, True, RetryDecision(True), RetryDecision(True, 2)])
 def test_bodies_that_can_be_sent_once(wish: Any) -> None:
-    """A body that can be sent only once is, whatever is wished, and what the server asked for is told."""
+    """A body that can be sent only once is not sent again, whatever decide returns; the verdict still has the server's wait."""
     verdict = RULES._judge(response(429, Retry_After="2"), 1, method="PUT", replayable=False, wish=wish)
     assert verdict == (None, "the request body can be sent only once", 2)
 
 
 @pytest.mark.parametrize("veto", [{"x_should_retry": "false"}, {"stripe_should_retry": "false"}])
 def test_vetoes(veto: dict[str, str]) -> None:
-    """What the server asks not to retry is not retried, unless decide insists."""
+    """A response that forbids retries is not retried, unless decide returns True."""
     outcome = response(429, Retry_After="2", **veto)
     for keyed in (True, False):
         assert RULES._judge(outcome, 1, method="GET", keyed=keyed) == (None, "the server asks not to retry", 2)
     assert RULES._judge(outcome, 1, method="GET", wish=True, uniform=0.0) == (2, "Retry-After", 2)
 
 
-# How long
+# How long a retry waits
 
 
 def test_backoff_is_asked() -> None:
-    """The backoff is told the attempt, the wait before and the chance; its wait is taken as it is."""
+    """The backoff receives the attempt, the previous wait and the random number; its wait is used unchanged."""
     backoff = Fixed(7)
     verdict = RetryConfig(9, backoff=backoff)._judge(response(500), 3, method="GET", previous=1.5, uniform=0.25)
     assert (verdict, backoff.asked) == ((7, "backoff", None), [(3, 1.5, 0.25)])
 
 
 def test_max_retry_after_is_for_servers() -> None:
-    """`max_retry_after` does not bound the user's own backoff."""
+    """`max_retry_after` does not limit the wait of the user's own backoff."""
     assert RetryConfig(backoff=Fixed(500), max_retry_after=3)._judge(response(500), 1, method="GET").wait == 500
 
 
@@ -221,7 +221,7 @@ def test_max_retry_after_is_for_servers() -> None:
     [(-1, ValueError), (math.nan, ValueError), (math.inf, ValueError), (None, TypeError), ("1", TypeError), (True, TypeError)],
 )
 def test_bad_backoffs(delay: Any, error: type[Exception]) -> None:
-    """A backoff that says no number of seconds is told so."""
+    """A backoff that returns anything but a finite number of seconds of at least 0 raises an error."""
     with pytest.raises(error, match="the delay of the backoff must be a finite number of seconds of at least 0, not"):
         RetryConfig(backoff=Fixed(delay))._judge(response(500), 1, method="GET")
 
@@ -240,7 +240,7 @@ def test_bad_backoffs(delay: Any, error: type[Exception]) -> None:
 )
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 1.0])
 def test_the_server_is_obeyed(fields: dict[str, str], asked: float, source: str, uniform: float) -> None:
-    """What the server asks for is waited, never less and at most a tenth more, whatever the backoff says."""
+    """The wait is at least the one the server asks for and at most 10 % longer, whatever the backoff returns."""
     for backoff in (ExponentialBackoff(jitter=False), Fixed(100)):
         verdict = RetryConfig(backoff=backoff)._judge(response(429, **fields), 1, method="POST", uniform=uniform)
         assert verdict == (pytest.approx(asked * (1 + SPREAD * uniform)), source, asked)
@@ -250,13 +250,13 @@ def test_the_server_is_obeyed(fields: dict[str, str], asked: float, source: str,
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "1e9", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"])
 def test_bad_waits(value: str) -> None:
-    """What is no wait leaves it to the backoff."""
+    """With an invalid Retry-After the backoff determines the wait."""
     assert RULES._judge(response(429, Retry_After=value), 2, method="GET") == (2, "backoff", None)
 
 
 @pytest.mark.parametrize(("limit", "asked"), [(300.0, 301), (300.0, 86_400), (0, 1), (2.5, 2.6), (1e6, 10**30)])
 def test_too_long_a_wait(limit: float, asked: float) -> None:
-    """A longer wait than `max_retry_after` is not clamped: the outcome is handed back, with the wait and the reason."""
+    """A wait longer than `max_retry_after` is not shortened: there is no retry, and the verdict has the wait and the reason."""
     rules = RetryConfig(max_retry_after=limit, jitter=False)
     verdict = rules._judge(response(429, Retry_After=str(asked)), 1, method="GET")
     assert (verdict.wait, verdict.retry_after) == (None, min(asked, 2**31))
@@ -265,7 +265,7 @@ def test_too_long_a_wait(limit: float, asked: float) -> None:
 
 
 def test_what_the_server_asks_is_always_told() -> None:
-    """The server's wait is told with each verdict, a refusal too."""
+    """Every verdict has the server's wait in `retry_after`, also a refusal to retry."""
     assert RULES._judge(response(404, Retry_After="9"), 1, method="GET").retry_after == 9
     assert RULES._judge(response(503, Retry_After="9"), 4, method="GET").retry_after == 9
     assert RULES._judge(response(503, Retry_After="9"), 1, method="GET", wish=False).retry_after == 9
@@ -281,14 +281,14 @@ def test_what_the_server_asks_is_always_told() -> None:
     ],
 )
 def test_deadlines(outcome: Outcome, wish: Any, wait: float, told: str) -> None:
-    """A wait that leaves no time until the deadline is not begun, whoever asks for it."""
+    """There is no retry if the wait would not end before the deadline, whoever asks for the wait."""
     for left, again in ((wait + 0.1, True), (math.inf, True), (wait, False), (0.0, False), (-1.0, False)):
         verdict = RULES._judge(outcome, 2, method="GET", wish=wish, uniform=1.0, left=left)
         assert verdict.wait == (pytest.approx(wait) if again else None)
         assert again or verdict.reason == f"{told}, with {max(left, 0):.3g} s left of total_timeout"
 
 
-# What decide wishes
+# What decide returns
 
 
 @pytest.mark.parametrize(
@@ -311,26 +311,26 @@ def test_deadlines(outcome: Outcome, wish: Any, wait: float, told: str) -> None:
     ],
 )
 def test_wishes(outcome: Outcome, wish: Any, expected: Any) -> None:
-    """decide may insist, forbid, set the wait within `max_retry_after`, or leave it to the rules."""
+    """decide may force a retry, forbid it, set the wait within `max_retry_after`, or leave it to the rules."""
     assert RULES._judge(outcome, 1, method="POST", wish=wish, uniform=1.0) == pytest.approx(expected)
 
 
 def test_a_wish_for_the_servers_own_wait() -> None:
-    """The wait that decide asks for is kept to the letter, even where it is what the server asked."""
+    """The wait that decide returns is used exactly, without spread, even if it equals the server's wait."""
     verdict = RULES._judge(response(503, Retry_After="5"), 1, method="GET", wish=RetryDecision(True, 5), uniform=1.0)
     assert verdict == (5, "decide", 5)
 
 
 @pytest.mark.parametrize("wish", ["no", 1, 0, (), "retry"])
 def test_wishes_must_be_ones(wish: Any) -> None:
-    """What decide returns is taken at its word only if it is one."""
+    """decide may return only a RetryDecision, True, False or None; anything else raises TypeError."""
     with pytest.raises(TypeError, match="what decide returns must be a RetryDecision, True, False or None"):
         RULES._judge(response(503), 1, method="GET", wish=wish)
 
 
 @pytest.mark.parametrize("wish", [True, RetryDecision(True), RetryDecision(True, 1.0)])
 def test_wishes_end(wish: Any) -> None:
-    """decide cannot go on beyond the last attempt."""
+    """decide cannot force a retry after the last attempt."""
     assert stopped(RULES._judge(response(200), 4, method="GET", wish=wish), "max_attempts (4) reached")
     assert stopped(RULES._judge(response(200), 2, method="GET", wish=wish, max_attempts=2), "max_attempts (2) reached")
 
@@ -352,7 +352,7 @@ wishes = st.one_of(
 def test_any_outcome(
     outcome: Outcome, attempt: int, method: str, wish: Any, keyed: bool, replayable: bool, uniform: float
 ) -> None:
-    """Whatever comes: a bounded wait or none, a reason, no attempt too many, no body twice, no wait shorter than asked."""
+    """For any outcome the wait is bounded or None, there is a reason, and no retry is too late, too early or without its body."""
     verdict = RULES._judge(outcome, attempt, method=method, wish=wish, keyed=keyed, replayable=replayable, uniform=uniform)
     assert verdict.reason
     if verdict.wait is not None:
@@ -366,7 +366,7 @@ def test_any_outcome(
 
 
 def test_defaults() -> None:
-    """Four attempts, the usual statuses, full jitter, waits of up to five minutes."""
+    """The defaults: four attempts, the usual statuses, full jitter, server waits of up to five minutes."""
     rules = RetryConfig()
     assert (rules.max_attempts, rules.max_retry_after, rules.idempotency_key, rules.decide) == (4, 300.0, False, None)
     assert rules.retry_on_status == {408, 425, 429, 500, 502, 503, 504}
@@ -387,7 +387,7 @@ def test_defaults() -> None:
     ],
 )
 def test_shorthands(shorthands: dict[str, Any]) -> None:
-    """The shorthands make the backoff, and cannot be given together with one."""
+    """The shorthands configure the backoff; together with `backoff` they are refused."""
     assert RetryConfig(**shorthands).backoff == ExponentialBackoff(**shorthands)
     with pytest.raises(TypeError, match=f"backoff and {', '.join(sorted(shorthands, key=ORDER.index))} were both given"):
         RetryConfig(backoff=ExponentialBackoff(), **shorthands)
@@ -397,7 +397,7 @@ ORDER = ["initial_delay", "max_delay", "multiplier", "jitter", "jitter_ratio"]
 
 
 def test_with_backoff() -> None:
-    """The same rules with another backoff; those it came from keep theirs."""
+    """`_with_backoff` returns a copy with another backoff; the original keeps its own."""
     rules, backoff = RetryConfig(2, retry_on_status=[418]), Fixed(3)
     other = rules._with_backoff(backoff)
     assert (other.backoff, other.max_attempts, other.retry_on_status) == (backoff, 2, {418})
@@ -405,7 +405,7 @@ def test_with_backoff() -> None:
 
 
 def test_repr() -> None:
-    """The repr tells each setting."""
+    """The repr shows each setting."""
     shown = repr(RetryConfig(2, retry_on_status=[418], methods=["get"], initial_delay=3.0))
     assert shown.startswith("RetryConfig(")
     for part in (
@@ -478,7 +478,7 @@ SECONDS, SEVERAL = "a finite number of seconds of at least 0", "a set, list or t
     ],
 )
 def test_bad_settings(setting: str, value: Any, error: type[Exception], message: str) -> None:
-    """A bad setting is refused at construction, with its name, its value and what is allowed."""
+    """An invalid setting is refused at construction; the message has its name, its value and the allowed range."""
     with pytest.raises(error) as caught:
         RetryConfig(**{setting: value})
     assert str(caught.value) == message
@@ -497,7 +497,7 @@ def test_bad_settings(setting: str, value: Any, error: type[Exception], message:
     ],
 )
 def test_bad_decisions(arguments: Any, error: type[Exception], message: str) -> None:
-    """A decision that means nothing is refused where it is made."""
+    """An invalid RetryDecision is refused at construction."""
     with pytest.raises(error) as caught:
         RetryDecision(*arguments)
     assert str(caught.value) == message
@@ -520,7 +520,7 @@ def test_bad_decisions(arguments: Any, error: type[Exception], message: str) -> 
     ],
 )
 def test_options(settings: dict[str, Any], expected: Options) -> None:
-    """The options of one request are an `extensions` dict of their own."""
+    """`options` returns a new `extensions` dict at each call."""
     assert options(**settings) == {KEY: expected}
     assert options(**settings) is not options(**settings)
 
@@ -556,14 +556,14 @@ KEYS = "a string of 1 to 255 printable ASCII characters, without blanks at its e
     ],
 )
 def test_bad_options(settings: dict[str, Any], error: type[Exception], message: str) -> None:
-    """A bad option is refused where it is given, and so is one that there is not."""
+    """An invalid or unknown option is refused when `options` is called."""
     with pytest.raises(error) as caught:
         options(**settings)
     assert str(caught.value) == message
 
 
 def test_decide_is_a_plain_function() -> None:
-    """A coroutine function could not be asked by the rules: it is refused at once, not at the first call."""
+    """A coroutine function is refused as `decide` at construction, not at the first call: the rules cannot await it."""
 
     async def decide(response: Any, exception: Any, attempt: int) -> bool:
         return True
@@ -578,13 +578,13 @@ def test_respect_retry_after_false_waits_by_the_backoff() -> None:
     asked = response(429, Retry_After="7")
     too_long = response(503, Retry_After="7000")
     assert rules._judge(asked, 1, method="GET") == (3, "backoff", 7)
-    assert rules._judge(too_long, 1, method="POST") == (3, "backoff", 7000)  # it still says that nothing was done
+    assert rules._judge(too_long, 1, method="POST") == (3, "backoff", 7000)  # the wait still proves that nothing was done
     assert rules._judge(response(403, Retry_After="7"), 1, method="GET") == (3, "backoff", 7)
 
 
 @pytest.mark.parametrize(("backoff", "verdict"), [(3, (3, "backoff", 0.5)), (0.1, (0.5, "rate-limit reset", 0.5))])
 def test_a_bucket_that_fills(backoff: float, verdict: Any) -> None:
-    """The time of one unit is the least that it takes: the backoff counts where it is longer."""
+    """A bucket's time per unit is the minimum wait; a longer backoff is used instead."""
     fields = {"x_ratelimit_limit": "60", "x_ratelimit_remaining": "0", "x_ratelimit_reset": "30s"}
     rules = RetryConfig(backoff=Fixed(backoff))
     assert rules._judge(response(429, **fields), 1, method="GET", uniform=0.0) == verdict

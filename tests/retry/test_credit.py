@@ -1,4 +1,4 @@
-"""Spent credit: a 429 whose body says that waiting does not help, and that body for the caller, off a real wire."""
+"""Spent credit: a 429 whose body says that waiting does not help is not retried; the caller still gets the body."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ CODES = ["insufficient_quota", "credit_balance_exhausted", "enforced_spend_limit
 LONG = SPENT + b"".join(b"%07d\n" % number for number in range(25_000))
 
 
-# -- what is spent credit
+# -- which bodies mean spent credit
 
 
 @pytest.mark.parametrize("code", CODES)
 async def test_spent_credit_is_not_retried(world: World, clock: FakeClock, code: str) -> None:
-    """Asked once, whatever Retry-After says; the history has the reason, and the caller has the whole body."""
+    """A 429 with a code of spent credit is not retried, whatever Retry-After says; the caller gets the complete body."""
     said = json.dumps({"error": {"code": code, "type": "x"}}).encode()
     for body in (said, json.dumps({"code": code}, indent=1).encode(), said + b" " * 1000):
         wire = Scripted(response(429, {"Retry-After": "5"}, body))
@@ -60,14 +60,14 @@ async def test_spent_credit_is_not_retried(world: World, clock: FakeClock, code:
     ids=lambda body: body[:40].decode() or "none",
 )
 async def test_other_429s_are_retried(world: World, clock: FakeClock, body: bytes) -> None:
-    """A rate limit is not spent credit, nor is a code beyond the first 64 KiB."""
+    """A 429 without such a code, or with one after the first 64 KiB, is retried."""
     wire = Scripted(response(429, body=body), 200)
     assert (await world.send(world.RetryTransport(wire, PLAIN, clock=clock))).status_code == 200
     assert [body.closed for body in wire.bodies] == [1, 0]
 
 
 async def test_only_429s_are_looked_at(world: World, clock: FakeClock) -> None:
-    """No other answer's body is read, and that of a 429 only if it would be asked for again."""
+    """Only the body of a 429 that would be retried is read before the response is returned."""
     for status in (200, 403, 404, 503):
         wire = Scripted(response(status, body=SPENT), *([200] if status == 503 else []))
         result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
@@ -83,14 +83,14 @@ async def test_only_429s_are_looked_at(world: World, clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("wish", [True, RetryDecision(True, 1)])
 async def test_decide_cannot_insist(world: World, clock: FakeClock, wish: Any) -> None:
-    """It has not seen the body."""
+    """decide cannot force a retry after spent credit: it has not seen the body."""
     config = RetryConfig(decide=lambda response, exception, attempt: wish)
     result = await world.send(world.RetryTransport(Scripted(response(429, body=SPENT)), config, clock=clock))
     assert exchange_of(result).history[0].reason == REASON
 
 
 async def test_spent_credit_costs_no_budget(world: World, clock: FakeClock) -> None:
-    """What is not retried is not paid for."""
+    """A 429 for spent credit takes nothing from the retry budget."""
     config = RetryConfig(budget=RetryBudget(ratio=0, min_per_second=1))
     wire = Scripted(response(429, body=SPENT), 503, 200)
     transport = world.RetryTransport(wire, config, clock=clock)
@@ -98,7 +98,7 @@ async def test_spent_credit_costs_no_budget(world: World, clock: FakeClock) -> N
 
 
 async def test_the_client_tells(world: World, clock: FakeClock) -> None:
-    """RateLimitExceeded, after one request, with the body."""
+    """The client raises RateLimitExceeded after one request; the response has its body."""
     wire = Scripted(response(429, body=SPENT))
     client = world.RateWiseClient("https://api.example.com", transport=wire, clock=clock, rate_limiter=None)
     with pytest.raises(world.ratewise.RateLimitExceeded) as raised:
@@ -107,7 +107,7 @@ async def test_the_client_tells(world: World, clock: FakeClock) -> None:
     assert raised.value.response.json()["error"]["type"] == "insufficient_quota"
 
 
-# -- bodies off a real wire
+# -- bodies from real connections
 
 
 def head(*fields: bytes) -> bytes:
@@ -128,7 +128,7 @@ def sized(connection: socket.socket) -> bool:
 
 
 def chunked(connection: socket.socket) -> bool:
-    """The code comes in two parts."""
+    """The code is split over two chunks."""
     connection.sendall(CHUNKED + chunk(SPENT[:20]))
     threading.Event().wait(0.01)
     connection.sendall(chunk(SPENT[20:]) + chunk(b""))
@@ -172,7 +172,7 @@ def dripping(connection: socket.socket) -> bool:
 
 def hanging(connection: socket.socket) -> bool:
     connection.sendall(CHUNKED + chunk(SPENT))
-    connection.recv(1)  # until the client goes
+    connection.recv(1)  # until the client closes the connection
     return False
 
 
@@ -183,19 +183,19 @@ def cut_short(connection: socket.socket) -> bool:
 
 def reset_in_body(connection: socket.socket) -> bool:
     connection.sendall(CHUNKED + chunk(SPENT))
-    trace.wait("response_body.started")  # the client has it before the reset overtakes it
+    trace.wait("response_body.started")  # the client has read the chunk before it sees the reset
     return reset(connection)
 
 
 def too_long(connection: socket.socket) -> bool:
-    """As far as it says."""
+    """Its Content-Length says 1 GB; it sends only the first bytes."""
     connection.sendall(head(b"Content-Length: 1000000000") + SPENT)
     connection.recv(1)
     return False
 
 
 def silent(connection: socket.socket) -> bool:
-    """A body of which nothing comes."""
+    """Headers, but no byte of the body."""
     connection.sendall(head(b"Content-Length: 10"))
     connection.recv(1)
     return False
@@ -207,7 +207,7 @@ def undecodable(connection: socket.socket) -> bool:
 
 
 class Script:
-    """Answers each request with the next step, and what comes after the last one with 200."""
+    """Answers each request with the next step, and with 200 after the last one."""
 
     def __init__(self, *steps: Answer) -> None:
         self.steps = list(steps)
@@ -218,12 +218,12 @@ class Script:
 
 @contextlib.asynccontextmanager
 async def asked(world: World, url: str, how: str, **more: Any) -> AsyncIterator[Any]:
-    """The response to a GET, through a pool of one that is good for another request afterwards."""
+    """The response to a GET through a pool of one connection; checks that the pool can make another request afterwards."""
     settings, traced = {"limits": world.httpx.Limits(max_connections=1), "trust_env": False}, {"trace": trace.of(world)}
     if how == "bare":
         wire = world.HTTPTransport(**settings)
         async with world.within(world.RetryTransport(wire, PLAIN, clock=FakeClock())) as transport:
-            result = await world.send(transport, url=url, extensions=traced)  # with no time-out at all
+            result = await world.send(transport, url=url, extensions=traced)  # without any time-out
             yield result
             await world.close(result)
             last = await world.send(transport, url=url, extensions={"timeout": {"pool": PATIENCE}})
@@ -241,7 +241,7 @@ async def asked(world: World, url: str, how: str, **more: Any) -> AsyncIterator[
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body is waited for as long as a busy machine may take."""
+    """Reading the beginning of a body may take as long as a busy machine needs."""
     monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", PATIENCE)
 
 
@@ -254,7 +254,7 @@ HOW = ["get", "stream", "bare"]
     ids=lambda one: getattr(one, "__name__", one),
 )
 async def test_the_body_is_the_callers(world: World, behaviour: Any, how: str, patient: None) -> None:
-    """It is whole and comes decoded, however it was sent and is taken, and its connection is used again."""
+    """The body is complete and decoded, however it is sent and read, and its connection is reused."""
     with Server(Script(behaviour)) as server:
         async with asked(world, server.url, how) as result:
             assert result.status_code == 429
@@ -266,7 +266,7 @@ async def test_the_body_is_the_callers(world: World, behaviour: Any, how: str, p
 
 @pytest.mark.parametrize(("how", "total_timeout"), [("get", None), ("stream", 60.0), ("bare", None), ("bare", 60.0)])
 async def test_a_long_body_is_the_callers(world: World, how: str, total_timeout: float | None, patient: None) -> None:
-    """What was looked at comes first and the rest behind it, each byte once, and its connection is used again."""
+    """A body longer than the part that was read: the caller gets each byte once, in order, and the connection is reused."""
     with Server(Script(long)) as server:
         more = {"total_timeout": total_timeout, "clock": None}
         async with asked(world, server.url, how, **more) as result:
@@ -277,7 +277,7 @@ async def test_a_long_body_is_the_callers(world: World, how: str, total_timeout:
 
 @HALF_READ
 @pytest.mark.parametrize(
-    ("behaviour", "how"),  # get() reads an endless one to its end, as it does without us
+    ("behaviour", "how"),  # get() reads an endless body to its end, as a plain client does
     [
         (endless, "stream"),
         (endless, "bare"),
@@ -291,7 +291,7 @@ async def test_a_long_body_is_the_callers(world: World, how: str, total_timeout:
     ids=lambda one: getattr(one, "__name__", one),
 )
 async def test_a_body_without_end_is_handed_back(world: World, behaviour: Any, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its beginning is enough, and is there although nothing ends; what follows is there where it need not be waited for."""
+    """The code at the beginning of a body that does not end is recognised; the caller can read what has arrived."""
     monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.2)
     with Server(Script(behaviour)) as server:
         async with asked(world, server.url, how) as result:
@@ -307,7 +307,7 @@ async def test_a_body_without_end_is_handed_back(world: World, behaviour: Any, h
 
 @pytest.mark.parametrize("how", HOW)
 async def test_a_body_that_says_nothing_is_retried(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Too long as it says, without a byte, or not what its encoding says: the next attempt comes all the same."""
+    """A 429 whose body is too long, silent or not decodable is retried: no code can be read."""
     monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.05)
     with Server(Script(too_long, silent, undecodable)) as server:
         async with asked(world, server.url, how) as result:
@@ -318,7 +318,7 @@ async def test_a_body_that_says_nothing_is_retried(world: World, how: str, monke
 
 @pytest.mark.parametrize("how", HOW)
 async def test_a_long_or_slow_body_that_is_retried(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at its beginning does not keep it from being left, for a new connection."""
+    """An endless or slow body without a code is abandoned, with its connection, and the 429 is retried."""
     monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.05)
 
     def lasting(connection: socket.socket) -> bool:
@@ -342,7 +342,7 @@ async def test_a_long_or_slow_body_that_is_retried(world: World, how: str, monke
 @only("asyncio", "trio")
 @pytest.mark.parametrize("behaviour", [silent, dripping], ids=lambda one: one.__name__)
 async def test_cancelled_in_a_look(world: World, behaviour: Any) -> None:
-    """The pool of one is as good as new."""
+    """A call cancelled while the body is read releases its connection to the pool."""
     with Server(Script(behaviour)) as server:
         transport = world.RetryTransport(world.HTTPTransport(limits=world.httpx.Limits(max_connections=1)), PLAIN)
         async with world.within(transport):
@@ -356,7 +356,7 @@ async def test_cancelled_in_a_look(world: World, behaviour: Any) -> None:
 @SIGNALS
 @only("sync")
 def test_control_c_in_a_look(world: World) -> None:
-    """The pool of one is as good as new."""
+    """KeyboardInterrupt while the body is read releases the connection to the pool."""
     with Server(Script(silent)) as server, world.HTTPTransport(limits=world.httpx.Limits(max_connections=1)) as wire:
         transport = world.RetryTransport(wire, PLAIN)
         request = world.httpx.Request("GET", server.url, extensions={"trace": trace.of(world)})
@@ -367,7 +367,7 @@ def test_control_c_in_a_look(world: World) -> None:
 
 
 async def test_a_long_body_that_breaks_off(world: World, clock: FakeClock) -> None:
-    """Behind what was looked at: an error for who streams; without it for who wants the 429."""
+    """If a body breaks off after the part that was read, streaming it raises; a client's get() returns the 429 without it."""
     step = response(429, body=Body(SPENT, *[b"x" * 1000] * 100, error=failing("ReadError")))
     result = await world.send(world.RetryTransport(Scripted(step), PLAIN, clock=clock))
     with pytest.raises(world.httpx.ReadError):
@@ -378,7 +378,7 @@ async def test_a_long_body_that_breaks_off(world: World, clock: FakeClock) -> No
 
 
 async def test_mocks_are_left_alone(world: World, clock: FakeClock) -> None:
-    """One response for all requests, as mocks may give it, is seen each time and stays what it is."""
+    """A response in memory that a mock returns for every request is recognised each time and stays unchanged."""
     for make in (
         lambda: world.httpx.Response(429, content=SPENT),
         lambda: world.httpx.Response(429, stream=world.httpx.ByteStream(SPENT)),

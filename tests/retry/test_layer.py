@@ -21,7 +21,7 @@ def limited(seconds: str = "5", status: int = 429) -> Any:
 
 
 async def test_a_good_answer_is_handed_on(world: World, clock: FakeClock) -> None:
-    """The first success comes back as it is: one request, no wait, no history."""
+    """A successful response is returned unchanged: one request, no wait, no history."""
     wire = Scripted(200)
     result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
     assert result is wire.answers[0]
@@ -31,7 +31,7 @@ async def test_a_good_answer_is_handed_on(world: World, clock: FakeClock) -> Non
 
 
 async def test_backoff_grows(world: World, clock: FakeClock) -> None:
-    """503 three times: waits of 1, 2 and 4 seconds, then the answer."""
+    """After three 503s the waits are 1, 2 and 4 seconds; then the 200 is returned."""
     wire = Scripted(503, 503, 503, 200)
     result = await world.send(world.RetryTransport(wire, PLAIN, clock=clock))
     assert result.status_code == 200
@@ -40,7 +40,7 @@ async def test_backoff_grows(world: World, clock: FakeClock) -> None:
 
 
 async def test_discarded_responses_are_closed_before_the_wait(world: World) -> None:
-    """When the clock is asked to wait, nothing is open: the pool has its connection back."""
+    """Responses that are retried are closed before the wait: the pool has its connection back."""
     wire = Scripted(503, 503, 200)
 
     class Checking(FakeClock):
@@ -54,7 +54,7 @@ async def test_discarded_responses_are_closed_before_the_wait(world: World) -> N
 
 
 async def test_out_of_tries_the_last_response_is_returned(world: World, clock: FakeClock) -> None:
-    """It is the very response, unread, with the history on it."""
+    """After the last attempt the response object itself is returned, unread, with the history."""
     wire = Scripted(500, response(503, {"Retry-After": "7"}, b"sorry"))
     result = await world.send(world.RetryTransport(wire, RetryConfig(2, jitter=False), clock=clock))
     assert result is wire.answers[-1]
@@ -68,7 +68,7 @@ async def test_out_of_tries_the_last_response_is_returned(world: World, clock: F
 
 
 async def test_out_of_tries_the_last_error_is_raised(world: World, clock: FakeClock) -> None:
-    """It is the very error, with the history as a note where this Python has notes; URLs in it are masked."""
+    """After the last attempt the error object itself is raised; from Python 3.11 its note has the history with redacted URLs."""
     last = world.httpx.ReadTimeout("late")
     wire = Scripted(world.httpx.ConnectError("no"), last)
     transport = world.RetryTransport(wire, RetryConfig(2, jitter=False), clock=clock)
@@ -84,7 +84,7 @@ async def test_out_of_tries_the_last_error_is_raised(world: World, clock: FakeCl
 
 
 async def test_the_server_is_never_asked_too_early(world: World, clock: FakeClock) -> None:
-    """Retry-After is the least wait, plus at most 10 %."""
+    """A retry waits at least Retry-After, and at most 10 % longer."""
     for uniform in (0.0, 0.5, 1.0):
         clock.sleeps.clear()
         layer = RetryLayer(PLAIN, uniform=lambda uniform=uniform: uniform)
@@ -94,7 +94,7 @@ async def test_the_server_is_never_asked_too_early(world: World, clock: FakeCloc
 
 
 async def test_a_wait_that_is_too_long_is_handed_back(world: World, clock: FakeClock) -> None:
-    """Longer than max_retry_after: no sleep, no clamping; the response, with what the server asked."""
+    """A Retry-After longer than max_retry_after: no sleep, no shorter wait; the response is returned with `retry_after`."""
     result = await world.send(world.RetryTransport(Scripted(limited("301")), PLAIN, clock=clock))
     assert (result.status_code, clock.sleeps) == (429, [])
     assert result.extensions["ratewise"].retry_after == 301
@@ -102,7 +102,7 @@ async def test_a_wait_that_is_too_long_is_handed_back(world: World, clock: FakeC
 
 
 async def test_dates_are_measured_by_the_servers_own_clock(world: World, clock: FakeClock) -> None:
-    """A Retry-After date counts from the response's Date, whatever the local clock says."""
+    """A Retry-After date is measured from the response's Date, not from the local clock."""
     headers = {"Date": "Wed, 21 Oct 2015 07:28:00 GMT", "Retry-After": "Wed, 21 Oct 2015 07:28:30 GMT"}
     layer = RetryLayer(PLAIN, uniform=lambda: 0.0)
     await world.send(world.LayerTransport(Scripted(response(429, headers), 200), layer, clock=clock))
@@ -138,7 +138,7 @@ async def test_dates_are_measured_by_the_servers_own_clock(world: World, clock: 
     ],
 )
 async def test_what_is_retried(world: World, clock: FakeClock, method: str, steps: list[Any], sent: int) -> None:
-    """By method and outcome: idempotent ones, and what proves that nothing was done; never else."""
+    """Idempotent methods are retried; others only after an outcome that proves that nothing was done."""
     wire = Scripted(*steps)
     transport = world.RetryTransport(wire, PLAIN, clock=clock)
     try:
@@ -151,7 +151,7 @@ async def test_what_is_retried(world: World, clock: FakeClock, method: str, step
 
 
 async def test_a_certificate_that_is_not_trusted(world: World, clock: FakeClock) -> None:
-    """Trying again would not make it trusted."""
+    """An error in certificate verification is not retried; an error whose causes form a cycle is handled."""
     import ssl
 
     error = world.httpx.ConnectError("certificate verify failed")
@@ -167,7 +167,7 @@ async def test_a_certificate_that_is_not_trusted(world: World, clock: FakeClock)
 
 
 async def test_our_own_refusals_are_never_retried(world: World, clock: FakeClock) -> None:
-    """An error of RateWise's from below passes, although it is a TransportError too."""
+    """A RateWise error from a layer below is raised without a retry, although it is also a TransportError."""
 
     class RefusalError(RateWiseError, world.httpx.TransportError):
         pass
@@ -178,19 +178,19 @@ async def test_our_own_refusals_are_never_retried(world: World, clock: FakeClock
 
 
 async def test_other_errors_pass(world: World, clock: FakeClock) -> None:
-    """A bug in a transport is not an outcome of HTTP."""
+    """An exception that is no HTTP error, such as a bug in a transport, is raised without a retry."""
     with pytest.raises(ZeroDivisionError):
         await world.send(world.RetryTransport(Scripted(ZeroDivisionError()), PLAIN, clock=clock))
 
 
 async def test_the_server_may_forbid_it(world: World, clock: FakeClock) -> None:
-    """`x-should-retry: false` is obeyed."""
+    """A response with `x-should-retry: false` is not retried."""
     result = await world.send(world.RetryTransport(Scripted(response(503, {"X-Should-Retry": "false"})), PLAIN, clock=clock))
     assert result.extensions["ratewise"].history[0].reason == "the server asks not to retry"
 
 
 async def test_a_403_that_is_a_rate_limit(world: World, clock: FakeClock) -> None:
-    """It is retried like a 429, a POST too; given up, it is handed back with the history and what the server asked."""
+    """A 403 with Retry-After is retried like a 429, also for POST; the last one is returned with history and `retry_after`."""
     layer = RetryLayer(RetryConfig(2, budget=False), uniform=lambda: 0.0)
     for last in (200, 403):
         wire = Scripted(limited("5", 403), 200 if last == 200 else limited("7", 403))
@@ -205,7 +205,7 @@ async def test_a_403_that_is_a_rate_limit(world: World, clock: FakeClock) -> Non
 
 
 async def test_other_403s_pass(world: World, clock: FakeClock) -> None:
-    """Forbidden: the very response, unread, with no history; also a rate limit where 429 is not retried."""
+    """Other 403s are returned unread and without a history; also a 403 with a wait if 429 is not retried."""
     for step, config in ((403, PLAIN), (limited("0", 403), PLAIN), (limited("5", 403), RetryConfig(retry_on_status=[503]))):
         wire = Scripted(step)
         result = await world.send(world.RetryTransport(wire, config, clock=clock))
@@ -218,7 +218,7 @@ async def test_other_403s_pass(world: World, clock: FakeClock) -> None:
 
 
 async def test_a_403_whose_body_breaks_off(world: World, clock: FakeClock) -> None:
-    """With a client's get(): a failed attempt like any other; of a rate limit that is given up only the body is lost."""
+    """client.get(): a 403 whose body breaks off is a failed attempt; a last 403 of a rate limit is returned without its body."""
     broken = response(403, body=Body(b"no", error=failing("ReadError")))
     settings = {"clock": clock, "retry_config": RetryConfig(2), "rate_limiter": None}
     client = world.RateWiseClient("https://api.example.com", transport=Scripted(broken, 403), **settings)
@@ -231,7 +231,7 @@ async def test_a_403_whose_body_breaks_off(world: World, clock: FakeClock) -> No
 
 
 async def test_a_last_body_that_breaks_off(world: World, clock: FakeClock) -> None:
-    """With a client's get() it is an error, but of a 429 only the body is lost."""
+    """client.get(): a last body that breaks off raises, but a last 429 is returned without its body."""
     for status in (503, 429):
         wire = Scripted(response(status, body=Body(b"no", error=failing("ReadError"))))
         settings = {"clock": clock, "max_retries": 0, "rate_limiter": None, "raise_on_rate_limit": False}
@@ -247,7 +247,7 @@ async def test_a_last_body_that_breaks_off(world: World, clock: FakeClock) -> No
 
 
 async def test_a_key_makes_a_post_retryable(world: World, clock: FakeClock) -> None:
-    """The user's own Idempotency-Key, or one from options(): the same on each attempt, and nothing else changes."""
+    """The user's Idempotency-Key header, or a key from options(), is sent in each attempt; the request is otherwise unchanged."""
     own = {"headers": {"Idempotency-Key": "mine"}}
     for given in (own, {"extensions": options(idempotency_key="mine")}, {**own, "extensions": options(idempotency_key="other")}):
         wire = Scripted(500, world.httpx.ReadTimeout("late"), 200)
@@ -260,7 +260,7 @@ async def test_a_key_makes_a_post_retryable(world: World, clock: FakeClock) -> N
 
 
 async def test_keys_for_every_post(world: World, clock: FakeClock) -> None:
-    """RetryConfig(idempotency_key=True): one key a call for POST and PATCH, another for the next call, none for others."""
+    """RetryConfig(idempotency_key=True): each POST and PATCH call gets a new key, the same in each attempt; others get none."""
     transport_config = RetryConfig(jitter=False, idempotency_key=True)
     wire = Scripted(500, 200, 500, 200, 500, 200)
     transport = world.RetryTransport(wire, transport_config, clock=clock)
@@ -277,7 +277,7 @@ async def test_keys_for_every_post(world: World, clock: FakeClock) -> None:
 
 
 async def test_a_key_does_not_follow_a_redirect(world: World, clock: FakeClock) -> None:
-    """303 leads to a GET, which gets none: neither a key of its own making nor the caller's."""
+    """The GET after a 303 has no Idempotency-Key, neither a generated one nor the caller's."""
     to = {"Location": "https://other.example/"}
     for extensions in ({}, options(idempotency_key="mine")):
         wire = Scripted(world.httpx.Response(303, headers=to), 200)
@@ -291,7 +291,7 @@ async def test_a_key_does_not_follow_a_redirect(world: World, clock: FakeClock) 
 
 
 async def test_decide_is_asked_first(world: World, clock: FakeClock) -> None:
-    """It sees the response or the error, and the number of the attempt, of good outcomes too."""
+    """decide receives the response or the error, and the attempt number, for successful outcomes too."""
     seen: list[Any] = []
     error = world.httpx.ReadError("gone")
 
@@ -307,14 +307,14 @@ async def test_decide_is_asked_first(world: World, clock: FakeClock) -> None:
 
 
 async def test_decide_may_stop(world: World, clock: FakeClock) -> None:
-    """False hands the outcome back at once."""
+    """If decide returns False the outcome is returned without a retry."""
     config = RetryConfig(decide=lambda response, exception, attempt: False)
     result = await world.send(world.RetryTransport(Scripted(503), config, clock=clock))
     assert (result.status_code, clock.sleeps) == (503, [])
 
 
 async def test_decide_cannot_go_on_for_ever(world: World, clock: FakeClock) -> None:
-    """max_attempts bounds it, also where the outcome is good."""
+    """max_attempts limits retries that decide asks for, also after a successful outcome."""
     config = RetryConfig(2, decide=lambda response, exception, attempt: True)
     wire = Scripted(200, 200)
     result = await world.send(world.RetryTransport(wire, config, clock=clock))
@@ -323,7 +323,7 @@ async def test_decide_cannot_go_on_for_ever(world: World, clock: FakeClock) -> N
 
 
 async def test_an_error_in_decide_leaves_nothing_open(world: World, clock: FakeClock) -> None:
-    """It comes out as it is, and the response that it was asked about is closed."""
+    """An exception in decide is raised unchanged, and the response that decide received is closed."""
 
     def decide(response: Any, exception: Any, attempt: int) -> bool:
         raise KeyError("mine")
@@ -335,7 +335,7 @@ async def test_an_error_in_decide_leaves_nothing_open(world: World, clock: FakeC
 
 
 async def test_a_backoff_of_ones_own(world: World, clock: FakeClock) -> None:
-    """Any object with `delay`; it is told the wait before. What is no number of seconds is refused by name."""
+    """A backoff is any object with `delay`, which receives the previous wait; an invalid delay raises ValueError."""
 
     class Fixed:
         def delay(self, attempt: int, *, previous: float, uniform: float) -> float:
@@ -358,7 +358,7 @@ async def test_a_backoff_of_ones_own(world: World, clock: FakeClock) -> None:
 
 
 async def test_options_of_one_request(world: World, clock: FakeClock) -> None:
-    """retry=False sends once, max_attempts is the request's own; the next request has the transport's again."""
+    """retry=False sends one request and max_attempts overrides the config's, for this request only."""
     for extensions, sent in ((options(retry=False), 1), (options(max_attempts=2), 2), (options(retry=True), 3), ({}, 3)):
         wire = Scripted(503, 503, 503)
         result = await world.send(world.RetryTransport(wire, RetryConfig(3), clock=clock), extensions=extensions)
@@ -366,7 +366,7 @@ async def test_options_of_one_request(world: World, clock: FakeClock) -> None:
 
 
 async def test_every_wait_is_told(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """One WARNING a retry, with attempt, outcome, wait and reason, and no secret."""
+    """Each retry logs one WARNING with attempt, outcome, wait and reason, and without secrets."""
     with caplog.at_level(logging.DEBUG, "ratewise"):
         await world.send(
             world.RetryTransport(Scripted(limited("120"), 200), RetryConfig(3), clock=clock),
@@ -379,7 +379,7 @@ async def test_every_wait_is_told(world: World, clock: FakeClock, caplog: pytest
 
 
 def test_the_layer_takes_a_config() -> None:
-    """Anything else is refused by name, and the layer shows its rules."""
+    """RetryLayer refuses anything but a RetryConfig; its repr shows the rules."""
     wrong: Any = 5
     with pytest.raises(TypeError, match="config must be a RetryConfig, not 5"):
         RetryLayer(wrong)
@@ -387,7 +387,7 @@ def test_the_layer_takes_a_config() -> None:
 
 
 async def test_the_whole_stack_as_one_transport(world: World, clock: FakeClock) -> None:
-    """RateWiseTransport: max_retries counts after the first; retry_config wins; backoff_strategy replaces the backoff."""
+    """RateWiseTransport: max_retries excludes the first attempt; retry_config wins; backoff_strategy replaces the backoff."""
     for settings, sent, sleeps in (
         ({"backoff_strategy": ExponentialBackoff(0.5, jitter=False)}, 4, [0.5, 1, 2]),
         ({"max_retries": 1, "backoff_strategy": ExponentialBackoff(jitter=False)}, 2, [1]),
@@ -416,13 +416,13 @@ async def test_the_whole_stack_as_one_transport(world: World, clock: FakeClock) 
     ],
 )
 async def test_bad_settings_of_the_stack(world: World, settings: Any, error: type[Exception], message: str) -> None:
-    """Refused at construction, by name, value and what is allowed."""
+    """An invalid setting is refused at construction; the message has its name, its value and the allowed range."""
     with pytest.raises(error, match=message):
         world.RateWiseTransport(**settings)
 
 
 async def test_a_new_transports_own_keywords(world: World) -> None:
-    """Without a transport, httpx's keywords make one; beside a given transport they are refused, not ignored."""
+    """Without a transport, httpx's keywords configure a new one; together with a given transport they are refused."""
     transport = world.RateWiseTransport(http2=True, limits=world.httpx.Limits(max_connections=3))
     assert transport._wire._pool._max_connections == 3
     assert transport._wire._pool._http2
@@ -432,17 +432,17 @@ async def test_a_new_transports_own_keywords(world: World) -> None:
 
 
 async def test_http2_needs_h2(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package a new transport for HTTP/2 is refused when it is made, as httpx's clients refuse it."""
+    """Without the package h2, http2=True is refused at construction, as by httpx's clients."""
     monkeypatch.setattr("ratewise._adapter.chain.find_spec", lambda name: None)
     needed = f"http2=True requires the package h2: pip install '{world.httpx.__name__}[http2]'"
     with pytest.raises(ImportError, match=re.escape(needed)):
         world.RateWiseTransport(http2=True)
 
 
-# Under trio, httpx's own generators complain when a body cannot be decoded: with a plain client too.
+# Under trio, httpx's own generators warn when a body cannot be decoded, also with a plain client.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_raising_on_a_last_429(world: World, clock: FakeClock) -> None:
-    """With raise_on_rate_limit=True a bare stack raises, with a response that is read and closed; else it returns."""
+    """With raise_on_rate_limit=True a last 429 raises, with a response that is read and closed; otherwise it is returned."""
     for last, text in (
         (response(429, {"Retry-After": "9"}, b"slow down"), "slow down"),
         (response(429, body=Body(b"slow", error=failing("ReadError"))), ""),
@@ -485,7 +485,7 @@ async def test_raising_on_a_last_429(world: World, clock: FakeClock) -> None:
     ],
 )
 def test_what_http2_proves(message: str, refused: bool) -> None:
-    """Only the words that httpcore has from h2 for REFUSED_STREAM, and for a GOAWAY before the first stream."""
+    """Of the messages of h2, only REFUSED_STREAM and a GOAWAY before the first stream prove that nothing was done."""
     from ratewise._core.failure import http2_refused
 
     assert http2_refused(message) is refused
