@@ -1,6 +1,6 @@
-"""The async client: one for many tasks, each request with its own retries.
+"""The async client: one client for many tasks, each request with its own retries.
 
-Run it with `python examples/async_quickstart.py`. It needs no network: the server is a small local one that fails as told.
+Run it with `python examples/async_quickstart.py`. It needs no network: a small local server fails as scripted.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from ratewise._demo import FlakyServer
 
 SCRIPTS = {
     "/fine": "200",
-    "/limited": "429:0.2 200",  # too many requests for 0.2 seconds, then well again
+    "/limited": "429:0.2 200",  # too many requests for 0.2 seconds, then available again
     "/overloaded": "503 503 200",
-    "/broken": "drop 200",  # a connection closed without an answer
+    "/broken": "drop 200",  # the connection is closed without an answer
 }
 
 

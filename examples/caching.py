@@ -1,6 +1,6 @@
-"""The cache: what is asked for once, what is only checked, and what outlives the process.
+"""The cache: which requests it answers, which it revalidates, and what outlives the process.
 
-Run it with `python examples/caching.py`. It needs no network: the server is a small local one that counts what reaches it.
+Run it with `python examples/caching.py`. It needs no network: a small local server counts the requests that reach it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ratewise import InMemoryCache, RateWiseClient, SQLiteCache, options
 
-# What the server says of each path: good for a minute; good as long as it has the same ETag; nothing; not to be kept.
+# The response headers of each path: fresh for a minute; revalidated by ETag each time; none; not stored.
 PATHS = {
     "/rates": {"Cache-Control": "max-age=60"},
     "/news": {"Cache-Control": "no-cache", "ETag": '"morning"'},
@@ -51,7 +51,7 @@ def server() -> Iterator[str]:
 
 
 def show(client: RateWiseClient, path: str) -> None:
-    """Ask for a path, and say what the cache did."""
+    """Request a path, and print what the cache did."""
     before = len(reached)
     response = client.get(path)
     sent = "asked" if len(reached) > before else "-"
@@ -59,7 +59,7 @@ def show(client: RateWiseClient, path: str) -> None:
 
 
 with server() as url:
-    cache = InMemoryCache(ttl=300)  # /about, of which the server says nothing, is good for 300 s
+    cache = InMemoryCache(ttl=300)  # /about, which has no Cache-Control, is fresh for 300 s
     with RateWiseClient(url, cache=cache) as client:
         for _ in range(2):
             print("In memory:")
@@ -74,7 +74,7 @@ with server() as url:
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "responses.db"
-        for run in ("first", "second"):  # as two runs of a script would
+        for run in ("first", "second"):  # like two runs of a script
             stored = SQLiteCache(file)
             with RateWiseClient(url, cache=stored) as client:
                 print(f"In a file, the {run} run:")

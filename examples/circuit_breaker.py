@@ -1,7 +1,7 @@
-"""A supplier dies and comes back: what its users see, second by second, and what the server is spared.
+"""A supplier fails and recovers: what its users get, second by second, and how many requests the server is spared.
 
-Run it with `python examples/circuit_breaker.py`. It needs no network: the supplier is a small local server. Nobody waits here:
-the clock is the script's own.
+Run it with `python examples/circuit_breaker.py`. It needs no network: the supplier is a small local server. The script has its
+own clock and does not wait.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ratewise._demo import FlakyServer
 
 
 class Seconds(Clock):
-    """Time that passes when the script says so."""
+    """A clock that advances only when the script says so."""
 
     now = 0.0
 
@@ -23,7 +23,7 @@ class Seconds(Clock):
         return self.now
 
 
-logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the table below tells it
+logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the table below shows it
 
 clock = Seconds()
 changes: list[str] = []
@@ -34,12 +34,12 @@ breaker = CircuitBreaker(
     on_state_change=lambda key, old, new: changes.append(f"{old} -> {new}"),
 )
 
-# Three answers, then it drops connections and answers 503, and then it is back. What the breaker refuses does not reach it.
+# Three answers, then closed connections and 503s, then it works again. Requests that the breaker refuses do not reach it.
 with FlakyServer({"/prices": "200 200 200 drop 503 drop 503 200"}) as server:
     client = RateWiseClient(
         server.url,
         circuit_breaker=breaker,
-        bulkhead=Bulkhead(max_in_flight=5),  # a slow supplier does not tie up more than five of our workers
+        bulkhead=Bulkhead(max_in_flight=5),  # a slow supplier occupies at most five of our workers
         retry_config=RetryConfig(max_attempts=1),
         clock=clock,
     )

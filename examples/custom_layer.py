@@ -1,6 +1,6 @@
 """A layer of your own, written once: it runs in a sync client, under asyncio and under trio.
 
-Run it with `python examples/custom_layer.py`. It needs no network: the server is a small local one that fails as told.
+Run it with `python examples/custom_layer.py`. It needs no network: a small local server fails as scripted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ratewise._demo import FlakyServer
 
 
 class Traced:
-    """Gives each request an id, and tells how long its answer took. May await only what `call` gives it."""
+    """Gives each request an id, and prints how long its response took. It may await only what `call` provides."""
 
     async def handle(self, request: httpx.Request, call: Call[httpx.Request, httpx.Response]) -> httpx.Response:
         request_id = uuid.uuid4().hex[:8]

@@ -1,6 +1,6 @@
-"""Retries below a client that you have: a plain `httpx.Client`, or a library that takes one.
+"""Retries in a client that you already have: a plain `httpx.Client`, or a library that accepts one.
 
-Run it with `python examples/existing_client.py`. It needs no network: the server is a small local one that fails as told.
+Run it with `python examples/existing_client.py`. It needs no network: a small local server fails as scripted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BACKOFF = ExponentialBackoff(initial_delay=0.1)
 
 
 class PaymentsSDK:
-    """Stands for the client library of some API. It knows nothing of RateWise."""
+    """Stands for the client library of some API. It does not use RateWise."""
 
     def __init__(self, http_client: httpx.Client) -> None:
         self._http = http_client
@@ -30,7 +30,7 @@ with FlakyServer({"/users": "503 503 200", "/balance": "429:0.2 drop 200"}) as s
         response = client.get(f"{server.url}/users")
         print(f"Your own client: {response.status_code}, requests sent: {response.extensions['ratewise'].attempts}")
 
-    # What a transport does to the wire (TLS, HTTP/2, limits, proxies) is said to the transport, not to the client.
+    # Settings of the connection (TLS, HTTP/2, limits, proxies) are arguments of the transport, not of the client.
     transport = RateWiseTransport(max_retries=5, backoff_strategy=BACKOFF, limits=httpx.Limits(max_connections=10))
     with httpx.Client(base_url=server.url, transport=transport) as client:
         print(f"A library's client: {PaymentsSDK(http_client=client).balance()}")

@@ -1,6 +1,6 @@
-"""A server on its worst day: connections that break, bodies that break off, silence. What is sent again, and what never.
+"""A server that closes connections, cuts bodies short and hangs: which requests are sent again, and which never.
 
-Run it with `python examples/hostile_server.py`. It needs no network: the server is a small local one that fails as told.
+Run it with `python examples/hostile_server.py`. It needs no network: a small local server fails as scripted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ratewise import DeadlineExceeded, ExponentialBackoff, RateWiseClient, Retry
 from ratewise._demo import FlakyServer
 
 SCRIPTS = {
-    "/report": "drop cut 200",  # no answer, then a body that breaks off, then all of it
+    "/report": "drop cut 200",  # no answer, then a body that breaks off, then the whole body
     "/payments": "drop",
     "/orders": "drop 201",
     "/silent": "hang",
@@ -32,14 +32,14 @@ config = RetryConfig(
     budget=RetryBudget(ratio=0.2, min_per_second=3),
 )
 
-# The retries alone: a rate limiter would hold requests back from a server that is down.
+# Retries only: a rate limiter would hold requests back from a server that is down.
 server = FlakyServer(SCRIPTS)
 with server, RateWiseClient(server.url, retry_config=config, rate_limiter=None) as client:
     show("GET, which does no harm twice", client.get("/report"), len(server.keys["/report"]))
 
     try:
         client.post("/payments", json={"amount": 5})
-    except httpx.TransportError as lost:  # was it paid? Only the server knows, and it is not asked twice
+    except httpx.TransportError as lost:  # only the server knows whether it was paid, so the request is not sent again
         show("POST", lost, len(server.keys["/payments"]))
 
     order = client.post("/orders", json={"item": 7}, extensions=options(idempotency_key="order-7"))

@@ -1,4 +1,4 @@
-"""The same with httpx2, beside httpx: the rules are shared, the clients and errors are each library's own.
+"""httpx2 beside httpx: both share the rules, and each has its own clients and errors.
 
 Run it with `python examples/httpx2_client.py`; it needs `pip install 'ratewise[httpx2]'`, and no network.
 """
@@ -12,7 +12,7 @@ import ratewise.httpx2
 from ratewise import ExponentialBackoff, RetryBudget, RetryConfig, exchange_of
 from ratewise._demo import FlakyServer
 
-# One set of rules for both libraries: its budget counts what either of them retries.
+# One set of rules for both libraries: its budget counts the retries of both.
 CONFIG = RetryConfig(max_attempts=3, backoff=ExponentialBackoff(initial_delay=0.05), budget=RetryBudget(ratio=0.1))
 
 with FlakyServer({"/users": "503 drop 200", "/orders": "503 200", "/quota": "429:3600"}) as server:
@@ -22,11 +22,11 @@ with FlakyServer({"/users": "503 drop 200", "/orders": "503 200", "/quota": "429
         for attempt in exchange_of(response).history:
             print(f"  {attempt}")
 
-    # A client that you have, or that an SDK takes.
+    # A client that you already have, or that an SDK accepts.
     with httpx2.Client(transport=ratewise.httpx2.RateWiseTransport(retry_config=CONFIG)) as plain:
         print(f"Your own client: {plain.get(f'{server.url}/orders').status_code}")
 
-    # Each error is the library's and ours; those of `ratewise.exceptions` are of either library.
+    # Each error belongs to its library and to RateWise; those in `ratewise.exceptions` catch both libraries'.
     for package in (ratewise, ratewise.httpx2):
         with package.RateWiseClient(server.url) as client:
             try:

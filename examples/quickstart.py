@@ -1,7 +1,7 @@
-"""The bundled client: it retries, tells what happened, and raises when a limit does not end.
+"""The bundled client: it retries, logs each retry, and raises when a rate limit does not end.
 
-Run it with `python examples/quickstart.py`. It needs no network: the server is a small local one that fails as told.
-The lines that begin with "Retry:" are RateWise's log, as Python shows it (on stderr) where no logging is set up.
+Run it with `python examples/quickstart.py`. It needs no network: a small local server fails as scripted.
+The lines that begin with "Retry:" are RateWise's log, as Python shows it (on stderr) if logging is not configured.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from ratewise import ExponentialBackoff, RateLimitExceeded, RateWiseClient, exch
 from ratewise._demo import FlakyServer
 
 SCRIPTS = {
-    "/users": "503 429:0.2 200",  # overloaded, then too many requests for 0.2 seconds, then well again
-    "/search": "429:3600",  # come back in an hour
+    "/users": "503 429:0.2 200",  # overloaded, then too many requests for 0.2 seconds, then available again
+    "/search": "429:3600",  # try again in an hour
 }
 
 BACKOFF = ExponentialBackoff(initial_delay=0.1)

@@ -1,6 +1,6 @@
-"""Fifty tasks against an API with a rate limit: what retries alone make of it, and what the rate limiter does.
+"""Fifty tasks against an API with a rate limit: with retries alone, and with the rate limiter.
 
-Run it with `python examples/rate_limits.py`. It needs no network: the API is a small class of its own.
+Run it with `python examples/rate_limits.py`. It needs no network: the API is a small class in this file.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import httpx
 
 from ratewise import AsyncRateWiseClient, RetryConfig
 
-LIMIT, WINDOW = 60, 1.0  # the API takes so many requests in so many seconds, and refuses the others
+LIMIT, WINDOW = 60, 1.0  # the API accepts this many requests in this many seconds, and refuses the others
 TASKS, REQUESTS = 50, 150
-LINE = 0.125  # seconds in a line of the plot
-logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the plot tells it
+LINE = 0.125  # seconds per line of the plot
+logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the plot shows it
 
 
 class Api(httpx.AsyncBaseTransport):
-    """Counts requests in windows. A window begins with the first request that comes when the last one is over."""
+    """An API that counts requests in windows. A window begins with the first request after the previous one has ended."""
 
     def __init__(self, tells: bool) -> None:
-        self.tells = tells  # what is left, and when its window turns
-        self.came: list[tuple[float, bool]] = []  # when each request came, and whether it was accepted
+        self.tells = tells  # whether answers have the remaining requests and the reset of the window
+        self.came: list[tuple[float, bool]] = []  # when each request arrived, and whether it was accepted
         self._left, self._turns_at = 0, -math.inf
 
     def take(self) -> tuple[bool, int, int]:
-        """Whether a request is accepted, how many more would be, and in how many seconds the window turns, rounded up."""
+        """Count a request: whether it is accepted, how many remain, and the seconds until the window ends, rounded up."""
         now = asyncio.get_running_loop().time()
         if now >= self._turns_at:
             self._left, self._turns_at = LIMIT, now + WINDOW
@@ -45,18 +45,18 @@ class Api(httpx.AsyncBaseTransport):
             headers = {"X-RateLimit-Limit": f"{LIMIT}", "X-RateLimit-Remaining": f"{left}", "X-RateLimit-Reset": f"{seconds}"}
             if not accepted:
                 headers["Retry-After"] = f"{seconds}"
-        await asyncio.sleep(0.015)  # the way there and back
+        await asyncio.sleep(0.015)  # the time to the API and back
         return httpx.Response(200 if accepted else 429, headers=headers)
 
 
 async def measure(what: str, tells: bool = True, **settings: Any) -> None:
-    """Send all requests with a client that has these settings, and show what the server has seen."""
+    """Send all requests with a client of these settings, and print what the server received."""
     api, loop = Api(tells), asyncio.get_running_loop()
     async with AsyncRateWiseClient("https://api.example.com", transport=api, **settings) as client:
 
         async def task() -> None:
             for _ in range(REQUESTS // TASKS):
-                await client.get("/items")  # a 429 that is left in the end would be raised
+                await client.get("/items")  # a last 429 would raise
 
         started = loop.time()
         await asyncio.gather(*(task() for _ in range(TASKS)))
@@ -67,7 +67,7 @@ async def measure(what: str, tells: bool = True, **settings: Any) -> None:
 
 
 def plot(came: list[tuple[float, bool]]) -> None:
-    """A line for each eighth of a second: # for every two requests that were accepted, . for two that were refused."""
+    """Print a line for each eighth of a second: # for every two accepted requests, . for every two refused ones."""
     lines: dict[int, str] = {}
     for at, accepted in came:
         number = int((at - came[0][0]) / LINE)
@@ -77,11 +77,11 @@ def plot(came: list[tuple[float, bool]]) -> None:
 
 
 async def main() -> None:
-    # Each request waits by itself, as long as its own 429 says, and knows of no other.
+    # Each request waits on its own, as long as its 429 says, and knows nothing of the others.
     await measure("Retries alone", rate_limiter=None, retry_config=RetryConfig(max_attempts=50, budget=False))
-    # All wait in one line, which moves as the server allows. Single requests find out when its window turns.
+    # All requests wait in one queue, which advances as the server allows. Single requests find out when the window ends.
     await measure("With the rate limiter")
-    # Nothing but 429: a few requests, one at a time, find out when more are accepted, and how many.
+    # Only 429s: a few requests, one at a time, find out when the API accepts more, and how many.
     await measure("With the rate limiter, and an API that says nothing", tells=False)
 
 

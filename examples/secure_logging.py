@@ -1,7 +1,7 @@
-"""Logging without secrets: what is sent is full of them, and what is logged has none.
+"""Logging without secrets: the request and the response are full of them, and no log record has any.
 
-Our own lines go to the screen. Beside them every record of every logger, with all its fields, is kept, and searched for secrets.
-Run it with `python examples/secure_logging.py`. It needs no network: the server is a small local one that fails once.
+RateWise's lines are printed. In addition the script keeps every record of every logger, with all fields, and searches it.
+Run it with `python examples/secure_logging.py`. It needs no network: a small local server fails once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def server() -> Iterator[str]:
 
 
 class Kept(logging.Handler):
-    """Keeps all that is logged, by whichever logger, with its extra fields."""
+    """Keeps the records of all loggers, with their extra fields."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Kept(logging.Handler):
 
 
 kept = Kept()
-logging.basicConfig(level=logging.DEBUG, handlers=[kept])  # httpx's and httpcore's loggers, too
+logging.basicConfig(level=logging.DEBUG, handlers=[kept])  # also httpx's and httpcore's loggers
 setup_logging(stream=sys.stdout)
 
 log_config = LogConfig(

@@ -1,8 +1,8 @@
-"""Four processes with one API key: through Redis they share what one of them was told.
+"""Four processes with one API key share their responses through Redis.
 
 Run it with `python examples/shared_redis_cache.py`, with REDIS_URL for a server that is not redis://localhost:6379/0. It needs
-redis-py (`pip install 'ratewise[redis]'`), and no network: the API is a small local server that counts what reaches it. Without
-a Redis it works too, with more requests.
+redis-py (`pip install 'ratewise[redis]'`), and no network: a small local server counts the requests that reach it. Without
+Redis the script still works, with more requests.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def work(url: str) -> tuple[int, int, int]:
-    """What each worker does: its hits, its misses, and how often Redis failed it."""
-    logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the counts below tell it
-    cache = RedisCache(REDIS_URL, namespace=url)  # the namespace: this run's own
+    """Run one worker: return its hits, its misses, and the number of Redis failures."""
+    logging.getLogger("ratewise").setLevel(logging.CRITICAL)  # the counts below show it
+    cache = RedisCache(REDIS_URL, namespace=url)  # a namespace of this run only
     with RateWiseClient(url, default_headers={"Authorization": "Bearer shared-by-all"}, cache=cache) as client:
         for path in PATHS:
             client.get(path).raise_for_status()
