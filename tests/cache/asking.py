@@ -1,4 +1,4 @@
-"""Transports with a cache, and who asks them."""
+"""Transports with a cache, and requests through them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def cached(world: World, wire: Any, cache: Any = None, config: Any = None, clock
 
 
 async def ask(world: World, transport: Any, **kwargs: Any) -> Any:
-    """The response, read and closed; or the error."""
+    """Return the response, read and closed, or the error."""
     try:
         answer = await world.send(transport, **kwargs)
     except world.httpx.TransportError as error:

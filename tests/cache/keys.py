@@ -1,4 +1,4 @@
-"""Keys of one space, and a URL to make them of."""
+"""Keys of one namespace, and a URL to make them from."""
 
 from __future__ import annotations
 

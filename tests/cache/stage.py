@@ -1,4 +1,4 @@
-"""A cache on a stage: its client, its clock, and an origin that does what the script says."""
+"""A client with a cache and a fake clock before a scripted origin."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Stage:
         return str((await self(*given, **more)).text)
 
     async def end(self) -> None:
-        """Nothing is left to be asked, no connection was lost, and nobody is waited for."""
+        """Check that the script is used up, every connection is released and no request is shared any more."""
         await self.world.close(self.client)
         assert not self.origin.steps
         assert [body.closed for body in self.origin.bodies] == [1] * len(self.origin.bodies)
@@ -39,7 +39,7 @@ class Stage:
 
 
 def note(response: Any) -> str:
-    """What Cache-Status says, without the seconds."""
+    """The Cache-Status of the response, without the seconds."""
     return str(response.headers["cache-status"]).removeprefix("RateWise; ").split("; ttl=")[0]
 
 

@@ -1,4 +1,4 @@
-"""Whatever is said, a request is answered."""
+"""Arbitrary header fields: every request is answered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VALUES = st.one_of(
     st.binary(max_size=12).map(lambda value: value.replace(b"\n", b"").replace(b"\r", b"")),
 )
 VALIDATORS = (b"ETag", b"Last-Modified", b"If-None-Match")
-# Validators in ASCII, as long as `test_validators_in_any_bytes_are_asked_with_as_they_are` is expected to fail.
+# ASCII only, as long as `test_validators_in_any_bytes_are_asked_with_as_they_are` is expected to fail.
 FIELDS = st.lists(
     st.tuples(NAMES, VALUES)
     .map(lambda field: (field[0], bytes(byte & 127 for byte in field[1]) if field[0] in VALIDATORS else field[1]))
@@ -53,7 +53,7 @@ EXCHANGES = st.lists(
 @settings(max_examples=150)
 @given(exchanges=EXCHANGES, mode=st.sampled_from(["rfc9111", "force"]), shared=st.booleans(), stale=st.sampled_from([0, 50]))
 def test_nothing_that_is_said_breaks_a_request(exchanges: Any, mode: Any, shared: bool, stale: int) -> None:
-    """Whatever fields go either way: no error but the server's, no body that the server has not given, no open connection."""
+    """Arbitrary fields either way cause no error but the server's, no body that it did not send, and no open connection."""
     world, clock = World("sync-httpx"), FakeClock()
     wire = Scripted()
     config = CacheConfig(mode, shared=shared, targeted=["CDN-Cache-Control"], stale_if_error=stale)

@@ -1,4 +1,4 @@
-"""Bodies pass whole and piece by piece: only what is complete, short and of use to others is stored."""
+"""Bodies are streamed through; only complete ones of bounded size that other callers can use are stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.world import World, only
 
 
 async def test_a_body_that_breaks_off_is_not_stored(world: World) -> None:
-    """The caller has the error, and the next one a new answer."""
+    """The caller gets the error, and the next request goes to the server."""
     broken = Body(b"half", error=lambda request: failing("RemoteProtocolError")(request))
     stage = Stage(world, response(200, FRESH, broken), response(200, FRESH, b"whole"))
     with pytest.raises(world.httpx.RemoteProtocolError):
@@ -26,7 +26,7 @@ async def test_a_body_that_breaks_off_is_not_stored(world: World) -> None:
 
 
 async def test_a_body_that_is_left_half_read_is_not_stored(world: World) -> None:
-    """Closing it early gives its connection back, and stores nothing."""
+    """Closing a response early releases its connection and stores nothing."""
     stage = Stage(world, response(200, FRESH, Body(b"one", b"two")), response(200, FRESH, b"whole"))
     left = await stage(stream=True)
     pieces = iter(left.stream) if world.is_sync else left.stream.__aiter__()
@@ -38,7 +38,7 @@ async def test_a_body_that_is_left_half_read_is_not_stored(world: World) -> None
 
 
 async def test_a_body_that_is_never_read_is_not_stored(world: World) -> None:
-    """The headers alone were wanted."""
+    """If the caller closes a response without reading its body, nothing is stored."""
     stage = Stage(world, response(200, FRESH, b"unread"), response(200, FRESH, b"whole"))
     await world.close(await stage(stream=True))
     assert await stage.text() == "whole"
@@ -47,7 +47,7 @@ async def test_a_body_that_is_never_read_is_not_stored(world: World) -> None:
 
 @only("sync")
 async def test_a_forgotten_response_keeps_nobody_waiting(world: World) -> None:
-    """Its reader never closed it: the flight is over with it, and the next request asks for itself."""
+    """If a response is garbage collected unclosed, its shared request ends, and the next request goes to the server."""
     stage = Stage(world, response(200, FRESH, Body(b"one", b"two")), response(200, FRESH, b"whole"))
     forgotten = await stage(stream=True)
     next(forgotten.iter_raw())
@@ -61,7 +61,7 @@ async def test_a_forgotten_response_keeps_nobody_waiting(world: World) -> None:
 @pytest.mark.parametrize("length", ["2", "9", "-1", "3, 4", "x", "9" * 99])
 @only("sync")
 async def test_a_body_of_another_length_than_it_says_is_not_stored(world: World, length: str) -> None:
-    """What is shorter or longer is passed on as it came; a length that is no number says nothing."""
+    """A body shorter or longer than its Content-Length is passed on and not stored; an invalid Content-Length is ignored."""
     stage = Stage(world, response(200, {**FRESH, "Content-Length": length}, b"abc"))
     assert await stage.text() == "abc"
     assert stage.cache.get_stats().size == (0 if length in ("2", "9") else 1)
@@ -74,7 +74,7 @@ async def test_a_body_of_another_length_than_it_says_is_not_stored(world: World,
     ids=["gzip", "deflate"],
 )
 async def test_encoded_bodies_are_stored_as_they_came(world: World, coding: str, packed: bytes) -> None:
-    """The bytes of a hit are those of the wire, and decode to the same."""
+    """A hit has the encoded bytes of the wire, and decodes to the same content."""
     half = len(packed) // 2
     fields = {**FRESH, "Content-Encoding": coding, "Vary": "Accept-Encoding", "Content-Length": str(len(packed))}
     stage = Stage(world, response(200, fields, Body(packed[:half], packed[half:])))
@@ -90,7 +90,7 @@ async def test_encoded_bodies_are_stored_as_they_came(world: World, coding: str,
 
 @pytest.mark.parametrize("world", ["sync-httpx"], indirect=True)
 async def test_a_part_of_an_encoded_body_is_the_servers_business(world: World) -> None:
-    """Servers seldom cut what they have encoded, and clients cannot decode a part: it is not made up here."""
+    """A range of an encoded response is left to the server: a client could not decode a part of it."""
     fields = {**FRESH, "Content-Encoding": "gzip"}
     stage = Stage(world, response(200, fields, gzip.compress(b"plain")), response(206, {"Content-Range": "bytes 1-4/5"}, b"lain"))
     await stage()
@@ -98,7 +98,7 @@ async def test_a_part_of_an_encoded_body_is_the_servers_business(world: World) -
 
 
 async def test_a_body_passes_piece_by_piece(world: World) -> None:
-    """The first piece is seen before the second one is made, and the whole is stored."""
+    """The caller reads the first chunk before the second one is produced, and the whole body is stored."""
     body = Body(b"one", b"two", b"three")
     stage = Stage(world, response(200, FRESH, body))
     streamed = await stage(stream=True)
@@ -120,7 +120,7 @@ async def test_a_body_passes_piece_by_piece(world: World) -> None:
 @pytest.mark.parametrize("size", [10, 11])
 @only("sync")
 async def test_large_bodies_are_not_stored(world: World, size: int, told: bool) -> None:
-    """What is larger than `max_body_size` passes, whether it says so beforehand or not."""
+    """A body larger than `max_body_size` is passed on and not stored, whether or not Content-Length announces it."""
     fields = {**FRESH, "Content-Length": str(size)} if told else FRESH
     stage = Stage(world, response(200, fields, Body(b"x" * 6, b"x" * (size - 6))), max_body_size=10)
     assert await stage.text() == "x" * size
@@ -131,7 +131,7 @@ async def test_large_bodies_are_not_stored(world: World, size: int, told: bool) 
 @pytest.mark.parametrize("fields", [(FRESH), {**FRESH, "Content-Length": "99"}])
 @only("sync")
 async def test_what_a_large_answer_replaces_is_not_served_any_more(world: World, fields: dict[str, str]) -> None:
-    """A newer answer that is too large to store makes the older one untrue, though it may be fresh."""
+    """A newer response that is too large to store invalidates the older one, even if that is fresh."""
     answers = (response(200, FRESH, b"old"), response(200, fields, b"x" * 99), response(200, FRESH, b"new"))
     stage = Stage(world, *answers, max_body_size=10)
     await stage()
@@ -142,7 +142,7 @@ async def test_what_a_large_answer_replaces_is_not_served_any_more(world: World,
 
 @pytest.mark.parametrize("fields", [{"Content-Type": "text/event-stream"}, {"Content-Type": "text/event-stream; charset=utf-8"}])
 async def test_event_streams_pass(world: World, fields: dict[str, str]) -> None:
-    """They have no end to wait for: nothing is kept of them, and nobody waits for one."""
+    """An event stream never ends: it is passed on, nothing is stored, and no request waits for it."""
     stage = Stage(world, *(response(200, {**FRESH, **fields}, Body(b"data: 1\n\n", b"data: 2\n\n")) for _ in range(2)))
     one, two = [await stage(stream=True) for _ in range(2)]
     for open_one in (one, two):
@@ -155,7 +155,7 @@ async def test_event_streams_pass(world: World, fields: dict[str, str]) -> None:
 
 @only("sync")
 async def test_who_asks_for_events_asks_the_server(world: World) -> None:
-    """What is stored under the URL is no stream, and a stream is not what others want."""
+    """A request that accepts an event stream is always sent, and its response is not stored."""
     stage = Stage(world, response(200, FRESH, b"stored"), response(200, FRESH, b"data: 1\n\n"))
     await stage()
     assert await stage.text(headers={"Accept": "text/event-stream"}) == "data: 1\n\n"
@@ -164,7 +164,7 @@ async def test_who_asks_for_events_asks_the_server(world: World) -> None:
 
 
 async def test_upgrades_pass(world: World) -> None:
-    """A connection that is another protocol's from now on is nothing to store, nor to close."""
+    """A 101 response is neither stored nor closed."""
     line = object()
 
     def upgraded(request: Any) -> Any:
@@ -181,7 +181,7 @@ async def test_upgrades_pass(world: World) -> None:
 
 @pytest.mark.parametrize("given", [{"content": b"query"}, {"json": {"a": 1}}])
 async def test_a_get_with_a_body_passes(world: World, given: dict[str, Any]) -> None:
-    """Its body is part of what it asks for, and reaches the server each time."""
+    """The body of a GET selects its response, so such a request is always sent."""
     stage = Stage(world, *(response(200, FRESH, b"found") for _ in range(3)))
     for _ in range(2):
         assert note(await stage(**given)) == "fwd=bypass"
@@ -192,7 +192,7 @@ async def test_a_get_with_a_body_passes(world: World, given: dict[str, Any]) -> 
 
 @only("sync")
 async def test_a_get_with_a_streamed_body_passes(world: World) -> None:
-    """A body without a length counts as one."""
+    """A body without Content-Length is treated the same."""
     stage = Stage(world, *(response(200, FRESH, b"found") for _ in range(2)))
     for _ in range(2):
         await stage(content=iter([b"que", b"ry"]))

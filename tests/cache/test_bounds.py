@@ -1,4 +1,4 @@
-"""However many there are, what is stored takes bounded room."""
+"""The number of requests never makes the cache grow without bound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.world import World, only
 
 @only("sync")
 async def test_many_urls_take_bounded_room(world: World) -> None:
-    """Whatever is asked for, stored, refused or invalidated, what is remembered has its end."""
+    """What is remembered of URLs that are requested, stored, refused or invalidated is bounded."""
     cache = InMemoryCache(max_size=10, secret=b"s" * 32)
 
     def answer(request: Any) -> Any:
@@ -39,7 +39,7 @@ async def test_many_urls_take_bounded_room(world: World) -> None:
 
 @only("sync")
 async def test_many_variants_take_bounded_room(world: World) -> None:
-    """Of one URL a few responses are kept, the latest, and no more tags are asked with than that."""
+    """Only the latest few variants of a URL are stored, and validation sends no more tags than that."""
     stage = Stage(world)
     for number in range(40):
         stage.origin.steps = [response(200, {"ETag": f'"{number}"', "Vary": "Foo", **FRESH}, b"%d" % number)]
@@ -52,7 +52,7 @@ async def test_many_variants_take_bounded_room(world: World) -> None:
 
 @only("sync")
 async def test_one_variant_that_is_asked_for_again_and_again_stays_one(world: World) -> None:
-    """The newer answer takes the place of the older."""
+    """A newer response replaces the older one of the same variant."""
     stage = Stage(world)
     for _ in range(20):
         stage.origin.steps = [response(200, {"Vary": "Foo", **STALE}, b"x")]

@@ -1,4 +1,4 @@
-"""The caller's own conditions and ranges, answered from what is stored: RFC 9110, 8.8, 13, 14 and 15, as tables."""
+"""Conditions and ranges of the caller, evaluated against a stored response: RFC 9110, 8.8, 13, 14 and 15, as tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MODIFIED = f"Last-Modified: {at(-1000)} | {DATED}"
     ],
 )
 def test_8_8_3_2_comparison(one: str, other: str, strong: bool, weakly: bool) -> None:
-    """The table of the RFC: If-None-Match compares weakly, If-Range strongly, either way round."""
+    """RFC 9110, 8.8.3.2: If-None-Match compares weakly, If-Range strongly, in either order of the tags."""
     for first, second in ((one, other), (other, one)):
         assert (opaque_tag(first.encode()) == opaque_tag(second.encode())) is weakly
         assert not_modified(stored(f"ETag: {first}"), said(f"If-None-Match: {second}")) is weakly
@@ -82,13 +82,13 @@ def test_8_8_3_2_comparison(one: str, other: str, strong: bool, weakly: bool) ->
     ],
 )
 def test_13_1_2_if_none_match(text: str, wanted: str, expected: bool) -> None:
-    """A 304 if one of the tags is that of what is stored, compared weakly, or for any response with `*`."""
+    """RFC 9110, 13.1.2: a 304 if a tag matches the stored one weakly, or for any stored response with `*`."""
     assert not_modified(stored(text), said(f"If-None-Match: {wanted}")) is expected
 
 
 @pytest.mark.parametrize("status", [200, 203, 204, 206, 226, 299, 199, 300, 301, 304, 404, 410, 500, 501])
 def test_13_2_1_for_what_succeeded(status: int) -> None:
-    """Conditions are for what would have been a success: an error or a redirection is given as it is."""
+    """RFC 9110, 13.2.1: conditions apply to successful responses only; errors and redirects are returned unchanged."""
     entry = stored(f'ETag: "a" | {MODIFIED}', status=status)
     for asked in ('If-None-Match: "a"', "If-None-Match: *", f"If-Modified-Since: {at(0)}"):
         assert not_modified(entry, said(asked)) is (200 <= status < 300)
@@ -114,26 +114,26 @@ def test_13_2_1_for_what_succeeded(status: int) -> None:
         (MODIFIED, "Fri, 15 Jan 27 08:00:00 GMT", False),
         (MODIFIED, f"{at(0)}, {at(0)}", False),
         (MODIFIED, f"{at(0)} | If-Modified-Since: {at(0)}", False),
-        (DATED, at(0), True),  # RFC 9111, 4.3.2: without Last-Modified its Date counts
+        (DATED, at(0), True),  # RFC 9111, 4.3.2: without Last-Modified, Date is compared
         (DATED, at(-1), False),
         (f"Date: {at(-50)}", at(-50), True),
         (f"Date: {at(-50)}", at(-51), False),
         (f"Last-Modified: x | {DATED}", at(0), True),
         (f"Last-Modified: x | {DATED}", at(-1), False),
-        ("", at(0), True),  # and without that, when it was received
+        ("", at(0), True),  # and without Date, the time of receipt
         ("", at(-1), False),
         ("Date: x", at(0), True),
         ("Date: x", at(-1), False),
     ],
 )
 def test_13_1_3_if_modified_since(text: str, since: str, expected: bool) -> None:
-    """A 304 if what is stored has not changed since; what is no date, or several, is ignored."""
+    """RFC 9110, 13.1.3: a 304 if the stored response has not changed since; invalid and multiple dates are ignored."""
     assert not_modified(stored(text), said(f"If-Modified-Since: {since}")) is expected
 
 
 @pytest.mark.parametrize("wanted", ['"b"', "", "b", '"'])
 def test_13_2_2_precedence(wanted: str) -> None:
-    """With If-None-Match, be it ever so wrong, If-Modified-Since is ignored."""
+    """RFC 9110, 13.2.2: with If-None-Match, even an invalid one, If-Modified-Since is ignored."""
     entry = stored(f'ETag: "a" | {MODIFIED}')
     asked = f"If-Modified-Since: {at(0)}"
     assert not_modified(entry, said(asked))
@@ -209,7 +209,7 @@ def test_4_3_2_not_for_a_cache() -> None:
     ],
 )
 def test_14_1_2_ranges(wanted: str, expected: range | NoRange) -> None:
-    """One range of bytes is cut out; one that is invalid is ignored, and one that only a server can answer is left to it."""
+    """RFC 9110, 14.1.2: one byte range is served; an invalid one is ignored, and several ranges are left to the server."""
     assert requested_range(stored(DATED), said(f"Range: {wanted}")) == expected
 
 
@@ -220,19 +220,19 @@ def test_14_1_2_ranges(wanted: str, expected: range | NoRange) -> None:
         ("bytes=0-0", NoRange.UNSATISFIABLE),
         ("bytes=5-9", NoRange.UNSATISFIABLE),
         ("bytes=-0", NoRange.UNSATISFIABLE),
-        ("bytes=-5", NoRange.IGNORED),  # it is satisfiable, and no Content-Range can say so
+        ("bytes=-5", NoRange.IGNORED),  # satisfiable, but no Content-Range can express it
         ("bytes=1-0", NoRange.IGNORED),
         ("bytes=0-1,2-3", NoRange.UNSUPPORTED),
     ],
 )
 def test_14_1_2_empty_body(wanted: str, expected: NoRange) -> None:
-    """Of an empty body no byte can be given."""
+    """RFC 9110, 14.1.2: no range of an empty body can be satisfied."""
     assert requested_range(stored(DATED, b""), said(f"Range: {wanted}")) == expected
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
 def test_14_1_2_as_slices(size: int, first: int, last: int) -> None:
-    """A range is the bytes from the first to the last one, as far as there are any, or so many at the end."""
+    """RFC 9110, 14.1.2: a range selects the same bytes as a Python slice."""
     body = bytes(range(size))
     entry = stored(DATED, body)
     found = requested_range(entry, {b"range": b"bytes=%d-%d" % (first, last)})
@@ -252,13 +252,13 @@ def test_14_1_2_as_slices(size: int, first: int, last: int) -> None:
 @pytest.mark.parametrize("status", [201, 203, 204, 206, 301, 404, 410, 416, 500])
 @pytest.mark.parametrize("wanted", ["bytes=0-1", "bytes=99-", "bytes=-0", "items=0-1", "bytes=0-1,3-4", ""])
 def test_14_2_another_status(status: int, wanted: str) -> None:
-    """A range of anything but a 200 is ignored."""
+    """RFC 9110, 14.2: Range is ignored for any status but 200."""
     assert requested_range(stored(DATED, status=status), said(f"Range: {wanted}")) is NoRange.IGNORED
     assert requested_range(stored(DATED, status=status), said(f'Range: {wanted} | If-Range: "a"')) is NoRange.IGNORED
 
 
 def test_14_2_no_range() -> None:
-    """Without Range all of it is wanted; If-Range alone means nothing."""
+    """RFC 9110, 14.2: without Range the whole body is served; If-Range alone is ignored."""
     assert requested_range(stored(DATED), {}) is NoRange.IGNORED
     assert requested_range(stored('ETag: "a"'), said('If-Range: "a"')) is NoRange.IGNORED
 
@@ -289,7 +289,7 @@ def test_14_2_no_range() -> None:
         (MODIFIED, f"{at(-1000)}, {at(-1000)}", False),
         (f'ETag: "a" | {MODIFIED}', at(-1000), True),
         (f'ETag: W/"a" | {MODIFIED}', at(-1000), True),
-        (f"Last-Modified: {at(-1)} | {DATED}", at(-1), True),  # 8.8.2.2: strong one second after
+        (f"Last-Modified: {at(-1)} | {DATED}", at(-1), True),  # RFC 9110, 8.8.2.2: strong one second after
         (f"Last-Modified: {at(0)} | {DATED}", at(0), False),
         (f"Last-Modified: {at(1)} | {DATED}", at(1), False),
         (f"Last-Modified: {at(-1000)}", at(-1000), False),
@@ -299,14 +299,14 @@ def test_14_2_no_range() -> None:
     ],
 )
 def test_13_1_5_if_range(text: str, wanted: str, expected: bool) -> None:
-    """A part is given only of the very representation that the caller has a part of: same strong tag, or same strong date."""
+    """RFC 9110, 13.1.5: a range is served only if If-Range has the same strong tag, or the same strong date."""
     found = requested_range(stored(text), said(f"Range: bytes=2-3 | If-Range: {wanted}"))
     assert found == (range(2, 4) if expected else NoRange.IGNORED)
     beyond = requested_range(stored(text), said(f"Range: bytes=99- | If-Range: {wanted}"))
     assert beyond is (NoRange.UNSATISFIABLE if expected else NoRange.IGNORED)
 
 
-# What is answered
+# Responses
 
 
 ALL = (
@@ -321,7 +321,7 @@ ALL = (
     [('ETag: "a"', 'ETag: "a"'), (f'ETag: "a" | Last-Modified: {at(-9)}', 'ETag: "a"'), (f"Last-Modified: {at(-9)}",) * 2],
 )
 def test_15_4_5_not_modified(validators: str, left: str) -> None:
-    """A 304 has the fields that guide a cache, Age among them, Last-Modified only for want of an ETag, and none of the body's."""
+    """RFC 9110, 15.4.5: a 304 has Age and the fields that guide a cache, Last-Modified only without ETag, no body fields."""
     expected = (
         f"Cache-Control: max-age=60 | {DATED} | Content-Location: /x | Expires: {at(9)} | Vary: Accept | Age: 7"
         f" | Cache-Status: RateWise; hit | {left}"
@@ -331,7 +331,7 @@ def test_15_4_5_not_modified(validators: str, left: str) -> None:
 
 
 def test_15_3_7_partial_content() -> None:
-    """A 206 has all fields of the whole, but the length of the part, and says which part of how much it is."""
+    """RFC 9110, 15.3.7: a 206 has all fields of the whole, the length of the part, and Content-Range."""
     fields = raw('A: 1 | content-length: 10 | ETag: "a" | A: 2 | Content-Range: bytes 0-9/10 | Content-Encoding: gzip')
     expected = raw('A: 1 | ETag: "a" | A: 2 | Content-Encoding: gzip | Content-Range: bytes 2-5/10 | Content-Length: 4')
     assert list(fields_of_206(fields, range(2, 6), 10)) == expected
@@ -339,13 +339,13 @@ def test_15_3_7_partial_content() -> None:
 
 
 def test_15_5_17_range_not_satisfiable() -> None:
-    """A 416 says how long the whole is, and nothing of what it is."""
+    """RFC 9110, 15.5.17: a 416 states the length of the whole, and nothing else of it."""
     expected = f"{DATED} | Cache-Status: RateWise; hit | Content-Range: bytes */10 | Content-Length: 0"
     assert list(fields_of_416(raw(f'{ALL} | ETag: "a"'), 10)) == raw(expected)
     assert list(fields_of_416([], 0)) == raw("Content-Range: bytes */0 | Content-Length: 0")
 
 
-# Whatever comes in
+# Arbitrary input
 
 
 VALUES = st.binary(max_size=40) | st.text('bytes=0123-, "W/a*', max_size=40).map(str.encode)
@@ -353,7 +353,7 @@ VALUES = st.binary(max_size=40) | st.text('bytes=0123-, "W/a*', max_size=40).map
 
 @given(VALUES, VALUES, VALUES)
 def test_nothing_raises(one: bytes, two: bytes, three: bytes) -> None:
-    """Whatever bytes a request and a stored response have, a range lies within the body."""
+    """For arbitrary bytes in request and response nothing raises, and a range lies within the body."""
     one, two, three = (value.replace(b"\n", b"") for value in (one, two, three))
     entry = stored("", BODY)
     entry.head = b"\n".join((b"ETag", one, b"Last-Modified", two, b"Date", three))
@@ -367,7 +367,7 @@ def test_nothing_raises(one: bytes, two: bytes, three: bytes) -> None:
 @pytest.mark.parametrize("prefix", [b"", b"bytes", b"bytes=", b"bytes=0-", b"bytes=-", b"bytes=0-1", b'"', b'W/"'])
 @pytest.mark.parametrize("unit", [b" ", b"0", b"-", b",", b"=", b"0-1,", b'"', b'W/"', b'"a",'])
 def test_linear(prefix: bytes, unit: bytes) -> None:
-    """Eight times the bytes take about eight times the work."""
+    """Eight times the input takes about eight times the work."""
     small, large = (prefix + unit * (size // len(unit)) for size in (4000, 32_000))
     entry = stored(f'ETag: "a" | {MODIFIED}')
 
@@ -381,6 +381,6 @@ def test_linear(prefix: bytes, unit: bytes) -> None:
 
 
 def test_the_clock_has_no_part() -> None:
-    """Conditions are judged by what is stored, not by the time."""
+    """Conditions are evaluated against the stored response, independent of the current time."""
     assert time.time() != NOW
     assert not_modified(stored(f"Last-Modified: {at(10**8)}"), said(f"If-Modified-Since: {at(10**8)}"))

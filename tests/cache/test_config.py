@@ -11,7 +11,7 @@ from ratewise.cache import CacheConfig
 
 
 def test_config() -> None:
-    """The defaults are a private cache's; names of fields count in any case, in the order given."""
+    """The defaults are those of a private cache; field names are case-insensitive and keep their order."""
     config = CacheConfig()
     assert (config.mode, config.shared, config.partition, config.targeted) == ("rfc9111", False, None, ())
     assert (config.stale_while_revalidate, config.stale_if_error, config.keep_stale) == (0.0, 0.0, 86400.0)
@@ -48,7 +48,7 @@ def test_config() -> None:
     ],
 )
 def test_config_refused(arguments: dict[str, Any], error: type[Exception]) -> None:
-    """A value that is not allowed is refused with its name."""
+    """An invalid value is refused, with the name of the setting."""
     with pytest.raises(error, match=next(iter(arguments))):
         CacheConfig(**arguments)
 
@@ -61,7 +61,7 @@ def test_config_refused(arguments: dict[str, Any], error: type[Exception]) -> No
     ],
 )
 def test_options_are_checked(settings: Any, error: type[Exception], words: str) -> None:
-    """By name, with the value and what is allowed."""
+    """An invalid option of a request is refused, with its name, its value and what is allowed."""
     with pytest.raises(error, match=words):
         options(**settings)
 
@@ -102,7 +102,7 @@ def test_options_are_checked(settings: Any, error: type[Exception], words: str) 
     ],
 )
 def test_settings_are_checked(make: Any, error: type[Exception], words: str) -> None:
-    """By name, with the value and what is allowed; a secret is not shown."""
+    """An invalid setting of a store is refused, with its name, its value and what is allowed; a secret is not shown."""
     with pytest.raises(error, match=words) as caught:
         make()
     assert "planted" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What header fields say to a cache, in any spelling: RFC 9111, 5, RFC 9110, 5.2 and 8, and RFC 9213, as tables."""
+"""Parsing of header fields in any spelling: RFC 9111, 5, RFC 9110, 5.2 and 8, and RFC 9213, as tables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.kit.stored import NOW, at, judged, policy, raw, said
 
 LAST_MODIFIED = f"Last-Modified: {at(-1000)}"
 OTHER_DIGITS = "\u0661".encode().decode("latin-1")
-"""An Arabic 1, as its bytes come over the wire."""
+"""ARABIC-INDIC DIGIT ONE, as its bytes come over the wire."""
 
 
 # Cache-Control
@@ -97,7 +97,7 @@ OTHER_DIGITS = "\u0661".encode().decode("latin-1")
     ],
 )
 def test_5_2_cache_control(value: str | None, expected: dict[str, str | None]) -> None:
-    """Names count in any case, arguments in both forms; a quote that never closes hides nothing."""
+    """RFC 9111, 5.2: names are case-insensitive, arguments may be tokens or quoted; an unclosed quote hides no directive."""
     assert directives(None if value is None else value.encode("latin-1")) == expected
 
 
@@ -105,13 +105,13 @@ def test_5_2_cache_control(value: str | None, expected: dict[str, str | None]) -
 @example('private="a')
 @example('x="\\')
 def test_5_2_nothing_hides_no_store(text: str) -> None:
-    """Whatever stands before it, a no-store at the end is seen, and one at the beginning too."""
+    """RFC 9111, 5.2: no-store is found at the beginning and at the end, whatever else the field has."""
     assert "no-store" in directives(f"{text}, no-store".encode())
     assert "no-store" in directives(f"no-store,{text}".encode())
 
 
 def test_5_2_many_values() -> None:
-    """What has been read is remembered, but not without end, and nothing that is long."""
+    """RFC 9111, 5.2: parsed values are remembered, in bounded number, and long ones are not."""
     for number in range(1200):
         assert directives(b"max-age=%d" % number) == {"max-age": str(number)}
         assert listed(b"b, A%d" % number) == (b"a%d" % number, b"b")
@@ -123,7 +123,7 @@ def test_5_2_many_values() -> None:
 
 
 def test_5_2_lines() -> None:
-    """The lines of one field are one list, in their order; the fields themselves stay apart."""
+    """RFC 9110, 5.2: the lines of one field are one list in their order; different fields are not merged."""
     text = "Cache-Control: a | Vary: x | cache-control: b | VARY: y | CACHE-CONTROL: c"
     assert joined(raw(text)) == {b"cache-control": b"a, b, c", b"vary": b"x, y"}
     assert joined(raw("A: 1 | B: 2")) == {b"a": b"1", b"b": b"2"}
@@ -178,7 +178,7 @@ def test_5_2_lines() -> None:
     ],
 )
 def test_9213_2_1_targeted(value: str, expected: dict[str, str | None]) -> None:
-    """A targeted field is a Dictionary: as a whole malformed or empty it is not there, and a wrong type permits nothing."""
+    """RFC 9213, 2.1: a targeted field is a Dictionary: an empty or malformed one is ignored, a wrong type permits nothing."""
     assert targeted(value.encode("latin-1")) == expected
     assert targeted(None) == {}
 
@@ -204,7 +204,7 @@ def test_9213_2_1_targeted(value: str, expected: dict[str, str | None]) -> None:
     ],
 )
 def test_9213_2_2_target_list(text: str, expected: float | str) -> None:
-    """The first field of the list that is valid and not empty counts, and Cache-Control and Expires only without one."""
+    """RFC 9213, 2.2: the first valid, non-empty field of the list applies; Cache-Control and Expires only without one."""
     config = CacheConfig(targeted=["A", "B"])
     if isinstance(expected, str):
         assert judged(text, config) == expected
@@ -228,7 +228,7 @@ def test_9213_2_2_target_list(text: str, expected: float | str) -> None:
         ('"a,b", "c"', ['"a,b"', '"c"']),
         ('""', ['""']),
         ('"\xe9"', ['"\xe9"']),
-        ('"a\\", "b"', ['"a\\"', '"b"']),  # a backslash is a character like any other
+        ('"a\\", "b"', ['"a\\"', '"b"']),  # a backslash has no special meaning
         (',, "a" ,', ['"a"']),
         ("*", ["*"]),
         (" * ", ["*"]),
@@ -240,7 +240,7 @@ def test_9213_2_2_target_list(text: str, expected: float | str) -> None:
     ],
 )
 def test_8_8_3_entity_tags(value: str, expected: list[str]) -> None:
-    """Tags may have commas and be weak; what is none is compared as it stands."""
+    """RFC 9110, 8.8.3: tags may have commas and be weak; a malformed tag is compared literally."""
     assert etags(value.encode("latin-1")) == [tag.encode("latin-1") for tag in expected]
 
 
@@ -249,7 +249,7 @@ def test_8_8_3_entity_tags(value: str, expected: list[str]) -> None:
     [(None, ()), ("", ()), (" , ", ()), ("B,a", ("a", "b")), (" a ,, A\t, b", ("a", "b")), ("*", ("*",)), ("a, *", ("*", "a"))],
 )
 def test_lists(value: str | None, expected: tuple[str, ...]) -> None:
-    """A list of tokens is read in lower case, sorted, each once."""
+    """A list of tokens is read in lower case, sorted, without duplicates."""
     assert listed(None if value is None else value.encode()) == tuple(map(str.encode, expected))
 
 
@@ -271,11 +271,11 @@ def test_lists(value: str | None, expected: tuple[str, ...]) -> None:
     ],
 )
 def test_8_6_content_length(text: str, expected: int | None) -> None:
-    """A length is ASCII digits, and nothing else."""
+    """RFC 9110, 8.6: a length consists of ASCII digits only."""
     assert length_of(said(text)) == expected
 
 
-# Whatever comes in
+# Arbitrary input
 
 
 SHAPES: dict[str, Callable[[bytes], Any]] = {
@@ -298,7 +298,7 @@ VALUES = st.binary(max_size=60) | st.text('aA1=", \\\t;?:-*W/&\xe9\xb2', max_siz
 @pytest.mark.parametrize("shape", SHAPES)
 @given(VALUES)
 def test_nothing_raises(shape: str, value: bytes) -> None:
-    """Whatever bytes come in, something of the right kind comes out."""
+    """For arbitrary bytes every parser returns a value of its type."""
     SHAPES[shape](value)
 
 
@@ -333,7 +333,7 @@ def test_nothing_raises(shape: str, value: bytes) -> None:
     ],
 )
 def test_linear(prefix: bytes, unit: bytes) -> None:
-    """Eight times the bytes take about eight times the work in each of these functions."""
+    """Eight times the input takes about eight times the work in each of these functions."""
     small, large = (prefix + unit * (size // len(unit)) for size in (4000, 32_000))
     for name, function in SHAPES.items():
         assert any(growth(function, small, large) < 25 for _ in range(10)), name

@@ -1,4 +1,4 @@
-"""How stored responses are written as bytes: any change to them is noticed."""
+"""Serialization of stored responses: any change to the bytes is detected."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def told(found: Entry) -> list[object]:
 
 @given(st.lists(ENTRIES, max_size=3))
 def test_round_trip(entries: list[Entry]) -> None:
-    """What is written is read again, to the last bit."""
+    """Entries are read back exactly as they were written."""
     found = decode(encode(entries, KEY, SECRET), KEY, SECRET)
     assert found is not None
     assert list(map(told, found)) == list(map(told, entries))
@@ -61,7 +61,7 @@ VALUE = encode([FULL, stored()], KEY, SECRET)
 
 
 def test_every_bit() -> None:
-    """With any single bit changed it is nothing."""
+    """With any single bit changed nothing is read."""
     assert decode(VALUE, KEY, SECRET) is not None
     for place in range(len(VALUE)):
         for bit in range(8):
@@ -71,7 +71,7 @@ def test_every_bit() -> None:
 
 
 def test_cut_short_or_added_to() -> None:
-    """Cut short at either end or added to it is nothing, and neither is one entry without the other."""
+    """Bytes cut off at either end, added, or of only one of the entries read as nothing."""
     for length in range(len(VALUE)):
         assert decode(VALUE[:length], KEY, SECRET) is None
         assert decode(VALUE[length + 1 :], KEY, SECRET) is None
@@ -81,7 +81,7 @@ def test_cut_short_or_added_to() -> None:
 
 
 def test_another_key() -> None:
-    """Under another key or secret, of another version or as another type it is nothing."""
+    """Under another key or secret, with another version, or as another type nothing is read."""
     for other in (b"l" * SIZE, b"", KEY[:-1], KEY + b"k"):
         assert decode(VALUE, other, SECRET) is None
     for secret in (b"t" * 32, b"s" * 31, b""):
@@ -103,18 +103,18 @@ def test_another_key() -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes(value: bytes) -> None:
-    """Nothing that was not written here is read."""
+    """Arbitrary bytes read as nothing."""
     assert decode(value, KEY, SECRET) is None
     assert decode(MAGIC + value, KEY, SECRET) is None
 
 
 def test_nothing_stored() -> None:
-    """No entries are written and read as well."""
+    """An empty list of entries is written and read back."""
     assert decode(encode([], KEY, SECRET), KEY, SECRET) == ()
 
 
 def test_large() -> None:
-    """A long Vary, head and body are written and read."""
+    """A long Vary, head and body are written and read back."""
     vary = tuple(b"x%d" % number for number in range(20_000))
     large = stored(f"A: {'x' * 100_000}", b"x" * 1_000_000, vary=vary, selector=bytes(SIZE))
     found = decode(encode([large], KEY, SECRET), KEY, SECRET)
@@ -125,7 +125,7 @@ def test_large() -> None:
 @settings(max_examples=200)
 @given(st.lists(st.tuples(st.binary(max_size=3) | st.sampled_from([b"\n", b"A\n"]), st.binary(max_size=3)), max_size=5))
 def test_pack(pairs: list[tuple[bytes, bytes]]) -> None:
-    """FieldValues are unpacked as they were packed, but for one that could forge another."""
+    """`FieldValues` are unpacked as they were packed, except one that could forge another field."""
     fields = [(name, name.lower(), value) for name, value in pairs]
     honest = tuple(field for field in fields if b"\n" not in field[0] + field[2])
     assert unpack(pack(fields)) == honest
@@ -140,7 +140,7 @@ def test_pack_forged() -> None:
 
 
 def test_unpacked_is_bounded() -> None:
-    """Heads are unpacked once, and remembered without getting out of hand."""
+    """Unpacked heads are remembered, in bounded number."""
     for number in range(1100):
         assert unpack(b"A\n%d" % number) == ((b"A", b"a", b"%d" % number),)
     assert unpack(b"A\n1") is unpack(b"A\n1")
@@ -148,7 +148,7 @@ def test_unpacked_is_bounded() -> None:
 
 
 def test_entry() -> None:
-    """An entry tells a field by name, its lines joined, and what it takes."""
+    """An entry returns a field by name, its lines joined, and its size."""
     found = stored("A: 1 | B: 2 | a: 3 | C:", b"body")
     assert (found.get(b"a"), found.get(b"b"), found.get(b"c"), found.get(b"d")) == (b"1, 3", b"2", b"", None)
     assert found.fields == tuple(raw("A: 1 | B: 2 | a: 3 | C:"))
@@ -158,7 +158,7 @@ def test_entry() -> None:
 
 @pytest.mark.parametrize("unit", [b" ", b",", b", ", b'"', b"a", b"a,", b"a=", b'a="', b'a="\\"', b"\\", b"\0", b"\1"])
 def test_linear_values(unit: bytes) -> None:
-    """Nor does a field take more, be it a credential or what a response varies by."""
+    """The work for a field is linear in its length, for credentials and Vary values, too."""
     small, large = (unit * (size // len(unit)) for size in (4000, 32_000))
 
     def keyed(value: bytes) -> None:

@@ -1,4 +1,4 @@
-"""How long a response is fresh, and how old it is: RFC 9111, 1.2.2, 4.2, 5.1 and 5.3, as tables."""
+"""Freshness lifetime and age: RFC 9111, 1.2.2, 4.2, 5.1 and 5.3, as tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.kit.stored import NOW, SHARED, at, judged, policy, said
 DAY = 86400.0
 LAST_MODIFIED = f"Last-Modified: {at(-1000)}"
 OTHER_DIGITS = "\u0661".encode().decode("latin-1")
-"""An Arabic 1, as its bytes come over the wire."""
+"""ARABIC-INDIC DIGIT ONE, as its bytes come over the wire."""
 FINAL = range(200, 1000)
 
 NUMBERS = [
@@ -41,7 +41,7 @@ NUMBERS = [
     ('"60 "', 0),
     ('" 60"', 0),
     ('""', 0),
-    ('"60', 60),  # it never closes: the quote is as good as not there
+    ('"60', 60),  # unclosed: the quote is ignored
     ('"60"0', 0),
     ('6"0"', 0),
     ("'60'", 0),
@@ -72,7 +72,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("value", "expected"), NUMBERS)
 def test_1_2_2_delta_seconds(value: str, expected: float) -> None:
-    """A number is ASCII digits, quoted or not; too large a one is 2^31 seconds, and what is none is as good as 0."""
+    """RFC 9111, 1.2.2: ASCII digits, quoted or not, capped at 2^31 seconds; anything else counts as 0."""
     control = f"Cache-Control: max-age={value}, stale-while-revalidate={value}, stale-if-error={value}"
     found = policy(control)
     assert found[:1] + found[3:5] == (expected,) * 3
@@ -83,7 +83,7 @@ def test_1_2_2_delta_seconds(value: str, expected: float) -> None:
 
 @given(st.integers(min_value=0), st.integers(0, 400))
 def test_1_2_2_delta_seconds_read(number: int, zeros: int) -> None:
-    """Any number of digits is read for what it is, up to 2^31."""
+    """RFC 9111, 1.2.2: any number of digits is read, up to the value 2^31."""
     assert delta_seconds("0" * zeros + str(number)) == min(number, 2**31)
     assert delta({"x": str(number)}, "x") == min(number, 2**31)
     assert delta({"x": None}, "x") == 0
@@ -116,7 +116,7 @@ def test_1_2_2_delta_seconds_read(number: int, zeros: int) -> None:
     ],
 )
 def test_4_2_1_freshness_lifetime(text: str, private: float, shared: float) -> None:
-    """The first counts of s-maxage (in a shared cache), max-age, Expires minus Date and a guess, whether it is valid or not."""
+    """RFC 9111, 4.2.1: the first present of s-maxage (shared caches), max-age, Expires minus Date, heuristic; valid or not."""
     assert policy(text).lifetime == private
     assert policy(text, SHARED).lifetime == shared
 
@@ -142,7 +142,7 @@ def test_4_2_1_freshness_lifetime(text: str, private: float, shared: float) -> N
     ],
 )
 def test_4_2_1_several_values(control: str, expected: float) -> None:
-    """Of several values that differ none is believed: the response is stale."""
+    """RFC 9111, 4.2.1: of several values that differ none is used: the response is stale."""
     assert policy(control, SHARED).lifetime == expected
 
 
@@ -158,11 +158,11 @@ def test_4_2_1_several_values(control: str, expected: float) -> None:
         ("Friday, 15-Jan-27 08:01:00 GMT", 60),
         ("friday, 15-jan-27 08:01:00 gmt", 60),
         ("Thursday, 15-Jan-76 08:00:00 GMT", 1_546_300_800),
-        ("Saturday, 15-Jan-78 08:00:00 GMT", 0),  # it would be more than 50 years ahead
+        ("Saturday, 15-Jan-78 08:00:00 GMT", 0),  # would be more than 50 years in the future
         ("Fri Jan 15 08:01:00 2027", 60),
         ("Mon Jan  1 08:01:00 2024", 0),
         ("Sat Jan 16 08:00:00 2027", DAY),
-        ("Mon, 15 Jan 2027 08:01:00 GMT", 60),  # the name of the day is not needed
+        ("Mon, 15 Jan 2027 08:01:00 GMT", 60),  # the name of the day is not required
         ("Fri, 15 Jan 2027 08:00:60 GMT", 60),  # a leap second
         ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_DELTA_SECONDS),
         ("0", 0),
@@ -204,21 +204,21 @@ def test_4_2_1_several_values(control: str, expected: float) -> None:
     ],
 )
 def test_5_3_expires(value: str, expected: float) -> None:
-    """Any of the three forms of a date counts, in any case; what is no date in GMT is a time in the past."""
+    """RFC 9111, 5.3: all three date formats are read, in any case; anything but a date in GMT is a time in the past."""
     assert policy(f"Expires: {value}").lifetime == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), [("Fri, 15 Jan 2027 08:00:00 GMT", NOW), ("Fri, 15 Jan 2027 08:00:00 UTC", None)])
 def test_4_2_gmt_alone(text: str, expected: float | None) -> None:
-    """A date in another zone than GMT is none."""
+    """RFC 9111, 4.2: a date in another zone than GMT is invalid."""
     assert gmt(text.encode(), NOW) == expected
 
 
-# Windows reads TZ only when a process begins: a test cannot move the zone below the code that it looks at.
+# Windows reads TZ only at the start of a process, so that a test cannot change the zone.
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="Windows has no tzset, which sets the time zone of a running process")
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu", "XYZ+11:30"])
 def test_4_2_no_local_time_zone(zone: str, monkeypatch: Any) -> None:
-    """The time zone of the machine has no part in an age or a lifetime."""
+    """RFC 9111, 4.2: the local time zone has no effect on ages and lifetimes."""
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
@@ -231,7 +231,7 @@ def test_4_2_no_local_time_zone(zone: str, monkeypatch: Any) -> None:
 
 @pytest.mark.parametrize("skew", [-100_000, -60, 0, 60, 100_000])
 def test_4_2_1_clock_skew(skew: float) -> None:
-    """Expires is measured by the server's own clock, be it slow or fast."""
+    """RFC 9111, 4.2.1: Expires is compared with the server's own Date, so that clock skew has no effect."""
     headers = f"Date: {at(skew)} | Expires: {at(skew + 60)}"
     assert policy(headers, date=dated(said(headers), NOW)).lifetime == 60
 
@@ -260,20 +260,20 @@ def test_4_2_1_clock_skew(skew: float) -> None:
     ],
 )
 def test_4_2_2_heuristic(text: str, date: float, expected: float) -> None:
-    """Without an explicit lifetime it is a tenth of the time since the last change, and a week at most."""
+    """RFC 9111, 4.2.2: without an explicit lifetime, a tenth of the time since Last-Modified, at most a week."""
     assert policy(f"Last-Modified: {text}", date=date).lifetime == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("explicit", ["Cache-Control: max-age=x", "Cache-Control: max-age=0", "Expires: 0", f"Expires: {at(-1)}"])
 @pytest.mark.parametrize("ttl", [None, 300.0])
 def test_4_2_2_not_with_an_explicit_time(explicit: str, ttl: float | None) -> None:
-    """Nothing is guessed where the server says a lifetime, however bad."""
+    """RFC 9111, 4.2.2: with an explicit lifetime, even an invalid one, no heuristic applies."""
     assert policy(f"{explicit} | {LAST_MODIFIED}", ttl=ttl).lifetime == 0
 
 
 @pytest.mark.parametrize("status", FINAL)
 def test_4_2_2_heuristic_statuses(status: int) -> None:
-    """A lifetime is guessed for the statuses that are heuristically cacheable, and for what is marked as cacheable."""
+    """RFC 9111, 4.2.2: the heuristic applies to heuristically cacheable statuses and to responses marked as cacheable."""
     unstorable = (206, 304, 428, 429, 431, 511)
     found = judged(LAST_MODIFIED, status=status)
     if status in HEURISTIC - {206}:
@@ -292,13 +292,13 @@ def test_4_2_2_heuristic_statuses(status: int) -> None:
 
 
 def test_4_2_2_which_statuses() -> None:
-    """The statuses that are heuristically cacheable are those of RFC 9110, 15.1; `ttl` is for those of success among them."""
+    """RFC 9111, 4.2.2: the heuristically cacheable statuses are those of RFC 9110, 15.1; `ttl` is for the successful ones."""
     assert {200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501} == HEURISTIC
     assert {200, 203, 204, 300, 301, 308} == TTL
 
 
 def test_ttl() -> None:
-    """What the server says, and nothing else, stands before the store's `ttl`."""
+    """Only an explicit lifetime takes precedence over the store's `ttl`."""
     assert policy(LAST_MODIFIED, ttl=300.0).lifetime == 300
     assert policy(ttl=300.0).lifetime == 300
     assert policy(ttl=0.0).lifetime == 0
@@ -330,7 +330,7 @@ def test_ttl() -> None:
         ("Age: 50", 5, 55),
         ("", 0, 0),
         ("", 5, 5),
-        ("", -5, 0),  # the clock was put back
+        ("", -5, 0),  # the clock was set back
         ("Age: 50", -5, 50),
         ("Date: 0", 5, 5),
         (f"Date: {at(-100)} | Date: {at(-100)}", 5, 5),
@@ -340,14 +340,14 @@ def test_ttl() -> None:
     ],
 )
 def test_4_2_3_age(text: str, delay: float, expected: float) -> None:
-    """The age is the larger of what Date says and what Age says, counted from when the request was made."""
+    """RFC 9111, 4.2.3: the age is the larger one of those by Date and by Age, counted from the time of the request."""
     headers = said(text)
     assert NOW - born(headers, dated(headers, NOW), NOW - delay, NOW) == expected
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 10**6), st.floats(-1e3, 1e3))
 def test_4_2_3_age_never_below(skew: float, age: int, delay: float) -> None:
-    """The age is never less than what Age says, nor than 0, whatever the clocks do."""
+    """RFC 9111, 4.2.3: the age is never less than Age, nor than 0, whatever the clocks do."""
     headers = {b"age": b"%d" % age}
     assert NOW - born(headers, NOW + skew, NOW - delay, NOW) >= max(age, -skew, age + delay) - 1e-6
 
@@ -385,12 +385,12 @@ def test_4_2_3_age_never_below(skew: float, age: int, delay: float) -> None:
     ],
 )
 def test_5_1_age(text: str, expected: float) -> None:
-    """The first of a list counts; what is no number of digits is ignored."""
+    """RFC 9111, 5.1: the first value of a list applies; anything but digits is ignored."""
     assert age_of(said(text)) == expected
 
 
 def test_6_6_1_date() -> None:
-    """Without a Date, or with one that is none, a response is as old as its receipt."""
+    """RFC 9110, 6.6.1: without a valid Date the age counts from the receipt."""
     assert dated(said(f"Date: {at(-100)}"), NOW) == NOW - 100
     assert dated(said(f"Date: {at(100)}"), NOW) == NOW + 100
     for text in ("", "Date: 0", "Date:", f"Date: {at(0)}, {at(0)}", f"Date: {at(0)} | Date: {at(0)}"):
@@ -398,7 +398,7 @@ def test_6_6_1_date() -> None:
 
 
 def test_two_digit_years_are_not_remembered() -> None:
-    """The century of a two-digit year is told by the time each time it is read."""
+    """A two-digit year is not remembered, as its century depends on the current time."""
     headers = {b"date": b"Thursday, 15-Jan-76 08:00:00 GMT"}
     assert date_of(headers, b"date", NOW) == 3_346_300_800
     assert date_of(headers, b"date", NOW - 10 * 366 * DAY) == 190_540_800

@@ -1,4 +1,4 @@
-"""A hit is a response like any other, and nothing that a caller does to it is stored."""
+"""A hit is an ordinary response, and callers cannot change the stored one through it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.world import World, only
 
 
 async def test_a_hit_is_a_response_like_any_other(world: World) -> None:
-    """Everything that one may ask of a response works on it."""
+    """Every method and property of a response works on a hit."""
     fields = {**FRESH, "Content-Type": "application/json; charset=utf-8", "Set-Cookie": "a=b", "Link": "</2>; rel=next"}
     body = '{"name": "Zo\u00eb"}'.encode()
     stage = Stage(world, response(200, fields, body))
@@ -34,7 +34,7 @@ async def test_a_hit_is_a_response_like_any_other(world: World) -> None:
 
 
 async def test_a_hit_belongs_to_a_call_that_sent_nothing(world: World) -> None:
-    """`exchange_of` works on it, through a client of ours and through a bare transport."""
+    """`exchange_of` works on a hit, through a RateWise client and through a bare transport, and reports that nothing was sent."""
     wire, cache = Scripted(response(200, FRESH, b"a")), InMemoryCache()
     client = world.RateWiseClient(URL, transport=wire, cache=cache, clock=FakeClock(), rate_limiter=None)
     attempts = []
@@ -48,7 +48,7 @@ async def test_a_hit_belongs_to_a_call_that_sent_nothing(world: World) -> None:
 
 @pytest.mark.parametrize("status", [301, 308])
 async def test_a_stored_redirect_is_followed_without_asking(world: World, status: int) -> None:
-    """Both the redirect and what it leads to come from the store."""
+    """The redirect and its target both come from the store."""
     stage = Stage(world, response(status, {**FRESH, "Location": "/there"}), response(200, FRESH, b"there"))
     for _ in range(2):
         got = await stage.world(stage.client.get, URL + "here", follow_redirects=True)
@@ -57,7 +57,7 @@ async def test_a_stored_redirect_is_followed_without_asking(world: World, status
 
 
 async def test_a_head_from_the_store_tells_the_length(world: World) -> None:
-    """It has the length of the body that it does not have."""
+    """A HEAD served from a stored GET has the Content-Length of the body."""
     stage = Stage(world, response(200, {**FRESH, "Content-Length": "3"}, b"abc"))
     await stage()
     head = await stage("HEAD")
@@ -66,7 +66,7 @@ async def test_a_head_from_the_store_tells_the_length(world: World) -> None:
 
 
 async def test_a_head_is_stored_for_heads(world: World) -> None:
-    """Its Content-Length is not that of its body, and is kept."""
+    """A stored HEAD keeps its Content-Length, although it has no body."""
     stage = Stage(world, response(200, {**FRESH, "Content-Length": "3"}, b""), response(200, FRESH, b"abc"))
     assert [(await stage("HEAD")).headers["content-length"] for _ in range(2)] == ["3", "3"]
     assert await stage.text() == "abc"
@@ -76,7 +76,7 @@ async def test_a_head_is_stored_for_heads(world: World) -> None:
 @pytest.mark.parametrize("control", ["no-store", "max-age=0", "max-age=99"])
 @only("sync")
 async def test_a_mock_that_gives_one_response_again_and_again(world: World, control: str) -> None:
-    """It is given on as it is each time, and what is noted on it does not heap up."""
+    """A mock's reused response is passed on unchanged each time, and what is noted on it does not accumulate."""
     same = world.httpx.Response(200, headers={"Cache-Control": control}, content=b"same")
     stage = Stage(world, around=world.httpx.MockTransport(lambda request: same))
     for method in ("GET", "GET", "POST", "POST", "GET"):
@@ -89,7 +89,7 @@ async def test_a_mock_that_gives_one_response_again_and_again(world: World, cont
 @pytest.mark.parametrize("body", [("in memory"), "on the wire"])
 @only("sync")
 async def test_what_caches_before_say_is_left_standing(world: World, body: str) -> None:
-    """RFC 9211, 2: each cache adds a member of its own."""
+    """RFC 9211, 2: each cache appends its own member to Cache-Status."""
     fields = {**FRESH, "Cache-Status": "cdn; hit"}
 
     def held(request: Any) -> Any:
@@ -104,7 +104,7 @@ async def test_what_caches_before_say_is_left_standing(world: World, body: str) 
 
 @only("sync")
 async def test_what_a_caller_does_to_a_hit_is_not_stored(world: World) -> None:
-    """Its headers are its own."""
+    """A caller that changes the headers of a hit does not change the stored response."""
     stage = Stage(world, response(200, {**FRESH, "A": "1"}, b"abc"))
     for _ in range(3):
         got = await stage()
@@ -117,7 +117,7 @@ async def test_what_a_caller_does_to_a_hit_is_not_stored(world: World) -> None:
 
 
 async def test_an_answer_to_head_is_none_to_get(world: World) -> None:
-    """A 304 about it would have no body: a GET is not asked with its tag, and both answers are kept apart."""
+    """A stored HEAD has no body for a GET that gets a 304: a GET is sent without its tag, and both are stored."""
     fields = {"ETag": '"a"', "Cache-Control": "max-age=0"}
     stage = Stage(
         world, response(200, fields, b""), response(200, fields, b"whole"), response(304, fields), response(304, fields)

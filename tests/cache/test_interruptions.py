@@ -1,4 +1,4 @@
-"""Cancelled, interrupted or failing, a request leaves nothing behind and nothing open."""
+"""A request that is cancelled or interrupted, or fails, leaves no state behind and nothing open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.kit.world import World, only
 
 
 class Sure(Body):
-    """Its connection is closed whatever is cancelled, as a pool's is."""
+    """A body that is closed even if the closing is cancelled, as a connection pool's is."""
 
     async def aclose(self) -> None:
         self.close()
@@ -23,7 +23,7 @@ class Sure(Body):
 @only("asyncio", "trio")
 @pytest.mark.parametrize("where", ["headers", "body"])
 async def test_a_cancelled_request_leaves_nothing_behind(world: World, where: str) -> None:
-    """Whether it waits for the headers or for the body: no flight, no entry, no open connection."""
+    """Cancelled while waiting for the headers or the body: no shared request, no entry, no open connection."""
     scope = anyio.CancelScope()
 
     class Endless(Sure):
@@ -55,7 +55,7 @@ async def test_a_cancelled_request_leaves_nothing_behind(world: World, where: st
 
 
 class Stuck(CacheBackend):
-    """A store that never answers to one of its methods, and raises in all of them under sync."""
+    """A store of which one method never returns; under sync that method raises."""
 
     def __init__(self, method: str, scope: Any) -> None:
         super().__init__(secret=b"s" * 32)
@@ -106,7 +106,7 @@ class Stuck(CacheBackend):
     ],
 )
 async def test_a_request_cancelled_in_the_store_leaves_nothing_open(world: World, stuck: str, method: str, answer: Any) -> None:
-    """The store is slow, and the caller gives up: the connection of the answer is given back."""
+    """If the caller gives up while the store is slow, the connection of the response is released."""
     scope = anyio.CancelScope()
     cache = Stuck("", scope)
     status, fields, body = answer
@@ -125,7 +125,7 @@ ERRORS = ("ConnectError", "ReadTimeout", "RemoteProtocolError", "PoolTimeout")
 
 @pytest.mark.parametrize("error", ERRORS)
 async def test_errors_pass_as_they_are(world: World, error: str) -> None:
-    """Without anything stored, the very error of the server's side is raised, and nothing is left."""
+    """Without a stored response the error of the inner transport is raised unchanged, and nothing is left."""
     stage = Stage(world, failing(error), response(200, FRESH, b"a"), stale_if_error=600)
     with pytest.raises(getattr(world.httpx, error)) as raised:
         await stage()

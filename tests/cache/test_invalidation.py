@@ -1,4 +1,4 @@
-"""What makes void what is stored, and what does not."""
+"""What invalidates stored responses, and what does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.world import World, only
 
 @only("sync")
 async def test_other_origins_are_not_invalidated(world: World) -> None:
-    """What one server says does not empty the store of another one's answers."""
+    """A response cannot invalidate stored responses of another origin."""
     stage = Stage(world, response(200, FRESH, b"theirs"))
     others = ("http://api.example.com/a", "https://example.com/a", "https://api.example.com:8443/a")
     for url in others:
@@ -33,14 +33,14 @@ async def test_other_origins_are_not_invalidated(world: World) -> None:
     "reference", ["https://xn--foo_bar.example/x", "//xn--a.example/y", "http://xn--/", "http://[::1", "//a:b:c/"]
 )
 async def test_a_name_that_is_none(world: World, reference: str) -> None:
-    """What a server calls the place of what it has made is not worth losing its answer."""
+    """A malformed Location in a response does not break the request."""
     stage = Stage(world, response(201, {"Location": reference, "Content-Location": reference}))
     assert (await stage("POST")).status_code == 201
     await stage.end()
 
 
 async def test_an_answer_from_before_a_change_is_not_stored_after_it(world: World) -> None:
-    """The body of the old one is read when the new one is there already."""
+    """A response that was requested before a change and read after it is not stored."""
     stage = Stage(world, response(200, FRESH, b"old"), 204, response(200, FRESH, b"new"))
     old = await stage(stream=True)
     await stage("PUT")
@@ -52,7 +52,7 @@ async def test_an_answer_from_before_a_change_is_not_stored_after_it(world: Worl
 
 @only("sync")
 async def test_a_304_from_before_a_change_freshens_nothing(world: World) -> None:
-    """While the server is asked whether it is still good, it is changed."""
+    """If the resource is changed during a validation, the 304 does not freshen the stored response."""
 
     def changed(request: Any) -> Any:
         stage.origin.steps.insert(0, 204)
@@ -69,7 +69,7 @@ async def test_a_304_from_before_a_change_freshens_nothing(world: World) -> None
 
 @pytest.mark.parametrize("world", ["sync-httpx"], indirect=True)
 async def test_a_token_that_only_unsafe_requests_carry_does_not_hinder_invalidation(world: World) -> None:
-    """A CSRF token goes with the POST and not with the GET: what the one changes the other may not show."""
+    """A POST with a CSRF token invalidates the response to a GET without that token."""
     session = {"Cookie": "session=1"}
     stage = Stage(world, response(200, FRESH, b"old"), 204, response(200, FRESH, b"new"))
     await stage(headers=session)
@@ -78,7 +78,7 @@ async def test_a_token_that_only_unsafe_requests_carry_does_not_hinder_invalidat
 
 
 async def test_a_location_that_is_none(world: World) -> None:
-    """What a POST answers with may be any nonsense: the target is invalidated all the same."""
+    """An invalid Location in the response to a POST is ignored, and the target is still invalidated."""
     wire = Scripted(
         response(headers=FRESH), response(201, headers={"Location": "/" + "x" * 70_000, "Content-Location": "//b/"}), 200
     )

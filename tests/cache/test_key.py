@@ -1,4 +1,4 @@
-"""What a response is stored under, and which stored one a request selects: keys, credentials, Vary."""
+"""Cache keys, and which stored response a request selects: targets, credentials, Vary."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.kit.stored import said, stored
 
 
 def same(one: str, other: str, keys: Keys = KEYS, target: str = URL) -> bool:
-    """Requests with these fields have one key."""
+    """Whether requests with these fields have the same key."""
     return keys.key(target, said(one)) == keys.key(target, said(other))
 
 
 def selects(vary: str, one: str, other: str) -> bool:
-    """What was stored for the one request answers the other too."""
+    """Whether the response stored for the first request also answers the second."""
     names = listed(vary.encode())
     return KEYS.selector(names, said(one)) == KEYS.selector(names, said(other))
 
@@ -39,13 +39,13 @@ PARTS = st.lists(st.binary(max_size=4) | st.text("\0\1\2a", max_size=4).map(str.
 
 @given(PARTS, PARTS)
 def test_framed(one: list[bytes], other: list[bytes]) -> None:
-    """No two lists of parts are spelled alike, whatever bytes they have."""
+    """Different lists of parts are framed differently, whatever bytes they have."""
     assert (_framed(one) == _framed(other)) is (one == other)
 
 
 @given(PARTS, PARTS)
 def test_framed_in_sequence(one: list[bytes], other: list[bytes]) -> None:
-    """Nor can what stands between two lists be moved from the one to the other."""
+    """Moving bytes from one list to the next changes the framing."""
     pieces = {(_framed([*one[:cut], b""]), _framed(other)) for cut in range(len(one) + 1)}
     assert len({begun + rest for begun, rest in pieces}) == len(pieces)
 
@@ -58,7 +58,7 @@ TRIPLES = st.tuples(
 
 @given(TRIPLES, TRIPLES)
 def test_keys_do_not_collide(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
-    """Another target, host or credential has another key."""
+    """Different targets, hosts or credentials have different keys."""
     keys = [KEYS.key(target, {b"host": host, **credentials}) for target, host, credentials in (one, other)]
     same_target = _normal(one[0]) == _normal(other[0])
     assert (keys[0] == keys[1]) is (same_target and one[1:] == other[1:])
@@ -78,7 +78,7 @@ def test_keys_do_not_collide(one: tuple[Any, ...], other: tuple[Any, ...]) -> No
     ],
 )
 def test_spaces(one: str, other: str) -> None:
-    """Another namespace, kind of cache or secret has other keys, and none can be spelled by a longer target."""
+    """Different namespaces, cache kinds or secrets have different keys, and no longer target can imitate them."""
     keys = [Keys(SECRET, space, None).key(URL, {}) for space in (one, other)]
     assert keys[0] != keys[1]
     assert keys[0] == Keys(SECRET, one, None).key(URL, {})
@@ -108,7 +108,7 @@ def test_spaces(one: str, other: str) -> None:
     ],
 )
 def test_6_2_2_percent_normalised(target: str, expected: str) -> None:
-    """RFC 3986: escapes are in upper case, and none is where none is needed; nothing is decoded twice."""
+    """RFC 3986, 6.2.2: escapes are upper-cased, unnecessary ones are removed, and nothing is decoded twice."""
     assert _normal(target) == expected
     assert KEYS.key(target, {}) == KEYS.key(expected, {})
 
@@ -117,12 +117,12 @@ def test_6_2_2_percent_normalised(target: str, expected: str) -> None:
     ("one", "other"), [("/a%2Fb", "/a/b"), ("/a%3Fb", "/a?b"), ("/a%25", "/a%"), ("/a%20", "/a+"), ("/a", "/A")]
 )
 def test_6_2_2_not_the_same(one: str, other: str) -> None:
-    """What an escape keeps from having a meaning is another target."""
+    """RFC 3986, 6.2.2: a target in which a reserved character is escaped is a different one."""
     assert KEYS.key(one, {}) != KEYS.key(other, {})
 
 
 def test_targets() -> None:
-    """Userinfo and fragment have no part in the target, a default port neither; the query has, with its order."""
+    """Userinfo, fragment and default port are not part of the target; the query is, in its order."""
     target = Messages(LIBRARY).target
     plain = target(httpx.URL(URL))
     for url in ("https://u:p@api.example.com/a", f"{URL}#part", "https://api.example.com:443/a", "HTTPS://API.example.com/a"):
@@ -169,14 +169,14 @@ def test_targets() -> None:
             "Authorization: AWS4-HMAC-SHA256 Credential=B/1/r, Signature=1",
             False,
         ),
-        ('Authorization: Token token="a"', 'Authorization: Token token="b"', False),  # no name in it
+        ('Authorization: Token token="a"', 'Authorization: Token token="b"', False),  # has no user name
         ("Authorization: Bearer a=b", "Authorization: Bearer a=c", False),
         ("Authorization: SharedAccessSignature sr=a&sig=1", "Authorization: SharedAccessSignature sr=a&sig=2", False),
         ("Authorization: Digest username*=UTF-8''a, nonce=1", "Authorization: Digest username*=UTF-8''b, nonce=1", False),
-        ("Authorization: OAuth a", "Authorization: OAuth b", False),  # it is no signature but a token
+        ("Authorization: OAuth a", "Authorization: OAuth b", False),  # a token and not a signature
         ("Authorization: OAuth a==", "Authorization: OAuth b==", False),
         ("Authorization: OAuth a, x=1", "Authorization: OAuth b, x=1", False),
-        ("Authorization: Digest nonce=1", "Authorization: Digest nonce=2", False),  # it tells no user
+        ("Authorization: Digest nonce=1", "Authorization: Digest nonce=2", False),  # names no user
         ("Authorization: Signature", "Authorization: Digest", False),
         ('Authorization: Digest username="C/u", nonce=1', 'Authorization: Digest username="C/v", nonce=1', False),
         ('Authorization: Digest username="a,u", nonce=1', 'Authorization: Digest username="a,v", nonce=1', False),
@@ -185,16 +185,16 @@ def test_targets() -> None:
         ('Authorization: DIGEST username="u", nc=1', 'Authorization: Digest USERNAME="u", nc=2', True),
         ('Authorization: Hawk id="a", ts="1", mac="1"', 'Authorization: Hawk id="a", ts="2", mac="2"', True),
         ('Authorization: Custom id="a", key="1"', 'Authorization: Custom id="a", key="2"', False),
-        ('Cookie: Digest username="u", nonce="1"', 'Cookie: Digest username="u", nonce="2"', False),  # it signs nothing
+        ('Cookie: Digest username="u", nonce="1"', 'Cookie: Digest username="u", nonce="2"', False),  # signs nothing
     ],
 )
 def test_11_6_credentials_apart(one: str, other: str, expected: bool) -> None:
-    """Users are told apart by every credential; one that is signed anew each time, by scheme and user."""
+    """RFC 9110, 11.6: users are told apart by every credential; one signed per request by its scheme and user."""
     assert same(one, other) is expected
 
 
 def test_partition() -> None:
-    """`partition` says which fields tell users apart, and no others do."""
+    """With `partition` only the fields that it names tell users apart."""
     keys = Keys(SECRET, "", frozenset({b"x-user", b"x-team"}))
     assert not same("X-User: a", "X-User: b", keys)
     assert not same("X-User: a", "X-Team: a", keys)
@@ -205,7 +205,7 @@ def test_partition() -> None:
 
 
 def test_known_names_are_bounded() -> None:
-    """Whether a field is a credential is remembered for so many names, and then found out again."""
+    """Whether a field is a credential is remembered for a bounded number of names, and determined again for the others."""
     for number in range(1100):
         assert same(f"X-A{number}: a", f"X-A{number}: b")
         assert not same(f"X-A{number}-Token: a", f"X-A{number}-Token: b")
@@ -228,7 +228,7 @@ def test_known_names_are_bounded() -> None:
         ("A, B", "A: 1", "B: 1", False),
         ("A", "", "", True),
         ("A", "A: 1", "", False),
-        ("A", "A:", "", False),  # absent only matches absent
+        ("A", "A:", "", False),  # absent matches only absent
         ("A", "A:", "A:", True),
         ("A", "A: =", "A:", False),
         ("A", "A: 1 | A: 2", "A: 1, 2", True),
@@ -236,7 +236,7 @@ def test_known_names_are_bounded() -> None:
         ("A", "A: 1, 2", "A: 2, 1", False),
         ("A", "A: x", "A: X", False),
         ("A", "A: 1 2", "A: 12", False),
-        ("A", 'A: "x, y"', 'A: "x,y"', False),  # within quotes a blank may mean something
+        ("A", 'A: "x, y"', 'A: "x,y"', False),  # within quotes a blank may be significant
         ("Accept", 'Accept: a/b;p="X"', 'Accept: a/b;p="x"', False),
         ("Accept", "Accept: A/B;q=1", "Accept: a/b;q=1", True),
         ("Accept-Language", "Accept-Language: de, EN", "Accept-Language: DE,en", True),
@@ -250,13 +250,13 @@ def test_known_names_are_bounded() -> None:
     ],
 )
 def test_4_1_vary(vary: str, one: str, other: str, expected: bool) -> None:
-    """Requests match if the fields that a response varies by are alike, but for what has no meaning."""
+    """RFC 9111, 4.1: requests match if the fields named by Vary are equal after normalization."""
     assert selects(vary, one, other) is expected
     assert selects(vary, one, one)
 
 
 def test_4_1_selectors_are_bounded() -> None:
-    """Selectors are remembered for fields that are no secrets, and not without end."""
+    """RFC 9111, 4.1: selectors are remembered in bounded number, and not for secret fields."""
     keys = Keys(SECRET, "", None)
     for number in range(1100):
         asked = {b"accept": b"a%d" % number, b"cookie": b"c%d" % number}
@@ -270,7 +270,7 @@ def test_4_1_selectors_are_bounded() -> None:
 
 
 def test_4_selection() -> None:
-    """The first that matches is taken, which is the latest; what answers HEAD alone answers no GET."""
+    """RFC 9111, 4: the latest matching response is selected; a stored HEAD does not answer a GET."""
 
     def of(text: str, head_only: bool = False, vary: str = "Accept-Language") -> Entry:
         names = listed(vary.encode())
@@ -292,6 +292,6 @@ def test_4_selection() -> None:
 
 @pytest.mark.parametrize("unit", ["%", "%4", "%41", "%2f", "a", "%%41", "\x00"])
 def test_linear_targets(unit: str) -> None:
-    """Eight times the target takes about eight times the work."""
+    """A target eight times as long takes about eight times the work."""
     small, large = ((unit * (size // len(unit))).encode() for size in (4000, 32_000))
     assert any(growth(lambda value: KEYS.key(value.decode(), {}), small, large) < 25 for _ in range(10))

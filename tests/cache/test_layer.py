@@ -14,7 +14,7 @@ from tests.kit.world import World
 
 
 async def test_of_another_layers_making(world: World) -> None:
-    """A request that a layer around the cache makes by itself is answered like any other."""
+    """A request created by an outer layer is answered from the cache, too."""
 
     class Around:
         async def handle(self, request: Any, call: Any) -> Any:
@@ -26,13 +26,13 @@ async def test_of_another_layers_making(world: World) -> None:
 
 
 def test_unknown_names() -> None:
-    """A typing error is told as ever."""
+    """An unknown name in `ratewise.cache` raises the usual `AttributeError`."""
     with pytest.raises(AttributeError, match=r"module 'ratewise\.cache' has no attribute 'RediCache'"):
         _ = ratewise.cache.RediCache  # type: ignore[attr-defined]
 
 
 def test_loaded_on_demand() -> None:
-    """Who has no cache does not load it, and who has one in memory loads neither sqlite3 nor redis."""
+    """Without a cache the cache is not imported, and a cache in memory imports neither sqlite3 nor redis."""
     import subprocess
 
     script = (

@@ -1,7 +1,7 @@
-"""Conversations at random with an origin that does all that HTTP allows: every answer is judged by a simple model.
+"""Random conversations with an origin that uses all that HTTP allows, where a simple model judges every response.
 
-Every body, and a field beside it, tells what it is. What may be used without asking is worked out here anew, from what the origin
-has said of it, and never from what the cache keeps.
+Every body, and a field beside it, identifies its version. The model derives what may be used without asking from what the origin
+sent, and never from what the cache stores.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Wall(FakeClock):
 
 
 class Shelf(CacheBackend):
-    """A store of bytes in a dict."""
+    """A store that keeps bytes in a dict."""
 
     def __init__(self) -> None:
         super().__init__(secret=b"s" * 32)
@@ -90,7 +90,7 @@ class Shelf(CacheBackend):
 
 
 class Version(NamedTuple):
-    """What a body is."""
+    """One version of a resource, as its body identifies it."""
 
     url: str
     user: str
@@ -106,7 +106,7 @@ class Version(NamedTuple):
 
 
 class Resource:
-    """One URL of the origin as it is now."""
+    """The current state of one URL of the origin."""
 
     def __init__(self) -> None:
         self.number = self.modified = 0
@@ -125,7 +125,7 @@ def weakly(tags: str) -> list[str]:
 
 
 def span(wanted: str, size: int) -> tuple[int, int]:
-    """The bytes of a range: the first, and the one after the last."""
+    """The bytes of a range: the first one, and the one after the last."""
     first, last = wanted.removeprefix("bytes=").split("-")
     if not first:
         return max(size - int(last), 0), size
@@ -133,7 +133,7 @@ def span(wanted: str, size: int) -> tuple[int, int]:
 
 
 class Origin(httpx.BaseTransport):
-    """A server that makes no mistake, and keeps a record of what it has said."""
+    """A correct server that records what it has sent."""
 
     def __init__(self, clock: Wall) -> None:
         self.clock = clock
@@ -141,11 +141,11 @@ class Origin(httpx.BaseTransport):
         self.numbers = 0
         self.bodies: list[Body] = []
         self.asked: list[Any] = []
-        """What came of each request: a status code or an error, and the version that is current."""
+        """The outcome of each request: a status code or an error, and the version that was current."""
         self.said: dict[Version, list[Any]] = defaultdict(list)
         self.validators: dict[Any, set[str]] = defaultdict(set)
         self.caller: dict[str, str] = {}
-        """The header fields of who is asking; without them it is the cache itself."""
+        """The header fields of the current caller; empty while the cache itself sends the request."""
         for resource in self.resources.values():
             self.change(resource)
 
@@ -176,7 +176,7 @@ class Origin(httpx.BaseTransport):
     def represented(self, request: httpx.Request, resource: Resource, user: str, now: float, failure: Any) -> httpx.Response:
         url, fields, status = request.url.path, request.headers, resource.status
         modified = resource.modified if resource.dated and resource.modified <= now else None
-        bare = resource.tags == "none" and modified is None  # then a HEAD has nothing but the length to tell by
+        bare = resource.tags == "none" and modified is None  # then only the length identifies the version of a HEAD
         language = fields.get("accept-language", "-") if "accept-language" in resource.vary else "-"
         zipped = "accept-encoding" in resource.vary and "gzip" in fields.get("accept-encoding", "") and not bare
         version = Version(url, user, language, resource.number, "gzip" if zipped else "", status)
@@ -234,7 +234,7 @@ class Origin(httpx.BaseTransport):
 
 
 class Lookup(NamedTuple):
-    """A request, and its answer whose body is still to be read."""
+    """A request, and its response whose body is still unread."""
 
     method: str
     place: tuple[Any, ...]
@@ -243,13 +243,13 @@ class Lookup(NamedTuple):
     bypass: bool
     response: Any
     came: list[Any]
-    """What came of it at the origin."""
+    """The outcome at the origin."""
     stored: bool
-    """It is an answer from the store alone."""
+    """Whether the response comes from the store alone."""
 
 
 class Conversation:
-    """One or two clients, one store, one origin."""
+    """One or two clients with one store, and one origin."""
 
     def __init__(self, cache: Any, chance: random.Random, config: dict[str, Any], later: list[Callable[[], None]]) -> None:
         self.clock, self.cache, self.chance, self.config, self.later = Wall(), cache, chance, config, later
@@ -263,11 +263,11 @@ class Conversation:
         self.oddness = chance.choice([0, 0.2, 0.5])
         self.open: list[Lookup] = []
         self.known: dict[tuple[Any, ...], int] = defaultdict(int)
-        """The latest version that was told for sure, to whom: nothing older may be told again."""
+        """The latest version that is confirmed, for each caller: nothing older may be served again."""
         self.seen: dict[Any, list[str]] = defaultdict(list)
 
     def go_on(self) -> None:
-        """Do one thing."""
+        """Perform one random step."""
         chance, resource = self.chance, self.origin.resources[self.chance.choice(self.urls)]
         lot = chance.random()
         if lot < 0.16:
@@ -277,7 +277,7 @@ class Conversation:
         elif lot < 0.26:
             self.configure(resource)
             self.origin.change(resource)
-        elif lot < 0.28 and resource.expires is None:  # what is told of it changes, and not itself
+        elif lot < 0.28 and resource.expires is None:  # its metadata changes, its body does not
             resource.control = chance.choice(DIRECTIVES)
         elif lot < 0.32:
             resource.failures = chance.choice([[], [chance.choice([500, 503, "ConnectError", "ReadTimeout", "broken"])]])
@@ -354,7 +354,7 @@ class Conversation:
             self.open.append(asked)
 
     def judge(self, asked: Lookup, failed: bool, option: str | None) -> None:
-        """The head of an answer."""
+        """Judge the head of a response."""
         status, came, own = asked.response.status_code, asked.came, asked.headers
         told = asked.response.headers.get("X-Version")
         assert "only-if-cached" not in asked.wish or not came
@@ -389,7 +389,7 @@ class Conversation:
         assert came[-1][0] is error
 
     def usable(self, version: Version, asked: Lookup, failed: bool) -> bool:
-        """Whether anything that the origin has said of it allows to use it now."""
+        """Whether anything that the origin has sent allows to use the version now."""
         wish, shared = asked.wish, "shared" in self.config
         for then, control, expires, modified, selecting, secret, forbidden in self.origin.said[version]:
             if forbidden or {"no-store", "no-cache"} & {*control} or "no-cache" in wish:
@@ -399,7 +399,7 @@ class Conversation:
             if any(asked.headers.get(name.title()) != value for name, value in selecting.items()):
                 continue
             age = self.clock.time() - int(then)
-            if age <= -60:  # nobody knows: it is stale for certain
+            if age <= -60:  # unknown, and so certainly stale
                 age = 1e9
             lifetime = control.get("s-maxage") if shared else None
             lifetime = control.get("max-age", expires) if lifetime is None else lifetime
@@ -427,7 +427,7 @@ class Conversation:
         self.known[asked.place] = max(self.known[asked.place], version.number)
 
     def finish(self, asked: Lookup) -> None:
-        """Read a body, or not, and judge it."""
+        """Read the body, or not, and judge it."""
         response, status, fields = asked.response, asked.response.status_code, asked.response.headers
         if not asked.stored and self.chance.random() < 0.1:
             next(iter(response.stream), b"")
@@ -446,7 +446,7 @@ class Conversation:
         if told is None or status == 304:
             return
         version = Version(*eval(told))
-        if version.coding and not fields.get("Content-Encoding"):  # another form of the same, by a weak tag
+        if version.coding and not fields.get("Content-Encoding"):  # another form of the same version, by a weak tag
             version = version._replace(coding="")
         whole = version.body
         if status == 206:
@@ -475,7 +475,7 @@ class Conversation:
 
 @pytest.mark.parametrize(("store", "conversations"), [("memory", 120), ("backend", 80), ("sqlite", 10)])
 def test_conversations_with_a_correct_origin(store: str, conversations: int, tmp_path: Any, monkeypatch: Any) -> None:
-    """Each answer is of its URL, its user, a form that was asked for, and as new as all that was said demands."""
+    """Each response is of its URL, its user and a requested form, and as recent as HTTP and the request demand."""
     later: list[Callable[[], None]] = []
     monkeypatch.setattr(Background, "spawn_thread", lambda _, run: later.append(run))
     for seed in range(conversations):

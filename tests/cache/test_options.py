@@ -1,4 +1,4 @@
-"""What a request may wish of the cache, and stores that several clients share."""
+"""Cache options of a request, and stores that several clients share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.kit.world import World, only
 
 
 async def test_bypass_leaves_the_store_alone(world: World) -> None:
-    """It is neither asked nor told, and conditions are the caller's."""
+    """The store is neither read nor written, and the caller's conditions go to the server unchanged."""
     stage = Stage(world, response(200, FRESH, b"stored"), response(200, FRESH, b"other"))
     await stage()
     got = await stage(extensions=ratewise.options(cache="bypass"))
@@ -20,7 +20,7 @@ async def test_bypass_leaves_the_store_alone(world: World) -> None:
 
 
 async def test_refresh_asks_and_stores(world: World) -> None:
-    """What is fresh is asked for all the same; a 304 is as good as an answer."""
+    """A fresh response is validated all the same; a 304 and a new response both update the store."""
     fields = {**FRESH, "ETag": '"a"'}
     stage = Stage(world, response(200, fields, b"old"), response(304, fields), response(200, FRESH, b"new"))
     await stage()
@@ -32,7 +32,7 @@ async def test_refresh_asks_and_stores(world: World) -> None:
 
 @only("sync")
 async def test_cache_ttl_is_for_those_who_say_nothing(world: World) -> None:
-    """It stands in for the store's `ttl`, and not for what the server says."""
+    """`cache_ttl` replaces the store's `ttl`, but not a lifetime that the server states."""
     ttl = ratewise.options(cache_ttl=50)
     stage = Stage(world, response(200, {}, b"1"), response(200, {}, b"2"), response(200, {"Cache-Control": "no-store"}), 200)
     stage.cache.ttl = 10.0
@@ -48,7 +48,7 @@ async def test_cache_ttl_is_for_those_who_say_nothing(world: World) -> None:
 
 @only("sync")
 async def test_force_asks_no_server(world: World) -> None:
-    """What succeeded is fresh for `ttl`, whatever it says; what failed is not kept, nor what is another user's."""
+    """With "force" a successful response is fresh for `ttl`; failures, and other users' responses, are not served."""
     stage = Stage(
         world,
         response(200, {"Cache-Control": "no-store, private, max-age=0", "Expires": "0", "Pragma": "no-cache"}, b"1"),
@@ -72,7 +72,7 @@ async def test_force_asks_no_server(world: World) -> None:
 
 @only("sync")
 async def test_partition_chooses_what_keeps_users_apart(world: World) -> None:
-    """The fields that it names, and no others."""
+    """Only the fields in `partition` keep users apart."""
     stage = Stage(world, response(200, FRESH, b"a"), response(200, FRESH, b"b"), partition=["X-Tenant"])
     assert await stage.text(headers={"x-tenant": "a", "Authorization": "1"}) == "a"
     assert await stage.text(headers={"X-TENANT": "b", "Authorization": "1"}) == "b"
@@ -82,7 +82,7 @@ async def test_partition_chooses_what_keeps_users_apart(world: World) -> None:
 
 @only("sync")
 async def test_modes_and_namespaces_do_not_mix_in_one_store(world: World) -> None:
-    """A private answer in a store is not seen by a shared cache on it, nor what was forced by one that asks."""
+    """A shared cache does not see private responses in the same store, nor an "rfc9111" cache those of "force"."""
     cache = InMemoryCache(ttl=60)
     private = Stage(world, response(200, {"Cache-Control": "private, max-age=60"}, b"private"), cache=cache)
     shared = Stage(world, response(200, FRESH, b"shared"), cache=cache, shared=True)
@@ -94,7 +94,7 @@ async def test_modes_and_namespaces_do_not_mix_in_one_store(world: World) -> Non
 
 
 def test_one_store_serves_clients_of_both_libraries() -> None:
-    """What one client has asked for, the next one need not: sync or async, of one library or the other."""
+    """Sync and async clients of both libraries read what the others stored."""
     cache, wire = InMemoryCache(), Scripted(response(200, {**FRESH, "A": "1"}, b"shared"))
     seen = []
     for name in ("sync-httpx", "asyncio-httpx2", "trio-httpx", "sync-httpx2"):

@@ -1,4 +1,4 @@
-"""The order of what happens to a key, and how much of it is remembered."""
+"""The order of events for a key, and how many of them are remembered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ratewise.cache.ordering import Recent, RequestOrder
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    """Of what was forgotten one is on the safe side, where that matters."""
+    """The record is bounded; a forgotten event is treated as the safe assumption requires."""
     recent = Recent()
     for number in range(1002):
         recent.note(number, float(number))
@@ -27,7 +27,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def test_order() -> None:
-    """What was begun later and tells what there is counts, in whatever order that becomes known."""
+    """The answer to the request that was begun last wins, in whatever order the answers arrive."""
     order = RequestOrder()
     first, second, third = (order.begin() for _ in range(3))
     order.answered("key", second)

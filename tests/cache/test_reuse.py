@@ -1,4 +1,4 @@
-"""When what is stored is used again, asked for and forgotten: RFC 9111, 4 and 5.2.1, and RFC 5861, as tables."""
+"""When a stored response is reused, validated or invalidated: RFC 9111, 4 and 5.2.1, and RFC 5861, as tables."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FRESH = "Cache-Control: max-age=60"
 
 
 def use(age: float, asked: str = "", settings: CacheConfig = PRIVATE, **more: float) -> Use:
-    """What a response of this age, fresh for 60 seconds, is good for."""
+    """What a response of this age, fresh for 60 seconds, may be used for."""
     return usable(Policy(**{"lifetime": 60.0, **more}), age, directives(asked.encode()), settings)
 
 
-# Using again
+# Reuse
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def use(age: float, asked: str = "", settings: CacheConfig = PRIVATE, **more: fl
     ],
 )
 def test_4_reuse(age: float, more: dict[str, float], expected: Use) -> None:
-    """A response is used while it is fresh, and stale only where the server allows it."""
+    """RFC 9111, 4: a response is used while it is fresh, and stale only where the server allows it."""
     assert use(age, **more) is expected
 
 
 @pytest.mark.parametrize(("age", "expected"), [(60, Use.REFRESH), (64.9, Use.REFRESH), (65, Use.VALIDATE)])
 def test_4_2_4_stale_by_configuration(age: float, expected: Use) -> None:
-    """The settings may allow it too, but not against the server."""
+    """RFC 9111, 4.2.4: the settings may allow a stale response, unless the server prohibits it."""
     config = CacheConfig(stale_while_revalidate=5)
     assert use(age, settings=config) is expected
     assert use(age, settings=config, must_revalidate=True) is use(age, settings=config, no_cache=True) is Use.VALIDATE
 
 
 def test_4_2_4_prohibited() -> None:
-    """No request and no setting gets a stale response that the server prohibits."""
+    """RFC 9111, 4.2.4: no request and no setting overrides the server's prohibition of stale responses."""
     lax = CacheConfig(stale_while_revalidate=999, stale_if_error=999)
     lax_shared = CacheConfig(shared=True, stale_while_revalidate=999, stale_if_error=999)
     asked = directives(b"max-stale, stale-if-error=999")
@@ -108,7 +108,7 @@ def test_4_2_4_prohibited() -> None:
     ],
 )
 def test_5_2_1_1_max_age(asked: str, age: float, expected: Use) -> None:
-    """A request has nothing that is older than its max-age; what is invalid there counts as 0."""
+    """RFC 9111, 5.2.1.1: a request gets nothing older than its max-age; an invalid value counts as 0."""
     assert use(age, asked) is expected
 
 
@@ -137,7 +137,7 @@ def test_5_2_1_1_max_age(asked: str, age: float, expected: Use) -> None:
     ],
 )
 def test_5_2_1_2_max_stale(asked: str, age: float, expected: Use) -> None:
-    """A request may take what is stale, of any age or for so many seconds; what is invalid allows nothing."""
+    """RFC 9111, 5.2.1.2: a request may accept stale responses, of any age or up to some seconds; an invalid value allows none."""
     assert use(age, asked) is expected
 
 
@@ -156,13 +156,13 @@ def test_5_2_1_2_max_stale(asked: str, age: float, expected: Use) -> None:
     ],
 )
 def test_5_2_1_3_min_fresh(asked: str, age: float, expected: Use) -> None:
-    """A request may ask for what stays fresh for so many seconds."""
+    """RFC 9111, 5.2.1.3: a request may demand that a response stays fresh for some seconds."""
     assert use(age, asked) is expected
 
 
 @pytest.mark.parametrize("asked", ["max-age=999", "max-stale=1", "min-fresh=0", "max-age=x", "max-stale=x"])
 def test_5_2_1_one_who_wants_nothing_stale(asked: str) -> None:
-    """Who says how old an answer may be gets none that is staler, even where the server allows that."""
+    """RFC 9111, 5.2.1: a request that limits the age gets no stale response, even where the server allows one."""
     for config in (PRIVATE, CacheConfig(stale_while_revalidate=99)):
         age = 60.0 if asked == "min-fresh=0" else 65.0
         assert use(age, asked, config, stale_while_revalidate=99.0) is Use.VALIDATE
@@ -173,7 +173,7 @@ def test_5_2_1_one_who_wants_nothing_stale(asked: str) -> None:
     "asked", ["no-cache", "NO-CACHE", 'no-cache="x"', "no-cache=", "no-cache, max-stale", "max-age=99, no-cache"]
 )
 def test_5_2_1_4_no_cache(asked: str) -> None:
-    """A request with no-cache is answered only by what the server has just confirmed."""
+    """RFC 9111, 5.2.1.4: a request with no-cache is answered only after validation."""
     assert use(0, asked) is Use.VALIDATE
     assert not instead_of_error(Policy(60.0, stale_if_error=99.0), 0, directives(asked.encode()), PRIVATE)
 
@@ -182,7 +182,7 @@ def test_5_2_1_4_no_cache(asked: str) -> None:
     "asked", ["", "no-store", "no-transform", "only-if-cached", "public", "must-revalidate", "s-maxage=0", "foo"]
 )
 def test_5_2_1_of_no_matter(asked: str) -> None:
-    """Other directives, and those of responses, do not keep a request from what is fresh."""
+    """RFC 9111, 5.2.1: other directives of a request, response directives included, do not prevent a fresh hit."""
     assert use(59, asked) is Use.FRESH
     assert use(60, asked) is Use.VALIDATE
 
@@ -203,7 +203,7 @@ def test_5_2_1_of_no_matter(asked: str) -> None:
     ],
 )
 def test_5_4_pragma_of_a_request(asked: str, expected: dict[str, str | None]) -> None:
-    """Pragma: no-cache counts where there is no Cache-Control."""
+    """RFC 9111, 5.4: Pragma: no-cache applies where there is no Cache-Control."""
     assert request_directives(said(asked)) == expected
 
 
@@ -230,7 +230,7 @@ def test_5_4_pragma_of_a_request(asked: str, expected: dict[str, str | None]) ->
         (65, {"stale_if_error": 10.0, "must_revalidate": True}, "", {"stale_if_error": 10}, False),
         (65, {"stale_if_error": 10.0, "no_cache": True}, "", {"stale_if_error": 10}, False),
         (65, {"stale_if_error": 10.0}, "no-cache", {"stale_if_error": 10}, False),
-        (65, {"stale_if_error": 0.0}, "", {"stale_if_error": 10}, False),  # the server says, and not to
+        (65, {"stale_if_error": 0.0}, "", {"stale_if_error": 10}, False),  # takes precedence over the settings
         (65, {"stale_if_error": 0.0}, "stale-if-error=10", {}, True),
         (65, {"stale_if_error": 10.0}, "max-age=0", {}, True),  # "regardless of other freshness information"
     ],
@@ -238,7 +238,7 @@ def test_5_4_pragma_of_a_request(asked: str, expected: dict[str, str | None]) ->
 def test_5861_4_stale_if_error(
     age: float, more: dict[str, float], asked: str, settings: dict[str, float], expected: bool
 ) -> None:
-    """Instead of an error a response may be so stale as it says itself, the request or the settings."""
+    """RFC 5861, 4: on an error a response may be as stale as it, the request or the settings allow."""
     found = Policy(**{"lifetime": 60.0, **more})
     assert instead_of_error(found, age, directives(asked.encode()), CacheConfig(**settings)) is expected
 
@@ -280,7 +280,7 @@ ODD = stored('ETag: "\xe9"')
     ],
 )
 def test_4_3_1_conditions(entries: tuple, matching: object, asked: str, expected: dict[str, str]) -> None:
-    """The server is asked with all tags, the caller's too, and with the date of the one that matches."""
+    """RFC 9111, 4.3.1: validation sends all tags, the caller's included, and the date of the matching response."""
     bytewise = {name.encode(): value.encode("latin-1") for name, value in expected.items()}
     assert conditions(entries, matching, said(asked)) == bytewise
 
@@ -301,7 +301,7 @@ X, Y, Z = stored('ETag: "a" | A: 1'), stored('ETag: "a" | A: 2'), stored('ETag: 
         ((B, X, Y, Z), 'ETag: W/"a"', (X,)),
         ((Z, X), 'ETag: W/"a"', (Z,)),
         ((B, X), 'ETag: W/"c"', ()),
-        ((Z, B, WEAK), 'ETag: "a"', (Z,)),  # some servers leave the W/ out of a 304
+        ((Z, B, WEAK), 'ETag: "a"', (Z,)),  # some servers omit the W/ in a 304
         ((B, Z, WEAK), 'ETag: "a"', ()),
         ((A, OLD), "Last-Modified: one", (A,)),
         ((OLD, A), "Last-Modified: one", (OLD,)),
@@ -318,7 +318,7 @@ X, Y, Z = stored('ETag: "a" | A: 1'), stored('ETag: "a" | A: 2'), stored('ETag: 
     ],
 )
 def test_4_3_4_identified(entries: tuple, text: str, expected: tuple) -> None:
-    """A strong tag is about all that have it, a weak one and a date about the first, which matches, none about the only one."""
+    """RFC 9111, 4.3.4: a 304 updates all with its strong tag, the first with its weak tag or date, or the only one."""
     found = identified(entries, entries[0] if entries else None, said(text))
     assert [id(entry) for entry in found] == [id(entry) for entry in expected]
 
@@ -343,7 +343,7 @@ def test_4_3_4_identified(entries: tuple, text: str, expected: tuple) -> None:
     ],
 )
 def test_4_3_5_head(entry: str, text: str, expected: bool) -> None:
-    """A HEAD is about what is stored if the validators and the length that it has are those of it and its body."""
+    """RFC 9111, 4.3.5: a HEAD updates a stored response if its validators and length agree."""
     assert freshens(stored(entry, body=bytes(10)), said(text)) is expected
 
 
@@ -352,7 +352,7 @@ def test_4_3_5_head(entry: str, text: str, expected: bool) -> None:
 
 @pytest.mark.parametrize("status", FINAL)
 def test_what_is_no_longer_so(status: int) -> None:
-    """What is not stored takes the place of what is if it tells of the whole, and is no failure."""
+    """An unstored full response replaces the stored one, unless it is a failure or not about the whole."""
     silent = {206, 304, 408, 412, 416, 425, 429}
     assert replaces(status) is (status < 500 and status not in silent)
 
@@ -369,19 +369,19 @@ def test_what_is_no_longer_so(status: int) -> None:
     ],
 )
 def test_what_has_changed_meanwhile(entry: str | None, text: str, expected: bool) -> None:
-    """A part, or a 304 to a tag of the caller's own, tells of another tag than what is stored has."""
+    """A 206, or a 304 to a caller's own tag, contradicts a stored response that has another tag."""
     assert contradicts(None if entry is None else stored(entry), said(text)) is expected
 
 
 @pytest.mark.parametrize("status", [*range(100, 600), 600, 999])
 def test_4_4_invalidation(status: int) -> None:
-    """An unsafe method that succeeded, or was redirected, invalidates, one that is not known too; a safe one never."""
+    """RFC 9111, 4.4: an unsafe or unknown method that succeeds or is redirected invalidates; a safe one never does."""
     for method in ("POST", "PUT", "DELETE", "PATCH", "MKCOL", "CONNECT", "M-SEARCH", "get"):
         assert invalidates(method, status) is (200 <= status < 400)
     assert not any(invalidates(method, status) for method in SAFE_METHODS)
 
 
 def test_9_2_1_safe_methods() -> None:
-    """The safe methods are those of RFC 9110, and those that the registry of methods calls so."""
+    """RFC 9110, 9.2.1: the safe methods are those of the RFC and of the IANA registry."""
     assert {"GET", "HEAD", "OPTIONS", "TRACE"} <= SAFE_METHODS
     assert not SAFE_METHODS & {"POST", "PUT", "DELETE", "PATCH", "CONNECT", "LOCK", "MOVE"}

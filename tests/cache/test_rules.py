@@ -1,4 +1,4 @@
-"""What a cache stores, and updates: RFC 9111, 3 and 5.2.2, and RFC 6585, as tables."""
+"""What a cache stores and updates: RFC 9111, 3 and 5.2.2, and RFC 6585, as tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.stored import NOW, PRIVATE, SHARED, at, judged, policy, raw, said
 FINAL = range(200, 1000)
 PARTS = {206, 304}
 NEVER_STORED = {428, 429, 431, 511}
-"""RFC 6585, 3 to 6."""
+"""The statuses of RFC 6585, 3 to 6."""
 FRESH = "Cache-Control: max-age=60"
 OWN = ["If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"]
 
@@ -22,7 +22,7 @@ OWN = ["If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_3_methods_understood(method: str) -> None:
-    """The answers to GET and HEAD are stored."""
+    """RFC 9111, 3: responses to GET and HEAD are stored."""
     assert judged(FRESH, method=method) == Policy(60.0)
 
 
@@ -30,21 +30,21 @@ def test_3_methods_understood(method: str) -> None:
     "method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "CONNECT", "get", ""]
 )
 def test_3_methods_not_understood(method: str) -> None:
-    """The answers to other methods are not, be they ever so fresh."""
+    """RFC 9111, 3: responses to other methods are not stored, even with explicit freshness."""
     for config in (PRIVATE, SHARED, CacheConfig("force")):
         assert judged(f"{FRESH}, public", config, method=method, ttl=60.0) == "method"
 
 
 @pytest.mark.parametrize("status", range(100, 200))
 def test_3_final(status: int) -> None:
-    """A status that is not final is not stored."""
+    """RFC 9111, 3: a status that is not final is not stored."""
     assert judged(FRESH, status=status) == "not final"
     assert judged(FRESH, CacheConfig("force"), status=status, ttl=60.0) == "not final"
 
 
 @pytest.mark.parametrize("status", FINAL)
 def test_3_every_status(status: int) -> None:
-    """With explicit freshness any final status is stored, known or not, but for parts of a response and those of RFC 6585."""
+    """RFC 9111, 3: with explicit freshness any final status is stored, known or not, except 206, 304 and those of RFC 6585."""
     found = judged(FRESH, status=status)
     if status in PARTS:
         assert found == "part of a response"
@@ -58,7 +58,7 @@ def test_3_every_status(status: int) -> None:
 
 @pytest.mark.parametrize("status", sorted(NEVER_STORED))
 def test_6585_must_not_be_stored(status: int) -> None:
-    """428, 429, 431 and 511 "MUST NOT be stored by a cache"."""
+    """RFC 6585: 428, 429, 431 and 511 "MUST NOT be stored by a cache"."""
     for config in (PRIVATE, SHARED, CacheConfig("force")):
         for control in ("public, max-age=60", "max-age=60, must-understand, no-store"):
             assert judged(f"Cache-Control: {control}", config, status=status, ttl=60.0) == f"status {status}"
@@ -66,7 +66,7 @@ def test_6585_must_not_be_stored(status: int) -> None:
 
 @pytest.mark.parametrize("status", FINAL)
 def test_5_2_2_3_must_understand(status: int) -> None:
-    """It overrides no-store for the statuses whose rules are known, and forbids to store the others."""
+    """RFC 9111, 5.2.2.3: must-understand overrides no-store for understood statuses, and forbids to store the others."""
     for no_store in ("", ", no-store"):
         found = judged(f"{FRESH}, must-understand{no_store}", status=status)
         if status in UNDERSTOOD:
@@ -77,7 +77,7 @@ def test_5_2_2_3_must_understand(status: int) -> None:
 
 
 def test_5_2_2_3_which_statuses() -> None:
-    """What is understood are the statuses of RFC 9110 but for the parts of a response."""
+    """RFC 9111, 5.2.2.3: the understood statuses are those of RFC 9110, except 206 and 304."""
     assert HEURISTIC - {206} <= UNDERSTOOD
     assert not UNDERSTOOD & (PARTS | NEVER_STORED | {226, 306, 418, 451, 506, 599} | set(range(100, 200)))
     assert {200, 307, 404, 421, 422, 426, 500, 503, 505} <= UNDERSTOOD
@@ -98,14 +98,14 @@ def test_5_2_2_3_which_statuses() -> None:
     ],
 )
 def test_3_no_store(control: str) -> None:
-    """A response with no-store is not stored, in whatever company."""
+    """RFC 9111, 3: a response with no-store is not stored, whatever other directives it has."""
     for config in (PRIVATE, SHARED):
         assert judged(f"Cache-Control: {control}", config, ttl=60.0) == "no-store"
 
 
 @pytest.mark.parametrize("asked", ["no-store", "NO-STORE", "max-age=0, no-store", 'x="a, no-store', "no-store=1"])
 def test_5_2_1_5_request_no_store(asked: str) -> None:
-    """Nor is any response to a request with no-store."""
+    """RFC 9111, 5.2.1.5: a response to a request with no-store is not stored."""
     for config in (PRIVATE, SHARED, CacheConfig("force")):
         assert judged(f"{FRESH}, public", config, asked=f"Cache-Control: {asked}", ttl=60.0) == "no-store"
     assert judged(f"{FRESH}, must-understand", asked=f"Cache-Control: {asked}") == "no-store"
@@ -113,7 +113,7 @@ def test_5_2_1_5_request_no_store(asked: str) -> None:
 
 @pytest.mark.parametrize("control", ["private", "PRIVATE", 'private="set-cookie"', 'private=""', 'private="a, b"', "private=x"])
 def test_3_private(control: str) -> None:
-    """A shared cache stores nothing that is private, not even where it could leave out what is; a private one does."""
+    """RFC 9111, 3: a shared cache stores no private response, even if only some fields are private; a private cache does."""
     for more in ("", ", public", ", s-maxage=60", ", must-revalidate"):
         assert judged(f"{FRESH}, {control}{more}", SHARED) == "private"
         assert isinstance(judged(f"{FRESH}, {control}{more}"), Policy)
@@ -137,7 +137,7 @@ def test_3_private(control: str) -> None:
     ],
 )
 def test_3_5_authorization(control: str, allowed: bool) -> None:
-    """A shared cache stores the answer to a request with Authorization only where the server says so."""
+    """RFC 9111, 3.5: a shared cache stores a response to a request with Authorization only where the server allows it."""
     text = f'Cache-Control: {control} | ETag: "a" | Last-Modified: {at(-1000)}'
     found = judged(text, SHARED, asked="Authorization: Bearer x")
     assert isinstance(found, Policy) if allowed else found == "authorization"
@@ -167,7 +167,7 @@ def test_3_5_authorization(control: str, allowed: bool) -> None:
     ],
 )
 def test_3_at_least_one_of(text: str, private: bool, shared: bool) -> None:
-    """What is not heuristically cacheable must be marked as cacheable, or have a lifetime."""
+    """RFC 9111, 3: without heuristic cacheability a response needs a lifetime or a mark as cacheable."""
     text = f'{text} | ETag: "a"' if text else 'ETag: "a"'
     for status in (201, 302, 307, 403, 500, 503, 299, 599, 999):
         assert isinstance(judged(text, status=status, ttl=60.0), Policy) is private
@@ -178,7 +178,7 @@ def test_3_at_least_one_of(text: str, private: bool, shared: bool) -> None:
 
 @pytest.mark.parametrize("own", OWN)
 def test_own_condition(own: str) -> None:
-    """What answers a condition or a range of the caller's own is stored only if it is the whole representation."""
+    """The response to a conditional or range request of the caller is stored only if it is the whole representation."""
     for config in (PRIVATE, CacheConfig("force")):
         assert judged(FRESH, config, asked=f"{own}: x", ttl=60.0) == Policy(60.0)
         for status in (203, 404, 412, 416, 301):
@@ -187,13 +187,13 @@ def test_own_condition(own: str) -> None:
 
 @pytest.mark.parametrize("vary", ["*", "Accept, *", "*, Accept", " * ", "Accept | Vary: *", ",*"])
 def test_4_1_vary_star(vary: str) -> None:
-    """What varies by everything never matches, and is not stored."""
+    """RFC 9111, 4.1: a response with Vary: * never matches, and is not stored."""
     for config in (PRIVATE, SHARED, CacheConfig("force")):
         assert judged(f"{FRESH} | Vary: {vary}", config, ttl=60.0) == "vary"
 
 
 def test_4_1_vary() -> None:
-    """All lines of Vary count, in any case; an empty one is none."""
+    """RFC 9111, 4.1: all lines of Vary apply, in any case; an empty one is ignored."""
     assert vary_names(said("Vary: B, a | vary: A ,, C")) == (b"a", b"b", b"c")
     assert vary_names(said("Vary:")) == vary_names(said("")) == ()
     assert vary_names(said("Vary: *a")) == (b"*a",)
@@ -201,7 +201,7 @@ def test_4_1_vary() -> None:
 
 
 def test_of_no_use() -> None:
-    """What could neither be used nor be asked for is not stored."""
+    """A response that could be neither reused nor validated is not stored."""
     assert judged() == "no freshness"
     assert judged("Cache-Control: max-age=0") == judged("Cache-Control: no-cache") == judged("Expires: 0") == "no freshness"
     assert judged("Cache-Control: max-age=0", ttl=300.0) == "no freshness"
@@ -232,21 +232,21 @@ def test_of_no_use() -> None:
     ],
 )
 def test_5_2_2_response_directives(control: str, private: Policy, shared: Policy) -> None:
-    """Each directive of a response has its part in the policy; what is not known, or is one of requests, is ignored."""
+    """RFC 9111, 5.2.2: every response directive sets its part of the policy; unknown and request directives are ignored."""
     assert judged(f"Cache-Control: {control}") == private
     assert judged(f"Cache-Control: {control}", SHARED) == shared
 
 
 @pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
 def test_checkable(validator: str) -> None:
-    """With either validator the server can be asked."""
+    """A response with either validator can be validated."""
     assert policy(f"{FRESH} | {validator}: x").checkable
     forced = judged(f"{validator}: x", CacheConfig("force"), ttl=60.0)
     assert forced == Policy(60.0, checkable=True)
 
 
 def test_5_4_pragma_of_a_response() -> None:
-    """Pragma in a response means nothing."""
+    """RFC 9111, 5.4: Pragma in a response is ignored."""
     for config in (PRIVATE, SHARED):
         assert judged(f"{FRESH} | Pragma: no-cache", config) == Policy(60.0)
         assert judged("Pragma: no-cache, no-store", config, ttl=60.0) == Policy(60.0)
@@ -254,7 +254,7 @@ def test_5_4_pragma_of_a_response() -> None:
 
 @pytest.mark.parametrize("status", FINAL)
 def test_force(status: int) -> None:
-    """With the mode "force" what succeeded is fresh for `ttl`, whatever the server says, and nothing else is stored."""
+    """With the mode "force" a successful response is fresh for `ttl`, whatever the server says, and no other is stored."""
     for config in (CacheConfig("force"), CacheConfig("force", shared=True)):
         for text in ("", "Cache-Control: no-store, private, max-age=5, no-cache, must-revalidate | Expires: 0"):
             found = judged(text, config, status=status, ttl=9.0, asked="Authorization: x")
@@ -262,30 +262,30 @@ def test_force(status: int) -> None:
     assert judged(config=CacheConfig("force"), ttl=0.0) == judged(config=CacheConfig("force")) == Policy(0.0)
 
 
-# FieldValues that are stored, and updated
+# Fields that are stored, and updated
 
 
 def remaining(text: str, received: float = NOW) -> list[Field]:
-    """Of these fields, those that are stored."""
+    """Return those of these fields that are stored."""
     return list(unpack(pack(stored_fields(raw(text), said(text), received), UNSTORED)))
 
 
 def test_3_1_fields() -> None:
-    """All fields are stored, known or not, as they were written and in their order, but for those of the connection."""
+    """RFC 9111, 3.1: all fields but those of the connection are stored, known or not, as written and in their order."""
     text = f"X-Unknown: 1 | DATE: {at(0)} | x-unknown: 2 | Content-Type: a/b | Content-Length: 10 | WWW-Authenticate: x"
     assert remaining(text) == raw(text)
 
 
 @pytest.mark.parametrize("name", sorted(UNSTORED))
 def test_3_1_fields_left_out(name: bytes) -> None:
-    """FieldValues of the connection, of a proxy, of one user and of another cache's age are not stored, nor updated."""
+    """RFC 9111, 3.1: fields of the connection, a proxy, one user, and another cache's age are neither stored nor updated."""
     text = f"{name.decode().title()}: x | Date: {at(0)} | A: 1"
     assert remaining(text) == raw(f"Date: {at(0)} | A: 1")
     assert updated(stored("B: 1"), raw(text), said(text), NOW) == raw(f"B: 1 | Date: {at(0)} | A: 1")
 
 
 def test_3_1_which_fields() -> None:
-    """Those are these."""
+    """RFC 9111, 3.1: the complete list of these fields."""
     assert {b"connection", b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization"} <= UNSTORED
     assert {b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade", b"trailer", b"set-cookie"} <= UNSTORED
     assert not UNSTORED & {b"etag", b"vary", b"cache-control", b"expires", b"www-authenticate", b"warning", b"content-encoding"}
@@ -293,13 +293,13 @@ def test_3_1_which_fields() -> None:
 
 @pytest.mark.parametrize("connection", ["A", "a", "close, A", "A,close", "close | Connection: a", " a ,, b"])
 def test_3_1_connection(connection: str) -> None:
-    """The fields that Connection names are not stored."""
+    """RFC 9111, 3.1: the fields that Connection names are not stored."""
     text = f"Connection: {connection} | A: 1 | a: 2 | C: 3 | Date: {at(0)}"
     assert remaining(text) == raw(f"C: 3 | Date: {at(0)}")
 
 
 def test_6_6_1_date_is_recorded() -> None:
-    """A response without a Date gets one: when it was received. One that it has is left, whatever it says."""
+    """RFC 9110, 6.6.1: a response without Date gets the time of its receipt; an existing Date is kept, whatever it says."""
     assert remaining("A: 1", NOW + 0.9) == raw(f"A: 1 | Date: {at(0)}")
     assert remaining("Date: x") == raw("Date: x")
     assert remaining(f"Connection: date | Date: {at(-9)}") == raw(f"Date: {at(0)}")
@@ -325,7 +325,7 @@ def test_6_6_1_date_is_recorded() -> None:
     ],
 )
 def test_3_2_updating(old: str, new: str, expected: str) -> None:
-    """What a 304 says replaces what is stored; what it does not say is left, and the length and form of the body always."""
+    """RFC 9111, 3.2: the fields of a 304 replace the stored ones; others are kept, as are those of the body's length and form."""
     date = f"Date: {at(0)}"
     new = f"{new} | {date}" if new else date
     assert updated(stored(old), raw(new), said(new), NOW) == raw(f"{expected} | {date}")

@@ -1,4 +1,4 @@
-"""Single flight: of many requests for the same thing at the same time, one reaches the server."""
+"""Request coalescing: of many concurrent requests for the same response one reaches the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRESH = (("Cache-Control", "max-age=60"),)
 
 
 class Gate:
-    """A real server that answers when it is told, and knows who asked."""
+    """A handler of a real server that waits to be opened before it answers."""
 
     def __init__(self, answer: Any) -> None:
         self.opened = threading.Event()
@@ -32,7 +32,7 @@ class Gate:
 
 @pytest.mark.parametrize("client", [True, False], ids=["bundled", "plain"])
 async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> None:
-    """1,000 callers of one URL at the same time: one request at the server, and all have its answer."""
+    """1,000 concurrent callers of one URL: the server gets one request, and every caller gets its response."""
     number = 1000
     gate = Gate(lambda received: Reply(200, FRESH, b"x" * 50_000))
     cache = InMemoryCache()
@@ -60,12 +60,12 @@ async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> 
 
 
 def followers(cache: InMemoryCache) -> int:
-    """How many are waiting for others."""
+    """The number of requests that wait for another one."""
     return sum(len(shared.waiters) for shared in list(cache._ratewise_store.single_flight._requests.values()))
 
 
 class Held:
-    """An inner transport whose first answer waits for the others to have come."""
+    """An inner transport that delays its first answer until this many followers wait."""
 
     def __init__(self, world: World, cache: InMemoryCache, others: int, *steps: Any) -> None:
         self.world, self.cache, self.others = world, cache, others
@@ -94,7 +94,7 @@ class Held:
 
 @pytest.mark.parametrize("failure", [lambda request: library_error(request), 503, 429], ids=["a broken connection", "503", "429"])
 async def test_a_leader_that_fails(world: World, failure: Any) -> None:
-    """It gets its failure; one of those who waited asks in its place, and its answer is for all the others."""
+    """The leader gets its failure; one of its followers sends again, and its response serves all the others."""
     cache = InMemoryCache()
     wire = Held(world, cache, 9, failure, response(headers=FRESH))
     transport = cached(world, wire, cache, clock=StillClock(look=PATIENCE))
@@ -110,7 +110,7 @@ def library_error(request: Any) -> Any:
 
 
 async def test_an_answer_that_is_not_for_others(world: World) -> None:
-    """As soon as its head shows that, each asks for itself; and the next ones do not wait at all."""
+    """Once the head shows that a response cannot be shared, each follower sends its own request, and later ones do not wait."""
     cache = InMemoryCache()
     body = Body(b"never read")
     wire = Held(world, cache, 9, response(headers={"Cache-Control": "no-store"}, body=body), *[200] * 20)
@@ -125,7 +125,7 @@ async def test_an_answer_that_is_not_for_others(world: World) -> None:
 
 
 async def test_a_body_that_is_read_at_leisure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long for one who has the head of an answer and does not go on reading."""
+    """If the leader has the head and stops reading the body, followers give up after a short time."""
     monkeypatch.setattr("ratewise.cache.single_flight.STALLED", 0.01)
     wire = Scripted(response(headers=FRESH, body=Body(b"a", b"b")), response(headers=FRESH, body=b"own"))
     transport = cached(world, wire)
@@ -140,7 +140,7 @@ async def test_a_body_that_is_read_at_leisure(world: World, monkeypatch: pytest.
 
 
 async def test_ones_own_leader_is_not_waited_for(world: World) -> None:
-    """Who has a stream open, and asks for the same thing, asks at once."""
+    """A task that has a stream open and requests the same URL does not wait for itself."""
     wire = Scripted(response(headers=FRESH, body=Body(b"a", b"b")), response(headers=FRESH, body=b"own"))
     clock = FakeClock()
     transport = cached(world, wire, clock=clock)
@@ -151,7 +151,7 @@ async def test_ones_own_leader_is_not_waited_for(world: World) -> None:
 
 
 async def test_variants_are_apart(world: World) -> None:
-    """Callers who want different languages get theirs, with one request for each language."""
+    """Concurrent callers of different variants get theirs, with one request for each variant."""
     cache = InMemoryCache()
 
     def answer(request: Any) -> Any:
@@ -170,7 +170,7 @@ async def test_variants_are_apart(world: World) -> None:
 
 
 async def test_a_leader_that_is_gone(world: World) -> None:
-    """One whose event loop or process has ended is not waited for longer than `max_wait`, and only once."""
+    """A leader whose event loop or process has ended is waited for at most `max_wait`, and only once."""
     cache = InMemoryCache()
     transport = cached(world, Scripted(200, response(headers=FRESH)), cache, CacheConfig(max_wait=0.01))
     gone = cached(world, Scripted(response(headers=FRESH, body=Body(b"a"))), cache)
@@ -182,7 +182,7 @@ async def test_a_leader_that_is_gone(world: World) -> None:
 
 
 async def test_no_waiting(world: World) -> None:
-    """With `max_wait=0` each asks for itself."""
+    """With `max_wait=0` each caller sends its own request."""
     wire = Scripted(*[response(headers={"Cache-Control": "max-age=60"})] * 2)
     transport = cached(world, wire, config=CacheConfig(max_wait=0))
     leisurely = await world.send(transport)
@@ -192,7 +192,7 @@ async def test_no_waiting(world: World) -> None:
 
 
 async def test_an_answer_that_is_stale_when_it_is_shared(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waited for it asks for itself."""
+    """A follower whose leader's response is already stale sends its own request."""
 
     clock, cache = StillClock(look=PATIENCE), InMemoryCache()
     change = cache._ratewise_store.change
@@ -210,7 +210,7 @@ async def test_an_answer_that_is_stale_when_it_is_shared(world: World, monkeypat
 
 @only("asyncio", "trio")
 async def test_one_refresh_at_a_time(world: World) -> None:
-    """However many are served a stale answer, before the request behind has begun or while it is under way."""
+    """While one background refresh is pending or running, no other is started for the same response."""
     import anyio
 
     gate, clock, cache = anyio.Event(), FakeClock(), InMemoryCache()
@@ -239,7 +239,7 @@ async def test_one_refresh_at_a_time(world: World) -> None:
 
 @only("asyncio", "trio")
 async def test_a_leader_that_is_cancelled(world: World) -> None:
-    """At whatever step it is: those who wait have their answer all the same, and no shared request stays behind."""
+    """The leader is cancelled at each step: its followers get their response, and no shared request is left."""
     import anyio
 
     for steps in range(30):
@@ -267,7 +267,7 @@ async def test_a_leader_that_is_cancelled(world: World) -> None:
 
 
 def test_shared_requests() -> None:
-    """Finishing twice is finishing once; a later request leads again, and so does one after a leader that takes too long."""
+    """Finishing twice has no effect; later requests get a new leader, also after one that has taken too long."""
     single_flight = SingleFlight()
     leader = single_flight.join("key", "me", 0.0, 10.0)
     assert leader is not None

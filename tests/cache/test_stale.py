@@ -1,4 +1,4 @@
-"""Stale responses: refreshed behind the caller, or standing in for a server that fails."""
+"""Stale responses: refreshed in the background, or served when the server fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.kit.world import World, only
 
 
 async def settled(stage: Stage) -> None:
-    """What goes on behind the requests is over."""
+    """Wait until the background work is done."""
     if stage.world.is_sync:
         stage.transport._runtime.background.close()
     else:
@@ -25,7 +25,7 @@ async def settled(stage: Stage) -> None:
 
 
 async def test_stale_while_revalidate(world: World) -> None:
-    """The stale one is given at once, one request refreshes it behind, and the next one has the new."""
+    """The stale response is served at once, one request refreshes it in the background, and the next call gets the new one."""
     fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60"}
     stage = Stage(world, response(200, fields, b"old"), response(200, fields, b"new"))
     await stage()
@@ -38,7 +38,7 @@ async def test_stale_while_revalidate(world: World) -> None:
 
 
 async def test_a_refresh_behind_that_fails_harms_nobody(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """The stale one is good for as long as it was to be, each request tries again, and the log says why it failed."""
+    """If a refresh fails, the stale response is served as long as allowed, each call tries again, and the log has the reason."""
     fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60", "ETag": '"a"'}
     stage = Stage(world, response(200, fields, b"old"), failing("ConnectError"), 503, response(304, fields))
     await stage()
@@ -54,7 +54,7 @@ async def test_a_refresh_behind_that_fails_harms_nobody(world: World, caplog: py
 
 @only("sync")
 async def test_a_part_of_a_stale_response_refreshes_the_whole(world: World) -> None:
-    """The request behind asks for all of it: a part of the new one could not be stored."""
+    """The background request of a range asks for the whole, as a new part could not be stored."""
     fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60"}
     stage = Stage(world, response(200, fields, b"old one"), response(200, fields, b"new one"))
     await stage()
@@ -68,7 +68,7 @@ async def test_a_part_of_a_stale_response_refreshes_the_whole(world: World) -> N
 
 @only("sync")
 async def test_only_if_cached_sends_nothing_behind_either(world: World) -> None:
-    """Who wants nothing sent gets what is stored, and nothing is sent."""
+    """With only-if-cached a stale response is served, and no background request is sent."""
     stage = Stage(world, response(200, {"Cache-Control": "max-age=2, stale-while-revalidate=60"}, b"old"))
     await stage()
     stage.clock.now += 3
@@ -79,7 +79,7 @@ async def test_only_if_cached_sends_nothing_behind_either(world: World) -> None:
 
 
 async def test_a_stale_response_stands_in_for_an_open_circuit(world: World) -> None:
-    """In the full stack: the retries are used up, the circuit is open, and the caller still has an answer."""
+    """In the full stack: retries are exhausted and the circuit is open, and the caller still gets a stale response."""
     fields = {"Cache-Control": "max-age=2, stale-if-error=600"}
     wire, clock = Scripted(response(200, fields, b"old"), 503, 503, 503), FakeClock()
     transport = world.RateWiseTransport(
@@ -105,7 +105,7 @@ async def test_a_stale_response_stands_in_for_an_open_circuit(world: World) -> N
 
 
 async def test_no_stale_response_stands_in_where_it_is_forbidden(world: World) -> None:
-    """must-revalidate: the caller has the error of the open circuit."""
+    """With must-revalidate the caller gets the error of the open circuit."""
     fields = {"Cache-Control": "max-age=2, stale-if-error=600, must-revalidate"}
     wire, clock, breaker = Scripted(response(200, fields, b"old")), FakeClock(), CircuitBreaker()
     transport = world.RateWiseTransport(
@@ -126,7 +126,7 @@ async def test_no_stale_response_stands_in_where_it_is_forbidden(world: World) -
 
 @pytest.mark.parametrize(("failure", "cause"), [(failing("ConnectError"), "ConnectError"), (503, "503")])
 async def test_a_stand_in_is_logged(world: World, failure: Any, cause: str, caplog: pytest.LogCaptureFixture) -> None:
-    """With its URL, redacted, and the reason."""
+    """Serving a stale response instead of an error is logged with the redacted URL and the reason."""
     stage = Stage(world, response(200, STALE, b"old"), failure, stale_if_error=600)
     url = f"{URL}?token=planted"
     assert [await stage.text(url=url), await stage.text(url=url)] == ["old", "old"]
@@ -139,7 +139,7 @@ async def test_a_stand_in_is_logged(world: World, failure: Any, cause: str, capl
 
 @only("sync")
 async def test_programming_errors_are_not_answered_from_the_store(world: World) -> None:
-    """What is no failure of the server's comes out."""
+    """An error that is not a failure of the server is raised."""
 
     def wrong(request: Any) -> Any:
         raise ZeroDivisionError
@@ -154,7 +154,7 @@ async def test_programming_errors_are_not_answered_from_the_store(world: World) 
 
 @only("sync")
 async def test_several_parts_of_a_stale_response_are_no_stand_in(world: World) -> None:
-    """What only the server could give is not given instead of its error."""
+    """If several ranges are requested, which only the server can serve, its error is raised."""
     stage = Stage(world, response(200, {"Cache-Control": "max-age=1"}, b"0123456789"), 503, stale_if_error=600)
     await stage.text()
     stage.clock.now += 5

@@ -1,4 +1,4 @@
-"""No user is told what another one was, whatever the requests and answers look like."""
+"""No user gets another user's response, whatever the requests and responses look like."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ USERS = (
 
 @only("sync")
 async def test_no_user_sees_what_another_one_was_told(world: World) -> None:
-    """However alike their credentials are spelled, each has its own answer, also where the answer is stale and stands in."""
+    """However similar their credentials are, users get their own responses, also when a stale one is served."""
     stage = Stage(world, stale_if_error=600, stale_while_revalidate=0)
     for number, user in enumerate(USERS):
         stage.origin.steps = [response(200, STALE, b"%d" % number)]
@@ -71,7 +71,7 @@ async def test_no_user_sees_what_another_one_was_told(world: World) -> None:
 )
 @pytest.mark.parametrize("world", ["sync-httpx"], indirect=True)
 async def test_no_scheme_makes_two_users_one(world: World, one: str, other: str) -> None:
-    """Whatever a credential looks like: another one is another user."""
+    """Different credentials are different users, whatever the scheme and the spelling."""
     stage = Stage(world, response(200, FRESH, b"one"), response(200, FRESH, b"other"))
     assert await stage.text(headers={"Authorization": one}) == "one"
     assert await stage.text(headers={"Authorization": other}) == "other"
@@ -79,7 +79,7 @@ async def test_no_scheme_makes_two_users_one(world: World, one: str, other: str)
 
 @only("sync")
 async def test_a_signature_that_is_new_each_time_is_the_same_user(world: World) -> None:
-    """Of a scheme that signs each request, what changes with it is left aside."""
+    """For a scheme that signs each request, the parts that change with each request are not part of the key."""
     stage = Stage(world, response(200, FRESH, b"one"))
     for number in range(2):
         digest = f'Digest username="one", realm="r", nonce="{number}", response="{number}"'
@@ -89,7 +89,7 @@ async def test_a_signature_that_is_new_each_time_is_the_same_user(world: World) 
 
 @only("sync")
 async def test_the_tags_of_another_user_are_not_asked_with(world: World) -> None:
-    """What is stored for one is nothing that another one's request tells of."""
+    """Validation never sends the tags of responses that are stored for another user."""
     stage = Stage(world, tagged('"of-a"', b"a"), tagged('"of-b"', b"b"))
     await stage(headers={"Authorization": "Bearer a"})
     await stage(headers={"Authorization": "Bearer b"})
@@ -108,7 +108,7 @@ async def test_the_tags_of_another_user_are_not_asked_with(world: World) -> None
 )
 @only("sync")
 async def test_no_two_requests_can_be_spelled_alike(world: World, one: Any, other: Any) -> None:
-    """Bytes that separate the parts of a key within are no way into another one."""
+    """Separator bytes inside one part of a key cannot produce the key of another request."""
     wire = Scripted(response(200, FRESH, b"one"), response(200, FRESH, b"other"))
     transport = world.ratewise.CacheTransport(wire)
     for headers, body in ((one, b"one"), (other, b"other")):
@@ -126,7 +126,7 @@ async def test_no_two_requests_can_be_spelled_alike(world: World, one: Any, othe
 )
 @only("sync")
 async def test_what_must_not_be_stored_is_nowhere(world: World, fields: dict[str, str]) -> None:
-    """Not even where nobody would find it."""
+    """A response that must not be stored is in no place of the store."""
     stage = Stage(world, response(200, fields, b"a secret"))
     await stage()
     gc.collect()
@@ -136,7 +136,7 @@ async def test_what_must_not_be_stored_is_nowhere(world: World, fields: dict[str
 
 @only("sync")
 async def test_set_cookie_is_not_stored_by_any_way(world: World) -> None:
-    """Not from an answer, nor from a 304 or a HEAD that freshens one."""
+    """Set-Cookie is stored neither from a response nor from a 304 or HEAD that updates one."""
     cookie = {"Set-Cookie": "session=secret", "ETag": '"a"', **STALE}
     stage = Stage(world, response(200, cookie, b"a"), response(304, cookie), response(200, cookie, b""))
     for method in ("GET", "GET", "HEAD"):

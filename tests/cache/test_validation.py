@@ -1,4 +1,4 @@
-"""The caller's conditions and the cache's own: a 304 is about what it is about."""
+"""Conditions of the caller and of the cache together: which response a 304 is about."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.world import World, only
 
 
 async def test_a_304_freshens_every_response_with_its_tag(world: World) -> None:
-    """Two variants with one strong tag are both good again."""
+    """Both variants with the same strong tag are fresh again."""
     stage = Stage(world, *(tagged('"a"', b"a", Vary="Foo") for _ in range(2)), response(304, {"ETag": '"a"', **FRESH}))
     for foo in "12":
         await stage(headers={"Foo": foo})
@@ -32,7 +32,7 @@ async def test_a_304_freshens_every_response_with_its_tag(world: World) -> None:
     ],
 )
 async def test_the_callers_tags_are_united_with_ours(world: World, answer: Any, status: int, body: bytes) -> None:
-    """One question is asked for both, and each gets the answer to its own."""
+    """One conditional request has the tags of both, and caller and cache each get the answer to their own."""
     stage = Stage(world, tagged('"a"', b"a"), answer)
     await stage()
     stage.clock.now += 3
@@ -44,7 +44,7 @@ async def test_the_callers_tags_are_united_with_ours(world: World, answer: Any, 
 
 
 async def test_a_304_to_a_caller_who_has_what_we_have(world: World) -> None:
-    """It is freshened here, and the caller is told that it has it."""
+    """If caller and store have the same response, a 304 freshens the stored one and is passed on."""
     stage = Stage(world, tagged('"a"', b"a"), response(304, {"ETag": '"a"', **FRESH}))
     await stage()
     stage.clock.now += 3
@@ -56,7 +56,7 @@ async def test_a_304_to_a_caller_who_has_what_we_have(world: World) -> None:
 
 @only("sync")
 async def test_a_304_without_a_tag_may_be_about_what_the_caller_has(world: World) -> None:
-    """Lookup with tags of both, it says nothing of whose it is: the caller never gets an old body for it."""
+    """A 304 without a tag, to a request with tags of both, is ambiguous: the caller never gets an old body for it."""
     stage = Stage(world, tagged('"a"', b"old"), response(304, {}, b""), response(304, {}, b""))
     await stage()
     stage.clock.now += 3
@@ -67,7 +67,7 @@ async def test_a_304_without_a_tag_may_be_about_what_the_caller_has(world: World
 
 
 async def test_a_304_about_nothing_is_followed_by_a_plain_request(world: World) -> None:
-    """The caller had no condition, and gets a whole answer."""
+    """After a 304 that matches no stored response, a plain request follows, as the caller sent no condition."""
     stage = Stage(world, tagged('"a"', b"a"), response(304, {"ETag": '"unheard-of"'}), response(200, FRESH, b"whole"))
     await stage()
     stage.clock.now += 3
@@ -79,7 +79,7 @@ async def test_a_304_about_nothing_is_followed_by_a_plain_request(world: World) 
 
 
 async def test_a_304_that_forbids_to_store_is_obeyed(world: World) -> None:
-    """What is stored answers this once, and is forgotten."""
+    """A stored response whose 304 has no-store serves this one request, and is deleted."""
     stage = Stage(world, tagged('"a"', b"a"), response(304, {"Cache-Control": "no-store"}), response(200, {}, b"new"))
     await stage()
     stage.clock.now += 3
@@ -93,7 +93,7 @@ async def test_a_304_that_forbids_to_store_is_obeyed(world: World) -> None:
 @pytest.mark.parametrize("condition", ["If-Match", "If-Unmodified-Since"])
 @only("sync")
 async def test_conditions_for_the_origin_are_left_to_it(world: World, condition: str) -> None:
-    """A cache may not judge them, and sends them on as they are."""
+    """If-Match and If-Unmodified-Since are sent on unchanged, as a cache may not evaluate them."""
     stage = Stage(world, response(200, {**FRESH, "ETag": '"a"'}), 412, 412)
     await stage()
     for _ in range(2):
@@ -103,7 +103,7 @@ async def test_conditions_for_the_origin_are_left_to_it(world: World, condition:
 
 
 async def test_our_conditions_are_not_sent_after_a_redirect(world: World) -> None:
-    """They are about the one URL, and are nowhere in what the caller holds."""
+    """The cache's conditions are for one URL: they are not sent after a redirect, and not on the caller's request."""
     stage = Stage(world, tagged('"a"', b"a"), response(302, {"Location": "/b"}), response(200, {}, b"b"))
     await stage()
     stage.clock.now += 3

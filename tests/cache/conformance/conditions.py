@@ -1,4 +1,4 @@
-"""Conditional requests, answered from what is stored."""
+"""Conditional requests, answered from a stored response."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.cache.conformance.conversation import FRESH, Case, cached, case, sent
 
 
 def conditional(name: str, tag: str, wanted: str, given: int) -> Case:
-    """A fresh response with an entity tag, and a request that says what it has."""
+    """A fresh response with an entity tag, and a conditional request."""
     return case(
         f"conditional-etag-{name}",
         sent(f"{FRESH} | ETag: {tag}"),
@@ -26,7 +26,7 @@ CONDITIONAL = (
     conditional("strong-respond-multiple-last", '"abcdef"', '"1234", "5678", "abcdef"', 304),
     conditional("strong-respond-multiple-lines", '"abcdef"', '"1234" | If-None-Match: "abcdef"', 304),
     conditional("strong-respond-comma-within", '"a,b"', '"1234", "a,b"', 304),
-    # Checks. What is not spelled as a tag is the same only letter by letter.
+    # Checks. Anything but a valid tag is compared literally.
     conditional("quoted-respond-unquoted", '"abcdef"', "abcdef", 200),
     conditional("unquoted-respond-unquoted", "abcdef", "abcdef", 304),
     conditional("unquoted-respond-quoted", "abcdef", '"abcdef"', 200),
@@ -44,7 +44,7 @@ CONDITIONAL = (
         sent('Expires: @1 | ETag: "abcdef" | Date: @0 | Vary: Abc', "Abc: 123"),
         validated("", "Abc: 123", after=3, asked='If-None-Match: "abcdef"'),
     ),
-    case(  # a check: all the tags that there are, so that the server may select one
+    case(  # a check: all known tags are sent, so that the server may select one
         "conditional-etag-vary-headers-mismatch",
         sent('Expires: @10000 | ETag: "abcdef" | Date: @0 | Vary: Abc', "Abc: 123"),
         sent("", "Abc: 456", after=3, asked='If-None-Match: "abcdef"'),
@@ -59,7 +59,7 @@ CONDITIONAL = (
         sent('Cache-Control: max-age=2 | ETag: W/"abcdef"'),
         validated(after=3, asked='If-None-Match: W/"abcdef"'),
     ),
-    case(  # a check: as the server spells it
+    case(  # a check: sent as the server spells it
         "conditional-etag-strong-generate-unquoted",
         sent("Cache-Control: max-age=2 | ETag: abcdef"),
         validated(after=3, asked="If-None-Match: abcdef"),

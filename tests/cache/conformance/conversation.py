@@ -1,6 +1,6 @@
 """Conversations with an origin through a cache, by the names and intentions of the suite at https://cache-tests.fyi.
 
-Its tests of the kind "check" ask what a cache does, and not whether that is right: what is chosen there stands beside the case.
+Its tests of the kind "check" ask how a cache behaves, and not whether that is right: our choice is noted beside the case.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from tests.kit.world import World
 HOST = "https://api.example.com"
 CONDITIONS = ("if-none-match", "if-modified-since")
 STATUSES = {"cached": "hit; ttl=", "sent": "fwd=", "validated": "fwd=", "instead": "fwd=stale; "}
-"""How Cache-Status begins."""
+"""The beginning of the cache's member in Cache-Status."""
 
 
 class Step(NamedTuple):
-    """One request, and what is to come of it. Header fields are `Name: value | Name: value`, a date is `@seconds from now`."""
+    """One request and its expected outcome. Header fields are `Name: value | Name: value`, a date is `@seconds from now`."""
 
     expected: str
     """
-    - cached: the answer comes from the store. sent: from the server. validated: the server is asked, and says 304.
-    - instead: the server is asked, and what is stored is given instead of its error. error: its error is raised.
+    - cached: the response is served from the store. sent: it is the server's. validated: the server answers 304.
+    - instead: the stored response is served instead of the server's error. error: the server's error is raised.
     """
     answer: str = ""
-    """Header fields of the server's answer."""
+    """Header fields of the server's response."""
     ask: str = ""
     """Header fields of the request."""
     method: str = "GET"
     path: str = "/"
     status: int = 200
-    """Of the server's answer."""
+    """The status of the server's response."""
     body: bytes | None = None
-    """Of the server's answer; None for one like no other."""
+    """The body of the server's response; None for a unique one."""
     error: str = ""
-    """What the server's side raises instead of an answer."""
+    """The exception that the inner transport raises instead of a response."""
     after: float = 0.0
-    """Seconds that pass before."""
+    """Seconds that pass before the request."""
     asked: str | None = None
-    """Conditions that the server is asked with, in alphabetical order."""
+    """The conditions that are sent to the server, in alphabetical order."""
     given: int | None = None
-    """The status that the caller sees, if it is another one than the server's, or not the 200 of what is stored."""
+    """The status that the caller gets, if it is neither the server's nor the 200 of the stored response."""
     sees: str = ""
-    """Header fields that the caller sees."""
+    """Header fields that the caller gets."""
     lacks: str = ""
-    """Names of header fields that it does not see."""
+    """Names of header fields that the caller must not get."""
     reads: bytes | None = None
-    """The body that it reads; None for the server's, or the last one that it gave."""
+    """The body that the caller reads; None for the server's, or the last one that it sent."""
 
 
 def sent(answer: str = "", ask: str = "", **more: Any) -> Step:
@@ -73,7 +73,7 @@ def instead(**more: Any) -> Step:
 
 
 def fields(text: str, now: float) -> list[tuple[bytes, bytes]]:
-    """Header fields as they are written above."""
+    """Parse header fields as written above."""
     found = []
     for line in text.split(" | ") if text else ():
         name, _, value = line.partition(":")
@@ -83,7 +83,7 @@ def fields(text: str, now: float) -> list[tuple[bytes, bytes]]:
 
 
 class Conversation:
-    """A client with a cache, an origin that is told what to say, and checks of what passes between them."""
+    """A client with a cache, a scripted origin, and checks of what passes between them."""
 
     def __init__(self, world: World, cache: InMemoryCache | None = None, **config: Any) -> None:
         self.world, self.clock, self.origin = world, FakeClock(), Scripted()
@@ -101,7 +101,7 @@ class Conversation:
 
     async def take(self, step: Step, where: str) -> None:
         self.clock.now += step.after
-        self.client.cookies.clear()  # what the client would send is another request
+        self.client.cookies.clear()  # the client's own request would differ
         now, before = self.clock.now, len(self.origin.sent)
         ask = fields(step.ask, now)
         body = step.body if step.body is not None else b"" if step.status in (204, 304) else b"answer %d" % before
@@ -156,7 +156,7 @@ def case(name: str, *steps: Step, **config: Any) -> Case:
 
 
 def twice(name: str, expected: str, answer: str, ask: str = "", again: str = "", after: float = 3.0, **config: Any) -> Case:
-    """The same request two times."""
+    """The same request twice."""
     return Case(
         name,
         (sent(answer, ask), Step(expected, ask=again or ask, after=after, status=304 if expected == "validated" else 200)),

@@ -11,7 +11,7 @@ CC_RESPONSE = (
     twice("cc-resp-no-store-case-insensitive", "sent", "Cache-Control: No-StOrE"),
     twice("cc-resp-no-store-fresh", "sent", "Cache-Control: max-age=10000, no-store | Expires: @10000 | Date: @0"),
     twice("cc-resp-no-store-argument", "sent", "Cache-Control: max-age=10000, no-store=1"),
-    case(  # a check: the first is used if the newer one is never asked for, and forgotten if it is
+    case(  # a check: the first is served if the newer one is not validated, and dropped if it is
         "cc-resp-no-store-old-new",
         sent("Cache-Control: max-age=10000 | Date: @0 | A: 1"),
         cached(after=3, sees="A: 1"),
@@ -29,7 +29,7 @@ CC_RESPONSE = (
     twice("cc-resp-no-cache-case-insensitive", "sent", "Cache-Control: max-age=10000, No-CaChE | Expires: @10000 | Date: @0"),
     twice("cc-resp-no-cache-revalidate", "validated", 'Cache-Control: no-cache | ETag: "abcd"'),
     twice("cc-resp-no-cache-revalidate-fresh", "validated", 'Cache-Control: max-age=10000, no-cache | ETag: "abcd"'),
-    # Checks. With field names as without (RFC 9111, 5.2.2.4: "many caches").
+    # Checks. Field names in a directive are ignored (RFC 9111, 5.2.2.4: "many caches").
     twice(
         "headers-omit-headers-listed-in-Cache-Control-no-cache-single",
         "sent",
@@ -49,7 +49,7 @@ CC_RESPONSE = (
         validated('Cache-Control: max-age=2, must-revalidate | ETag: "abcd"', after=3, asked='If-None-Match: "abcd"'),
     ),
     twice("cc-resp-immutable-fresh", "cached", 'Cache-Control: max-age=10000, immutable | ETag: "abcd"'),
-    # A browser's reload is no such request: here whoever asks with max-age=0 means it.
+    # Unlike a browser's reload, a request with max-age=0 is taken literally.
     twice(
         "cc-resp-immutable-reload",
         "validated",
@@ -92,7 +92,7 @@ CC_REQUEST = (
 )
 
 PRAGMA = (
-    # A check. As Cache-Control: no-cache, where there is no Cache-Control.
+    # A check. Treated as Cache-Control: no-cache, where there is no Cache-Control.
     twice("pragma-request-no-cache", "sent", "Cache-Control: max-age=3600", again="Pragma: no-cache"),
     twice("pragma-request-no-cache-and-cc", "cached", "Cache-Control: max-age=3600", again="Pragma: no-cache | Cache-Control: a"),
     twice("pragma-request-extension", "cached", "Cache-Control: max-age=3600", again="Pragma: unrecognised-extension"),
@@ -121,7 +121,7 @@ OTHER = (
     ),
     twice("other-fresh-content-disposition-attachment", "cached", f"{FRESH} | Content-Disposition: attachment; filename=a"),
     case("other-set-cookie", sent(f"{FRESH} | Set-Cookie: a=b", sees="Set-Cookie: a=b"), cached(lacks="Set-Cookie")),
-    # A credential: what is answered to one who has it is not for others, nor the other way round.
+    # A response to a request with a credential is not served to one without it, nor the other way round.
     twice("other-cookie", "sent", FRESH, again="Cookie: a=b"),
     twice("other-cookie-same", "cached", FRESH, ask="Cookie: a=b"),
 )
@@ -138,7 +138,7 @@ AUTH = (
         )
         for answer in (f"Cache-Control: {more}=3600 | Date: @0",)
         for entry in (
-            # Credentials keep answers apart in a shared cache too, unless it is told which fields do.
+            # Credentials separate responses in a shared cache too, unless `partition` names the fields that do.
             twice(f"other-authorization-{name}", "sent", answer, ask="Authorization: FOO", again="A: b", shared=True),
             twice(f"other-authorization-{name}-same", "cached", answer, ask="Authorization: FOO", shared=True),
             twice(
@@ -174,7 +174,7 @@ CDN = (
             ("max-age-space-after-equals", "sent", "Cache-Control: max-age=1 | CDN-Cache-Control: max-age= 100"),
             ("max-age-0", "sent", "CDN-Cache-Control: max-age=0"),
             ("max-age-extension", "cached", "CDN-Cache-Control: foobar, max-age=3600"),
-            ("max-age-case-insensitive", "sent", "CDN-Cache-Control: MaX-aGe=3600"),  # a check: keys are in lower case
+            ("max-age-case-insensitive", "sent", "CDN-Cache-Control: MaX-aGe=3600"),  # a check: directive names are in lower case
             ("max-age-expires", "cached", "CDN-Cache-Control: max-age=3600 | Expires: @-10000 | Date: @0"),
             ("max-age-cc-max-age-invalid-expires", "cached", "CDN-Cache-Control: max-age=3600 | Expires: 0 | Date: @0"),
             ("max-age-0-expires", "sent", "CDN-Cache-Control: max-age=0 | Expires: @10000 | Date: @0"),

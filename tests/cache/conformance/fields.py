@@ -1,4 +1,4 @@
-"""The fields that are stored, and updated by a 304 or a HEAD."""
+"""Which fields are stored, and updated by a 304 or a HEAD."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEADERS: dict[str, tuple[str, str, str]] = {
     "Proxy-Authorization": ("x", "y", "no"),
     "Proxy-Connection": ("x", "y", "no"),
     "Public-Key-Pins": ("x", "y", "yes"),
-    "Set-Cookie": ("a=b", "a=c", "no"),  # the suite's caches store it: here it is for the one who asked
+    "Set-Cookie": ("a=b", "a=c", "no"),  # the suite's caches store it; this one reserves it for the caller that received it
     "Set-Cookie2": ("a=b", "a=c", "no"),
     "TE": ("x", "y", "no"),
     "Trailer": ("x", "y", "no"),
@@ -104,7 +104,7 @@ UPDATE_304 = (
 
 
 def head(answer: str, *then: Step, **more: Any) -> tuple[Step, ...]:
-    """A stored response that has become stale, and then a HEAD."""
+    """A stored response that has become stale, followed by a HEAD."""
     return sent("Cache-Control: max-age=2 | Template-A: 1"), Step("sent", answer, method="HEAD", after=3, **more), *then
 
 
@@ -115,9 +115,9 @@ UPDATE_HEAD = (
         "head-200-update",
         *head("Template-A: 2 | Cache-Control: max-age=1000", cached(sees="Template-A: 2"), cached(method="HEAD")),
     ),
-    # A check. What is gone is nothing that the stored response could be freshened with.
+    # A check. A 410 to a HEAD does not freshen the stored response.
     case("head-410-update", *head("Template-A: 2 | Cache-Control: max-age=1000", sent(), status=410)),
-    case(  # a check: the answer to HEAD is passed on as it is
+    case(  # a check: the response to HEAD is passed on unchanged
         "head-200-retain",
         *head("", lacks="Template-A"),
     ),

@@ -1,4 +1,4 @@
-"""How long responses are fresh: Cache-Control, Age, Expires, and heuristics."""
+"""Freshness lifetimes: Cache-Control, Age, Expires, and heuristics."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CC_FRESHNESS = (
 )
 
 CC_PARSE = (
-    # A check. Of values that differ none is believed (RFC 9111, 4.2.1).
+    # A check. Of values that differ none is used (RFC 9111, 4.2.1).
     twice("freshness-max-age-two-fresh-stale-sameline", "sent", "Cache-Control: max-age=1800, max-age=1"),
     twice("freshness-max-age-two-fresh-stale-sepline", "sent", "Cache-Control: max-age=1800 | Cache-Control: max-age=1"),
     twice("freshness-max-age-two-stale-fresh-sameline", "sent", "Cache-Control: max-age=1, max-age=1800"),
@@ -57,7 +57,7 @@ CC_PARSE = (
     twice("freshness-max-age-space-after-equals", "sent", "Cache-Control: max-age= 3600"),
     twice("freshness-max-age-leading-zero", "cached", "Cache-Control: max-age=003600"),
     twice("freshness-max-age-single-quoted", "sent", "Cache-Control: max-age='3600'"),
-    # Checks. What is no number of seconds is as good as stale.
+    # Checks. An invalid number of seconds makes the response stale.
     twice("freshness-max-age-decimal-zero", "sent", "Cache-Control: max-age=3600.0"),
     twice("freshness-max-age-decimal-five", "sent", "Cache-Control: max-age=3600.5"),
     twice("freshness-max-age-a100", "sent", "Cache-Control: max-age=a3600"),
@@ -85,7 +85,7 @@ AGE_PARSE = tuple(
         ("dup-0", "cached", "Age: 0, 0"),
         ("dup-0-twoline", "cached", "Age: 0 | Age: 0"),
         ("dup-old", "cached", "Age: 1800 | Age: 1800"),
-        # Checks. A number with a parameter is no number.
+        # Checks. A number with a parameter is invalid.
         ("parameter", "cached", "Age: 7200;foo=bar"),
         ("numeric-parameter", "cached", "Age: 7200;foo=111"),
     )
@@ -138,7 +138,7 @@ HEURISTIC = (
             (201, "cached", " | Cache-Control: private", b"x"),
         )
     ),
-    # Checks. A tenth of the time since.
+    # Checks. A tenth of the time since Last-Modified.
     *(
         twice(f"heuristic-delta-{delta}", "cached" if delta > 30 else "sent", f"Last-Modified: @-{delta} | Date: @0")
         for delta in (5, 10, 30, 60, 300, 600, 1200, 1800, 3600, 43200, 86400)

@@ -1,4 +1,4 @@
-"""Statuses and methods that are stored or not, and what makes void what is stored."""
+"""Which statuses and methods are stored, and which requests invalidate stored responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INVALIDATION = (
             case(f"invalidate-{method}-failed", sent(FRESH), sent(method=method, status=500), cached(reads=b"answer 0")),
             case(f"invalidate-{method}-refused", sent(FRESH), sent(method=method, status=404), cached(reads=b"answer 0")),
             case(f"invalidate-{method}-redirected", sent(FRESH), sent(method=method, status=303), sent()),
-            # Checks: yes, both.
+            # Checks: both are invalidated.
             case(
                 f"invalidate-{method}-location",
                 sent(FRESH, path="/location_target"),
@@ -71,7 +71,7 @@ STATUS = (
 )
 
 METHOD = (
-    # The suite's optimal cache answers GET with what a POST gave. This one stores no answer to it.
+    # The suite's optimal cache answers GET with the response to a POST. This one does not store that.
     case("method-POST", sent("Expires: @2592000 | Content-Location: / | Date: @0", method="POST"), sent()),
     *(
         case(f"method-{method}-never-stored", sent(FRESH, method=method), sent(FRESH, method=method), sent())

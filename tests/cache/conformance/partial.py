@@ -1,4 +1,4 @@
-"""Parts of what is stored."""
+"""Ranges of a stored response."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ PARTIAL = (
         cached('Range: bytes=0-1 | If-None-Match: "a"', given=304),
     ),
     case("partial-head-has-none", sent(TEN, body=b"0123"), cached("Range: bytes=0-1", method="HEAD")),
-    # The suite's optimal cache stores parts, and makes them whole. This one does not.
+    # The suite's optimal cache stores partial responses, and combines them. This one does not.
     *(
         case(
             f"partial-store-partial-{name}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.cache.conformance.conversation import Step, case, instead, sent
 
 STALE = (
-    # Checks: not unless someone says so.
+    # Checks: a stale response is served only if server, request or settings allow it.
     case("stale-close", sent("Cache-Control: max-age=2"), Step("error", error="RemoteProtocolError", after=3)),
     case("stale-503", sent("Cache-Control: max-age=2"), sent(status=503, after=3)),
     case(

@@ -49,18 +49,18 @@ EVERYWHERE = frozenset(
 @pytest.mark.parametrize("world", ["sync-httpx"], indirect=True)
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 async def test_conformance(world: World, case: Case) -> None:
-    """Each conversation goes as it should, and every connection is given back."""
+    """Each conversation has the expected outcome, and every connection is released."""
     await Conversation(world, **case.config).hold(*case.steps)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.id in EVERYWHERE], ids=lambda case: case.id)
 async def test_conformance_everywhere(world: World, case: Case) -> None:
-    """Those that take another way through the layer go alike in every world."""
+    """The conversations that take different code paths have the same outcome in every world."""
     await Conversation(world, **case.config).hold(*case.steps)
 
 
 def test_the_names_are_unique() -> None:
-    """No case hides another one, and those that run everywhere exist."""
+    """Case names are unique, and every name that is listed to run everywhere exists."""
     names = [case.id for case in CASES]
     assert len(names) == len(set(names))
     assert set(names) >= EVERYWHERE

@@ -1,4 +1,4 @@
-"""Responses that vary with fields of the request."""
+"""Responses that vary by fields of the request."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ VARY = (
     vary("vary-normalise-space", "cached", "Foo: 1,2", "Foo:  1, 2 "),
     vary("vary-normalise-lang-case", "cached", "Accept-Language: en, de", "Accept-Language: eN, De", "Accept-Language"),
     vary("vary-normalise-lang-space", "cached", "Accept-Language: en, de", "Accept-Language:  en ,   de", "Accept-Language"),
-    # The suite's optimal cache knows what order and weights mean. Here they are what they are: one request more.
+    # The suite's optimal cache interprets order and weights. This one does not: it sends one more request.
     vary("vary-normalise-lang-order", "sent", "Accept-Language: en, de", "Accept-Language: de, en", "Accept-Language"),
     vary(
         "vary-normalise-lang-select",

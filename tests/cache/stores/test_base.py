@@ -1,4 +1,4 @@
-"""Stores of the user's own, and what the cache makes of one that fails, hangs or is damaged; what is common to all."""
+"""Custom stores, and how the cache handles a store that fails, hangs or is damaged; behaviour common to all stores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.kit.world import World, only
 
 
 class Shelf(CacheBackend):
-    """A store of one's own, in a dict, that fails when it is told to."""
+    """A custom store in a dict that fails on demand."""
 
     def __init__(self, values: Any = None, **settings: Any) -> None:
         super().__init__(**settings)
@@ -64,7 +64,7 @@ def counts(cache: Cache) -> tuple[int, int, int]:
 
 
 async def test_a_store_of_ones_own(world: World) -> None:
-    """Four methods are enough, in every world; async code calls them in worker threads."""
+    """A store with four methods works in every world; async code calls it in worker threads."""
     shelf = Shelf()
     transport = cached(world, Scripted(response(headers=FRESH), response(status=204), response(headers=FRESH)), shelf)
     assert (await ask(world, transport)).headers["cache-status"] == "RateWise; fwd=uri-miss; stored"
@@ -80,7 +80,7 @@ async def test_a_store_of_ones_own(world: World) -> None:
 
 
 async def test_what_is_stored_tells_nothing(world: World) -> None:
-    """Keys are hashes, and no credential and no request field is in what is stored."""
+    """Keys are hashes, and stored values have no credential and no request field."""
     shelf = Shelf()
     wire = Scripted(response(headers={**FRESH, "Vary": "X-Tenant", "Set-Cookie": "planted-7"}))
     secrets = {"Authorization": "Bearer planted-1", "Cookie": "a=planted-2", "X-Tenant": "planted-3"}
@@ -91,7 +91,7 @@ async def test_what_is_stored_tells_nothing(world: World) -> None:
 
 
 async def test_another_process_has_the_same_secret(world: World) -> None:
-    """It is made once and kept in the store: what one process stored the next one finds, unless it is given another secret."""
+    """The secret is made once and kept in the store, so that processes share entries, unless another secret is given."""
     values: dict[str, bytes] = {}
     await ask(world, cached(world, Scripted(response(headers=FRESH)), Shelf(values)))
     assert "hit" in (await ask(world, cached(world, Scripted(), Shelf(values)))).headers["cache-status"]
@@ -103,7 +103,7 @@ async def test_another_process_has_the_same_secret(world: World) -> None:
 
 @only("sync")
 async def test_a_lost_secret_is_put_back(world: World, clock: FakeClock) -> None:
-    """A store that was emptied has it again within a minute; of two that came about at once the stored one wins."""
+    """A secret that is lost is written again within a minute; if the store has another one by then, that one is used."""
     shelf = Shelf()
     headers = {"Cache-Control": "max-age=1"}
     transport = cached(world, Scripted(*[response(headers=headers)] * 4), shelf, clock=clock)
@@ -124,7 +124,7 @@ async def test_a_lost_secret_is_put_back(world: World, clock: FakeClock) -> None
 
 
 async def test_a_store_that_fails(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """It is a miss, told in the log without its text, and is left alone for longer each time; then all is well again."""
+    """A store that fails counts as a miss, is logged without the error's text, and is bypassed for longer each time."""
     shelf = Shelf(secret=bytes(32))
     transport = cached(world, Scripted(*[response(headers=FRESH)] * 30), shelf, clock=clock)
     shelf.broken = ConnectionError("planted")
@@ -144,7 +144,7 @@ async def test_a_store_that_fails(world: World, clock: FakeClock, caplog: pytest
 
 @pytest.mark.parametrize("given", [None, bytes(32)])
 async def test_a_store_that_fails_from_the_beginning(world: World, clock: FakeClock, given: Any) -> None:
-    """Not even its secret can be had: requests go on without it, invalidation too."""
+    """If not even the secret can be read, requests work without the store, invalidation included."""
     shelf = Shelf(secret=given)
     shelf.broken = OSError()
     transport = cached(world, Scripted(*[response(headers=FRESH)] * 3), shelf, clock=clock)
@@ -154,7 +154,7 @@ async def test_a_store_that_fails_from_the_beginning(world: World, clock: FakeCl
 
 
 async def test_a_store_that_is_full(world: World, clock: FakeClock) -> None:
-    """What it has is still used while nothing can be written."""
+    """While nothing can be written, stored entries are still served."""
     shelf = Shelf()
     transport = cached(world, Scripted(*[response(headers=FRESH)] * 3), shelf, clock=clock)
     await ask(world, transport)
@@ -169,7 +169,7 @@ async def test_a_store_that_is_full(world: World, clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("way", ["resting", "refused"])
 async def test_what_could_not_be_deleted(world: World, clock: FakeClock, way: str) -> None:
-    """It is not used all the same, until it is stored anew."""
+    """An entry whose deletion failed is not served again until it is stored anew."""
     shelf = Shelf()
     transport = cached(world, Scripted(*[response(headers=FRESH)] * 5), shelf, clock=clock)
     await ask(world, transport)
@@ -185,7 +185,7 @@ async def test_what_could_not_be_deleted(world: World, clock: FakeClock, way: st
 
 @pytest.mark.parametrize("value", [b"", b"RWC1", b"garbage" * 100, "text", 5, [1]])
 async def test_damaged_values(world: World, value: Any) -> None:
-    """Whatever a store gives back instead of what it was given is a miss."""
+    """Any value other than the stored one is a miss."""
     shelf = Shelf()
     transport = cached(world, Scripted(*[response(headers=FRESH)] * 2), shelf)
     await ask(world, transport)
@@ -269,7 +269,7 @@ async def test_without_the_init_of_the_base_class(world: World) -> None:
 
 @only("asyncio", "trio")
 async def test_a_store_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call in a worker thread is left to itself when it takes too long; a cancelled one at once; and others go on meanwhile."""
+    """A store that does not return within the time allowed is abandoned in its worker thread: a miss, counted as an error."""
     monkeypatch.setattr("ratewise.cache.stores.base.THREAD_TIMEOUT", 0.05)
     shelf, hangs = Shelf(secret=bytes(32)), threading.Event()
 
@@ -287,7 +287,7 @@ async def test_a_store_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch)
 @only("sync")
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_an_interruption_in_the_store(world: World, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    """It goes on, and leaves no connection open."""
+    """A `KeyboardInterrupt` in the store is raised, and the response is closed."""
     shelf, body = Shelf(secret=bytes(32)), Body(b"a", b"b")
 
     def interrupted(*_: object) -> None:
@@ -296,7 +296,7 @@ async def test_an_interruption_in_the_store(world: World, monkeypatch: pytest.Mo
     monkeypatch.setattr(shelf, "get", interrupted)
     monkeypatch.setattr(shelf, "delete", interrupted)
     transport = cached(world, Scripted(response(headers=FRESH, body=body)), shelf)
-    if method == "GET":  # with something stored that its answer makes void
+    if method == "GET":  # with a stored entry that the response invalidates
         stored, values = (
             Shelf(secret=bytes(32)),
             Scripted(response(headers={"ETag": "a"}), response(headers={"Cache-Control": "no-store"}, body=body)),
@@ -310,7 +310,7 @@ async def test_an_interruption_in_the_store(world: World, monkeypatch: pytest.Mo
 
 
 async def test_what_changes_while_it_is_stored(world: World) -> None:
-    """Nobody knows which came to the store first: it is forgotten."""
+    """An entry that is invalidated while it is stored is deleted, as the order of both in the store is unknown."""
 
     class Slow(Shelf):
         def set(self, key: str, value: bytes, ttl: float) -> None:
@@ -325,7 +325,7 @@ async def test_what_changes_while_it_is_stored(world: World) -> None:
 
 
 async def test_only_what_is_stored_while_the_store_fails(world: World) -> None:
-    """There is nothing, and the server is not asked."""
+    """With only-if-cached a failing store gives a 504, and the server is not asked."""
     shelf = Shelf()
     shelf.broken = OSError()
     answer = await ask(world, cached(world, Scripted(), shelf), headers={"Cache-Control": "only-if-cached"})
@@ -334,7 +334,7 @@ async def test_only_what_is_stored_while_the_store_fails(world: World) -> None:
 
 @only("asyncio", "trio")
 async def test_worker_threads_are_few(world: World) -> None:
-    """However many ask at once, and whatever else the event loop's threads have to do."""
+    """Concurrent requests use at most 20 worker threads for the store."""
     lock, running, most, total, together = threading.Lock(), 0, 0, 0, threading.Barrier(2)
 
     class Slow(Shelf):
@@ -359,7 +359,7 @@ async def test_worker_threads_are_few(world: World) -> None:
 @FORKS
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_fork() -> None:
-    """A lock that another thread holds, and a lead that it has, are not there in a forked process."""
+    """A forked process has a free lock and no shared requests, even if a thread of its parent held them."""
     cache = InMemoryCache()
     cache._ratewise_store.single_flight.join("key", "me", 0.0, 10.0)
     with cache._ratewise_store._lock:
@@ -371,7 +371,7 @@ def test_fork() -> None:
 
 
 def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The locks and the flights of every cache."""
+    """A forked process replaces the lock and the shared requests of every cache."""
     cache = InMemoryCache()
     monkeypatch.setattr("ratewise.cache.stores.interface._stores", [cache._ratewise_store])
     before = cache._ratewise_store.single_flight, cache._ratewise_store._lock
@@ -380,13 +380,13 @@ def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_stats() -> None:
-    """The hit rate is of what could have been a hit; 0 while there was nothing."""
+    """The hit rate is hits by hits and misses, 0 without either."""
     assert InMemoryCache().get_stats() == CacheStats(0, 0, 0, 0, 0, 0, 0)
     assert InMemoryCache().get_stats().hit_rate == 0
     assert CacheStats(3, 1, 0, 0, 0, 0, 0).hit_rate == 0.75
 
 
 def test_reprs() -> None:
-    """They tell what it is, and no secret."""
+    """The reprs show class and settings, and no secret."""
     layer = CacheLayer(InMemoryCache(secret=b"planted" * 4), CacheConfig(partition=["Cookie"]))
     assert repr(layer) == "CacheLayer(<InMemoryCache>, CacheConfig(mode='rfc9111', shared=False))"

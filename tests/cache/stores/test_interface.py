@@ -1,4 +1,4 @@
-"""What all stores have in common: the interface to the cache's layer, the names that users see, and how they are closed."""
+"""What all stores have in common: their interface to the cache layer, their public names, and closing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ METHODS = {"get", "set", "delete", "aget", "aset", "adelete"}
 
 
 class Shelf(CacheBackend):
-    """A user's store, which uses for itself the names that RateWise's own stores use, and fails while it is closed."""
+    """A custom store that uses attribute names of RateWise's own stores for itself, and fails while it is closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Shelf(CacheBackend):
 
 @pytest.fixture(params=["memory", "SQLite", "Redis"])
 def make(request: Any, tmp_path: Path) -> Make:
-    """Makes a store of each kind that RateWise has."""
+    """Return a factory for each kind of built-in store."""
     if request.param == "memory":
         return InMemoryCache
     if request.param == "SQLite":
@@ -70,7 +70,7 @@ def entry(body: bytes) -> Entry:
 
 
 def test_what_users_see() -> None:
-    """Methods to use or to write, and settings; nothing of the inside."""
+    """A store shows its methods and settings, and no internals."""
     stores: list[tuple[Cache, set[str]]] = [
         (InMemoryCache(), {"max_size", "max_bytes"}),
         (Shelf(), METHODS),
@@ -87,7 +87,7 @@ def test_what_users_see() -> None:
 
 @only("httpx")
 async def test_the_interface(world: World, make: Make) -> None:
-    """Every store finds what was stored, changes it, and forgets it on demand."""
+    """Every store finds entries, changes them, and drops them on demand."""
     cache = make()
     store, call = cache._ratewise_store, world.call(None, FakeClock())
     assert await store.prepare(call) == store.secret
@@ -113,7 +113,7 @@ async def test_the_interface(world: World, make: Make) -> None:
 
 
 async def test_a_closed_store_opens_again(world: World, make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """With its next use, in a stack and by itself; closing twice is closing once."""
+    """A closed store reopens with its next use, in a stack or directly; closing twice has no further effect."""
     cache = make()
     transport = cached(world, Scripted(response(headers=FRESH)), cache)
     await world.close(cache)  # before it was ever used
@@ -134,7 +134,7 @@ async def test_a_closed_store_opens_again(world: World, make: Make, caplog: pyte
 
 
 async def test_a_store_of_ones_own_that_stays_closed(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Used directly it raises what it raises; in a stack it is bypassed, with one line in the log."""
+    """Used directly, a closed custom store raises its own error; in a stack it is bypassed, with one log line."""
     cache, clock = Shelf(), FakeClock()
     transport = cached(world, Scripted(*[response(headers=FRESH)] * 4), cache, clock=clock)
     await ask(world, transport)
@@ -158,13 +158,13 @@ async def test_a_store_of_ones_own_that_stays_closed(world: World, caplog: pytes
 )
 @only("sync")
 async def test_a_failure_tells_where(world: World, settings: Any, where: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Host and port, or the path; never a part of a password."""
+    """A logged failure has host and port, or the path, and never a part of a password."""
     cache = RedisCache(secret=b"s" * 32, timeout=10, **settings)
     assert (await ask(world, cached(world, Scripted(response(headers=FRESH)), cache))).status_code == 200
     assert caplog.messages == [f"Cache: RedisCache failed (ConnectionError{where}); bypassed for 1 s"]
 
 
 def test_a_client_that_tells_no_place() -> None:
-    """Such as one of a cluster."""
+    """A client without a single address, such as that of a cluster, has no location."""
     client = SimpleNamespace(get_encoder=lambda: SimpleNamespace(decode_responses=False))
     assert RedisCache(client=client)._ratewise_store.location is None

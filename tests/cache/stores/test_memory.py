@@ -1,4 +1,4 @@
-"""The store in memory: its room, and what goes first."""
+"""The in-memory store: its bounds, and the order of eviction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.kit.world import World, only
 
 
 async def test_the_least_recently_used_goes_first(world: World) -> None:
-    """By number and by size, and what is larger than all there is room for is not stored."""
+    """The least recently used entries are evicted, by number and by size; an entry larger than the bound is not stored."""
     for settings in ({"max_size": 2}, {"max_bytes": 2 * (OVERHEAD + 1200)}):
         cache = InMemoryCache(**settings)
         transport = cached(world, Scripted(*[response(headers=FRESH, body=b"x" * 1000)] * 5), cache)
@@ -27,7 +27,7 @@ async def test_the_least_recently_used_goes_first(world: World) -> None:
 
 @only("sync")
 async def test_a_body_that_grows_too_large(world: World) -> None:
-    """It passes, piece by piece, and is not stored; nor is it waited for."""
+    """A body that exceeds the bound while it is read is passed on, not stored, and no other request waits for it."""
     body = Body(b"x" * 60, b"y" * 60, b"z" * 60)
     cache = InMemoryCache()
     transport = cached(world, Scripted(response(headers=FRESH, body=body)), cache, CacheConfig(max_body_size=100))
@@ -36,7 +36,7 @@ async def test_a_body_that_grows_too_large(world: World) -> None:
 
 
 def test_what_is_forgotten_meanwhile() -> None:
-    """A response that goes while it is looked up is found or not, and nothing breaks."""
+    """An entry evicted during its lookup is found or not, and nothing fails."""
     store = InMemoryCache()._memory
     store.entries[b"key"] = ()
 

@@ -1,4 +1,4 @@
-"""Stores in a real Redis, of which tests touch nothing but keys of their own."""
+"""Stores in a real Redis, where tests touch only their own keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def private() -> Iterator[Server]:
 
 @pytest.fixture
 def make(request: Any) -> Iterator[Callable[..., RedisCache]]:
-    """Makes a cache whose keys no other test has, and which waits as long as a busy machine may take."""
+    """Return a factory of caches with a key prefix of their own, and a time-out that suits a loaded machine."""
     made = []
 
     def make(*args: Any, **settings: Any) -> RedisCache:
@@ -50,6 +50,6 @@ def make(request: Any) -> Iterator[Callable[..., RedisCache]]:
 
 @pytest.fixture
 def plain(url: str) -> Iterator[Any]:
-    """A client of redis-py's own."""
+    """A plain client of redis-py."""
     with redis.Redis.from_url(url) as client:
         yield client

@@ -1,4 +1,4 @@
-"""False servers: they hang, break off, lie, or do not read."""
+"""False servers, which hang, break off, send wrong answers, or do not read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.clock import PATIENCE
 
 
 class Wrong:
-    """A false server: it does to every connection what it is told. `commands`: what it was asked, in order."""
+    """A false server that runs a handler for every connection. `commands`: the commands received, in order."""
 
     def __init__(self, serve: Callable[[Wrong, Any], None], tls: ssl.SSLContext | None = None) -> None:
         self._serve, self._tls = serve, tls
@@ -47,7 +47,7 @@ class Wrong:
                 self._serve(self, connection)
 
     def read(self, connection: Any) -> Iterator[list[bytes]]:
-        """The commands that come."""
+        """Yield the commands that are received."""
         with connection.makefile("rb") as lines:
             while line := lines.readline():
                 command = []
@@ -73,7 +73,7 @@ class Wrong:
 
 
 def answering(answer: bytes | Callable[[list[bytes]], bytes]) -> Callable[[Wrong, Any], None]:
-    """A false server that answers every command with this."""
+    """A false server that answers every command with these bytes."""
 
     def serve(server: Wrong, connection: Any) -> None:
         for command in server.read(connection):

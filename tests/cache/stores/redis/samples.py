@@ -1,4 +1,4 @@
-"""What tests store in Redis, and by which names."""
+"""Entries and keys that the Redis tests store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.kit.world import World, only
 SECRET = b"s" * 32
 KEY, OTHER = b"k" * 16, b"o" * 16
 PREFIX = f"ratewise-test-{uuid.uuid4().hex}:"
-"""What every key of this run begins with: the server may be shared."""
+"""The prefix of every key of this run: the server may be shared."""
 
 TIMEOUT = 0.06
-"""Seconds, where a test waits until they are over."""
+"""Seconds, for tests that wait until a time-out is over."""
 
 each_world = only("httpx")
 

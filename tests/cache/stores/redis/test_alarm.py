@@ -1,4 +1,4 @@
-"""One time-out for an answer as a whole, in sync code: whoever takes longer loses the connection."""
+"""One time-out for an answer as a whole, in sync code: after it the connection is closed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.clock import PATIENCE, wait_until
 
 
 class Connection:
-    """Answers as it is told, or when it is ended."""
+    """A connection that gives this answer, or waits until it is disconnected."""
 
     def __init__(self, answer: Any = None) -> None:
         self.answer = answer
@@ -40,13 +40,13 @@ def bounded(alarm: _Alarm, answer: Any = None) -> Any:
 
 
 def gone(alarm: _Alarm) -> bool:
-    """The alarm's thread comes to its end, and nothing is left."""
+    """Wait for the alarm's thread to end; whether no state is left."""
     wait_until(lambda: not alarm._runs)
     return not (alarm._runs or alarm._due or alarm._rung)
 
 
 def test_an_answer_in_time() -> None:
-    """It is given, and the connection stays; so it does where the answer is an error, or the reader is interrupted."""
+    """An answer in time is returned and the connection stays open, also after an error of Redis or an interruption."""
     alarm = _Alarm(PATIENCE)
     for answer in (b"x", KeyError("an error of Redis"), KeyboardInterrupt()):
         connection = bounded(alarm, answer)
@@ -62,7 +62,7 @@ def test_an_answer_in_time() -> None:
 
 
 def test_an_answer_that_takes_too_long() -> None:
-    """Its connection is ended, and whoever waits is told why; then the alarm is as new."""
+    """A late answer closes the connection and raises `TimeoutError`; the alarm then works again."""
     alarm = _Alarm(0.01)
     for _ in range(2):
         slow = bounded(alarm)
@@ -73,7 +73,7 @@ def test_an_answer_that_takes_too_long() -> None:
 
 
 def test_a_command_that_cannot_be_sent() -> None:
-    """Nobody waits for its answer."""
+    """If a command cannot be sent, its time-out is removed."""
     alarm = _Alarm(0.01)
     with pytest.raises(OSError, match="broken"):
         bounded(alarm).send_packed_command(b"broken")

@@ -1,4 +1,4 @@
-"""Cancellation, event loops, threads and forks: no connection is lost, or used by two."""
+"""Cancellation, event loops, threads and forks: no connection is lost, or used twice at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.kit.world import World, only
 
 
 def busy(cache: RedisCache) -> int:
-    """Connections of asyncio that did not come back."""
+    """The number of asyncio connections that were not returned to their pool."""
     (found,) = cache._loops.values()
     assert found.slots.statistics().tasks_waiting == 0
     return len(found.client.connection_pool._in_use_connections)
@@ -30,7 +30,7 @@ def busy(cache: RedisCache) -> int:
 @pytest.mark.parametrize("scope", [False, True], ids=["task", "scope"])
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 def test_cancelled_anywhere(make: Any, warm: bool, scope: bool) -> None:
-    """A call cancelled at any step hands its answer to nobody, and loses no connection."""
+    """A call cancelled at any step passes its answer to no other call, and loses no connection."""
 
     async def scenario() -> None:
         cache = make(max_connections=3)
@@ -66,7 +66,7 @@ def test_cancelled_anywhere(make: Any, warm: bool, scope: bool) -> None:
 
 
 def test_cancelled_while_it_connects(make: Any) -> None:
-    """Neither a handshake nor a slow answer that was given up spoils what follows."""
+    """A cancelled handshake, and a slow answer that was given up, do not affect later calls."""
 
     def serve(server: Wrong, connection: Any) -> None:
         for command in server.read(connection):
@@ -93,7 +93,7 @@ def test_cancelled_while_it_connects(make: Any) -> None:
 
 @only("trio")
 async def test_trio_gives_up(world: World, make: Any) -> None:
-    """A thread that is stuck holds no task of trio."""
+    """A blocked thread does not block its trio task beyond the time-out."""
     with Wrong(hung) as server:
         cache = make(server.url, timeout=PATIENCE * 10)
         await world.cancelled(lambda: cache.aget("a"), when=lambda: server.commands)
@@ -101,7 +101,7 @@ async def test_trio_gives_up(world: World, make: Any) -> None:
 
 
 def test_many_event_loops(make: Any) -> None:
-    """Each has connections of its own, and closes them when it ends; closed ones are forgotten."""
+    """Each event loop has its own connections and closes them when it ends; closed ones are forgotten."""
     cache = make()
     cache.set("a", b"x", 60.0)
     results = []
@@ -124,7 +124,7 @@ def test_many_event_loops(make: Any) -> None:
 
 
 def test_an_event_loop_that_nobody_ends_well(make: Any) -> None:
-    """`aclose` leaves nothing open, also where the loop is closed without more ado."""
+    """`aclose` leaves nothing open, even if the event loop is closed without a proper shutdown."""
     cache = make()
     loop = asyncio.new_event_loop()
     loop.run_until_complete(cache.aset("a", b"x", 60.0))
@@ -135,7 +135,7 @@ def test_an_event_loop_that_nobody_ends_well(make: Any) -> None:
 
 
 def test_a_cache_that_is_forgotten(make: Any, url: str) -> None:
-    """Its connections are closed in the event loop that has them."""
+    """The connections of a garbage-collected cache are closed in their event loop."""
 
     async def scenario() -> None:
         cache = RedisCache(url, secret=SECRET)
@@ -155,12 +155,12 @@ def test_a_cache_that_is_forgotten(make: Any, url: str) -> None:
 
 @FORKS
 def test_fork(make: Any) -> None:
-    """A child has connections and places of its own, whatever its parent's threads were doing."""
+    """A forked child has connections and slots of its own, whatever its parent's threads were doing."""
     cache = make(max_connections=1)
     cache.set("a", b"parent", 60.0)
-    cache._threads.slots.acquire()  # by a thread that the child will not have
+    cache._threads.slots.acquire()  # by a thread that does not exist in the child
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, from 3.12
+        warnings.simplefilter("ignore", DeprecationWarning)  # about forking with threads, from Python 3.12
         child = os.fork()
     if child == 0:
         failed = 1
@@ -175,7 +175,7 @@ def test_fork(make: Any) -> None:
     for _ in range(50):
         assert cache.get("a") == b"parent"
     parents = cache._threads
-    parents.pid = child  # so it is seen there
+    parents.pid = child  # another process's id, as a child would see it
     assert cache.get("a") == b"parent"
     assert cache._threads.client is not parents.client
     assert os.waitpid(child, 0)[1] == 0

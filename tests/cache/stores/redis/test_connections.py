@@ -1,4 +1,4 @@
-"""Connections to Redis: refused, dropped, too few, by TLS, or to a cluster."""
+"""Connections to Redis: refused, dropped, too few, over TLS, or to a cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.kit.world import World
 
 @each_world
 async def test_what_a_real_server_refuses(world: World, make: Any, private: Server) -> None:
-    """Out of memory, a replica and a missing password: a miss, and nothing stored; afterwards it works again."""
+    """Out of memory, a replica or a missing password give a miss and store nothing; later the cache works again."""
     clock = FakeClock()
     cache, call = make(private.url), call_of(world, clock)
 
@@ -56,14 +56,14 @@ async def test_what_a_real_server_refuses(world: World, make: Any, private: Serv
 
 @each_world
 async def test_dropped_connections_are_replaced(world: World, make: Any, private: Server) -> None:
-    """A server that dropped its connections, or was started anew, costs no miss, or one."""
+    """Connections dropped by the server, or by its restart, cost at most one miss."""
     clock = FakeClock()
     cache, call = make(private.url), call_of(world, clock)
     assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
     with redis.Redis.from_url(private.url) as admin:
         admin.client_kill_filter(_type="normal", skipme=True)
         await world.until(lambda: len(admin.client_list()) == 1)
-    await world(time.sleep if world.is_sync else anyio.sleep, 0.001)  # so that the event loop sees it too
+    await world(time.sleep if world.is_sync else anyio.sleep, 0.001)  # so that the event loop notices
     assert len(await cache._ratewise_store.load(KEY, call)) == 1
     private.stop()
     private.start()
@@ -76,7 +76,7 @@ async def test_dropped_connections_are_replaced(world: World, make: Any, private
 
 @each_world
 async def test_more_callers_than_connections(world: World, make: Any, plain: Any) -> None:
-    """They wait for one another, and none of them misses."""
+    """Callers beyond the number of connections wait for one, and none of them misses."""
     cache, call = make(max_connections=2), call_of(world)
     keys = [b"%16d" % number for number in range(40)]
     for key in keys:
@@ -88,7 +88,7 @@ async def test_more_callers_than_connections(world: World, make: Any, plain: Any
 
 @each_world
 async def test_no_place_in_time(world: World, make: Any) -> None:
-    """Whoever gets no connection in time does without."""
+    """A caller that gets no connection within the time-out has a miss."""
     with Wrong(hung) as server:
         cache = make(server.url, timeout=TIMEOUT, max_connections=1)
         get = cache.get if world.is_sync else cache.aget
@@ -102,7 +102,7 @@ async def test_no_place_in_time(world: World, make: Any) -> None:
 
 
 def test_no_place_for_a_thread(make: Any) -> None:
-    """A thread waits for a place no longer than for an answer."""
+    """A thread waits for a connection no longer than for an answer."""
     cache = make(max_connections=1, timeout=TIMEOUT)
     cache._threads.slots.acquire()
     with pytest.raises(TimeoutError):
@@ -113,7 +113,7 @@ def test_no_place_for_a_thread(make: Any) -> None:
 
 @each_world
 async def test_tls(world: World, make: Any, tmp_path: Any) -> None:
-    """With a certificate that is trusted it works, with another it is a miss; and one time-out holds for it all."""
+    """A trusted certificate works, any other gives a miss; one time-out covers the handshake too."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -133,7 +133,7 @@ async def test_tls(world: World, make: Any, tmp_path: Any) -> None:
 
 
 def test_cluster(make: Any) -> None:
-    """The clients of a cluster serve as well: every node is cleared, and keys of all slots in one go."""
+    """The clients of a cluster work: `clear` covers every node, and keys of all slots at once."""
 
     async def scenario() -> None:
         for name in names:

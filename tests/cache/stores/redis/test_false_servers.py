@@ -1,4 +1,4 @@
-"""A false server is a miss, in bounded time, and its answers are nobody's."""
+"""A false server gives a miss in bounded time, and its answers are served to no caller."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.kit.world import World
 @each_world
 @pytest.mark.parametrize("name", FALSE)
 async def test_false_servers(world: World, make: Any, name: str) -> None:
-    """Whatever the server does, it is a miss and nothing stored, although it may hang for good, and no exception."""
+    """Whatever the server does, even if it hangs, the result is a miss, nothing is stored, and nothing is raised."""
     with Wrong(FALSE[name]) as server:
         cache, clock = make(server.url, timeout=TIMEOUT), FakeClock()
         call = call_of(world, clock)
@@ -40,7 +40,7 @@ async def test_false_servers(world: World, make: Any, name: str) -> None:
 
 @each_world
 async def test_a_server_that_does_not_read(world: World, make: Any) -> None:
-    """Storing something large ends, although the server never reads it."""
+    """Storing a large value ends in bounded time, although the server never reads it."""
     with Wrong(deaf) as server:
         cache, call = make(server.url, timeout=TIMEOUT), call_of(world)
         assert not await cache._ratewise_store.save(KEY, (entry(b"x" * 10**7),), 60.0, call)
@@ -49,7 +49,7 @@ async def test_a_server_that_does_not_read(world: World, make: Any) -> None:
 
 @each_world
 async def test_nobody_there(world: World, make: Any) -> None:
-    """A server that is down is a miss, and is left alone for a while; so is a host that has no address."""
+    """A server that is down, or a host without an address, gives a miss and is bypassed for a while."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         for settings in ({"host": "127.0.0.1", "port": bound.getsockname()[1]}, {"host": "nowhere.invalid", "port": 1}):
@@ -67,7 +67,7 @@ async def test_nobody_there(world: World, make: Any) -> None:
 
 @each_world
 async def test_a_late_answer_is_nobodys(world: World, make: Any) -> None:
-    """The answer to a command that was given up does not come to the next one."""
+    """The answer to an abandoned command is not read by the next one."""
     late, told = threading.Event(), threading.Event()
 
     def serve(server: Wrong, connection: Any) -> None:
@@ -75,13 +75,13 @@ async def test_a_late_answer_is_nobodys(world: World, make: Any) -> None:
             value = command[1][-1:]
             if value == b"b":
                 late.wait(PATIENCE)
-            with contextlib.suppress(OSError):  # nobody may be there any more
+            with contextlib.suppress(OSError):  # the client may be gone
                 connection.sendall(b"$1\r\n" + value + b"\r\n")
             if value == b"b":
                 told.set()
 
     async def answer(name: str) -> Any:
-        """What it gets in the end: a busy machine may take too long."""
+        """Return the answer, with retries: a loaded machine may exceed the time-out."""
         got: list[bytes] = []
         for _ in range(200):
             with contextlib.suppress(TimeoutError, redis.TimeoutError):
@@ -104,7 +104,7 @@ async def test_a_late_answer_is_nobodys(world: World, make: Any) -> None:
 
 @each_world
 async def test_answers_that_nobody_asked_for(world: World, make: Any) -> None:
-    """A connection that says more than it was asked is not used again, or its answer is refused as another key's."""
+    """A connection with unexpected answers is not used again, or the value is refused as that of another key."""
     with Wrong(
         answering(lambda command: 2 * (b"$%d\r\n%s\r\n" % (len(value := encode((entry(),), KEY, SECRET)), value)))
     ) as server:
@@ -115,7 +115,7 @@ async def test_answers_that_nobody_asked_for(world: World, make: Any) -> None:
 
 
 def test_closing_that_hangs(make: Any, monkeypatch: Any) -> None:
-    """A client that does not close holds its event loop for a bounded time, and one that fails raises nothing."""
+    """A client that does not close blocks its event loop for a bounded time; one whose closing fails raises nothing."""
 
     async def never(self: Any) -> None:
         await asyncio.Event().wait()

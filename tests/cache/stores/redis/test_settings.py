@@ -1,4 +1,4 @@
-"""Settings of the store in Redis, and clients of the user's own."""
+"""Settings of the Redis store, and clients that the user supplies."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.kit.world import World
 
 @each_world
 async def test_clients_of_ones_own(world: World, make: Any, url: str, private: Server) -> None:
-    """They are used as they are, and left open; asyncio has its twin, or worker threads."""
+    """A supplied client is used unchanged and left open; asyncio uses its async counterpart, or worker threads."""
     client, call = redis.Redis.from_url(url), call_of(world)
     settings: list[Any] = [{}, {"async_client": lambda: redis.asyncio.Redis.from_url(url, max_connections=7)}]
     twin: Any = None
-    if world.style == "asyncio":  # on Python 3.9 it can be made only where an event loop is
+    if world.style == "asyncio":  # on Python 3.9 it can be created only inside an event loop
         twin = redis.asyncio.Redis.from_url(url)
         settings.append({"async_client": twin})
     for given in settings:
@@ -45,7 +45,7 @@ async def test_clients_of_ones_own(world: World, make: Any, url: str, private: S
 
 @each_world
 async def test_an_async_client_that_will_not_do(world: World, make: Any, url: str) -> None:
-    """What a function makes is looked at when it is made: a miss, where asyncio asks for it."""
+    """A client factory is checked when it is called: an unsuitable client gives a miss under asyncio."""
     made = redis.Redis.from_url(url)
     cache, call = make(url, async_client=lambda: made), call_of(world)
     assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call) == (world.style != "asyncio")
@@ -54,7 +54,7 @@ async def test_an_async_client_that_will_not_do(world: World, make: Any, url: st
 
 
 def test_what_is_refused(url: str, monkeypatch: Any) -> None:
-    """A setting that cannot work is refused when the cache is made."""
+    """A setting that cannot work is refused at construction."""
     text = redis.Redis.from_url(url, decode_responses=True)
     client = redis.Redis.from_url(url)
 
@@ -95,7 +95,7 @@ def test_what_is_refused(url: str, monkeypatch: Any) -> None:
 
 
 def test_settings_reach_the_client() -> None:
-    """Where to go, how long to wait and what else redis-py takes, in all three forms."""
+    """Address, time-outs and other options reach redis-py, in all three forms."""
     cache = RedisCache(host="h", port=1, ttl=600, db=2, username="u", password="p")
     pool = cache._threads.client.connection_pool
     assert {"host": "h", "port": 1, "db": 2, "username": "u", "password": "p"}.items() <= pool.connection_kwargs.items()
@@ -107,7 +107,7 @@ def test_settings_reach_the_client() -> None:
 
 
 def test_time_outs_of_ones_own(make: Any) -> None:
-    """`socket_timeout=None` takes the bound away in sync code: it is the user's to say."""
+    """`socket_timeout=None` removes the time-out in sync code, as the user asks."""
     with Wrong(answering(b"$-1\r\n")) as server:
         cache = make(server.url, socket_timeout=None)
         assert cache.get("a") is None
@@ -127,7 +127,7 @@ def test_time_outs_of_ones_own(make: Any) -> None:
     ],
 )
 def test_bad_urls(url: str, said: str) -> None:
-    """They are refused by what is wrong with them, without the password or a half of it."""
+    """A malformed URL is refused with the reason, and without any part of the password."""
     with pytest.raises(ValueError, match="url must be one that redis-py takes") as raised:
         RedisCache(url)
     assert said in str(raised.value)

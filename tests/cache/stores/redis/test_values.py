@@ -1,4 +1,4 @@
-"""The store in Redis: what is stored is found by all who have the secret, and is in nobody else's way."""
+"""The Redis store: all holders of the secret find what is stored, and other keys are left alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.kit.world import World
 
 @each_world
 async def test_get_set_delete_clear(world: World, make: Any) -> None:
-    """Entries come back as they were stored, until they are dropped or all is cleared."""
+    """Entries are read back as stored, until they are deleted or all are cleared."""
     cache, call = make(), call_of(world)
     assert await cache._ratewise_store.load(KEY, call) == ()
     for body in (b"", b"hello", bytes(range(256)), b"x" * 5 * 1024 * 1024):
@@ -32,14 +32,14 @@ async def test_get_set_delete_clear(world: World, make: Any) -> None:
     assert await cache._ratewise_store.load(KEY, call) == ()
     assert cache.get_stats().errors == 0
     await world.close(cache)
-    assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)  # it may be used again
+    assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)  # the cache may be used again
     await world.close(cache)
     await world.close(cache)
 
 
 @each_world
 async def test_its_life_is_set_with_the_value(world: World, make: Any, plain: Any) -> None:
-    """The time to live is in milliseconds, of one at least, and has a bound."""
+    """The time to live is set in milliseconds, is at least one, and is bounded."""
     cache = make()
     set_ = cache.set if world.is_sync else cache.aset
     for ttl, least, most in ((1.5, 1000, 1500), (1e300, 1e11, 1e12), (float("inf"), 1e11, 1e12)):
@@ -54,7 +54,7 @@ async def test_its_life_is_set_with_the_value(world: World, make: Any, plain: An
 @each_world
 @pytest.mark.parametrize("settings", ["redis://127.0.0.1:{}/3", "redis://u:p@127.0.0.1:{}/3", None])
 async def test_no_round_trip_too_many(world: World, make: Any, settings: str | None) -> None:
-    """One for a hit, one for storing, and on connecting only what the URL asks for."""
+    """A hit and a store take one round trip each; connecting sends only what the URL asks for."""
     with Wrong(answering(lambda command: b"$-1\r\n" if command[0] == b"GET" else b"+OK\r\n")) as server:
         cache = make(settings.format(server.port)) if settings else make(host="127.0.0.1", port=server.port)
         call = call_of(world)
@@ -68,7 +68,7 @@ async def test_no_round_trip_too_many(world: World, make: Any, settings: str | N
 
 
 def test_nothing_is_in_clear(make: Any, plain: Any) -> None:
-    """A key is the prefix and hashes; the repr and a refusal show no password."""
+    """A key is the prefix and hashes; repr and errors show no password."""
     cache = make(namespace="https://api.example.com/")
     cache.set(KEY.hex(), b"x", 60.0)
     (name,) = plain.scan_iter(match=f"{cache._prefix}*")
@@ -83,7 +83,7 @@ def test_nothing_is_in_clear(make: Any, plain: Any) -> None:
 
 @each_world
 async def test_one_secret_for_all_processes(world: World, make: Any) -> None:
-    """Caches of one prefix and namespace find the same secret, also once all is cleared, and read one another's entries."""
+    """Caches with the same prefix and namespace share the secret, also after `clear`, and read each other's entries."""
     one, call = make(secret=None, namespace="a"), call_of(world)
     prefix = one._prefix[:-17]
     two, apart = make(secret=None, namespace="a", prefix=prefix), make(secret=None, namespace="b", prefix=prefix)
@@ -105,7 +105,7 @@ async def test_one_secret_for_all_processes(world: World, make: Any) -> None:
 
 
 def test_clear_spares_what_is_not_its_own(make: Any, plain: Any) -> None:
-    """A prefix with the signs of a pattern is taken as it is written; more keys than a batch are forgotten."""
+    """`clear` takes a prefix with pattern characters literally, and deletes more keys than fit in one batch."""
     cache = make(prefix=f"{PREFIX}[ab]*?\\^:")
     foreign = cache._prefix.replace("[ab]", "a") + "x", cache._prefix.replace("?", "!") + "x"
     for name in foreign:
@@ -120,7 +120,7 @@ def test_clear_spares_what_is_not_its_own(make: Any, plain: Any) -> None:
 
 @each_world
 async def test_hostile_values(world: World, make: Any, plain: Any) -> None:
-    """What was not stored by this cache under this key is a miss."""
+    """A value that this cache did not store under this key is a miss."""
     cache, clock = make(), FakeClock()
     call = call_of(world, clock)
     assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)

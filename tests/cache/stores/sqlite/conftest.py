@@ -1,4 +1,4 @@
-"""Stores in one file, closed at the end."""
+"""Stores on one file, closed at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SQLiteCache]]:
-    """Stores on one file, closed at the end, which wait as long as a busy machine may take."""
+    """Return a factory of stores on one file, closed at the end, with a time-out that suits a loaded machine."""
     monkeypatch.setattr(base, "THREAD_TIMEOUT", PATIENCE)
     made = []
 
@@ -40,7 +40,7 @@ def cache(make: Callable[..., SQLiteCache]) -> SQLiteCache:
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The wall time, as the store sees it."""
+    """The wall time that the store sees."""
     times = [1000.0]
     monkeypatch.setattr(sqlite, "time", lambda: times[0])
     return times

@@ -1,4 +1,4 @@
-"""The file of a store as others come to it: other connections, processes and threads."""
+"""Access to the file of a store from other connections, processes and threads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.world import World
 
 KEY, OTHER = "a" * 32, "b" * 32
-# Windows has no owner, group and others whose rights could be looked at: a file's come from its folder.
+# Windows has no permission bits: a file inherits its access rights from the folder.
 unix = pytest.mark.skipif(os.name != "posix", reason="Windows has no permissions such as 0600")
 
 
@@ -36,13 +36,13 @@ def entry(body: bytes) -> Entry:
 
 @contextlib.contextmanager
 def raw(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection of somebody else."""
+    """A connection of another application."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
         yield connection
 
 
 def python(script: str, *args: object) -> subprocess.Popen[str]:
-    """Another process, with `cache` on the file that is its first argument."""
+    """Run code in another process, with `cache` on the file that is its first argument."""
     begin = "import sys; from ratewise.cache.stores.sqlite import SQLiteCache; cache = SQLiteCache(sys.argv[1], timeout=60)\n"
     command = [sys.executable, "-c", begin + script, *map(str, args)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
@@ -67,7 +67,7 @@ def threads(number: int, work: Callable[[int], None]) -> None:
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """What became of `work` in a forked child: 0 is well, 1 an error, and more that it hung."""
+    """Return the exit code of `work` in a forked child: 0 for success, 1 for an error, negative if a signal ended it."""
     pid = os.fork()
     if not pid:  # pragma: no cover
         code = 1

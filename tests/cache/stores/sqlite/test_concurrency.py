@@ -16,7 +16,7 @@ from tests.kit.world import World, only
 
 
 def test_threads(cache: SQLiteCache) -> None:
-    """16 threads write and read at once: all is there, no error, and no more connections are kept than may be."""
+    """16 threads write and read at once: every value is found, nothing fails, and the idle connections are bounded."""
 
     def work(index: int) -> None:
         for number in range(20):
@@ -30,7 +30,7 @@ def test_threads(cache: SQLiteCache) -> None:
 
 
 def test_idle_connections_are_bounded(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that a burst needed are closed after it."""
+    """Connections opened for a burst are closed after it."""
     monkeypatch.setattr(sqlite_file, "MAX_IDLE", 2)
     together = threading.Barrier(5)
     cache.set(KEY, b"value", 60)
@@ -40,7 +40,7 @@ def test_idle_connections_are_bounded(cache: SQLiteCache, monkeypatch: pytest.Mo
 
 
 def test_threads_that_open_and_close(cache: SQLiteCache) -> None:
-    """Closing while others use it disturbs nobody."""
+    """Closing the store while other threads use it disturbs none of them."""
 
     def work(index: int) -> None:
         for number in range(20):
@@ -69,7 +69,7 @@ async def test_tasks(world: World, cache: SQLiteCache) -> None:
 
 
 def test_processes(cache: SQLiteCache, path: Path) -> None:
-    """Two processes make the file and write to it at once: all is there."""
+    """Two processes create the file and write to it at once: every value is found."""
     script = """
 sys.stdin.readline()
 for number in range(100):

@@ -1,4 +1,4 @@
-"""A file that is damaged or gone is made anew, and what was not ours is kept."""
+"""A damaged or missing file is replaced; a file of another application is kept."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def damaged(path: Path, damage: Callable[[bytes], bytes]) -> None:
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("first", ["get", "set", "delete", "clear"])
 def test_damaged(make: Callable[..., SQLiteCache], path: Path, damage: Callable[[bytes], bytes], first: str) -> None:
-    """A damaged file is a miss, whatever comes first, and a new one is made; so it goes every time."""
+    """A damaged file gives a miss, whichever method is first, and is replaced, as often as it happens."""
     for _ in range(2):
         damaged(path, damage)
         cache = make()
@@ -74,7 +74,7 @@ def test_damaged(make: Callable[..., SQLiteCache], path: Path, damage: Callable[
 
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_damaged_through_a_client(world: World, path: Path, damage: Callable[[bytes], bytes]) -> None:
-    """In every world a damaged file is a miss, and the next response is stored and found."""
+    """In every world a damaged file gives a miss, and the next response is stored and found."""
     if world.httpx.__name__ == "httpx2":
         return
     damaged(path, damage)
@@ -89,7 +89,7 @@ async def test_damaged_through_a_client(world: World, path: Path, damage: Callab
 
 @pytest.mark.parametrize("damage", [garbage, torn, lambda data: b""])
 def test_damaged_while_open(make: Callable[..., SQLiteCache], path: Path, damage: Callable[[bytes], bytes]) -> None:
-    """A file that is overwritten while it is open is made anew as soon as the damage shows."""
+    """A file overwritten while it is open is replaced once the damage is detected."""
     cache = make()
     for number in range(500):
         cache.set(str(number), b"x" * 2000, 60)
@@ -110,7 +110,7 @@ def test_damaged_while_open(make: Callable[..., SQLiteCache], path: Path, damage
 
 @pytest.mark.parametrize("damage", [truncated, torn])
 def test_another_applications_damaged_database(cache: SQLiteCache, path: Path, damage: Callable[[bytes], bytes]) -> None:
-    """It is not ours to heal."""
+    """The damaged database of another application raises `ForeignDatabase` and is not touched."""
     with raw(path) as theirs:
         theirs.executescript("CREATE TABLE t(x); INSERT INTO t VALUES(zeroblob(50000))")
     path.write_bytes(damage(path.read_bytes()))
@@ -123,7 +123,7 @@ def test_another_applications_damaged_database(cache: SQLiteCache, path: Path, d
 
 
 def test_what_was_not_ours_is_kept(make: Callable[..., SQLiteCache], path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that may be somebody's is set aside, once: what comes later is surely ours."""
+    """A file that may not be ours is renamed to `.damaged` before it is replaced; a later one does not overwrite that copy."""
     path.write_text("my notes, and much more of them")
     with caplog.at_level(logging.WARNING, "ratewise"):
         assert make().get(KEY) is None
@@ -137,7 +137,7 @@ def test_what_was_not_ours_is_kept(make: Callable[..., SQLiteCache], path: Path,
 
 
 def test_damage_that_does_not_go_away(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is made anew once for a call, and not for ever."""
+    """If the damage persists, a call replaces the file once and then raises."""
 
     def work(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError("database disk image is malformed")
@@ -153,11 +153,11 @@ def test_damage_that_does_not_go_away(cache: SQLiteCache, monkeypatch: pytest.Mo
     monkeypatch.setattr(cache._file, "_prepare", prepare)
     with pytest.raises(sqlite3.DatabaseError, match="malformed"):
         cache.get(KEY)
-    assert cache.get_stats().errors == 2 + 1  # what `run` left to do, and one more
+    assert cache.get_stats().errors == 2 + 1  # the replacement that `run` left due, and one more
 
 
 def test_another_one_made_it_anew(make: Callable[..., SQLiteCache], path: Path) -> None:
-    """A file that was damaged, and that another process has replaced since, is left alone."""
+    """A damaged file that another process has already replaced is left alone."""
     one, two = make(), make()
     one.set(KEY, b"old", 60)
     pool = one._file._pool
@@ -170,7 +170,7 @@ def test_another_one_made_it_anew(make: Callable[..., SQLiteCache], path: Path) 
 
 
 def test_deleted_while_open(make: Callable[..., SQLiteCache], path: Path) -> None:
-    """A file that was deleted is written anew, and closing the old one does no harm to the new one."""
+    """A file deleted while it is open is created anew, and closing the old connections does not harm the new file."""
     one, two = make(), make()
     one.set(KEY, b"old", 60)
     two.set(OTHER, b"old", 60)

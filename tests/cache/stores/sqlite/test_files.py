@@ -1,4 +1,4 @@
-"""Files are private, and closed when nobody needs them."""
+"""Files are private, and closed when they are no longer needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.kit.clock import PATIENCE
 @unix
 @pytest.mark.parametrize("umask", [0, 0o022, 0o777])
 def test_files_are_private(cache: SQLiteCache, path: Path, umask: int) -> None:
-    """Whatever the umask says, nobody else can read the files, and the user can."""
+    """Whatever the umask, the files are accessible to their owner and to nobody else."""
     before = os.umask(umask)
     try:
         cache.set(KEY, b"value", 60)
@@ -38,7 +38,7 @@ def test_files_are_private(cache: SQLiteCache, path: Path, umask: int) -> None:
 
 @unix
 def test_files_are_made_private(make: Callable[..., SQLiteCache], path: Path) -> None:
-    """Files that others could read are tightened when they are opened."""
+    """Files that others can read get private permissions when they are opened."""
     first, second = make(), make()
     first.set(KEY, b"value", 60)
     for file in path.parent.iterdir():
@@ -51,7 +51,7 @@ def test_files_are_made_private(make: Callable[..., SQLiteCache], path: Path) ->
 
 
 def test_nothing_stays_open(path: Path) -> None:
-    """A store that nobody has any more is closed at once, without a cycle for the collector, and its log is folded in."""
+    """A store without references is closed at once, without a garbage collection, and its write-ahead log is merged."""
     gc.disable()
     try:
         cache = SQLiteCache(path)
@@ -66,7 +66,7 @@ def test_nothing_stays_open(path: Path) -> None:
 
 
 def test_nothing_stays_open_at_exit(path: Path) -> None:
-    """A process that ends without closing says nothing, and leaves a clean file."""
+    """A process that exits without closing prints nothing, and leaves a clean file."""
     script = "cache.set('a', b'value', 60)"
     begin = "import sys; from ratewise.cache.stores.sqlite import SQLiteCache; cache = SQLiteCache(sys.argv[1])\n"
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", begin + script, str(path)]
@@ -75,7 +75,7 @@ def test_nothing_stays_open_at_exit(path: Path) -> None:
 
 
 def test_closed_in_use(cache: SQLiteCache) -> None:
-    """A connection in use is closed when it is given back."""
+    """A connection in use while the store is closed is closed when it is returned."""
     used = []
 
     def work(connection: sqlite3.Connection) -> None:
@@ -89,7 +89,7 @@ def test_closed_in_use(cache: SQLiteCache) -> None:
 
 
 def test_two_that_trim(cache: SQLiteCache) -> None:
-    """Two threads that close the same connections do not disturb one another."""
+    """Two threads that close the same idle connections do not disturb each other."""
     pool = sqlite_file.Pool(None)
 
     class Stolen(sqlite_file.deque):  # type: ignore[name-defined,misc]

@@ -1,4 +1,4 @@
-"""What a child does after a fork."""
+"""The store in a child process after a fork."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ forking = [FORKS, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 class TestForks:
-    """What a child does after a fork."""
+    """The store in a child process after a fork."""
 
     pytestmark = forking
 
     def test_both_go_on(self, cache: SQLiteCache) -> None:
-        """Parent and child use the store after a fork, and see what the other one stored."""
+        """Parent and child both use the store after a fork, and see each other's values."""
         cache.set(KEY, b"value", 60)
 
         def work() -> None:
@@ -40,7 +40,7 @@ class TestForks:
         assert cache.get(KEY) == b"parent"
 
     def test_a_connection_is_not_used_in_a_child(self, cache: SQLiteCache) -> None:
-        """The child has connections of its own, and its parent keeps its own."""
+        """The child opens its own connections, and the parent keeps its own."""
         cache.set(KEY, b"value", 60)
         (mine,) = cache._file._pool.idle
 
@@ -55,7 +55,7 @@ class TestForks:
         assert list(cache._file._pool.idle) == [mine]
 
     def test_the_child_locks(self, cache: SQLiteCache) -> None:
-        """The locks of a child are real: what it writes outlives the closing of its parent's connections."""
+        """The child's file locks are effective: its writes survive the closing of the parent's connections."""
         cache.set(KEY, b"value", 60)
         ready, go = os.pipe(), os.pipe()
 
@@ -86,7 +86,7 @@ class TestForks:
         assert cache.get(KEY) == b"child 2"
 
     def test_while_threads_use_it(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Forks amid reading and writing threads: no child hangs, and each can use the store."""
+        """Forks while threads read and write: no child hangs, and each can use the store."""
         monkeypatch.setattr(sqlite_file, "FORK_TIMEOUT", PATIENCE)
         over = threading.Event()
         errors: list[BaseException] = []
@@ -114,7 +114,7 @@ class TestForks:
 
     @pytest.mark.parametrize("where", ["using", "opening"])
     def test_amid_something_long(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-        """A fork does not wait for ever; in the child, where locks may be held for good, the store then only gives misses."""
+        """A fork waits a bounded time for work in progress; a child that may have inherited held locks only gets misses."""
         monkeypatch.setattr(sqlite_file, "FORK_TIMEOUT", 0.02)
         cache.set(KEY, b"value", 60)
         inside, go = threading.Event(), threading.Event()
@@ -147,7 +147,7 @@ class TestForks:
 
     @pytest.mark.parametrize("told", [True, False])
     def test_told_before_or_not(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
-        """Also a server that forks without Python, and tells it afterwards, has a working store in its children."""
+        """The store also works in children of a server that forks outside of Python, with or without the hook before the fork."""
         cache.set(KEY, b"value", 60)
         (inherited,) = cache._file._pool.idle
         fresh = sqlite_file.Forks()
@@ -156,14 +156,14 @@ class TestForks:
         if told:
             fresh.before()
         else:
-            fresh.after_in_parent()  # of a fork that another thread made
+            fresh.after_in_parent()  # after a fork by another thread
         fresh.after_in_child()
         assert cache.get(KEY) == b"value"
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             inherited.execute("SELECT 1")
 
     def test_told_while_in_use(self, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A child that was forked while a connection was in use opens none."""
+        """A child forked while a connection was in use opens none."""
         cache.set(KEY, b"value", 60)
         fresh = sqlite_file.Forks()
         fresh.pools.add(cache._file._pool)

@@ -1,4 +1,4 @@
-"""A file that is locked is a miss, and no event loop waits for it."""
+"""A locked file gives a miss, and no event loop waits for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.kit.world import World, only
 
 
 def test_locked_for_writing(cache: SQLiteCache, path: Path) -> None:
-    """While another process writes, reading goes on; writing gives up within the time allowed, and works again afterwards."""
+    """While another process writes, reads succeed; writes fail after the time-out, and succeed once it is done."""
     cache.set(KEY, b"value", 60)
     with raw(path) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -35,7 +35,7 @@ def test_locked_for_writing(cache: SQLiteCache, path: Path) -> None:
 
 
 def test_locked_before_it_was_opened(make: Callable[..., SQLiteCache], path: Path) -> None:
-    """A file that another process has for itself is a miss."""
+    """A file that another process has locked exclusively cannot be opened: a miss."""
     before, cache = make(), make(timeout=0.02)
     before.set(KEY, b"value", 60)
     before.close()
@@ -49,7 +49,7 @@ def test_locked_before_it_was_opened(make: Callable[..., SQLiteCache], path: Pat
 
 
 def test_threads_wait_for_one_another(cache: SQLiteCache) -> None:
-    """A thread that waits for another's write gives up in time, too."""
+    """A thread that waits for another thread's write fails after the time-out, too."""
     cache.set(KEY, b"value", 60)
     cache.timeout = 0.01
     with cache._file._pool.writing, pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -59,7 +59,7 @@ def test_threads_wait_for_one_another(cache: SQLiteCache) -> None:
 
 
 def test_opening_waits_in_bounds(make: Callable[..., SQLiteCache], tmp_path: Path) -> None:
-    """Who cannot open the file, because another thread or process does, gives up in time."""
+    """If another thread or process is opening the file, opening fails after the time-out."""
     cache = make(timeout=0.01)
     with sqlite_file._forks.opening(time.monotonic()), pytest.raises(sqlite3.OperationalError, match="locked"):
         cache.get(KEY)
@@ -71,7 +71,7 @@ def test_opening_waits_in_bounds(make: Callable[..., SQLiteCache], tmp_path: Pat
 
 
 def test_without_locks_of_folders(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system, or a system, that cannot lock a folder has a cache nevertheless."""
+    """The store works where the file system, or the operating system, cannot lock a folder."""
 
     class Unable:
         LOCK_EX = LOCK_NB = 0
@@ -88,7 +88,7 @@ def test_without_locks_of_folders(cache: SQLiteCache, monkeypatch: pytest.Monkey
 
 @only("asyncio", "trio")
 async def test_the_event_loop_never_waits(world: World, cache: SQLiteCache, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the loop only small values are read, with a connection that waits for nobody; the rest is done in threads."""
+    """On the event loop only small values are read, on a connection with a busy time-out of 0; other work runs in threads."""
     loop = threading.get_ident()
     done: list[tuple[str, bool]] = []
     real_connect = sqlite3.connect
@@ -122,7 +122,7 @@ async def test_the_event_loop_never_waits(world: World, cache: SQLiteCache, path
 
 @only("asyncio", "trio")
 async def test_busy_on_the_loop(world: World, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would have to wait on the loop is tried again in a thread."""
+    """A read that would have to wait on the event loop is repeated in a thread."""
     await cache.aset(KEY, b"value", 60)
     loop, read = threading.get_ident(), cache._read
 

@@ -1,4 +1,4 @@
-"""Room in the file: what goes when there is too much."""
+"""Bounds of the file, and the order of eviction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ratewise.cache.stores.sqlite import SQLiteCache
 
 
 def test_eviction_by_number(make: Callable[..., SQLiteCache]) -> None:
-    """The least recently used goes first; a hit is a use, though it writes nothing."""
+    """The least recently used entry is evicted; a hit counts as a use, although it writes nothing."""
     cache = make(max_size=3)
     for key in "abc":
         cache.set(key, b"value", 60)
@@ -24,7 +24,7 @@ def test_eviction_by_number(make: Callable[..., SQLiteCache]) -> None:
 
 
 def test_eviction_by_bytes(make: Callable[..., SQLiteCache]) -> None:
-    """As many go as the new value needs room for; one that never fits is not stored, nor what it was to replace kept."""
+    """Enough entries are evicted for the new value; one that never fits is not stored, and removes the value it would replace."""
     cache = make(max_bytes=100)
     for key in "abcd":
         cache.set(key, b"x" * 25, 60)
@@ -35,7 +35,7 @@ def test_eviction_by_bytes(make: Callable[..., SQLiteCache]) -> None:
 
 
 def test_expired_ones_go_first(make: Callable[..., SQLiteCache], now: list[float]) -> None:
-    """What has expired makes room before anything else does, and is no eviction."""
+    """Expired entries are removed first, and do not count as evictions."""
     cache = make(max_size=2)
     cache.set("a", b"value", 60)
     cache.set("b", b"value", 5)
@@ -46,7 +46,7 @@ def test_expired_ones_go_first(make: Callable[..., SQLiteCache], now: list[float
 
 
 def test_a_smaller_limit(make: Callable[..., SQLiteCache], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that holds much more than it may is brought down by the next writes, and no single one does it all."""
+    """A file far above a lowered bound shrinks over several writes, each of bounded work."""
     monkeypatch.setattr(sqlite, "DELETE_BATCH", 4)
     for number in range(10):
         make().set(str(number), b"value", 60)
@@ -59,7 +59,7 @@ def test_a_smaller_limit(make: Callable[..., SQLiteCache], monkeypatch: pytest.M
 
 
 def test_clock_set_back(make: Callable[..., SQLiteCache], now: list[float]) -> None:
-    """What is stored after the clock was set back is not taken for the oldest."""
+    """Entries stored after the clock was set back are not taken for the oldest."""
     cache = make(max_size=2)
     for key in "abcd":
         now[0] -= 100
@@ -68,7 +68,7 @@ def test_clock_set_back(make: Callable[..., SQLiteCache], now: list[float]) -> N
 
 
 def test_hits_remembered_are_bounded(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hits without a write in between take only so much memory."""
+    """Hits that are not yet written take bounded memory."""
     monkeypatch.setattr(sqlite, "MAX_REMEMBERED_HITS", 5)
     for number in range(20):
         cache.set(str(number), b"value", 60)

@@ -1,4 +1,4 @@
-"""Settings of the store in a file."""
+"""Settings of the SQLite store."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from tests.cache.stores.sqlite.files import KEY
     ],
 )
 def test_settings(path: Path, settings: dict[str, Any], error: type[Exception], message: str) -> None:
-    """A setting that is not allowed is refused at once, by name, value and what is allowed."""
+    """An invalid setting is refused at construction, with its name, its value and what is allowed."""
     with pytest.raises(error) as caught:
         SQLiteCache(**{"path": path, **settings})
     assert message in str(caught.value)
 
 
 def test_nothing_is_done_before_it_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making a store touches no file; and its path stays what it was when the process goes elsewhere."""
+    """Constructing a store touches no file, and its path is fixed then, whatever the working directory becomes."""
     monkeypatch.chdir(path.parent)
     cache = SQLiteCache("cache.db", 300)
     assert cache.ttl == 300

@@ -1,4 +1,4 @@
-"""A disk that is full, a folder that is read-only, a file that is somebody else's: misses, and nothing is harmed."""
+"""A full disk, a read-only folder, a file of another application: misses, and nothing is harmed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.kit.world import World
 
 
 def test_full_disk(make: Callable[..., SQLiteCache]) -> None:
-    """A write that finds no room leaves everything as it was."""
+    """A write without enough space changes nothing."""
     cache = make()
     cache.set(KEY, b"value", 60)
     (connection,) = cache._file._pool.idle
@@ -34,7 +34,7 @@ def test_full_disk(make: Callable[..., SQLiteCache]) -> None:
 
 
 async def test_failures_are_misses(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Through a client, whatever the file is, it is a miss: a second later the store is asked again."""
+    """Through a client an unusable file is a miss, and after one second the store is tried again."""
     folder = tmp_path / "gone"
     folder.mkdir()
     cache = SQLiteCache(folder / "cache.db", secret=b"s" * 32)
@@ -53,7 +53,7 @@ async def test_failures_are_misses(world: World, tmp_path: Path, caplog: pytest.
 @unix
 @pytest.mark.parametrize("exists", [False, True])
 def test_read_only_folder(exists: bool) -> None:
-    """In a folder that may not be written to nothing is stored, and nothing breaks."""
+    """In a read-only folder nothing is stored, and nothing fails."""
     with tempfile.TemporaryDirectory() as folder:
         cache = SQLiteCache(Path(folder) / "cache.db")
         if exists:
@@ -76,7 +76,7 @@ def test_read_only_folder(exists: bool) -> None:
 
 
 def test_no_write_ahead_log(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where writers would hold up readers, it is not used."""
+    """Where write-ahead logging is not available, the file is not used, as writers would block readers."""
     real_connect = sqlite3.connect
 
     class Without(sqlite3.Connection):
@@ -100,7 +100,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_another_applications_database(cache: SQLiteCache, path: Path, kind: str) -> None:
-    """It is not touched, not even its permissions."""
+    """A database of another application is not touched, not even its permissions."""
     with raw(path) as theirs:
         theirs.executescript(FOREIGN[kind])
     os.chmod(path, 0o644)
@@ -115,7 +115,7 @@ def test_another_applications_database(cache: SQLiteCache, path: Path, kind: str
 
 
 def test_an_older_schema(cache: SQLiteCache, path: Path) -> None:
-    """The tables of an older version are made anew."""
+    """The tables of an older version are replaced."""
     with raw(path) as older:
         older.executescript(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}; CREATE TABLE entries(x)")
     assert cache.get(KEY) is None
@@ -124,7 +124,7 @@ def test_an_older_schema(cache: SQLiteCache, path: Path) -> None:
 
 
 def test_an_empty_file(cache: SQLiteCache, path: Path) -> None:
-    """An empty file is taken, and made private."""
+    """An empty file is used, and made private."""
     path.touch(0o644)
     cache.set(KEY, b"value", 60)
     assert cache.get(KEY) == b"value"

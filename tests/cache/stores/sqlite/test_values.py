@@ -1,4 +1,4 @@
-"""The store in a file: what is stored is found, kept, and forgotten in its time."""
+"""The SQLite store: values are found until they expire or are deleted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.kit.world import World, only
 
 
 async def test_what_is_stored_is_found(world: World, cache: SQLiteCache) -> None:
-    """Entries go in and come out in every world, small ones and those that a thread reads; deleted ones do not."""
+    """In every world entries, small and large (read in a thread), are stored and found; deleted ones are not."""
     call = call_of(world)
     assert await cache._ratewise_store.prepare(call)
     for body in (b"", b"small", b"x" * 1_000_000):
@@ -32,7 +32,7 @@ async def test_what_is_stored_is_found(world: World, cache: SQLiteCache) -> None
 
 @only("asyncio", "trio")
 async def test_async_clear(world: World, cache: SQLiteCache) -> None:
-    """What async code clears is gone."""
+    """`aclear` removes the values."""
     await cache.aset(KEY, b"value", 60)
     assert await cache.aget(KEY) == b"value"
     await cache.aclear()
@@ -41,7 +41,7 @@ async def test_async_clear(world: World, cache: SQLiteCache) -> None:
 
 
 def test_values(cache: SQLiteCache) -> None:
-    """A value is stored as it is, an empty one too, and takes the place of the one before."""
+    """A value, even an empty one, is read back unchanged and replaces the previous one."""
     for value in (b"", b"one", b"two" * 100_000, b"\0\xff"):
         cache.set(KEY, value, 60)
         assert cache.get(KEY) == value
@@ -53,7 +53,7 @@ def test_values(cache: SQLiteCache) -> None:
 
 
 def test_it_is_kept(make: Callable[..., SQLiteCache]) -> None:
-    """Another store on the same file finds what the first one stored, also while that is open; and a closed one opens again."""
+    """Another store on the same file finds the values of the first, even while that is open; a closed store reopens."""
     first, second = make(), make()
     first.set(KEY, b"value", 60)
     assert second.get(KEY) == b"value"
@@ -64,14 +64,14 @@ def test_it_is_kept(make: Callable[..., SQLiteCache]) -> None:
 
 
 def test_it_outlives_the_process(cache: SQLiteCache, path: Path) -> None:
-    """One process stores, another finds it."""
+    """One process stores a value, another finds it."""
     with python("cache.set(sys.argv[2], b'theirs', 60)", path, KEY) as process:
         assert process.wait() == 0
     assert cache.get(KEY) == b"theirs"
 
 
 def test_expiry(cache: SQLiteCache, now: list[float], path: Path) -> None:
-    """After its time a value is not found, and the next write removes it."""
+    """An expired value is not found, and the next write removes it."""
     cache.set(KEY, b"value", 60)
     now[0] += 59
     assert cache.get(KEY) == b"value"
@@ -86,7 +86,7 @@ def test_expiry(cache: SQLiteCache, now: list[float], path: Path) -> None:
 
 
 def test_namespaces(make: Callable[..., SQLiteCache]) -> None:
-    """A namespace sees, counts and clears its own entries alone."""
+    """A namespace finds, counts and clears only its own entries."""
     one, two = make(namespace="one"), make(namespace="two")
     one.set(KEY, b"1", 60)
     two.set(KEY, b"2", 60)
@@ -98,7 +98,7 @@ def test_namespaces(make: Callable[..., SQLiteCache]) -> None:
 
 
 def test_clear_takes_all(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`clear` goes on until nothing is left, though each of its writes is short."""
+    """`clear` continues in short transactions until no entry is left."""
     monkeypatch.setattr(sqlite, "DELETE_BATCH", 3)
     for number in range(10):
         cache.set(str(number), b"value", 60)
@@ -107,7 +107,7 @@ def test_clear_takes_all(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_secret_stays(make: Callable[..., SQLiteCache]) -> None:
-    """A secret is not cleared, counted or evicted, and whoever comes second takes that of the first."""
+    """A secret is not cleared, counted or evicted; a later store adopts that of the first."""
     cache = make(max_size=1, max_bytes=10)
     cache.set("secret-x", b"12345678", 60)
     cache.set("secret-x", b"87654321", 60)
@@ -116,12 +116,12 @@ def test_the_secret_stays(make: Callable[..., SQLiteCache]) -> None:
     assert cache.get_stats().size == 1
     cache.clear()
     assert cache.get("secret-x") == b"12345678"
-    cache.set("secret-x", b"another length", 60)  # more than there is room for: what cannot be stored is deleted
+    cache.set("secret-x", b"another length", 60)  # above the bound: a value that cannot be stored deletes the previous one
     assert cache.get("secret-x") is None
 
 
 def test_a_secret_of_no_use(cache: SQLiteCache) -> None:
-    """A secret of another length is replaced."""
+    """A secret of the wrong length is replaced."""
     cache.set("secret-x", b"short", 60)
     cache.set("secret-x", b"longer", 60)
     assert cache.get("secret-x") == b"longer"
