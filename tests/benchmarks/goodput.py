@@ -29,10 +29,10 @@ from tests.kit.limited import STYLES, Policy
 from tests.kit.virtual import Result, drive, offer
 
 TOLD = ["window", "ietf", "openai", "penalty", "halved"]
-"""The styles that tell what they allow, but for one that takes long."""
+"""The styles whose responses carry rate-limit fields, except one that takes long."""
 
 SILENT = ["seconds", "bare", "bare-window", "bare-halved", "shuts", "slots"]
-"""Those that do not. `--silent` measures them."""
+"""The styles that send no rate-limit fields. `--silent` measures them."""
 
 TASKS = 50
 THREADS = 20
@@ -45,11 +45,11 @@ REASONS = {200: "OK", 403: "Forbidden", 429: "Too Many Requests", 503: "Service 
 
 
 class Row(NamedTuple):
-    """What came of one run."""
+    """The outcome of one run."""
 
     efficiency: float
     refused: float
-    """For each request that was accepted, as the server counted."""
+    """Refusals for each accepted request, as the server counted them."""
     lost: float
     errors: float
     p99: float
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 
 
 class Server:
-    """`with Server(style) as server:`, a new one in a process of its own, its limit untouched."""
+    """A context manager that starts a new server of this style in a process of its own."""
 
     def __init__(self, style: str) -> None:
         self._command = [sys.executable, "-m", "tests.benchmarks.goodput", "--serve", style]
@@ -69,20 +69,20 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # closes its stdin
+        self._process.communicate()  # closes its stdin, which ends it
 
     def stats(self) -> dict[str, int]:
-        """What it accepted and refused, by its own count."""
+        """Return the server's own counts of what it accepted and refused."""
         counts: dict[str, int] = httpx.get(f"{self.url}/stats", trust_env=False).json()
         return counts
 
 
 async def serve(style: str) -> None:
-    """Answer by a policy, whose second 0 is the first request. Ends with stdin."""
+    """Serve a policy until stdin ends; second 0 of the policy is the first request."""
     make, zero, policy = SERVERS[style], 0.0, None
 
     async def answer(target: bytes) -> bytes:
-        """The bytes of an answer, after the latency."""
+        """Return the bytes of an answer, after the latency."""
         nonlocal zero, policy
         if target == b"/stats":
             counts = {name: getattr(policy, name, 0) for name in ("accepted", "refused", "penalties", "sent")}
@@ -95,7 +95,7 @@ async def serve(style: str) -> None:
         return _encoded(status, headers, "ok")
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, one request after the other, until it is closed."""
+        """Serve the requests of one connection, one after the other, until it is closed."""
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -108,17 +108,17 @@ async def serve(style: str) -> None:
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    os._exit(0)  # whatever connections are open
+    os._exit(0)  # without waiting for open connections
 
 
 def _encoded(status: int, headers: list[tuple[str, str]], body: str) -> bytes:
-    """An HTTP/1.1 response."""
+    """Encode a reply as an HTTP/1.1 response."""
     lines = [f"HTTP/1.1 {status} {REASONS[status]}", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode()
 
 
 def drive_threads(transport: Any, n: int, threads: int, url: str) -> Result:
-    """As `drive`, with threads and an `httpx.Client`."""
+    """Like `drive`, with threads and an `httpx.Client`."""
     statuses: Counter[int] = Counter()
     errors: list[Exception] = []
     waits: list[float] = []
@@ -149,7 +149,7 @@ def drive_threads(transport: Any, n: int, threads: int, url: str) -> Result:
 
 
 def _blind(asynchronous: bool) -> Any:
-    """Each request on its own, until it is through: it heeds what its last refusal said, and knows of no other."""
+    """A transport with retries alone: each request heeds its own last refusal, and knows nothing of the others."""
     return _stack(asynchronous, retry_config=RetryConfig(51, budget=False))
 
 
@@ -160,14 +160,14 @@ def _stack(asynchronous: bool, **settings: Any) -> Any:
 
 
 def _one_key(request: object) -> str:
-    """Each server has a port of its own: what is known of one is to hold for the next."""
+    """A key for all servers: each has its own port, and what is known of one is to hold for the next."""
     return "api"
 
 
 class Subjects:
-    """What is measured: retries alone, and a limiter that all requests share, inside of retries.
+    """The transports that are measured: retries alone, and retries around a limiter that all requests share.
 
-    A warm limiter knows what the last limiter found out about the same style.
+    A warm limiter restores what the last limiter discovered about the same style.
     """
 
     NAMES = ("blind retries", "limiter", "cautious limiter", "warm limiter")
@@ -177,7 +177,7 @@ class Subjects:
 
     @contextmanager
     def use(self, name: str, style: str, asynchronous: bool) -> Iterator[Any]:
-        """The transport."""
+        """Yield the transport of this subject."""
         if name == "blind retries":
             yield _blind(asynchronous)
             return
@@ -190,7 +190,7 @@ class Subjects:
 
 
 def measure(style: str, transport: Any, asynchronous: bool, requests: int) -> Row:
-    """One run against a new server."""
+    """Measure one run against a new server."""
     with Server(style) as server:
         if asynchronous:
             result = asyncio.run(drive(transport, requests, TASKS, url=server.url))
@@ -203,7 +203,7 @@ def measure(style: str, transport: Any, asynchronous: bool, requests: int) -> Ro
 
 
 def table(styles: list[str], subjects: list[str], runs: int, requests: int) -> Iterator[str]:
-    """A line for each run of each style and subject."""
+    """Yield a line for each run of each style and subject."""
     made = Subjects()
     yield f"{'':<30}{'efficiency':>12}{'refused/ok':>12}{'lost':>8}{'errors':>8}{'p99 s':>8}{'penalties':>11}"
     for style in styles:
@@ -219,7 +219,7 @@ def table(styles: list[str], subjects: list[str], runs: int, requests: int) -> I
 
 
 def outage(runs: int) -> Iterator[str]:
-    """100 requests a second against a server that is away for 5 s, and takes 200 a second otherwise. Times in seconds."""
+    """Send 100 requests a second to a server that is down for 5 s and otherwise serves 200 a second. Times in seconds."""
     yield f"{'away for 5 s':<16}{'lost':>8}{'sent/offered':>14}{'first new answered':>20}{'waits of new: median':>22}{'most':>8}"
     for _ in range(runs):
         with Server("away") as server:
@@ -234,7 +234,7 @@ def outage(runs: int) -> Iterator[str]:
 
 
 def unlimited(runs: int, requests: int) -> Iterator[str]:
-    """A server without a limit: the time with RateWise, as a part of that without, one right after the other."""
+    """Compare the times with and without RateWise, one right after the other, against a server without a limit."""
     yield f"{'no limit':<16}{'s without':>12}{'s with':>8}{'ratio':>8}"
     for _ in range(runs):
         walls = []
@@ -257,7 +257,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     if given.serve:
         asyncio.run(serve(given.serve))
-    logging.disable(logging.WARNING)  # each retry is one
+    logging.disable(logging.WARNING)  # each retry waits on its own
     if given.outage:
         lines = outage(given.runs)
     elif given.unlimited:
@@ -267,7 +267,7 @@ def main(arguments: list[str]) -> None:
         lines = table(styles, given.subject or ["blind retries", "limiter"], given.runs, given.requests)
     for line in lines:
         sys.stdout.write(line + "\n")
-        sys.stdout.flush()  # each takes long
+        sys.stdout.flush()  # these take long
 
 
 if __name__ == "__main__":

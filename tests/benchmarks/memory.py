@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.memory N`: what N responses of 1 KB take in an `InMemoryCache`, in bytes of this process each."""
+"""`python -m tests.benchmarks.memory N`: bytes of process memory that each of N responses of 1 KB takes in an `InMemoryCache`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = 4096
 
 
 class VariedTransport(httpx.BaseTransport):
-    """No two answers have the same date, tag, request id and body."""
+    """A transport whose answers all differ in date, tag, request id and body."""
 
     def __init__(self) -> None:
         self._random = random.Random(1)
@@ -38,7 +38,7 @@ class VariedTransport(httpx.BaseTransport):
 
 
 def resident() -> int:
-    """Bytes that this process has in memory."""
+    """Return the resident memory of this process in bytes."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
@@ -51,7 +51,7 @@ def main() -> None:
         for item in range(first, last):
             transport.handle_request(httpx.Request("GET", f"{BASE_URL}/v1/items/{item}", headers=REQUEST_HEADERS))
 
-    store(0, 1000)  # whatever is allocated once
+    store(0, 1000)  # allocates what is needed only once
     before = resident()
     store(1000, 1000 + number)
     sys.stdout.write(f"{(resident() - before) / number:.0f}\n")

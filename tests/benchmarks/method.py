@@ -1,4 +1,4 @@
-"""How it is measured, and the table."""
+"""How the benchmarks measure, and the tables that they print."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MOST_INSTRUCTIONS = {
     "LoggingTransport, off": 2_500,
     "AsyncLoggingTransport, off": 2_500,
 }
-"""What a layer may cost a request that succeeds."""
+"""Upper bounds on the instructions that a layer adds to a successful request."""
 MOST_IMPORT = 15.0
-"""Milliseconds that importing the client may add to importing httpx."""
+"""Upper bound on the milliseconds that importing the client adds to importing httpx."""
 
 MOST_MEMORY = 2048
-"""Bytes that a response of 1 KB may take."""
+"""Upper bound on the bytes of memory that a cached response of 1 KB takes."""
 
 COUNTED = (
     ("NullTransport", "LayerTransport", "RetryTransport"),
@@ -47,13 +47,13 @@ COUNTED = (
     ("AsyncLayerTransport", "AsyncLoggingTransport, off"),
     ("httpx.AsyncClient.get", "AsyncRateWiseClient.get"),
 )
-"""Whose instructions are counted: the bare one, and what comes around it, each with the one before within."""
+"""Chains of subjects whose instructions are counted: the bare one first, then each compared with the one before it."""
 
 Nanoseconds = dict[str, list[int]]
 
 
 def table(world: str, rounds: int, calls: int) -> Iterator[str]:
-    """Time a request: median microseconds, and medians of what each round gave in comparison with its bare one."""
+    """Time a request: median microseconds, and the medians of the comparisons with the bare subject of the same round."""
     taken = asyncio.run(_rounds(world, rounds, calls))
     yield f"{world + ', a request':<42}{'us':>10}{'ratio':>10}{'added us':>10}"
     for group in WORLDS[world]:
@@ -69,7 +69,7 @@ def table(world: str, rounds: int, calls: int) -> Iterator[str]:
 
 
 async def _rounds(world: str, rounds: int, calls: int) -> Nanoseconds:
-    """Every subject once in each round, so that whatever slows the machine down meets them all."""
+    """Time every subject once in each round, so that a slow phase of the machine affects all of them."""
     run, subjects = RUN[world], _installed(WORLDS[world])
     taken: Nanoseconds = {name: [] for name in subjects}
     for call in subjects.values():
@@ -99,7 +99,7 @@ def _installed(groups: tuple[Group, ...]) -> dict[str, Call]:
 
 
 def instructions() -> Iterator[str]:
-    """Count the instructions of a request: these do not depend on what else the machine does."""
+    """Count the instructions of a request, which do not depend on the load of the machine."""
     yield f"{'instructions, a request (callgrind)':<42}{'':>10}{'':>10}{'added':>10}"
     if shutil.which("valgrind") is None:
         yield "valgrind not installed"
@@ -115,7 +115,7 @@ def instructions() -> Iterator[str]:
 
 
 def _instructions(name: str) -> float:
-    """Two runs of different length: what they have in common, starting up above all, is no part of the difference."""
+    """Subtract two runs of different length, so that what both have in common, such as start-up, cancels out."""
     few, many = 200, 1200
     return (_collected(name, many) - _collected(name, few)) / (many - few)
 
@@ -131,7 +131,7 @@ def _collected(name: str, times: int) -> int:
 
 
 def memory(entries: int) -> Iterator[str]:
-    """What a response of 1 KB takes in memory, where the system tells what a process takes."""
+    """Measure the memory that a cached response of 1 KB takes, where the system reports the memory of a process."""
     yield f"{'memory':<42}{'bytes':>10}"
     if not os.path.exists("/proc/self/statm"):
         yield "not told by this system"
@@ -153,7 +153,7 @@ print(package, now() - start)
 
 
 def imports(times: int) -> Iterator[str]:
-    """Time the imports, on top of httpx, from compiled files and each time in a new process."""
+    """Time the imports on top of httpx, from compiled files, each in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
         runs = [

@@ -1,4 +1,4 @@
-"""A server in a process of its own, that answers every request at once with the same bytes."""
+"""A server in a process of its own that answers every request at once with the same bytes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 
 @cache
 def url() -> str:
-    """Where it listens; it is started when this is first asked, and ends with this process."""
+    """Return the server's URL; the first call starts the server, which ends with this process."""
     process = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    atexit.register(process.communicate)  # closes its stdin
+    atexit.register(process.communicate)  # closes its stdin, which ends it
     assert process.stdout is not None
     return f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
 @cache
 def redis_url() -> str:
-    """The URL of a Redis: the one that the tests use, or one started for this process. `ImportError` if there is none."""
+    """Return the URL of a Redis: that of the tests, or one started for this process. Raise `ImportError` if there is none."""
     from tests.kit import redis_server
 
     given = os.environ.get(redis_server.GIVEN)

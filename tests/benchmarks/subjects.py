@@ -1,4 +1,4 @@
-"""What is measured: one request to a server that answers at once, bare and through everything that can be put around it."""
+"""The subjects: one request to a server that answers at once, bare and through every layer and peer."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ RESPONSE_HEADERS = [
 
 
 SILENT_HEADERS = [(name, value) for name, value in RESPONSE_HEADERS if b"RateLimit" not in name]
-"""Of a server that tells nothing of its limits."""
+"""Headers of a server that sends no rate-limit fields."""
 LIMITED_HEADERS = [*RESPONSE_HEADERS, (b"X-RateLimit-Reset", b"30")]
 
 
@@ -98,7 +98,7 @@ def _client(kind: Callable[..., Any], null: Callable[[], Any]) -> Call:
 
 
 def _wire(around: Callable[[Any], Any] = lambda wire: wire) -> Call:
-    """A request over a socket, its body read."""
+    """A request over a socket, including its body."""
     handle = around(httpx.HTTPTransport()).handle_request
     request = httpx.Request("GET", server.url() + PATH, headers=REQUEST_HEADERS)
 
@@ -111,17 +111,17 @@ def _wire(around: Callable[[Any], Any] = lambda wire: wire) -> Call:
 
 
 def _rated(transport: Any) -> Any:
-    """With a sliding window."""
+    """A circuit breaker with a sliding window."""
     return ratewise.CircuitBreakerTransport(transport, CircuitBreaker(failure_rate=0.5))
 
 
 def _stated(transport: Any) -> Any:
-    """With a limit that is never reached."""
+    """A rate limiter with a stated limit that is never reached."""
     return ratewise.RateLimitTransport(transport, RateLimiter(rate=1e9, burst=1000))
 
 
 def _guarded(guard: Callable[[Call], Call]) -> Call:
-    """A null transport within a circuit breaker that knows nothing of HTTP."""
+    """A null transport inside a circuit breaker that knows nothing of HTTP."""
     return guard(_transport())
 
 
@@ -153,7 +153,7 @@ def _tenacious(kind: str, null: Any) -> Any:
 
 
 def _private(size: int) -> Any:
-    """Header fields of a response that may be stored."""
+    """Header fields of a response that a private cache may store."""
     said = {
         b"Cache-Control": b"private, max-age=3600",
         b"Content-Length": b"%d" % size,
@@ -163,7 +163,7 @@ def _private(size: int) -> Any:
 
 
 class ContentTransport(httpx.BaseTransport):
-    """Answers with a body in memory, as a mock does, that may be stored."""
+    """A transport that answers with a storable body in memory, as a mock does."""
 
     def __init__(self, size: int) -> None:
         self._headers, self._body = _private(size), bytes(size)
@@ -178,14 +178,14 @@ class AsyncContentTransport(ContentTransport, httpx.AsyncBaseTransport):
 
 
 _ON = logging.Logger("ratewise", logging.INFO)
-"""The logger of RateWise as `setup_logging` makes it, writing to nowhere."""
+"""The RateWise logger as `setup_logging` configures it, writing to the null device."""
 _NOWHERE = logging.StreamHandler(open(os.devnull, "w"))  # noqa: SIM115
 _NOWHERE.setFormatter(logging.Formatter(FORMAT, DATE_FORMAT))
 _ON.addHandler(_NOWHERE)
 
 
 def _logged(kind: Callable[..., Any]) -> Call:
-    """With the log on, for this subject alone."""
+    """A transport with logging on, for this subject alone."""
     handle = _transport(lambda null: kind(null, LogConfig(mask_style="partial", redact_patterns=[r"token=[\w-]+"])))
     off = layer.logger
 
@@ -200,7 +200,7 @@ def _logged(kind: Callable[..., Any]) -> Call:
 
 
 def _two_lines() -> Call:
-    """What the standard library takes for the same two lines, and the transport without a log."""
+    """The transport without RateWise's log, and the same two lines written by the standard library."""
     handle = _transport(ratewise.LayerTransport)
 
     def call() -> None:
@@ -212,14 +212,14 @@ def _two_lines() -> Call:
 
 
 def _content(size: int, around: Callable[[Any], Any] = lambda wire: wire, asynchronous: bool = False) -> Call:
-    """What comes of a request whose answer has so many bytes; behind a cache all but the first are hits."""
+    """A request whose response has a body of this many bytes; behind a cache all but the first are hits."""
     wire = (AsyncContentTransport if asynchronous else ContentTransport)(size)
     handle = getattr(around(wire), "handle_async_request" if asynchronous else "handle_request")
     return partial(handle, httpx.Request("GET", BASE_URL + PATH, headers=REQUEST_HEADERS))
 
 
 def _missing(size: int) -> Call:
-    """With a store that has forgotten the response each time."""
+    """The same with a store that never has the response."""
     cache = InMemoryCache()
     handle = _content(size, lambda wire: ratewise.CacheTransport(wire, cache))
 
@@ -253,7 +253,7 @@ def _in_redis(wire: Any) -> Any:
     return ratewise.CacheTransport(wire, ratewise.RedisCache(server.redis_url(), namespace="benchmark"))
 
 
-# The first of a group is the bare one that the others are compared with. A peer that is not installed raises ImportError.
+# The first subject of a group is the bare one that the others are compared with. A peer that is not installed raises ImportError.
 WORLDS: Mapping[str, tuple[Group, ...]] = {
     "sync": (
         {

@@ -1,4 +1,4 @@
-"""Limits as a snapshot has them."""
+"""Snapshots of limits, for tests that change single numbers in them."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ ALL = {"a": RATE, "b": WINDOW, "c": CONCURRENCY}
 
 
 def number(kept: Any) -> Iterator[tuple[str, str, Any]]:
-    """Every number of these limits: the limit, the name and what it is."""
+    """Yield every number in these limits as the limit, the name of the number and its value."""
     return ((name, field, value) for name, limit in kept.items() for field, value in limit.items() if field != "kind")

@@ -1,4 +1,4 @@
-"""Transports with a rate limiter, and its queue."""
+"""Transports with a rate limiter, and the state of its queues."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ URL = "https://api.example.com/"
 
 
 def limited(world: World, wire: Any, limiter: RateLimiter | None, clock: FakeClock | None = None) -> Any:
-    """A transport with a rate limiter, of this world."""
+    """Return a rate-limited transport of the world's kind."""
     kind = world.ratewise.RateLimitTransport if world.is_sync else world.ratewise.AsyncRateLimitTransport
     return kind(wire, limiter, clock=clock)
 
 
 def queued(limiter: RateLimiter, number: int) -> None:
-    """Block until so many wait in its queues."""
+    """Block until this many requests wait in the limiter's queues."""
     wait_until(lambda: waiting(limiter) >= number)
 
 
 def waiting(limiter: RateLimiter) -> int:
-    """How many wait in its queues."""
+    """The number of requests that wait in the limiter's queues."""
     return sum(len(state.queue) for state in list(limiter._states.values()))

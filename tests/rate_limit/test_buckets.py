@@ -1,4 +1,4 @@
-"""Buckets that the server names: each has its limits, and its pauses."""
+"""Buckets that the server names: each bucket has its own limits and pauses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.rate_limit.limiters import URL, limited
 
 
 async def test_buckets(world: World, clock: FakeClock) -> None:
-    """Discord's: routes that the server counts apart wait apart, once that is known; the others as the first that was seen."""
+    """Once responses name buckets (as Discord does), each bucket waits on its own; unknown routes use the first bucket seen."""
 
     def told(bucket: str, remaining: int) -> Any:
         left = {"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": str(remaining), "X-RateLimit-Reset-After": "30.0"}
@@ -32,7 +32,7 @@ async def test_buckets(world: World, clock: FakeClock) -> None:
 
 
 async def test_policies_are_buckets_too(world: World, clock: FakeClock) -> None:
-    """Routes whose policies (RateLimit) have no name in common are counted apart; a route that comes back is one of the first."""
+    """Routes without a common RateLimit policy are counted separately; a route seen again gets its earlier bucket back."""
 
     def told(policies: str) -> Any:
         return response(200, {"RateLimit": policies})
@@ -49,7 +49,7 @@ async def test_policies_are_buckets_too(world: World, clock: FakeClock) -> None:
 
 
 async def test_a_refusal_for_one_bucket_and_for_all(world: World, clock: FakeClock) -> None:
-    """It holds back those of its bucket, and all of the key if it is said to be global."""
+    """A refusal pauses the requests of its bucket, or those of the whole key if the response says that it is global."""
     named = {"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": "4", "X-RateLimit-Reset-After": "1.0"}
     one = response(200, {**named, "X-RateLimit-Bucket": "a"})
     two = response(200, {**named, "X-RateLimit-Bucket": "b"})
@@ -63,7 +63,7 @@ async def test_a_refusal_for_one_bucket_and_for_all(world: World, clock: FakeClo
 
 
 async def test_many_routes(world: World, clock: FakeClock) -> None:
-    """No more are remembered than so many."""
+    """The number of remembered routes is bounded."""
     limiter = RateLimiter()
     transport = limited(world, wire := Scripted(), limiter, clock)
     for number in range(1010):

@@ -1,4 +1,4 @@
-"""How many are on their way at a time, their bodies counted."""
+"""The concurrency limit: requests in flight, their bodies included."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.rate_limit.limiters import URL, limited, queued
 
 
 async def test_concurrency(world: World) -> None:
-    """No more than so many are in flight at once, to the end of their bodies; the rest waits its turn."""
+    """No more than `concurrency` requests are in flight until their bodies end; the others wait in the queue."""
     peak, now, total = 0, 0, 0
     lock, together = threading.Lock(), threading.Barrier(3)
 
@@ -25,7 +25,7 @@ async def test_concurrency(world: World) -> None:
         with lock:
             now, total = now + 1, total + 1
             peak, number = max(peak, now), total
-        if 2 <= number <= 4:  # the first one goes alone
+        if 2 <= number <= 4:  # the first request of a key goes alone
             together.wait(PATIENCE)
         with lock:
             now -= 1
@@ -43,7 +43,7 @@ async def test_concurrency(world: World) -> None:
 
 
 async def test_who_waits_for_a_place_sleeps(world: World) -> None:
-    """It is woken when there is one, and does not keep asking."""
+    """A caller that waits for a slot sleeps until it is woken; it does not poll."""
     limiter, polls, clock = RateLimiter(concurrency=1), 0, StillClock(look=PATIENCE)
     poll = limiter._queue.poll
 
@@ -72,7 +72,7 @@ async def test_who_waits_for_a_place_sleeps(world: World) -> None:
 
 
 async def test_concurrency_holds_the_body(world: World, clock: FakeClock) -> None:
-    """A place is free again when the body is closed, or the request has failed."""
+    """A slot is released when the body is closed or when the request fails."""
     limiter = RateLimiter(concurrency=1, max_wait=0.5)
     wire = Scripted(response(200, body=Body(b"abc")), 200, failing("ReadError"), 200)
     async with world.within(world.Client(transport=limited(world, wire, limiter, clock))) as client:

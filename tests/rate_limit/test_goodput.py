@@ -1,4 +1,4 @@
-"""How much of a limit is used, and how much is refused, when it is known only from what the server tells. In virtual time."""
+"""How much of a server's limit is used, and how many requests are refused, without a stated limit. In virtual time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.kit.limited import EPOCH, STYLES, Bucket, Down, Headers, Policy, Quot
 from tests.kit.virtual import LimitedWire, Offered, Result, VirtualClock, drive, offer, run
 
 TOLD = ("window", "ietf", "openai", "penalty", "halved")
-"""The styles that tell their limits; `anthropic` too, which takes minutes."""
+"""The styles whose responses carry rate-limit fields, except `anthropic`, which takes minutes."""
 
 
 class Outcome(NamedTuple):
-    """What came of one run."""
+    """The outcome of one run."""
 
     result: Result
     policy: Policy
@@ -34,12 +34,12 @@ class Outcome(NamedTuple):
 
 
 def through(style: str, n: int = 480, tasks: int = 50, wire: Any = None, limiter: Any = None, **policy: Any) -> Outcome:
-    """`n` requests by so many tasks at a time, through retries and a limiter that knows nothing, to a cold server."""
+    """Send `n` requests from `tasks` tasks through retries and a limiter without prior knowledge, to a server of this style."""
     return drive_virtually(STYLES[style](**policy), n, tasks, wire, limiter)
 
 
 def drive_virtually(served: Any, n: int, tasks: int, wire: Any = None, limiter: Any = None) -> Outcome:
-    """The same, to any server."""
+    """As `through`, to any policy."""
 
     async def main() -> Outcome:
         limited = LimitedWire(served, **(wire or {}))
@@ -52,7 +52,7 @@ def drive_virtually(served: Any, n: int, tasks: int, wire: Any = None, limiter: 
 
 
 def check(outcome: Outcome, efficiency: float, refused: float) -> None:
-    """All came through, as fast as that and with no more refusals."""
+    """Check that no request was lost, and the bounds on efficiency and on the fraction refused."""
     result, policy, _ = outcome
     assert (result.lost, result.errors) == (0, [])
     assert policy.refused <= refused * policy.accepted
@@ -61,7 +61,7 @@ def check(outcome: Outcome, efficiency: float, refused: float) -> None:
 
 @pytest.mark.parametrize("style", TOLD)
 def test_cold(style: str) -> None:
-    """50 tasks, 480 requests, 20 a second: nearly as fast as can be, and nearly nothing refused."""
+    """480 requests of 50 tasks at 20 a second reach 97 % of the limit with at most 0.5 % refused."""
     check(through(style), 0.97, 0.005)
 
 
@@ -79,26 +79,26 @@ def test_cold(style: str) -> None:
     ids=str,
 )
 def test_otherwise(style: str, otherwise: Any) -> None:
-    """The `Date` off, 503s by chance, jitter, many tasks and few: hardly worse."""
+    """A wrong `Date`, random 503s, jitter, and more or fewer tasks reduce the efficiency to 94 % at worst."""
     check(through(style, 280, **otherwise), 0.94, 0.005)
 
 
 @pytest.mark.parametrize(("style", "efficiency"), [("window", 0.94), ("ietf", 0.97), ("penalty", 0.97)])
 def test_many_requests(style: str, efficiency: float) -> None:
-    """Of 20 whole windows hardly a request is wasted to see when they turn: of one whose length is told, none."""
+    """Over 20 windows at most 0.1 % of the requests are refused, whether or not the length of a window is stated."""
     check(through(style, 2000), efficiency, 0.001)
 
 
 @pytest.mark.parametrize("style", ["window", "ietf"])
 @pytest.mark.parametrize("phase", [0.02, 0.7, 1.3, 2.5, 3.9, 4.6])
 def test_windows_by_the_wall_clock(style: str, phase: float) -> None:
-    """It comes in the middle of a window, wherever that turns."""
+    """Windows aligned to the wall clock reach 94 %, at whatever phase of the window the first request comes."""
     check(through(style, anchor="wall", epoch=EPOCH + phase), 0.94, 0.005)
 
 
 @pytest.mark.parametrize("anchor", ["first", "wall"])
 def test_everything_at_once(anchor: str) -> None:
-    """2,000 requests by 200 tasks, a window by the wall clock, a `Date` that is wrong, jitter and 503s."""
+    """2,000 requests of 200 tasks, with a wrong `Date`, jitter and random 503s, reach 93 %."""
     wire = {"failures": 0.02, "jitter": 0.005, "seed": 3}
     outcome = through("window", 2000, 200, wire, anchor=anchor, epoch=EPOCH + 1.77, date_skew=3.0)
     check(outcome, 0.93, 0.005)
@@ -109,26 +109,26 @@ def test_everything_at_once(anchor: str) -> None:
 @pytest.mark.parametrize("speak", [xratelimit, ietf])
 @pytest.mark.parametrize(("limit", "seconds"), [(5, 1), (10, 1), (30, 1), (10, 4), (100, 6), (10, 7), (60, 60)])
 def test_other_windows(limit: int, seconds: int, speak: Any, anchor: Any) -> None:
-    """Short ones, small ones, and odd lengths: none is taken for another one for long."""
+    """Short windows, small limits and odd lengths reach 90 %: a wrong guess of the length is corrected quickly."""
     served = Window(limit, seconds, speak, anchor=anchor, epoch=EPOCH + 0.37)
     outcome = drive_virtually(served, 12 * limit + limit // 2, 50, limiter={"max_wait": 300})
     check(outcome, 0.9, 0.03)
 
 
 def test_whole_seconds_of_a_bucket() -> None:
-    """When it will be full is told in whole seconds, by the server's clock: what is left tells more, and the rate is found."""
+    """If the reset is in whole seconds of the server's clock, the remaining count yields the refill rate."""
     check(through("anthropic", 200, 20, date_skew=3.0, epoch=EPOCH + 0.4), 0.97, 0.005)
 
 
 def test_a_wait_is_fair() -> None:
-    """Nobody waits longer than a perfect first-come-first-served queue would let it wait, but for a little."""
+    """The 99th percentile of the waits is within 10 % of a perfect first-come-first-served queue."""
     outcome = through("openai")
     assert outcome.result.p99 <= 1.1 * 50 / 20
 
 
 @pytest.mark.parametrize("style", ["window", "openai"])
 def test_a_stated_limit_too(style: str) -> None:
-    """A limit that is stated lower than the server's is kept to; what the server tells is kept to where it is higher."""
+    """A stated limit below the server's is kept; one above it leaves the server's own fields in force."""
     slow = through(style, 100, limiter={"rate": 10, "burst": 5})
     assert slow.policy.refused == 0
     assert slow.result.wall == pytest.approx(9.5, abs=0.1)
@@ -136,7 +136,7 @@ def test_a_stated_limit_too(style: str) -> None:
 
 
 def test_pace() -> None:
-    """With `pace` a window is not spent at its first instant: in no second do more than about a fifth of it come."""
+    """`pace` spreads a window's quota: at most about a fifth of it is sent in any one second."""
     outcome = through("window", 200, limiter={"pace": True})
     assert (outcome.result.lost, outcome.policy.refused) == (0, 0)
     seconds = [int(at) for at, _ in outcome.wire.log]
@@ -144,7 +144,7 @@ def test_pace() -> None:
 
 
 def test_without_limits() -> None:
-    """A server that tells nothing is waited for once, by all, for one answer."""
+    """With a server that sends no rate-limit fields, only the first answer is waited for."""
     served = Bucket(10**6, 1, nothing)
 
     async def main() -> Result:
@@ -156,7 +156,7 @@ def test_without_limits() -> None:
 
 
 def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """One line for each time that there is waiting, and not one for each who waits."""
+    """Each period of waiting logs one line, not one for each waiting request."""
     with caplog.at_level(logging.WARNING, "ratewise"):
         through("window", 300)
     assert 2 <= len(caplog.messages) <= 6
@@ -164,7 +164,7 @@ def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class Both:
-    """Two limits at once: a request must keep to each, and is told of both."""
+    """Two policies at once: a request must satisfy both, and the response carries the fields of both."""
 
     latency = Policy.latency
 
@@ -183,13 +183,13 @@ class Both:
 
 
 def named(name: str) -> Callable[[Quota], Headers]:
-    """What `ietf` tells, of a policy of this name."""
+    """The fields of `ietf`, with this name as the name of the policy."""
     return lambda quota: [(field, value.replace("default", name)) for field, value in ietf(quota)]
 
 
 @pytest.mark.parametrize("tasks", [1, 10, 50])
 def test_two_limits_at_once(tasks: int) -> None:
-    """10 a second, and 100 in 20 seconds: the tightest binds at any time."""
+    """With 10 a second and 100 in 20 seconds, the tighter limit applies at any time."""
     policy = Both(Window(10, 1, named("second")), Window(100, 20, named("minute")))
     outcome = drive_virtually(policy, 210, tasks)
     assert (outcome.result.lost, outcome.result.errors) == (0, [])
@@ -204,7 +204,7 @@ def test_two_limits_at_once(tasks: int) -> None:
     st.lists(st.tuples(st.floats(0, 2), st.floats(0, 0.5) | st.none(), st.booleans()), min_size=1, max_size=25),
 )
 def test_a_stated_limit_holds_whatever_happens(rate: int, burst: int, concurrency: int | None, calls: list[Any]) -> None:
-    """However requests come, fail and are cancelled: never more than stated in any interval or at once; nothing is left over."""
+    """Failing and cancelled requests never break the rate, in any interval, or the concurrency, and leave no state behind."""
     limiter, times, now, peak = RateLimiter(rate=rate, burst=burst, concurrency=concurrency), list[float](), 0, 0
 
     class Wire(httpx.AsyncBaseTransport):
@@ -243,11 +243,11 @@ def test_a_stated_limit_holds_whatever_happens(rate: int, burst: int, concurrenc
     assert (len(state.queue), state.governor._sent, state.governor._busy) == (0, {}, 0)
 
 
-# -- servers that say nothing but no
+# -- servers that refuse and send no rate-limit fields
 
 
 SILENT = ("seconds", "bare", "bare-window", "bare-halved")
-"""The styles that do not tell their limits. `shuts` and `slots` are told apart."""
+"""The styles that send no rate-limit fields. `shuts` and `slots` are tested separately."""
 
 CAUTIOUS = {"cautious": True}
 
@@ -264,14 +264,14 @@ CAUTIOUS = {"cautious": True}
     ],
 )
 def test_silent(style: str, efficiency: float, refused: float, cautiously: float, wire: Any) -> None:
-    """Nothing but refusals, cold: the limit is found out and used, for so many refusals; `cautious` takes few of these."""
+    """From refusals alone the limiter discovers the limit within the given fraction refused; `cautious` lowers that fraction."""
     check(through(style, wire=wire), efficiency, refused)
     check(through(style, wire=wire, limiter=CAUTIOUS), efficiency, cautiously)
 
 
 @pytest.mark.parametrize("style", SILENT)
 def test_silent_for_long(style: str) -> None:
-    """The surer it is, the more seldom it asks for more: of 2,000 requests hardly more are refused than of 480."""
+    """Probes become rarer as confidence grows: 2,000 requests have at most 3 % refused, 1.2 % with `cautious`."""
     check(through(style, 2000), 0.97, 0.03)
     check(through(style, 2000, limiter=CAUTIOUS), 0.97, 0.012)
 
@@ -279,13 +279,13 @@ def test_silent_for_long(style: str) -> None:
 @pytest.mark.parametrize("style", ["seconds", "bare"])
 @pytest.mark.parametrize("limiter", [{}, CAUTIOUS], ids=str)
 def test_a_silent_wait_is_fair(style: str, limiter: Any) -> None:
-    """As of those that tell: finding out makes hardly anyone wait longer."""
+    """Discovering a limit keeps the 99th percentile of the waits within 10 % of a fair queue, too."""
     assert through(style, limiter=limiter).result.p99 <= 1.1 * 50 / 20
 
 
 @pytest.mark.parametrize("limiter", [{}, CAUTIOUS], ids=str)
 def test_penalties(limiter: Any) -> None:
-    """A request too many shuts everyone out for 5 s: that is waited out, and earned no more than twice."""
+    """Where one excess request shuts the client out for 5 s, the limiter waits that out, and causes it at most twice."""
     outcome = through("shuts", limiter=limiter)
     check(outcome, 0.65, 0.08)
     assert isinstance(outcome.policy, Bucket)
@@ -293,7 +293,7 @@ def test_penalties(limiter: Any) -> None:
 
 
 def again(style: str, pause: float = 6.0, **policy: Any) -> list[Outcome]:
-    """One run after the other, with one limiter each: the second goes on with what the first has found out."""
+    """Run twice with a new limiter each time; the second one restores the snapshot of the first."""
     outcomes: list[Outcome] = []
     snapshots: list[str] = []
 
@@ -302,7 +302,7 @@ def again(style: str, pause: float = 6.0, **policy: Any) -> list[Outcome]:
             limiter, start, served = RateLimiter(), asyncio.get_running_loop().time(), STYLES[style](**policy)
 
             class Anew:
-                """Its second 0 is now."""
+                """A policy whose second 0 is the start of this run."""
 
                 latency = served.latency
 
@@ -326,18 +326,18 @@ def again(style: str, pause: float = 6.0, **policy: Any) -> list[Outcome]:
     [("seconds", 0.97, 0.01), ("bare", 0.97, 0.01), ("bare-window", 0.97, 0.01), ("shuts", 0.95, 0.0), ("slots", 0.93, 0.015)],
 )
 def test_warm(style: str, efficiency: float, refused: float) -> None:
-    """What was found out is kept: a warm start is refused next to nothing, and never shut out."""
+    """A restored limiter has at most 1.5 % refused, and is never shut out."""
     check(again(style)[1], efficiency, refused)
 
 
 def test_a_window_that_goes_on() -> None:
-    """A snapshot knows when the window turns: what is restored in its middle waits for that."""
+    """A limiter that is restored in the middle of a window waits for the end of that window."""
     outcome = again("bare-window", pause=0.5)[1]
     assert (outcome.result.lost, outcome.policy.refused <= 8) == (0, True)
 
 
 class Sliding(Policy):
-    """So many in any so many seconds."""
+    """A sliding window: at most this many in any interval of this many seconds."""
 
     def __init__(self, *limit: Any) -> None:
         super().__init__(*limit)
@@ -372,11 +372,11 @@ class Sliding(Policy):
     ],
 )
 def test_other_silent_limits(served: Any, efficiency: float) -> None:
-    """Of whatever kind, size and length: they come through, most of what there is is used, and not many are refused."""
+    """Discovery works for limits of any kind, size and length: at most one request is lost, and at most 30 % are refused."""
     policy = served()
     outcome = drive_virtually(policy, 300, 50, {"jitter": 0.003}, {"max_wait": 600})
     assert outcome.result.errors == []
-    assert outcome.result.lost <= 1  # refused four times: no more retries are left to it
+    assert outcome.result.lost <= 1  # refused four times: it has no retries left
     assert policy.refused <= 0.3 * 300
     assert outcome.result.efficiency(policy) >= efficiency
 
@@ -384,10 +384,10 @@ def test_other_silent_limits(served: Any, efficiency: float) -> None:
 @pytest.mark.parametrize("refusal", [429, 503])
 @pytest.mark.parametrize("connects", [True, False])
 def test_an_outage(refusal: int, connects: bool) -> None:
-    """Away for 5 s: hardly anything is sent meanwhile, nothing is lost, and who comes later does not wait for the backlog."""
+    """An outage of 5 s: few requests are sent meanwhile, none is lost, and later requests do not wait for the backlog."""
 
     class Gone(LimitedWire):
-        """Cannot be reached while it is away, unless it answers 503."""
+        """A server that is unreachable during the outage, unless it answers 503."""
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             if not connects and 2 <= asyncio.get_running_loop().time() < 7:
@@ -413,7 +413,7 @@ def test_an_outage(refusal: int, connects: bool) -> None:
 
 
 def test_a_silent_server_without_a_limit() -> None:
-    """Is waited for twice, for one answer and for half of the first ones, and never again; some 503s change nothing."""
+    """Without a limit the limiter only waits for the first answer and for half of the first batch; random 503s add no waits."""
 
     async def main() -> Result:
         wire = LimitedWire(limited.unlimited(), failures=0.03, seed=4)

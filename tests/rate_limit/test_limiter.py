@@ -1,4 +1,4 @@
-"""The rate limiter: a stated limit is kept to exactly, whoever shares it, for each key; and its settings."""
+"""The rate limiter: a stated limit is kept exactly, across all callers, for each key; and its settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.rate_limit.limiters import URL, limited, waiting
     st.lists(st.tuples(st.floats(0, 20), st.integers(1, 30)), min_size=1, max_size=30),
 )
 def test_never_more_than_stated(rate: float, per: float, burst: int, knocks: list[tuple[float, int]]) -> None:
-    """Whatever comes when: in any interval of t seconds at most burst + t * rate / per requests go, and no fewer than could."""
+    """In any interval of t seconds at most burst + t * rate / per requests are sent, and never fewer than the limit allows."""
     limit, now, sent = KnownLimit(rate, per, burst), 1_800_000_000.0, list[float]()
     for wait, wanting in knocks:
         now += wait * per / rate
@@ -59,7 +59,7 @@ def test_never_more_than_stated(rate: float, per: float, burst: int, knocks: lis
     ],
 )
 async def test_the_pace(world: World, clock: FakeClock, settings: Any, times: list[float]) -> None:
-    """`burst` go at once, and then one after the other, `rate` in `per` seconds."""
+    """`burst` requests are sent at once, and then one at a time at `rate` in `per` seconds."""
     wire = Timed(clock, *[200] * 6)
     transport = limited(world, wire, RateLimiter(**settings), clock)
     for _ in range(6):
@@ -68,7 +68,7 @@ async def test_the_pace(world: World, clock: FakeClock, settings: Any, times: li
 
 
 async def test_many_callers_share_it(world: World) -> None:
-    """20 threads or tasks on a real clock: the server never sees more than the limit allows, and everyone is answered."""
+    """20 threads or tasks on a real clock together stay within the limit, and every request is answered."""
     times: list[float] = []
     lock = threading.Lock()
 
@@ -91,7 +91,7 @@ async def test_many_callers_share_it(world: World) -> None:
 
 
 def test_threads_and_event_loops_share_it() -> None:
-    """Three event loops and five threads at once: no more than is allowed between them, and everyone is answered."""
+    """Three event loops and five threads together stay within the limit, and every request is answered."""
     limiter = RateLimiter(rate=400, burst=5)
     seen: list[int] = []
 
@@ -116,7 +116,7 @@ def test_threads_and_event_loops_share_it() -> None:
 
 
 async def test_first_come_first_served(world: World) -> None:
-    """Nobody is overtaken, neither by who comes later nor by who has just been served."""
+    """Requests are sent in the order in which they came; a caller that has just been served goes to the end of the queue."""
     limiter, order, clock = RateLimiter(rate=100), list[int](), StillClock()
     transport = limited(world, Scripted(*[200] * 13), limiter, clock)
     await world.send(transport)
@@ -140,7 +140,7 @@ async def test_first_come_first_served(world: World) -> None:
 
 
 async def test_a_limit_for_each_key(world: World, clock: FakeClock) -> None:
-    """By origin and credential, however the header is written; or by what `key` makes of the request."""
+    """The key is the origin and the credential, however the header is spelled, or the result of `key`."""
     for key, apart, together in (
         (
             None,
@@ -162,7 +162,7 @@ async def test_a_limit_for_each_key(world: World, clock: FakeClock) -> None:
 
 
 async def test_one_limiter_for_both_libraries(world: World, clock: FakeClock) -> None:
-    """What requests of one library use up, those of the other cannot use."""
+    """Clients of both libraries share the limit of one limiter."""
     limiter = RateLimiter(rate=1)
     other = World(f"{world.style}-{'httpx' if world.httpx.__name__ == 'httpx2' else 'httpx2'}")
     wire = Timed(clock, 200, 200)
@@ -172,7 +172,7 @@ async def test_one_limiter_for_both_libraries(world: World, clock: FakeClock) ->
 
 
 async def test_a_limit_that_has_recovered_may_be_forgotten(world: World, clock: FakeClock) -> None:
-    """And one that has not, or that the server has paused, may not."""
+    """The state of a key may be forgotten once its limit has recovered, not before, and not while the server has paused it."""
     limiter = RateLimiter(rate=1, burst=2)
     await world.send(limited(world, Scripted(200), limiter, clock))
     (state,) = limiter._queue.states.values()
@@ -182,7 +182,7 @@ async def test_a_limit_that_has_recovered_may_be_forgotten(world: World, clock: 
 
 
 async def test_errors_pass(world: World, clock: FakeClock) -> None:
-    """A request that failed was sent all the same: it counts, and no more than that."""
+    """A failed request counts once against the limit, as it was sent."""
     wire = Timed(clock, failing("ReadError"), 200)
     transport = limited(world, wire, RateLimiter(rate=1), clock)
     with pytest.raises(world.httpx.ReadError):
@@ -213,13 +213,13 @@ async def test_errors_pass(world: World, clock: FakeClock) -> None:
     ],
 )
 def test_bad_settings(settings: Any, error: type[Exception], message: str) -> None:
-    """Refused at construction, by name, value and what is allowed."""
+    """A bad setting is refused at construction, with its name, its value and what is allowed."""
     with pytest.raises(error, match=message):
         RateLimiter(**settings)
 
 
 async def test_the_limiter_must_be_one(world: World) -> None:
-    """Anything else is refused, by transports and clients; what a limiter and its layer show has no secret."""
+    """Transports and clients refuse anything but a limiter; the reprs of a limiter and its layer show no secret."""
     for wrong in (5, RateLimiter):
         with pytest.raises(TypeError, match="rate_limiter must be a RateLimiter, not "):
             limited(world, Scripted(), wrong)  # type: ignore[arg-type]

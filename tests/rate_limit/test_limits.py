@@ -1,4 +1,4 @@
-"""What is known of a limit: when a window turns, how fast a bucket fills, how much a request takes. One step at a time."""
+"""The model of one limit: when a window turns, how fast a bucket fills, how much a request costs. One step at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REQUESTS = Quota("", 100, 99, 5, 1.0, None, "requests", "window")
 
 
 def window(**told: Any) -> QuotaWindow:
-    """That knows the first answer, which took from second 0 to 0.02."""
+    """A window that knows one answer, to a request from second 0 to 0.02."""
     quota = REQUESTS._replace(**told)
     known = QuotaWindow(quota)
     known.told(quota, 0.0, 0.02, 0)
@@ -25,7 +25,7 @@ def window(**told: Any) -> QuotaWindow:
 
 
 def bucket(**told: Any) -> Bucket:
-    """The same, of 20 that come back in a second."""
+    """The same for a bucket of 20 that refills in one second."""
     quota = REQUESTS._replace(limit=20, remaining=19, reset=0.05, resolution=0.001, kind="bucket", **told)
     known = Bucket(quota)
     known.told(quota, 0.0, 0.02, 0)
@@ -53,7 +53,7 @@ def bucket(**told: Any) -> Bucket:
     ids=str,
 )
 def test_kinds(told: Any, kind: Any) -> None:
-    """A limit is made only of what tells enough, and can be true."""
+    """A limit is built only from fields that are complete and plausible."""
     assert kind_of(REQUESTS._replace(**told)) is kind
 
 
@@ -61,7 +61,7 @@ def test_kinds(told: Any, kind: Any) -> None:
 
 
 def test_what_is_left_may_go() -> None:
-    """All of it, but for those in flight: they may have been counted or not."""
+    """The remaining count may be sent, less the requests in flight, which the server may not have counted yet."""
     known = window()
     assert [known.free(0.02, in_flight, 1) for in_flight in (0, 10, 99)] == [99, 89, 0]
     known.told(REQUESTS._replace(remaining=40), 0.03, 0.05, 0)
@@ -70,7 +70,7 @@ def test_what_is_left_may_go() -> None:
 
 
 def test_a_few_are_kept() -> None:
-    """8 at most, a tenth of the limit: where as many as are left must wait anyway, and else for a quarter of a second."""
+    """Up to 8 (a tenth of the limit) are kept as probes: while others must wait anyway, or else for a quarter of a second."""
     known = window()
     assert [known.free(0.02, 0, waiting) for waiting in (91, 92, 100)] == [99, 91, 91]
     known.told(REQUESTS._replace(remaining=4), 0.03, 0.05, 0)
@@ -82,7 +82,7 @@ def test_a_few_are_kept() -> None:
 
 
 def test_probes() -> None:
-    """Those that were kept go one by one while it may turn; one at the instant at which it turns if its length is round."""
+    """Kept probes are sent one at a time around the expected turn; with a round length, one at the very instant."""
     known = window()
     known.told(REQUESTS._replace(remaining=8), 0.1, 0.12, 0)
     now, sent = 1.0, []
@@ -103,7 +103,7 @@ def test_probes() -> None:
 
 
 def test_a_probe_is_waited_for() -> None:
-    """No other goes meanwhile, for a second at most."""
+    """While a probe is in flight no other request is sent, for one second at most."""
     known = window(remaining=0, limit=None, kind="effective")
     known.come(5.1)
     assert (known.free(5.2, 1, 9), known.free(6.1, 1, 9)) == (0, 1)
@@ -111,7 +111,7 @@ def test_a_probe_is_waited_for() -> None:
 
 
 def test_later_than_it_seemed() -> None:
-    """A probe that finds the old window, where the length was a guess: it is believed, and asked again a little later."""
+    """If a probe still finds a window of guessed length, its reset is believed, and the next probe comes soon after."""
     known = window()
     known.come(5.02)
     known.told(REQUESTS._replace(remaining=0, reset=1), 5.02, 5.04, 0)
@@ -124,7 +124,7 @@ def test_later_than_it_seemed() -> None:
 
 
 def test_answers_that_overtake_each_other() -> None:
-    """In a burst they come in any order: none of them is taken for the turn of a window."""
+    """Answers of a burst that arrive out of order are not taken for the turn of a window."""
     known = window(reset=1)
     for remaining, others in ((50, 49), (98, 48), (70, 47), (60, 46)):
         known.told(REQUESTS._replace(remaining=remaining, reset=1), 0.03, 0.05, others)
@@ -132,7 +132,7 @@ def test_answers_that_overtake_each_other() -> None:
 
 
 def test_an_answer_from_before_the_turn() -> None:
-    """It tells nothing of the new window, but it may have been counted there."""
+    """An answer sent before the turn says nothing of the new window, but may have been counted in it."""
     known = window(remaining=10)
     known.told(REQUESTS, 6.0, 6.02, 0)
     known.told(REQUESTS._replace(remaining=3, reset=1), 4.9, 6.03, 0)
@@ -140,7 +140,7 @@ def test_an_answer_from_before_the_turn() -> None:
 
 
 def test_a_turn_after_which_as_much_is_left() -> None:
-    """In the same window the request would have taken one: it has turned, and is not longer than it was thought."""
+    """An unchanged remaining count means that the window has turned: within one window this request would have lowered it."""
     two = REQUESTS._replace(limit=2, remaining=1, reset=1)
     known = window(limit=2, remaining=1, reset=1)
     known.told(two, 1.1, 1.12, 0)
@@ -149,7 +149,7 @@ def test_a_turn_after_which_as_much_is_left() -> None:
 
 
 def test_a_length_that_is_stated() -> None:
-    """By a policy, or in the name of the field: what the answers say of the turn comes on top."""
+    """A length stated by a policy or by a field's name is used, and combined with what the answers say of the turn."""
     known = window(kind="effective", window=5.0)
     known.told(REQUESTS._replace(kind="effective", window=5.0, remaining=0), 0.03, 0.05, 0)
     assert known.opens(0.05, 0, 1, 0) == pytest.approx(4.96)
@@ -159,7 +159,7 @@ def test_a_length_that_is_stated() -> None:
 
 
 def test_the_length_is_forgotten_when_it_is_wrong() -> None:
-    """A window of 5 s that becomes one of 60 s."""
+    """A stated length is dropped when answers contradict it: a window of 5 s becomes one of 60 s."""
     known = window(window=5.0)
     known.told(REQUESTS._replace(reset=60), 5.03, 5.05, 0)
     known.told(REQUESTS._replace(reset=55, remaining=0), 10.1, 10.12, 0)
@@ -167,13 +167,13 @@ def test_the_length_is_forgotten_when_it_is_wrong() -> None:
 
 
 def test_windows_may_be_forgotten() -> None:
-    """When they have turned; buckets when they are full."""
+    """A window may be forgotten once it has turned, a bucket once it is full."""
     assert [window().idle(now) for now in (5.0, 6.5)] == [False, True]
     assert [bucket().idle(now) for now in (0.05, 0.08)] == [False, True]
 
 
 def test_after_a_while() -> None:
-    """Long after a window has turned all of the next may go; one by one only where the last request was refused."""
+    """Long after a turn the whole next window may be sent at once; if the last request was refused, only one probe."""
     known = window(remaining=3)
     assert [known.free(now, 0, 200) for now in (6.5, 7.1)] == [3, 100]
     known.told(REQUESTS._replace(remaining=0, reset=0), 7.1, 7.12, 0, True)
@@ -181,7 +181,7 @@ def test_after_a_while() -> None:
 
 
 def test_units() -> None:
-    """Where tokens are counted, a request is taken to need about as many as those before it, and never more than there are."""
+    """A limit in tokens: the cost of a request is estimated from those before it, at most the whole limit."""
     tokens = REQUESTS._replace(unit="tokens", limit=10_000, window=5.0)
     known = QuotaWindow(tokens)
     free = []
@@ -197,7 +197,7 @@ def test_units() -> None:
 
 
 def test_units_in_a_bucket() -> None:
-    """The same."""
+    """The same estimate for a bucket."""
     tokens = REQUESTS._replace(limit=1000, resolution=0.001, kind="bucket", unit="tokens")
     known = Bucket(tokens)
     known.told(tokens._replace(remaining=900, reset=0.1), 0.0, 0.02, 0)
@@ -210,7 +210,7 @@ def test_units_in_a_bucket() -> None:
 
 
 def test_a_bucket_fills() -> None:
-    """What the answer that knows most leaves, without those in flight, and what has come since."""
+    """Available is the remaining count of the most telling answer, less requests in flight, plus what has refilled since."""
     known = bucket()
     assert [known.free(0.02, in_flight, 0) for in_flight in (0, 9, 19, 30)] == [19, 10, 0, 0]
     known.told(REQUESTS._replace(limit=20, remaining=0, reset=1.0, resolution=0.001, kind="bucket"), 0.03, 0.05, 0)
@@ -221,7 +221,7 @@ def test_a_bucket_fills() -> None:
 
 
 def test_a_bucket_that_changes() -> None:
-    """A new size is a new bucket; a rate that does not fit what was known replaces it."""
+    """A new size resets the bucket; a refill rate that contradicts the known one replaces it."""
     known = bucket()
     known.told(REQUESTS._replace(limit=10, remaining=0, reset=10.0, resolution=0.001, kind="bucket"), 0.1, 0.12, 0)
     assert known.opens(0.12, 0, 1, 0) == pytest.approx(1.0)
@@ -230,14 +230,14 @@ def test_a_bucket_that_changes() -> None:
 
 
 def test_a_bucket_that_fills_in_no_time() -> None:
-    """In half a second: no round length, but what was measured."""
+    """A bucket that refills in half a second keeps the measured rate, which is not rounded."""
     known = Bucket(REQUESTS)
     known.told(REQUESTS._replace(limit=100, remaining=50, reset=0.25, resolution=0.001, kind="bucket"), 0.0, 0.02, 0)
     assert known.opens(0.02, 50, 1, 0) == pytest.approx(0.005, rel=0.02)
 
 
 def test_an_odd_answer_of_a_bucket() -> None:
-    """What it said is not held against what a later one says."""
+    """A single implausible answer does not spoil what later answers say."""
     known = bucket()
     known.told(REQUESTS._replace(limit=20, remaining=18, reset=6 * 3600.0, resolution=0.001, kind="bucket"), 0.03, 0.05, 0)
     known.told(REQUESTS._replace(limit=20, remaining=17, reset=0.15, resolution=0.001, kind="bucket"), 0.06, 0.08, 0)
@@ -245,7 +245,7 @@ def test_an_odd_answer_of_a_bucket() -> None:
 
 
 def test_a_full_bucket() -> None:
-    """One that tells more than its size, or that nothing is missing, holds nobody back."""
+    """A bucket with as much as its size remaining, or more, holds back no request."""
     for remaining in (20, 25):
         known = Bucket(REQUESTS)
         known.told(REQUESTS._replace(limit=20, remaining=remaining, reset=0.0, kind="bucket"), 0.0, 0.02, 0)
@@ -273,7 +273,7 @@ NUMBERS = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 5.0, 1e9, 1e15]), st.f
     st.booleans(),
 )
 def test_whatever_is_told(answers: list[Any], pace: bool) -> None:
-    """Nothing makes it fail; there is always a time at which one may go, and then one may."""
+    """Whatever fields come, no call fails, the wait is finite, and once it is over a request is available."""
     governor, now = Governor(pace=pace), 1000.0
     for limit, remaining, reset, length, kind, unit, wait, trip, refused in answers:
         for _ in range(50):
@@ -296,7 +296,7 @@ def test_whatever_is_told(answers: list[Any], pace: bool) -> None:
 
 
 def test_several_limits() -> None:
-    """The tightest binds, and says so."""
+    """The tightest of several limits applies, and is named in the reason."""
     governor = Governor()
     governor.gone(governor.come(0.0))
     minute = REQUESTS._replace(name="minute", limit=60, remaining=30, reset=50)
@@ -312,7 +312,7 @@ def test_several_limits() -> None:
 
 
 def test_limits_that_are_not_told_any_longer() -> None:
-    """They hold until they have turned, and are forgotten then; of ever new names no more than 32 are known."""
+    """A limit missing from later answers holds until it has turned, and is then forgotten; at most 32 names are kept."""
     governor = Governor()
     spent = RateLimitFields((REQUESTS._replace(remaining=0, reset=5),), None, None, False)
     governor.answered(Signal.REFUSED, spent, Came(0.0, 0, 0), 0.02)
@@ -328,7 +328,7 @@ def test_limits_that_are_not_told_any_longer() -> None:
 
 
 def test_long_polls() -> None:
-    """What has been in flight for long was counted before what was sent long after it: it takes no room any longer."""
+    """A long poll was counted before any request sent long after it: it no longer takes room from what remains."""
     governor = Governor()
     polls = [governor.come(0.0) for _ in range(5)]
     for now, free in ((0.5, 3), (2.0, 8)):
@@ -344,7 +344,7 @@ def test_long_polls() -> None:
 
 
 def test_names_that_tell_nothing() -> None:
-    """They are remembered, not more than so many, and no long ones; one that may tell something is not among them."""
+    """Field names that are not about rate limits are remembered, in bounded number and length; rate-limit fields never are."""
     for number in range(2500):
         assert silent([(b"", b"x-%d" % number, b"")])
     assert silent([(b"", b"x" * 500, b"")])

@@ -1,4 +1,4 @@
-"""Who goes first: one asks before all others go, and who was refused comes before who is new."""
+"""Order of sending: the first request of a key goes alone, and a refused request goes before newer ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.rate_limit.limiters import URL, limited, queued, waiting
 
 
 async def test_the_opening(world: World) -> None:
-    """One goes first, and the others wait for its answer; then all go."""
+    """The first request goes alone; the others wait for its answer, and then are sent."""
     limiter = RateLimiter()
 
     def answer(received: Received) -> Reply:
@@ -37,7 +37,7 @@ async def test_the_opening(world: World) -> None:
 
 
 async def test_a_first_answer_that_does_not_come(world: World, clock: FakeClock) -> None:
-    """A long poll holds nobody back for more than a second."""
+    """A long poll as the first request holds the others back for one second at most."""
     done = threading.Event()
     began = clock.now
 
@@ -62,7 +62,7 @@ async def test_a_first_answer_that_does_not_come(world: World, clock: FakeClock)
 
 
 async def test_a_first_one_that_fails(world: World, clock: FakeClock) -> None:
-    """Then the next one goes first, at once."""
+    """If the first request fails, the next one is sent at once."""
     wire = Timed(clock, failing("ConnectError"), 200)
     transport = limited(world, wire, RateLimiter(), clock)
     with pytest.raises(world.httpx.ConnectError):
@@ -72,7 +72,7 @@ async def test_a_first_one_that_fails(world: World, clock: FakeClock) -> None:
 
 
 async def test_who_was_refused_comes_first(world: World) -> None:
-    """Its place in the line is kept: it is asked again before all who came later, although they wait longer than it."""
+    """A refused request keeps its place in the queue: it is sent again before all that came later."""
     order: list[str] = []
     lock = threading.Lock()
     limiter, clock = RateLimiter(), StillClock()
@@ -109,7 +109,7 @@ async def test_who_was_refused_comes_first(world: World) -> None:
 
 
 def test_the_line() -> None:
-    """Those who come again stand where they stood: before all who came later, behind all who came before."""
+    """A ticket that enters the queue again returns to its old position, in the order of the numbers."""
     queue = RateLimiter()._queue
     for number in (None, 5, 2, None, 3, 9, 1):
         queue.enter("key", 0.0, math.inf, number)
@@ -120,7 +120,7 @@ def test_the_line() -> None:
 
 
 async def test_a_refusal_costs_no_budget(world: World, clock: FakeClock) -> None:
-    """A retry that the limiter paces is no storm: however many there are, they are not given up."""
+    """Retries that the limiter delays cost no retry budget."""
     config = RetryConfig(max_attempts=2, budget=RetryBudget(ratio=0, min_per_second=0.001))
     wire = Timed(clock, *[step for _ in range(20) for step in (response(429, {"Retry-After": "2"}), 200)])
     client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config)

@@ -1,4 +1,4 @@
-"""Refusals: they hold everyone back, for as long as the server says or nobody knows better."""
+"""Refusals: they pause the key for as long as the server says, or for a default length."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.rate_limit.limiters import URL, limited, waiting
     [({"Retry-After": "7"}, 7), ({"retry-after-ms": "1500"}, 1.5), ({"RateLimit": '"d";r=0;t=9'}, 9), ({}, 1)],
 )
 async def test_a_refusal_pauses_everyone(world: World, clock: FakeClock, headers: Any, pause: float) -> None:
-    """A 429 holds back all requests of its key, and of no other, for as long as the server says, or for a second."""
+    """A 429 pauses the requests of its key, and no others, for as long as the server says, or for one second."""
     wire = Timed(clock, response(429, headers), 200, 200, 200)
     transport = limited(world, wire, RateLimiter(), clock)
     assert (await world.send(transport)).status_code == 429
@@ -35,7 +35,7 @@ async def test_a_refusal_pauses_everyone(world: World, clock: FakeClock, headers
 
 
 async def test_an_older_answer_ends_no_pause(world: World, clock: FakeClock) -> None:
-    """What was sent before the refusal, and answered well after it, says nothing of what the server wants now."""
+    """A success for a request sent before the refusal does not end the pause."""
     limiter = RateLimiter()
     first, second = threading.Event(), threading.Event()
 
@@ -71,7 +71,7 @@ async def test_an_older_answer_ends_no_pause(world: World, clock: FakeClock) -> 
 
 
 async def test_a_refusal_reaches_who_waits_already(world: World) -> None:
-    """Who is in the queue when a 429 says "in an hour" is told at once, and does not wait for nothing."""
+    """If a 429 asks for an hour, requests that are already queued fail at once."""
     limiter, clock = RateLimiter(rate=5), StillClock()
     queued = threading.Event()
 
@@ -100,7 +100,7 @@ async def test_a_refusal_reaches_who_waits_already(world: World) -> None:
 
 
 def test_pauses_without_a_word() -> None:
-    """The lengths that windows have, then each minute; what was under way when it began adds nothing; success forgets."""
+    """Without a stated length the pauses grow through common window lengths to 60 s; a stated length overrides them."""
     governor, now = Governor(), 0.0
     for asked in (0, 1, 2, 5, 10, 15, 30, 60, 120, 180):
         now = float(asked)
@@ -117,7 +117,7 @@ def test_pauses_without_a_word() -> None:
 
 
 async def test_retries_wait_for_it(world: World, clock: FakeClock) -> None:
-    """The bundled client: a refused request comes again when the pause is over, and everything else waits with it."""
+    """The bundled client sends a refused request again when the pause is over."""
     wire = Timed(clock, response(429, {"Retry-After": "5"}), 200, 200)
     config = RetryConfig(jitter=False)
     client = world.RateWiseClient(URL, transport=wire, rate_limiter=RateLimiter(), retry_config=config, clock=clock)
@@ -140,7 +140,7 @@ async def test_retries_wait_for_it(world: World, clock: FakeClock) -> None:
     ids=["403 after 60 s", "403 used up", "403 with some left", "403", "503 after 9 s", "503", "429 with some left"],
 )
 async def test_what_is_a_refusal(world: World, clock: FakeClock, answer: Any, pause: float) -> None:
-    """429; 403, as GitHub has it, and 503 if they say when to come back. A 429 with something left is a 429."""
+    """A refusal is a 429, and a 403 (as GitHub sends it) or 503 that says when to come back; a 429 needs no exhausted quota."""
     wire = Timed(clock, answer, 200)
     transport = limited(world, wire, RateLimiter(), clock)
     await world.send(transport)
@@ -149,7 +149,7 @@ async def test_what_is_a_refusal(world: World, clock: FakeClock, answer: Any, pa
 
 
 async def test_a_refusal_for_longer_than_anyone_may_wait(world: World, clock: FakeClock) -> None:
-    """Is handed on at once, with the answer: as one of `total_timeout`, or of `max_retry_after`."""
+    """A refusal longer than `max_wait` or `total_timeout` allows is raised at once, with the response."""
     for asked, settings, reason in (
         (125, {}, r"the limit is used up for 125 s, longer than max_wait \(90 s\)"),
         (30, {"total_timeout": 20}, "Retry-After asks for 30 s, with 20 s left of total_timeout"),
@@ -164,7 +164,7 @@ async def test_a_refusal_for_longer_than_anyone_may_wait(world: World, clock: Fa
 
 
 async def test_a_wait_that_was_decided(world: World, clock: FakeClock) -> None:
-    """The retry layer makes the wait that `decide` asks for; the limiter what is left, unless the deadline comes before."""
+    """The retry layer waits as long as `decide` says, the limiter for the rest; an earlier deadline raises `WaitTooLong`."""
     config = RetryConfig(decide=lambda response, error, attempt: RetryDecision(True, 1) if attempt == 1 else None)
     wire = Timed(clock, *[step for _ in range(2) for step in (response(429, {"Retry-After": "3"}), 200)])
     client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config)
@@ -187,15 +187,15 @@ async def test_a_wait_that_was_decided(world: World, clock: FakeClock) -> None:
     ids=str,
 )
 async def test_a_refusal_that_tells_nothing_of_use(world: World, clock: FakeClock, headers: Any) -> None:
-    """Its retries wait all the same, longer each time: windows are as long."""
+    """Retries after a refusal with unusable fields wait for the default pauses."""
     wire = Timed(clock, *[response(429, headers) for _ in range(4)])
     client = world.RateWiseClient(URL, transport=wire, clock=clock, raise_on_rate_limit=False, max_retries=3, rate_limiter=True)
     await world(client.get, "/")
-    assert wire.times in ([0, 1, 2, 5], [0])  # or it is handed on: the retry rules believe what the limiter does not
+    assert wire.times in ([0, 1, 2, 5], [0])  # or it is passed on: the retry rules believe fields that the limiter does not
 
 
 async def test_a_pause_is_over_for_what_comes_after_it(world: World, clock: FakeClock) -> None:
-    """A call that was refused once, and then fails for another reason, waits by the backoff again."""
+    """A call that was refused once and then fails for another reason waits by the backoff again."""
     config = RetryConfig(jitter=False)
     limiter = RateLimiter()
     wire = Timed(clock, response(429, {"retry-after-ms": "1"}), 500, 500, 200)
@@ -212,7 +212,7 @@ async def test_a_pause_is_over_for_what_comes_after_it(world: World, clock: Fake
 
 
 async def test_the_history_has_the_waits(world: World, clock: FakeClock) -> None:
-    """Those that the limiter made: a second after a bare 429, exactly what was asked after another one."""
+    """`waits` of the exchange includes the limiter's: one second after a bare 429, exactly `Retry-After` after another one."""
     wire = Scripted(429, response(429, {"Retry-After": "5"}), 200)
     client = world.RateWiseClient(URL, transport=wire, clock=clock)
     result = await world(client.get, "/")
@@ -221,7 +221,7 @@ async def test_the_history_has_the_waits(world: World, clock: FakeClock) -> None
 
 
 async def test_a_window_that_turns_after_the_deadline(world: World, clock: FakeClock) -> None:
-    """The limiter knows better than the answer how long it takes: it is not waited for in vain."""
+    """The limiter's estimate of the wait, not the one in the answer, is compared with the deadline."""
     left = {"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}
     client = world.RateWiseClient(URL, transport=Scripted(response(429, left)), clock=clock, total_timeout=9.95)
     with pytest.raises(world.ratewise.TooManyRequests, match=r"the limit is used up for 10 s, with 9\.95 s left"):
@@ -229,7 +229,7 @@ async def test_a_window_that_turns_after_the_deadline(world: World, clock: FakeC
 
 
 async def test_403_is_retried(world: World, clock: FakeClock) -> None:
-    """By the bundled client, where it is a rate limit; POST too, for nothing was done."""
+    """The bundled client retries a 403 that is a rate limit, POST too, as the server has not processed the request."""
     wire = Timed(clock, response(403, {"Retry-After": "5"}), 200, 403)
     client = world.RateWiseClient(URL, transport=wire, clock=clock)
     assert (await world(client.post, "/")).status_code == 200
@@ -238,7 +238,7 @@ async def test_403_is_retried(world: World, clock: FakeClock) -> None:
 
 
 async def test_spent_credit_holds_nobody(world: World, clock: FakeClock) -> None:
-    """That the caller's credit is spent is no limit on the rate: each who asks is told so at once, and nobody waits."""
+    """A 429 for spent credit is not a rate limit: each request is answered at once, and none waits."""
     answer = response(429, {"Content-Type": "application/json"}, Body(b'{"error": {"code": "insufficient_quota"}}'))
     wire = Timed(clock, *[copy.copy(answer) for _ in range(3)])
     client = world.RateWiseClient(URL, transport=wire, clock=clock)
@@ -250,7 +250,7 @@ async def test_spent_credit_holds_nobody(world: World, clock: FakeClock) -> None
 
 
 async def test_nonsense_holds_nobody(world: World, clock: FakeClock) -> None:
-    """What no server can mean is not believed: a limit of 0, a reset in the year 9999, a turn that has long been."""
+    """Implausible fields are ignored: a limit of 0, a reset in the year 9999, a turn long past."""
     for headers in (
         {"X-Rate-Limit-Limit": "0", "X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "30"},
         {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"},
@@ -283,7 +283,7 @@ async def test_nonsense_holds_nobody(world: World, clock: FakeClock) -> None:
 )
 @only("sync")
 async def test_a_refusal_that_says_now(world: World, fields: dict[str, str], clock: FakeClock) -> None:
-    """It refuses all the same: the retries wait, and are not used up at once."""
+    """A refusal with a reset of 0 still makes the retries wait, so that they are not used up at once."""
     wire = Scripted(*[response(429, fields)] * 3, 200)
     rules = RetryConfig(backoff=ExponentialBackoff(jitter=False))
     client = world.RateWiseClient("https://api.example.com", transport=wire, clock=clock, retry_config=rules)

@@ -1,4 +1,4 @@
-"""Servers that do not tell their limits, around a transport: refusals without a word, failures, and what outlives the process."""
+"""Servers that send no rate-limit fields, seen through a transport: bare refusals, failures, and snapshots."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.rate_limit.limiters import URL, limited
 
 
 def governor(limiter: RateLimiter) -> Any:
-    """Of the only key."""
+    """The governor of the only key."""
     (state,) = limiter._states.values()
     return state.governor
 
@@ -42,7 +42,7 @@ def governor(limiter: RateLimiter) -> Any:
 
 @pytest.mark.parametrize("failure", [503, failing("ConnectError")], ids=["503", "ConnectError"])
 async def test_a_server_that_is_down(world: World, clock: FakeClock, failure: Any) -> None:
-    """Once it has failed four times, requests ask one by one, each a little later; when it is back, all go on."""
+    """After four failures requests are sent one at a time, each a little later; when the server is back, all are sent."""
     limiter = RateLimiter()
     wire = Timed(clock, *[failure] * 7, 200, 200)
     transport = limited(world, wire, limiter, clock)
@@ -57,7 +57,7 @@ async def test_a_server_that_is_down(world: World, clock: FakeClock, failure: An
 
 
 async def test_failures_by_chance(world: World, clock: FakeClock) -> None:
-    """A 503 now and then holds nobody back."""
+    """Occasional 503s hold back no request."""
     wire = Timed(clock, *[503, 200, 503, 200, 200, 200] * 20)
     limiter = RateLimiter()
     transport = limited(world, wire, limiter, clock)
@@ -68,11 +68,11 @@ async def test_failures_by_chance(world: World, clock: FakeClock) -> None:
 
 
 async def test_other_errors_are_no_outage(world: World, clock: FakeClock) -> None:
-    """A server that answers late, or breaks off, has been reached: its requests are not held back."""
+    """A server that answers late or breaks off is reachable: its requests are not held back."""
     late = [failing("ReadTimeout")] * 6
     wire = Timed(clock, *late, 200, 200, *late, 200)
     transport = limited(world, wire, RateLimiter(), clock)
-    for answers in (2, 1):  # before anything is known, and where nobody needs to be counted
+    for answers in (2, 1):  # first while nothing is known of the key, then once requests need not be counted
         for _ in late:
             with pytest.raises(world.httpx.ReadTimeout):
                 await world.send(transport)
@@ -83,7 +83,7 @@ async def test_other_errors_are_no_outage(world: World, clock: FakeClock) -> Non
 
 @pytest.mark.parametrize("failure", [503, failing("ConnectError")], ids=["503", "ConnectError"])
 async def test_retries_of_failures(world: World, clock: FakeClock, failure: Any) -> None:
-    """They wait by the backoff, and then for the limiter; while the limiter holds them back they cost no retry budget."""
+    """Retries wait by the backoff and then for the limiter; while the limiter holds them back they cost no retry budget."""
     config = RetryConfig(max_attempts=9, jitter=False, initial_delay=0.01, multiplier=1.0, budget=True)
     wire = Timed(clock, *[failure] * 8, 200)
     client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config)
@@ -95,7 +95,7 @@ async def test_retries_of_failures(world: World, clock: FakeClock, failure: Any)
 
 
 async def test_a_long_outage(world: World, clock: FakeClock) -> None:
-    """Is expected to last as long again: who could not be the next to ask is told so, and does not wait in vain."""
+    """An outage is expected to last as long again: requests behind the next probe are given that longer wait."""
     limiter = RateLimiter()
     transport = limited(world, Timed(clock, *[503] * 60), limiter, clock)
     for _ in range(40):
@@ -106,11 +106,11 @@ async def test_a_long_outage(world: World, clock: FakeClock) -> None:
     assert (wait > 10, reason) == (True, "the server does not answer")
 
 
-# -- who asks
+# -- probes
 
 
 async def test_a_refusal_that_says_how_long(world: World, clock: FakeClock) -> None:
-    """Is believed, also by the one that asks whether it is over: nobody waits for as long as windows usually are."""
+    """The length in a refusal is believed, for a probe too, in place of the default pauses."""
     limited_twice = [response(429, {"retry-after-ms": "50"})] * 2
     wire = Timed(clock, 200, 200, *limited_twice, 200, 200)
     transport = limited(world, wire, RateLimiter(), clock)
@@ -120,7 +120,7 @@ async def test_a_refusal_that_says_how_long(world: World, clock: FakeClock) -> N
 
 
 def test_others_ask_too() -> None:
-    """Who was refused when it asked for all lines up behind the others: nobody uses up all its attempts alone."""
+    """A refused probe goes behind the others in the queue, so that no request uses up all its attempts alone."""
     asked: list[str] = []
 
     class Wire(httpx.AsyncBaseTransport):
@@ -141,7 +141,7 @@ def test_others_ask_too() -> None:
 
 
 def test_after_an_outage() -> None:
-    """Who came while the server was away is served in turn with who comes when it is back."""
+    """After an outage requests that waited through it and new ones are served in turn."""
     limiter = RateLimiter()
     served: list[str] = []
 
@@ -172,11 +172,11 @@ def test_after_an_outage() -> None:
     assert (len(state.queue), state.governor._sent, state.governor._busy) == (0, {}, 0)
 
 
-# -- what an ordinary day brings
+# -- ordinary traffic
 
 
 def test_long_polls_do_not_block_it() -> None:
-    """Requests that hang do not keep the limiter from finding out what it wants to know, nor make anyone spin."""
+    """Requests that hang do not keep the limiter from discovering the limit, and cause no busy waiting."""
     looked = 0
 
     class Wire(httpx.AsyncBaseTransport):
@@ -215,7 +215,7 @@ def test_long_polls_do_not_block_it() -> None:
 
 
 def test_a_long_poll_and_a_moment_of_failures() -> None:
-    """The way back is felt for by those that are answered, not by one that hangs."""
+    """Recovery from a short outage follows the requests that are answered, and does not wait for one that hangs."""
 
     class Wire(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -252,7 +252,7 @@ def test_a_long_poll_and_a_moment_of_failures() -> None:
     ],
 )
 def test_bursts(served: Any, burst: int, pause: float, seconds: float) -> None:
-    """So many at once, and then a while nobody: what was not asked for in the pause does not count against the rate."""
+    """Bursts with pauses between them: an idle pause does not lower the discovered rate."""
 
     async def main() -> None:
         layers = RetryLayer(RetryConfig(9)), RateLimitLayer(RateLimiter())
@@ -271,9 +271,9 @@ def test_bursts(served: Any, burst: int, pause: float, seconds: float) -> None:
 
 
 def test_many_dead_hosts() -> None:
-    """A key whose server has long not been asked for is forgotten like others: a new one finds room."""
+    """The state of an unreachable key is forgotten after long disuse, which makes room for new keys."""
     limiter, clock = RateLimiter(), FakeClock()
-    clock.now = time.monotonic() - 200_000  # what may be forgotten is asked by the real clock
+    clock.now = time.monotonic() - 200_000  # forgetting uses the real clock
     with httpx.Client(transport=RateLimitTransport(Scripted(*[failing("ConnectError")] * 4020), limiter, clock=clock)) as client:
         for number in range(1005):
             for _ in range(4):
@@ -284,11 +284,11 @@ def test_many_dead_hosts() -> None:
     assert any("dead1004" in str(key) for key in limiter._states)
 
 
-# -- what outlives the process
+# -- snapshots
 
 
 async def learnt(world: World, clock: FakeClock, **settings: Any) -> RateLimiter:
-    """A limiter that knows a rate: 20 at once, then one more each second."""
+    """A limiter that has discovered a bucket of 20 which refills by one a second."""
     limiter = RateLimiter(**settings)
     tokens, at = 20.0, clock.now
 
@@ -306,7 +306,7 @@ async def learnt(world: World, clock: FakeClock, **settings: Any) -> RateLimiter
 
 
 async def test_snapshot_and_restore(world: World, clock: FakeClock) -> None:
-    """JSON; the next limiter goes on with it where the same caller asks the same server, and knows nothing of others."""
+    """A snapshot is JSON; a limiter that restores it continues for the same origin and credential, and for no others."""
     text = (await learnt(world, clock)).snapshot(clock=clock)
     ((name, kept),) = json.loads(text)["limits"].items()
     assert name.startswith("https://api.example.com ")
@@ -329,7 +329,7 @@ async def test_snapshot_and_restore(world: World, clock: FakeClock) -> None:
 
 
 async def test_snapshots_tell_no_secret(world: World, clock: FakeClock) -> None:
-    """Neither credentials nor what a `key` gives; two bytes of a hash tell them apart."""
+    """A snapshot has neither credentials nor the results of `key`; two bytes of a hash distinguish them."""
     named = await learnt(world, clock)
     keyed = await learnt(world, clock, key=lambda request: (("a", "b", "tenant"), request.headers["Authorization"]))
     for limiter in (named, keyed):
@@ -344,7 +344,7 @@ async def test_snapshots_tell_no_secret(world: World, clock: FakeClock) -> None:
 
 
 async def test_restore_where_something_is_known(world: World, clock: FakeClock) -> None:
-    """What a limiter knows itself is newer; what it has met and knows nothing of is restored at once."""
+    """What a limiter has discovered itself wins over a snapshot; a key that it has seen without a result is restored at once."""
     text = json.loads((await learnt(world, clock)).snapshot(clock=clock))
     (kept,) = text["limits"].values()
     text["limits"] = {URL.rstrip("/"): kept, "https://met.example": kept}
@@ -359,7 +359,7 @@ async def test_restore_where_something_is_known(world: World, clock: FakeClock) 
 
 
 async def test_a_bucket_of_the_server_is_kept(world: World, clock: FakeClock) -> None:
-    """What is found out of a part that the server counts apart is kept under its name."""
+    """Limits discovered for a bucket that the server names are not restored to the whole key."""
     bucket = {"X-RateLimit-Bucket": "search"}
     limiter = RateLimiter()
     steps = [response(200, {"X-RateLimit-Bucket": "other"}), *[response(200, bucket)] * 3, *[response(429, bucket)] * 2]
@@ -380,7 +380,7 @@ async def test_a_bucket_of_the_server_is_kept(world: World, clock: FakeClock) ->
     ],
 )
 def test_what_is_no_snapshot(snapshot: Any, error: type[Exception], message: str) -> None:
-    """It is refused at once, and says so."""
+    """Anything but a snapshot is refused at once, with a message that says so."""
     with pytest.raises(error) as raised:
         RateLimiter().restore(snapshot)
     assert message in str(raised.value)
@@ -390,7 +390,7 @@ def test_what_is_no_snapshot(snapshot: Any, error: type[Exception], message: str
 
 
 async def test_cautious(world: World, clock: FakeClock) -> None:
-    """One first, and then few at a time; the setting shows."""
+    """`cautious` sends one request first, and then few at a time; the repr shows the setting."""
     limiter = RateLimiter(cautious=True)
     await world.send(limited(world, Scripted(200), limiter, clock))
     found = governor(limiter).found

@@ -1,4 +1,4 @@
-"""Snapshots: what is known is read back as it was, and whatever else is in one is refused."""
+"""Snapshots: what is known is read back unchanged, and malformed ones are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.rate_limit.known import ALL, CONCURRENCY, RATE, WINDOW, number
 
 
 def test_names() -> None:
-    """An origin is told as it is; of a credential the last bytes of its hash, and of a key of one's own a hash of two bytes."""
+    """A name has the origin, the last bytes of the credential's hash, and two bytes of a hash of a custom key."""
     assert name_of((("https", "api.example.com", None), ""), False) == "https://api.example.com"
     assert name_of((("http", "localhost", 8000), "0123456789abcdef"), False) == "http://localhost:8000 cdef"
     for key in ("alice", ("a", "b"), (("a", "b", "c"), "secret"), ((1, 2, 3), 7), None):
@@ -27,7 +27,7 @@ def test_names() -> None:
 
 
 def test_read_back() -> None:
-    """The same, older by the time that has passed: more is left of a rate, and a window has come nearer to its end."""
+    """A limit is read back with the elapsed time applied: more remains of a rate, and a window is closer to its end."""
     text = written(ALL, 1000.0)
     assert read(text, 1000.0) == read(text, 900.0) == ALL
     older = read(text, 1010.0)
@@ -36,12 +36,12 @@ def test_read_back() -> None:
 
 @pytest.mark.parametrize("kept", ALL.values(), ids=str)
 def test_the_same_phase(kept: Any) -> None:
-    """What a phase keeps makes one that keeps the same."""
+    """A phase restored from its snapshot writes the same snapshot."""
     assert phase_of(kept, 77.0).kept(77.0) == kept
 
 
 def test_not_everything_goes_at_once() -> None:
-    """Of what is saved up no more than there is room for, and where one too many shuts everyone out, eight tenths of that."""
+    """A restored limit allows no more than its capacity at once, and 80 % of it where an excess request shuts the client out."""
     assert phase_of({**RATE, "left": 500.0}, 1.0).free(1.0, 0) == 24
     assert phase_of({**RATE, "left": 500.0, "shuts": 0.0}, 1.0).free(1.0, 0) == 30
 
@@ -52,7 +52,7 @@ def test_not_everything_goes_at_once() -> None:
     ids=lambda server: type(server).__name__,
 )
 def test_it_can_be_read_at_any_time(server: Policy) -> None:
-    """Whatever is known of a limit, whenever it is asked: it is written, read, and goes on."""
+    """A snapshot can be taken in any state of a limit, read back, and the restored limit works."""
     crowd, known = Crowd(server), 0
     while crowd.now < 12:
         phase = crowd.until(crowd.now + 0.01)
@@ -74,7 +74,7 @@ JSON = st.recursive(
 
 
 def survives(text: str) -> None:
-    """It is refused with a `ValueError`, or read as limits that let somebody go some time."""
+    """Check that the snapshot is refused with `ValueError`, or read as limits that eventually let a request go."""
     try:
         limits = read(text, 2000.0)
     except ValueError:
@@ -87,7 +87,7 @@ def survives(text: str) -> None:
 
 @given(JSON)
 def test_any_json_for_a_snapshot(garbage: Any) -> None:
-    """Whatever it is, it is a `ValueError`."""
+    """Arbitrary JSON raises `ValueError`."""
     for text in (json.dumps(garbage), json.dumps({"ratewise": 1, "at": 5.0, "limits": garbage})):
         survives(text)
     survives(json.dumps({"ratewise": 1, "at": 5.0, "limits": {"a": garbage}}))
@@ -95,7 +95,7 @@ def test_any_json_for_a_snapshot(garbage: Any) -> None:
 
 @given(st.sampled_from(list(number(ALL))), JSON)
 def test_any_number_in_a_snapshot(place: Any, garbage: Any) -> None:
-    """Something else for one of them, whatever it is: it is a `ValueError`, or it can be lived with."""
+    """With any number replaced by any value, reading raises `ValueError` or yields limits that work."""
     name, field, _ = place
     survives(json.dumps({"ratewise": 1, "at": 1990.0, "limits": {**ALL, name: {**ALL[name], field: garbage}}}))
     fewer = {each: value for each, value in ALL[name].items() if each != field}
@@ -105,7 +105,7 @@ def test_any_number_in_a_snapshot(place: Any, garbage: Any) -> None:
 
 @given(st.integers(0, 400), st.integers(0, 20), st.text(max_size=5))
 def test_any_change_to_the_text(at: int, length: int, instead: str) -> None:
-    """The same."""
+    """The same for any change to the text."""
     text = written(ALL, 1990.0)
     survives(text[:at] + instead + text[at + length :])
 
@@ -135,6 +135,6 @@ def test_any_change_to_the_text(at: int, length: int, instead: str) -> None:
     ids=lambda text: text[-60:],
 )
 def test_no_snapshot(text: str) -> None:
-    """What is not one is a `ValueError` that says so."""
+    """A text that is not a snapshot raises a `ValueError` that says so."""
     with pytest.raises(ValueError, match=r"this is no snapshot of a RateLimiter: "):
         read(text, 2000.0)

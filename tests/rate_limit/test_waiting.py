@@ -1,4 +1,4 @@
-"""Waiting too long: it is refused at once, told of, and leaves no hole."""
+"""Waits that are too long: the request fails at once, is logged, and leaves no gap in the queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.rate_limit.limiters import URL, limited, waiting
 
 
 async def test_a_wait_that_is_too_long(world: World, clock: FakeClock) -> None:
-    """Refused at once, with the time until its turn; an error of the library and of ours, not retried; it leaves no hole."""
+    """A wait beyond `max_wait` raises at once, with the time until the slot; it is not retried, and takes no slot."""
     wire = Scripted(response(429, {"Retry-After": "91"}), 200)
     client = world.RateWiseClient(URL, transport=wire, clock=clock, max_retries=2, raise_on_rate_limit=False)
     await world(client.get, "/", extensions=options(retry=False))
@@ -38,7 +38,7 @@ async def test_a_wait_that_is_too_long(world: World, clock: FakeClock) -> None:
 
 
 async def test_the_queue_counts(world: World, clock: FakeClock) -> None:
-    """With 100 before it, and 10 a second, its turn comes in 10 seconds: with less patience it does not begin to wait."""
+    """The queue counts: behind 100 requests at 10 a second the wait is 10 seconds, and a smaller `max_wait` fails at once."""
     limiter = RateLimiter(rate=10, max_wait=5)
     key = (("https", "api.example.com", None), "")
     for _ in range(51):
@@ -50,7 +50,7 @@ async def test_the_queue_counts(world: World, clock: FakeClock) -> None:
 
 
 async def test_the_deadline_counts(world: World, clock: FakeClock) -> None:
-    """A turn that comes after the call's deadline is not waited for."""
+    """A request whose slot comes after the call's deadline fails at once."""
     wire = Scripted(200)
     client = world.RateWiseClient(URL, transport=wire, rate_limiter=RateLimiter(rate=0.1), clock=clock, total_timeout=9)
     await world(client.get, "/")
@@ -60,7 +60,7 @@ async def test_the_deadline_counts(world: World, clock: FakeClock) -> None:
 
 
 async def test_patience_that_ends(world: World, clock: FakeClock) -> None:
-    """Whose turn does not come although it should have (those before it are gone) is refused when its time is over."""
+    """A queued request fails when `max_wait` is over, even if the requests before it are gone."""
     limiter = RateLimiter(rate=1, max_wait=0.5)
     key = (("https", "api.example.com", None), "")
     transport = limited(world, Scripted(200), limiter, clock)
@@ -74,7 +74,7 @@ async def test_patience_that_ends(world: World, clock: FakeClock) -> None:
 
 
 async def test_long_waits_are_logged(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """With the reason and the seconds; short ones are not worth a line."""
+    """Long waits are logged, with the reason and the seconds; short ones are not."""
     line = "Rate limit: holding requests to https://api.example.com for 2 s: the stated limit is used up"
     for rate, lines in ((2.0, []), (0.5, [line])):
         transport = limited(world, Scripted(200, 200), RateLimiter(rate=rate), clock)
@@ -86,7 +86,7 @@ async def test_long_waits_are_logged(world: World, clock: FakeClock, caplog: pyt
 
 @only("asyncio", "trio")
 async def test_a_cancelled_waiter_leaves_no_hole(world: World) -> None:
-    """Those behind it move up, and its request is not counted."""
+    """If a waiting request is cancelled, those behind it move up, and it is not counted."""
     limiter, clock = RateLimiter(rate=20), StillClock()
     transport = limited(world, Scripted(200, 200), limiter, clock)
     await world.send(transport)
@@ -99,7 +99,7 @@ async def test_a_cancelled_waiter_leaves_no_hole(world: World) -> None:
 
 
 async def test_waiting_is_no_news_of_the_server(world: World, clock: FakeClock) -> None:
-    """For the breaker around it a request begins when it leaves the queue, and one that was not sent has not failed."""
+    """A breaker around the limiter counts a request from when it leaves the queue; one that was not sent is no failure."""
     guard = CircuitBreaker(1, slow_call_duration=1, minimum_calls=1)
     client = world.RateWiseClient(
         URL, transport=Scripted(200, 200), rate_limiter=RateLimiter(rate=0.1, max_wait=10), circuit_breaker=guard, clock=clock

@@ -13,13 +13,13 @@ from ratewise.rate_limit.snapshot import phase_of
 from tests.kit.limited import Down, Policy
 
 TRIP = 0.02
-"""Seconds that a request and its answer are on the way."""
+"""Seconds between sending a request and its answer."""
 
 VERDICTS = {200: Signal.ACCEPTED, 429: Signal.REFUSED, 503: Signal.FAILED}
 
 
 class Hand:
-    """Requests that go by a phase and are answered when a test says so, and counted as a governor counts them."""
+    """Requests sent through one phase; the test decides on the answers, and they are counted as a governor counts them."""
 
     def __init__(self, phase: Any) -> None:
         self.phase = phase
@@ -27,39 +27,39 @@ class Hand:
         self.answers = self.refusals = 0
 
     def go(self, *times: float) -> None:
-        """One is sent at each of these times."""
+        """Send a request at each of these times."""
         for now in times:
             self.phase.come(now, len(self.sent) - self.refusals)
             self.sent.append(now)
 
     def answer(self, now: float, number: int | None = None) -> Answer:
-        """What the phase is shown of the answer to the request of this number, or to the last one."""
+        """Return the answer, as the phase sees it, to the request of this number, or to the last one."""
         number = len(self.sent) - 1 if number is None else number
         self.answers += 1
         accepted, others = self.answers - 1 - self.refusals, len(self.sent) - self.answers
         return Answer(self.sent[number], now, number, len(self.sent), accepted, number - self.refusals, others)
 
     def accept(self, now: float, number: int | None = None) -> Any:
-        """It was accepted. What is known then; it may be nothing, or something else than before."""
+        """Accept a request. Return the phase that follows, which may be another one, or None."""
         self.phase = self.phase.accepted(self.answer(now, number))
         return self.phase
 
     def refuse(self, now: float, number: int | None = None, told: float | None = None) -> Any:
-        """It was refused."""
+        """Refuse a request. Return the phase that follows."""
         answer = self.answer(now, number)
         self.refusals += 1
         self.phase = self.phase.refused(answer, told)
         return self.phase
 
     def accepts(self, *times: float) -> Any:
-        """One is sent at each of these times, and accepted before the next."""
+        """Send a request at each of these times; each is accepted before the next is sent."""
         for now in times:
             self.go(now)
             self.accept(now + TRIP)
         return self.phase
 
     def refuses(self, *times: float, told: float | None = None) -> Any:
-        """One is sent at each of these times, and refused before the next."""
+        """Send a request at each of these times; each is refused before the next is sent."""
         for now in times:
             self.go(now)
             self.refuse(now + TRIP, told=told)
@@ -67,22 +67,22 @@ class Hand:
 
 
 class Crowd:
-    """Many who want to go whenever a governor lets them, to a small server."""
+    """Many requests that are sent to a small server as soon as a governor lets them."""
 
     def __init__(self, server: Policy | Down, found: Phase | None = None, trip: float = TRIP, waiting: int = 50) -> None:
         self.server, self.governor = server, Governor(found=found)
         self.now, self._trip, self._waiting = 0.0, trip, waiting
         self._events: list[Any] = []
         self.log: list[tuple[float, bool]] = []
-        """When each was sent, in the order in which they were answered, and whether it was accepted."""
+        """The time of sending and whether it was accepted, for each request, in the order of the answers."""
 
     @property
     def found(self) -> Any:
-        """What is known."""
+        """The current phase."""
         return self.governor.found
 
     def until(self, end: float) -> Any:
-        """On it goes, until then. What is known then."""
+        """Run until this time. Return the phase that is current then."""
         while self.now < end:
             while (len(self._events) < self._waiting) and self.governor.free(self.now, self._waiting) > 0:
                 came = self.governor.come(self.now)
@@ -106,21 +106,21 @@ class Crowd:
         return self.found
 
     def rate(self, since: float, until: float) -> float:
-        """Requests accepted in a second, between these."""
+        """Return the requests accepted per second between these times."""
         return sum(accepted for at, accepted in self.log if since <= at < until) / (until - since)
 
     def refused(self, since: float = 0.0, until: float = math.inf) -> list[float]:
-        """When those were sent that were refused."""
+        """Return the times at which the refused requests were sent."""
         return [at for at, accepted in self.log if not accepted and since <= at < until]
 
 
 def answered(now: float = 1.0, **seen: Any) -> Answer:
-    """One that was sent `TRIP` before, alone, as the first, but for what is said otherwise."""
+    """An answer to the first request, sent alone `TRIP` seconds before, with these fields replaced."""
     return Answer(now - TRIP, now, 0, 1, 0, 0, 0)._replace(**seen)
 
 
 def opening(phase: Any, now: float, most: int = 100) -> float:
-    """When one may go, as somebody finds out who asks again whenever it is told to."""
+    """Return the time at which the phase lets a request go, if it is polled as `opens` says."""
     for _ in range(most):
         if phase.free(now, 0):
             return now
@@ -129,5 +129,5 @@ def opening(phase: Any, now: float, most: int = 100) -> float:
 
 
 def filling(rate: float = 10.0, size: float = 20.0, now: float = 0.0) -> Hand:
-    """One that was found."""
+    """A `Hand` on a discovered rate."""
     return Hand(phase_of({"kind": "rate", "rate": rate, "burst": size, "left": 0.0, "shuts": 0.0}, now))

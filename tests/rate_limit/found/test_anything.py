@@ -1,4 +1,4 @@
-"""Whatever is answered, somebody may go some time."""
+"""Arbitrary answers: eventually a request may go."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEPS = st.tuples(
 
 @given(st.lists(STEPS, max_size=60), st.sampled_from([None, *ALL.values()]), st.integers(1, 12), st.floats(0.5, 30))
 def test_whatever_is_answered(steps: list[Any], kept: Any, together: int, told: float) -> None:
-    """Nothing makes it fail; there is always a time at which one may go, and nobody is told that it is now if it is not."""
+    """For arbitrary answers nothing raises, waits are finite, and a wait is 0 only if a request may go or all slots are taken."""
     now = 1000.0
     governor = Governor(found=None if kept is None else phase_of(kept, now))
     flying: list[Any] = []
@@ -60,9 +60,9 @@ def test_whatever_is_answered(steps: list[Any], kept: Any, together: int, told: 
         heapq.heappush(flying, (now + trip, came.number, came, answer))
 
 
-@pytest.mark.xfail(strict=True, reason="after these refusals one waits for 216 s, where all that was told is 11 s")
+@pytest.mark.xfail(strict=True, reason="after these refusals a request waits for 216 s, although the server asked for 11 s")
 def test_a_wait_that_is_too_long() -> None:
-    """What the property has found, and does not find each time."""
+    """An example that the property test finds only now and then."""
     told = (
         "accepted accepted accepted told accepted refused"
         + " accepted" * 6

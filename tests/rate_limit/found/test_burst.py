@@ -1,4 +1,4 @@
-"""The beginning: nothing is known, and all go at once."""
+"""The initial phase: nothing is known, and all requests may go at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from tests.rate_limit.found.senders import Hand, answered
 
 
 def test_when_it_came_there() -> None:
-    """In the middle of the time that a request took."""
+    """The server is assumed to see a request in the middle of its round trip."""
     assert answered(1.0, sent=0.5).there == 0.75
 
 
 def test_a_burst() -> None:
-    """All may go until one is answered; then nobody until half of them are, but for no longer than a second."""
+    """All may go until the first answer; then none until half of them are answered, or for one second."""
     hand = Hand(Burst(1.0))
     assert (hand.phase.free(1.0, 0), hand.phase.opens(1.0, 0, 9)) == (UNLIMITED, 0.0)
     hand.go(1.0, 1.0, 1.0, 1.0)
@@ -24,6 +24,6 @@ def test_a_burst() -> None:
 
 
 def test_a_burst_knows_nothing() -> None:
-    """A refusal ends it, and there is nothing to keep."""
+    """A refusal ends the phase, and there is nothing to keep in a snapshot."""
     burst = Burst(1.0)
     assert (burst.refused(answered(), None), burst.kept(1.0), burst.vague) == (None, None, True)  # type: ignore[func-returns-value]

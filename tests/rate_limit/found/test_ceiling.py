@@ -1,4 +1,4 @@
-"""Ceilings: how many may be on their way at a time."""
+"""Concurrency limits: how many requests may be in flight at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.rate_limit.found.senders import answered
 
 
 def test_a_ceiling() -> None:
-    """So many at a time, and only answers make room; that much of it is kept."""
+    """At most this many are in flight, and only answers release slots; a snapshot keeps the limit."""
     ceiling = Ceiling(8)
     ceiling.come(0.0, 0)
     assert [ceiling.free(0.0, in_flight) for in_flight in (0, 5, 8, 9)] == [8, 3, 0, 0]
@@ -16,7 +16,7 @@ def test_a_ceiling() -> None:
 
 
 def test_a_ceiling_is_felt_for() -> None:
-    """From one on it rises as the root of what was accepted, faster where requests take long; that much is not kept."""
+    """An unknown limit is probed from one upwards, by the root of the accepted requests, faster if these are slow."""
     quick, slow = Ceiling(None), Ceiling(None)
     for _ in range(8):
         assert quick.accepted(answered(sent=1.0)) is quick
@@ -26,7 +26,7 @@ def test_a_ceiling_is_felt_for() -> None:
 
 
 def test_no_ceiling() -> None:
-    """If 64 at a time are accepted, nothing is limited."""
+    """If 64 concurrent requests are accepted, there is no concurrency limit."""
     ceiling, accepted = Ceiling(None), 0
     while ceiling.accepted(answered(sent=1.0)) is not None:
         accepted += 1
@@ -34,7 +34,7 @@ def test_no_ceiling() -> None:
 
 
 def test_one_more_now_and_then() -> None:
-    """After five times as many with no room left; if these are accepted for two rounds, two more are tried after a round."""
+    """After five full rounds one more is tried; once two rounds of these are accepted, two more are tried after a round."""
     ceiling = Ceiling(2)
     for room, rounds, most in ((0, 20, 2), (1, 9, 2), (1, 1, 3), (2, 5, 3), (2, 1, 3), (2, 2, 3), (2, 1, 5)):
         for _ in range(rounds):
@@ -43,7 +43,7 @@ def test_one_more_now_and_then() -> None:
 
 
 def test_one_too_many() -> None:
-    """What was tried and refused is tried later each time, a hundred rounds later at the latest."""
+    """After each refused attempt to raise the limit the next one comes later, at most a hundred rounds."""
     ceiling, rounds, number = Ceiling(2), list[float](), 0
     for _ in range(10):
         start = number
@@ -58,7 +58,7 @@ def test_one_too_many() -> None:
 
 
 def test_a_ceiling_falls() -> None:
-    """To what was in flight besides when one was refused; not again for those on their way then. Alone it is something else."""
+    """A refusal lowers the limit to what else was in flight, once for all in flight then. A lone refusal means another kind."""
     ceiling = Ceiling(None, since=3)
     ceiling.most = 9
     assert ceiling.refused(answered(number=2, others=1), None) is ceiling
@@ -67,7 +67,7 @@ def test_a_ceiling_falls() -> None:
     assert (ceiling.most, ceiling.vague) == (6, False)
     ceiling.refused(answered(number=19, total=20, others=1), None)
     for _ in range(100):
-        ceiling.accepted(answered(number=19, others=5))  # nor do they tell that there is room
+        ceiling.accepted(answered(number=19, others=5))  # nor do they show that there is a free slot
     assert ceiling.most == 6
     assert ceiling.refused(answered(number=20, total=21, others=8), None) is ceiling
     assert ceiling.most == 6

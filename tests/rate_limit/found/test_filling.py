@@ -1,4 +1,4 @@
-"""A rate: how fast a bucket fills, measured between refusals."""
+"""A token bucket: its refill rate, measured between refusals."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tests.rate_limit.found.senders import TRIP, Crowd, Hand, answered, filling,
 
 
 def guessed(rate: float = 10.0, size: float = 20.0) -> Hand:
-    """One that has not been found yet: from second 0 it rises, and nobody is surprised if one is refused."""
+    """A bucket whose rate is a guess: it rises from second 0, and a refusal is expected."""
     return Hand(Filling(0, 0.0, rate, size, []))
 
 
 def rate_of(hand: Hand) -> float:
-    """The rate that is known."""
+    """Return the current rate."""
     rate: float = hand.phase.kept(0.0)["rate"]
     return rate
 
 
 def test_a_rate() -> None:
-    """What comes back may go, and what is saved up of it, but no more than there is room for."""
+    """Refilled tokens may be spent, up to the size of the bucket."""
     hand = filling(now=100.0)
     assert [hand.phase.free(now, 0) for now in (100.0, 100.05, 100.1, 100.5, 200.0)] == [0, 0, 1, 5, 20]
     assert [hand.phase.opens(100.05, 0, ahead) for ahead in (0, 9)] == pytest.approx([0.05, 0.95])
@@ -33,18 +33,18 @@ def test_a_rate() -> None:
 
 
 def test_between_two_refusals() -> None:
-    """As many came back as were accepted between: the roundest rate that this can be."""
+    """The rate is what was accepted between two refusals, rounded to the roundest number within the error."""
     hand = filling(7.0)
     hand.refuses(1.0)
     hand.accepts(*(1.05 + number / 10 for number in range(30)))
     hand.refuses(4.06)
     assert rate_of(hand) == 10.0
     assert hand.phase.free(4.08, 0) == 0
-    assert opening(hand.phase, 4.08) == pytest.approx(4.23)  # a request and a half later
+    assert opening(hand.phase, 4.08) == pytest.approx(4.23)  # one and a half requests later
 
 
 def test_a_rate_that_is_not_round() -> None:
-    """Where there is no round one between what it is at least and at most, it is the middle of these."""
+    """Without a round number between the lower and the upper bound the rate is between them, unrounded."""
     hand = filling(1e-4, 5.0)
     hand.refuses(0.0)
     hand.accepts(*(1e4 * number for number in range(1, 7)))
@@ -53,7 +53,7 @@ def test_a_rate_that_is_not_round() -> None:
 
 
 def test_on_its_way_when_another_was_refused() -> None:
-    """What was accepted of those is counted before the refusal, and what was refused of those is no other refusal."""
+    """Requests in flight at a refusal: accepted ones count as before it, refused ones are not another refusal."""
     hand = filling(7.0)
     hand.refuses(1.0)
     hand.go(*(1.05 + number / 10 for number in range(33)))
@@ -69,7 +69,7 @@ def test_on_its_way_when_another_was_refused() -> None:
 
 
 def test_it_rises_and_is_measured_again() -> None:
-    """Two seconds or 40 requests after it was found it is risked: half as much again each quarter of a second, at least."""
+    """Two seconds or 40 requests after a rate is found the pace rises, by half at most every quarter of a second."""
     hand = filling(20.0)
     hand.phase.refused(answered(1.0, number=0, total=0), None)
     paces = []
@@ -84,7 +84,7 @@ def test_it_rises_and_is_measured_again() -> None:
 
 
 def test_a_refusal_soon_after_another() -> None:
-    """Nothing had come back: the rate is far lower. Much later still nothing: then it is no rate at all."""
+    """A second refusal soon after the first lowers the rate sharply; a further one means that there is no rate limit."""
     hand = guessed(20.0)
     hand.refuses(1.0, 1.01)
     assert rate_of(hand) == 20.0
@@ -94,13 +94,13 @@ def test_a_refusal_soon_after_another() -> None:
 
 
 def test_what_is_full_tells_nothing() -> None:
-    """More may have come back than there was room for: what is accepted of it is not held for the rate."""
+    """A full bucket may have lost tokens: what is accepted from it is not taken as a measure of the rate."""
     hand = guessed(10.0, 20.0)
     hand.refuses(1.0)
     hand.accepts(*(5.0 + number / 1000 for number in range(20)))
     hand.refuses(5.1)
     assert rate_of(hand) == 10.0
-    single = filling(7.0, 1.0)  # nothing is saved up here: it is never more than full
+    single = filling(7.0, 1.0)  # this bucket has no reserve, and so never loses tokens
     single.refuses(1.0)
     single.accepts(*(1.2 + number / 10 for number in range(30)))
     single.refuses(4.2)
@@ -108,7 +108,7 @@ def test_what_is_full_tells_nothing() -> None:
 
 
 def test_a_surprise() -> None:
-    """Refused again and again although it was full, at a pace that was found: a tenth less each time, but for the first."""
+    """Each refusal of a full bucket at a known pace lowers the rate by a tenth, except the first."""
     hand, rates = filling(10.0), []
     for start in (3.0, 6.0, 9.0):  # before it rises
         hand.accepts(*(start + number / 1000 for number in range(20)))
@@ -118,7 +118,7 @@ def test_a_surprise() -> None:
 
 
 def test_said_to_be_more() -> None:
-    """What was saved up was less than was thought if a refusal shut everyone out sooner."""
+    """If a refusal shuts the client out before the known size was spent, the size is reduced to what was accepted."""
     hand = filling(10.0)
     hand.phase.resumed(answered(1.0))
     hand.accepts(*(1.05 + number / 1000 for number in range(12)))
@@ -128,25 +128,25 @@ def test_said_to_be_more() -> None:
 
 
 def test_a_point_later_than_a_refusal() -> None:
-    """It came while the refused one was on its way: nothing can be counted from there."""
+    """A rise of the pace while the refused request was in flight cannot serve as a start of the measurement."""
     hand = guessed(10.0)
-    hand.go(0.01, 0.1, 0.2, 0.26)  # with the last one it begins to rise
+    hand.go(0.01, 0.1, 0.2, 0.26)  # the last one makes the pace rise
     assert hand.phase.pace == 15.0
     hand.refuse(0.27, 2)
     assert rate_of(hand) == hand.phase.pace == 10.0
 
 
 def test_few_tell_little() -> None:
-    """Where fewer than five may be saved up, a pause before the refusal is not held for the rate: it rises first."""
+    """For sizes below five a pause before the refusal does not count towards the rate: the pace rises first."""
     points, last = [Point(0.0, 0, 0.0)], Point(4.0, 20, 0.0)
     many, few = (Filling(5, 5.0, 2.0, size, points, last) for size in (5.0, 4.0))
     assert (many.pace, few.pace) == (5.0, 2.0)
-    few.accepted(answered(number=4))  # on its way then
+    few.accepted(answered(number=4))  # in flight then
     assert (few.pace, few.kept(0.0)["rate"]) == (2.0, 5.0)
 
 
 def test_a_bucket_is_found() -> None:
-    """20 a second: found in two seconds, used entirely, and more and more rarely asked for more."""
+    """A rate of 20 a second is found in two seconds and fully used, and probes become ever rarer."""
     crowd = Crowd(Bucket(20, 1, nothing))
     assert isinstance(crowd.until(3.0), Filling)
     assert crowd.found.kept(3.0)["rate"] == 20.0
@@ -161,7 +161,7 @@ def test_a_bucket_is_found() -> None:
 
 @pytest.mark.parametrize("limit", [5, 10, 40, 80])
 def test_a_rate_that_changes(limit: int) -> None:
-    """It is followed, down and up, and what was known of the old one is forgotten."""
+    """A changed rate is followed, up and down, and the old one is forgotten."""
     crowd = Crowd(Bucket(20, 1, nothing, changes=((10, limit),)))
     assert crowd.until(9.0).kept(9.0)["rate"] == 20.0
     assert crowd.until(40.0).kept(40.0)["rate"] == pytest.approx(limit)
@@ -170,7 +170,7 @@ def test_a_rate_that_changes(limit: int) -> None:
 
 
 def test_taking_care() -> None:
-    """Where a refusal shuts everyone out for 5 s, 0.98 of the rate is used, and it does not rise for minutes."""
+    """Where a refusal shuts the client out for 5 s, 98 % of the rate is used, and it does not rise for minutes."""
     server = Bucket(20, 1, retry_after, shuts=5)
     crowd = Crowd(server)
     crowd.until(120.0)
@@ -183,7 +183,7 @@ def test_taking_care() -> None:
 
 @pytest.mark.parametrize(("shuts", "free"), [(0.0, 19), (5.0, 15)])
 def test_a_rate_that_goes_on(shuts: float, free: int) -> None:
-    """After everyone was shut out all that may be saved up goes at once, as one of them has; with care, eight tenths of it."""
+    """After a shutout the whole reserve may go at once, less the one just accepted; with care, 80 % of it."""
     hand = Hand(phase_of({"kind": "rate", "rate": 10.0, "burst": 20.0, "left": 0.0, "shuts": shuts}, 0.0))
     hand.go(5.0)
     assert hand.phase.resumed(answered(5.02)) is hand.phase

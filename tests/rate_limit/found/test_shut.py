@@ -1,4 +1,4 @@
-"""Everyone is shut out: one at a time asks, until it is over."""
+"""The phase after a refusal: one probe at a time, until the server accepts again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.rate_limit.found.senders import TRIP, Crowd, Hand, answered, filling,
 
 
 def shut(now: float = 0.1, **otherwise: Any) -> Hand:
-    """The first was refused at `now`, after 0.02 seconds and nine accepted ones, the first of these at second 0."""
+    """A phase after a refusal at `now`, 0.02 s after sending, with nine accepted since second 0."""
     seen = {name: otherwise.pop(name) for name in ("sent", "others", "total") if name in otherwise}
     hand = Hand(
         Shut(answered(now, **{"total": 10, **seen}), otherwise.pop("opened", 0.0), otherwise.pop("accepted", 9), **otherwise)
@@ -23,7 +23,7 @@ def shut(now: float = 0.1, **otherwise: Any) -> Hand:
 
 
 def asked(hand: Hand, now: float, times: int) -> list[float]:
-    """When one asks whether it is over, each refused."""
+    """Return the times of this many probes, each of which is refused."""
     asked = []
     for _ in range(times):
         now = opening(hand.phase, now)
@@ -36,12 +36,12 @@ def asked(hand: Hand, now: float, times: int) -> list[float]:
 
 
 def test_one_at_a_time_asks() -> None:
-    """As long after the first answer as windows are: 1, 2, 5, 10, 15, 30, 60 s, and then each minute."""
+    """Probes are sent at common window lengths after the first answer: 1, 2, 5, 10, 15, 30, 60 s, and then each minute."""
     assert asked(shut(), 0.1, 10) == pytest.approx([1, 2, 5, 10, 15, 30, 60, 120, 180, 240])
 
 
 def test_a_pause_is_not_long_at_first() -> None:
-    """Long after the first answer: after a second at first, and then after twice as long each time, a minute at most."""
+    """Long after the first answer probes start after one second, and the pause doubles up to a minute."""
     times = asked(shut(100.0), 100.0, 9)
     pauses = [later - sooner - TRIP for sooner, later in zip([100.0 - TRIP, *times], times)]
     assert pauses[:3] == pytest.approx([1, 2, 4])
@@ -49,7 +49,7 @@ def test_a_pause_is_not_long_at_first() -> None:
 
 
 def test_who_asks_is_waited_for() -> None:
-    """For a second; then another one asks."""
+    """The answer to a probe is awaited for one second; then another probe may go."""
     hand = shut()
     hand.go(1.0)
     assert [hand.phase.free(now, 1) for now in (1.5, 1.99, 2.0)] == [0, 0, 1]
@@ -58,7 +58,7 @@ def test_who_asks_is_waited_for() -> None:
 
 
 def test_the_server_is_down() -> None:
-    """It is asked each time after 15 % of the time since it was up, a tenth of a second at least and two seconds at most."""
+    """During an outage probes are sent after 15 % of the time since it began, at least 0.1 s and at most 2 s."""
     hand = shut(down=True)
     times = asked(hand, 0.1, 60)
     assert times[0] == pytest.approx(0.2)
@@ -74,7 +74,7 @@ def test_the_server_is_down() -> None:
 
 
 def test_told_for_how_long() -> None:
-    """Nobody asks sooner; and two seconds or more, that were waited for, show that less would not have been enough."""
+    """No probe goes before the time that a refusal states; a wait of 2 s or more is a lower bound for the trial."""
     for told, least in ((1.5, 0.0), (3.0, 2.0)):
         hand = shut(told=told)
         assert opening(hand.phase, 0.1) == pytest.approx(0.1 + told)
@@ -83,19 +83,19 @@ def test_told_for_how_long() -> None:
         assert trial._least == pytest.approx(least + 0.1 if least else 0.0)
     for told, due in ((0.5, 1.0), (1.5, 1.7), (5.0, 5.2)):
         hand = shut()
-        hand.phase.refused(answered(0.2, number=3), told)  # another one that was on its way
+        hand.phase.refused(answered(0.2, number=3), told)  # another one that was in flight
         assert opening(hand.phase, 0.2) == pytest.approx(due)
 
 
 def test_it_is_over() -> None:
-    """If one is accepted soon, and few were before, it was just a beginning; if not, it is tried what limit it is."""
+    """If few requests were sent before the refusal, a concurrency limit is probed; otherwise a trial follows."""
     assert isinstance(shut(sure=False, accepted=4).accepts(1.0), Ceiling)
     assert isinstance(shut(sure=False, accepted=5).accepts(1.0), Trial)
     assert isinstance(shut(sure=True, accepted=0).accepts(1.0), Trial)
 
 
 def test_accepted_meanwhile() -> None:
-    """What was on its way counts among those that went before."""
+    """A request in flight at the refusal, accepted later, counts among those before it."""
     hand = shut(sure=False, accepted=4)
     assert hand.phase.accepted(answered(0.12, sent=0.09, number=3)) is hand.phase
     assert hand.phase.accepted_since == 5
@@ -104,12 +104,12 @@ def test_accepted_meanwhile() -> None:
 
 
 def test_accepted_answers_take_longer() -> None:
-    """Than refused ones: as many are in flight as may be. That is known as soon as one of these is done."""
+    """If accepted answers take longer than refusals, the limit is on concurrency, as soon as one in flight is accepted."""
     hand = shut(overlaps=True, others=7)
     assert opening(hand.phase, 0.1) == pytest.approx(1.1)
     hand.phase.refused(answered(0.11, sent=0.07, number=4, others=5), None)
     hand.phase.accepted(answered(0.14, sent=0.07, number=3))
-    assert hand.phase.free(0.14, 4) == 0  # a refusal took as long
+    assert hand.phase.free(0.14, 4) == 0  # as quick as a refusal
     found = hand.phase.accepted(answered(0.3, number=2, sent=0.07))
     assert isinstance(found, Ceiling)
     assert (found.most, found.vague, found.free(0.3, 4)) == (5, False, 1)
@@ -117,7 +117,7 @@ def test_accepted_answers_take_longer() -> None:
 
 @pytest.mark.parametrize("told", [None, 1.0])
 def test_it_was_not_that(told: float | None) -> None:
-    """If one that asks is refused before, or it is told for how long, it is like any other limit."""
+    """If a probe is refused first, or a refusal states a time, it is not taken for a concurrency limit."""
     hand = shut(overlaps=True, others=7)
     if told is None:
         hand.go(1.1)
@@ -132,7 +132,7 @@ def test_it_was_not_that(told: float | None) -> None:
 
 
 def test_what_was_known_is_known_again() -> None:
-    """It is kept meanwhile, and resumed with the first that is accepted."""
+    """The phase before an outage is kept, and resumed with the first accepted request."""
     known = filling().phase
     hand = shut(down=True, resumes=known)
     assert hand.phase.kept(1.0) == known.kept(1.0)
@@ -142,7 +142,7 @@ def test_what_was_known_is_known_again() -> None:
 
 
 def test_slots() -> None:
-    """Eight at a time, each of which takes 0.2 s: found in a second, and nearly nothing is refused later."""
+    """Eight slots of 0.2 s each are found in one second, and few requests are refused later."""
     crowd = Crowd(Slots(8, 0.2, nothing))
     assert isinstance(crowd.until(1.0), Ceiling)
     crowd.until(60.0)
@@ -152,7 +152,7 @@ def test_slots() -> None:
 
 
 def test_away() -> None:
-    """A server that is away for a minute: it is asked a few times, and then it goes on as before."""
+    """During an outage of one minute few probes are sent, and then the previous phase goes on."""
     crowd = Crowd(Down(Bucket(20, 1, nothing), 20, 80))
     before = crowd.until(19.0)
     assert isinstance(before, Filling)

@@ -1,4 +1,4 @@
-"""What limit it is: a trial tells a window from a bucket and from a ceiling."""
+"""The trial that tells a window from a token bucket and from a concurrency limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.rate_limit.found.senders import Crowd, Hand, answered, opening
 
 
 def trial(size: int = 9, length: float = 4.0, least: float = 2.0) -> Hand:
-    """Nine went in four seconds from the first answer on, and after two everyone was still shut out; now one was accepted."""
+    """A trial after nine accepted in four seconds, with a shutout of at least two seconds, and one accepted since."""
     points = [Point(0.1, size, 0.0), Point(4.0, size, size)]
     hand = Hand(Trial(answered(4.0, number=0), size, length, least, points))
     hand.sent, hand.answers = [3.98], 1
@@ -22,7 +22,7 @@ def trial(size: int = 9, length: float = 4.0, least: float = 2.0) -> Hand:
 
 
 def test_as_many_as_before() -> None:
-    """They go two at a time at first and then more; the last fifth of them, and one more, after half a second."""
+    """A trial sends two at a time and then more; the last fifth, and one more, wait for half a second."""
     hand = trial()
     assert [hand.phase.free(4.0, in_flight) for in_flight in (0, 1, 2)] == [2, 1, 0]
     assert [hand.phase.opens(4.0, in_flight, 2) for in_flight in (0, 2)] == [0.0, 1.0]
@@ -36,7 +36,7 @@ def test_as_many_as_before() -> None:
 
 
 def test_it_is_a_window() -> None:
-    """If as many go again and then no more, it is one of so many in that time."""
+    """If as many as before are accepted and then none, it is a window of that size and length."""
     hand = trial()
     hand.accepts(*[4.01] * 7, 4.5)
     window = hand.refuses(4.53)
@@ -45,7 +45,7 @@ def test_it_is_a_window() -> None:
 
 
 def test_it_is_a_rate() -> None:
-    """If one more goes, or not as many, it comes back all the time."""
+    """If more, or fewer, than before are accepted, it is a token bucket."""
     hand = trial()
     hand.accepts(*[4.01] * 7, 4.5)
     more = hand.accepts(4.53)
@@ -59,7 +59,7 @@ def test_it_is_a_rate() -> None:
 
 
 def test_it_depends() -> None:
-    """Where nobody knows whether everyone was shut out for long, one more goes at once, and again half a second later."""
+    """If the shutout may have been short, one more request goes at once, and another one half a second later."""
     hand = trial(size=3, least=0.0)
     assert hand.phase.opens(4.0, 2, 9) == 1.0
     hand.accepts(4.01, 4.02)
@@ -72,7 +72,7 @@ def test_it_depends() -> None:
 
 
 def test_it_depends_on_what_is_told() -> None:
-    """The second one goes when a refusal says so; if it is accepted, the rate is known from when the first was refused."""
+    """The second extra request goes when a refusal says so; if it is accepted, the rate counts from the first refusal."""
     hand = trial(size=5, least=0.0)
     hand.accepts(*[4.01] * 4)
     hand.refuses(4.05, told=3.0)
@@ -83,7 +83,7 @@ def test_it_depends_on_what_is_told() -> None:
 
 
 def test_answers_from_before_a_trial() -> None:
-    """They tell nothing."""
+    """Answers to requests from before the trial are ignored."""
     phase = Trial(answered(4.0, number=5), 9, 4.0, 0.0, [])
     assert phase.accepted(answered(4.1, number=5)) is phase
     assert phase.refused(answered(4.1, number=4), None) is phase
@@ -91,7 +91,7 @@ def test_answers_from_before_a_trial() -> None:
 
 
 def test_a_trial_goes_on() -> None:
-    """After an outage; of what it has found nothing is kept."""
+    """A trial continues after an outage, and is not kept in a snapshot."""
     phase = trial().phase
     assert (phase.kept(4.0), phase.resumed(answered(9.0))) == (None, phase)
 
@@ -110,7 +110,7 @@ def test_a_trial_goes_on() -> None:
     ids=lambda each: each.__name__ if isinstance(each, type) else str(each.limit(0)),
 )
 def test_a_window_or_a_bucket(server: Policy, kind: Any) -> None:
-    """They are told apart, with no more than their answers to go by."""
+    """Windows and token buckets are told apart by their answers alone."""
     crowd = Crowd(server)
     crowd.until(60.0)
     assert isinstance(crowd.found, kind)

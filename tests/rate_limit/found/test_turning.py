@@ -1,4 +1,4 @@
-"""A window: when it turns, and how many may go in it."""
+"""A fixed window: when it turns, and how many requests fit in it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.rate_limit.found.senders import TRIP, Crowd, Hand, answered, opening
 
 
 def turning(**otherwise: Any) -> Hand:
-    """5 in 10 seconds, used up since second 0."""
+    """A window of 5 in 10 seconds, used up since second 0."""
     return Hand(Turning(0, otherwise.get("opened", 0.0), otherwise.get("size", 5), otherwise.get("length", 10.0), 2.0))
 
 
 def turned(*, windows: int = 1, then: int = 0, **otherwise: Any) -> Hand:
-    """The same some windows later, each of which was used up, but of the last one only so many more than one."""
+    """The same after some more windows, all used up but the last one, in which 1 + `then` requests were sent."""
     hand = turning(**otherwise)
     for window in range(windows):
         now = opening(hand.phase, hand.phase.opened + hand.phase.length)
@@ -28,7 +28,7 @@ def turned(*, windows: int = 1, then: int = 0, **otherwise: Any) -> Hand:
 
 
 def test_a_window() -> None:
-    """Nobody goes until it turns; then one asks, and the next one only after a second without an answer."""
+    """No request goes before the turn; then one probe, and another one after a second without an answer."""
     hand = turning()
     assert [hand.phase.free(now, 0) for now in (5.0, 9.99, 10.0)] == [0, 0, 1]
     assert [hand.phase.opens(4.0, 0, ahead) for ahead in (0, 4, 5, 10)] == pytest.approx([6.0, 6.0, 16.0, 26.0])
@@ -43,7 +43,7 @@ def test_a_window() -> None:
 
 
 def test_a_window_is_kept() -> None:
-    """Its size, its length and its age; what was left of it is not used."""
+    """A snapshot keeps size, length and age; what remains of the window is not used after a restore."""
     hand = turned(then=2)
     kept = hand.phase.kept(13.0)
     assert kept == {"kind": "window", "requests": 5, "seconds": 10.0, "least": 2.0, "age": pytest.approx(2.98)}
@@ -54,7 +54,7 @@ def test_a_window_is_kept() -> None:
 
 
 def test_a_larger_window() -> None:
-    """The second is asked for one more: it is accepted, and then the next, until one is refused."""
+    """Every second window is tried with one request more than its size, and then another, until one is refused."""
     hand = turned(then=4)
     for size in (6, 7):
         now = hand.sent[-1] + 0.1
@@ -69,10 +69,10 @@ def test_a_larger_window() -> None:
 
 
 def test_a_shorter_window() -> None:
-    """After that it is asked between what was too early and what was late enough; if it has turned, it is shorter."""
+    """Later the turn is tried between the lower bound and the known length; if the window has turned, the length shrinks."""
     hand = turned(windows=1, then=4)
     hand.refuses(11.0)
-    for _ in range(3):  # the fifth window is the next one with a test
+    for _ in range(3):  # the fifth window is the next to be tried
         now = opening(hand.phase, hand.phase.opened + 9.0)
         hand.accepts(now, *(now + 0.1 + number / 100 for number in range(4)))
     now, opened = hand.sent[-1] + 0.1, hand.phase.opened
@@ -84,7 +84,7 @@ def test_a_shorter_window() -> None:
 
 
 def test_no_shorter_window() -> None:
-    """If it has not turned there, the next test is later: between that and the whole length."""
+    """If it has not turned by then, the next trial is between that time and the whole length."""
     hand = turned(windows=1, then=4)
     hand.refuses(11.0)
     for _ in range(3):
@@ -96,7 +96,7 @@ def test_no_shorter_window() -> None:
 
 
 def test_a_smaller_window() -> None:
-    """One that is refused too soon is asked again a little later; if it is refused too, no more are in it until it turns."""
+    """An early refusal is retried a little later; a second one ends the window at a smaller size."""
     hand = turned(then=2)
     hand.refuses(10.2)
     assert [hand.phase.free(now, 0) > 0 for now in (10.22, 10.3, 10.33)] == [False, False, True]
@@ -109,7 +109,7 @@ def test_a_smaller_window() -> None:
 
 
 def test_refused_together() -> None:
-    """Those that were in flight when one was refused are the same refusal: it is not asked too often for that."""
+    """Refusals of requests in flight together count as one."""
     hand = turned(then=1)
     hand.go(10.2, 10.21, 10.22)
     hand.refuse(10.25, 2)
@@ -118,7 +118,7 @@ def test_refused_together() -> None:
 
 
 def test_a_window_that_slides() -> None:
-    """One that was refused but not the next one: it was asked a little too soon, so it is taken to be a little longer."""
+    """A refusal followed by success means that the request was a little early: the length grows a little."""
     hand = turned(then=2)
     hand.refuses(10.2)
     hand.accepts(10.33, 10.34, 20.03)
@@ -127,7 +127,7 @@ def test_a_window_that_slides() -> None:
 
 
 def test_a_late_answer() -> None:
-    """One of the window before, accepted after the turn, does not count in the new one."""
+    """A request of the previous window that is accepted after the turn does not count in the new one."""
     hand = turning()
     hand.go(9.0, 10.0)
     hand.accept(10.02, 1)
@@ -137,7 +137,7 @@ def test_a_late_answer() -> None:
 
 
 def test_it_does_not_turn() -> None:
-    """It is asked again a little later, and later each time; a tenth of its length too late it is no window."""
+    """A refused probe is repeated at growing distances; beyond a tenth of the length it is no window."""
     hand, now, times = turning(), 10.0, list[float]()
     while hand.phase is not None:
         now = opening(hand.phase, now)
@@ -149,7 +149,7 @@ def test_it_does_not_turn() -> None:
 
 
 def test_a_window_goes_on() -> None:
-    """After an outage it begins anew."""
+    """After an outage the window starts anew."""
     hand = turning()
     assert hand.phase.resumed(answered(30.0, number=7)) is hand.phase
     assert (hand.phase.opened, hand.phase.free(30.0, 0)) == (30.0, 4)
@@ -157,7 +157,7 @@ def test_a_window_goes_on() -> None:
 
 @pytest.mark.parametrize("size", [50, 100, 150])
 def test_windows_that_change(size: int) -> None:
-    """A window is found and used up each time; where there are fewer in it, or more, that is found too."""
+    """A window is found and used up each time; a change of its size is found too."""
     crowd = Crowd(Window(100, 5, nothing, changes=((20, size),)))
     assert isinstance(crowd.until(19.0), Turning)
     crowd.until(150.0)
