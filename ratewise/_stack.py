@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._core.exchange import state_of
 from ._deadline import DeadlineLayer, WireDeadlineLayer
@@ -34,46 +35,56 @@ class RaiseOnRateLimit:
         return response
 
 
-def assemble(
-    *,
-    max_retries: int,
-    retry_config: RetryConfig | None,
-    backoff_strategy: Backoff | None,
-    total_timeout: float | None,
-    cache: Cache | None,
-    cache_config: CacheConfig | None,
-    circuit_breaker: CircuitBreaker | None,
-    rate_limiter: RateLimiter | bool | None,
-    bulkhead: Bulkhead | None,
-    log_config: LogConfig | None,
-    raise_on_rate_limit: bool,
-) -> tuple[Any, ...]:
-    """Return the layers of the whole stack, outermost first."""
-    layers: list[Any] = [RaiseOnRateLimit()] if flag("raise_on_rate_limit", raise_on_rate_limit) else []
-    if log_config is not None:
+class Settings(NamedTuple):
+    """The settings of the whole stack, as the constructors of clients and transports are given them."""
+
+    max_retries: int
+    retry_config: RetryConfig | None
+    backoff_strategy: Backoff | None
+    total_timeout: float | None
+    cache: Cache | None
+    cache_config: CacheConfig | None
+    circuit_breaker: CircuitBreaker | None
+    rate_limiter: RateLimiter | None
+    bulkhead: Bulkhead | None
+    log_config: LogConfig | None
+    raise_on_rate_limit: bool
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Settings:
+        """Take the settings from all arguments of a constructor, and make the limiter that they ask for."""
+        given = cls._make(arguments[name] for name in cls._fields)
+        flag("raise_on_rate_limit", given.raise_on_rate_limit)
+        return given._replace(rate_limiter=given_limiter(given.rate_limiter))
+
+
+def assemble(settings: Settings, *, raises: bool) -> tuple[Any, ...]:
+    """Return the layers of the whole stack, outermost first. `raises`: a layer raises for a last 429."""
+    breaker, limiter, bulkhead = settings.circuit_breaker, settings.rate_limiter, settings.bulkhead
+    layers: list[Any] = [RaiseOnRateLimit()] if raises else []
+    if settings.log_config is not None:
         from .logging.layer import LoggingLayer  # loaded only where it is used
 
-        layers.append(LoggingLayer(log_config))
-    if total_timeout is not None:
-        layers.append(DeadlineLayer(total_timeout))
-    if cache is not None:
+        layers.append(LoggingLayer(settings.log_config))
+    if settings.total_timeout is not None:
+        layers.append(DeadlineLayer(settings.total_timeout))
+    if settings.cache is not None:
         from .cache.layer import CacheLayer  # as above
 
-        layers.append(CacheLayer(cache, cache_config))
-    elif cache_config is not None:
+        layers.append(CacheLayer(settings.cache, settings.cache_config))
+    elif settings.cache_config is not None:
         raise TypeError("cache_config was given without a cache: give cache=InMemoryCache(), or another store, as well")
-    layers.append(RetryLayer(retry_rules(max_retries, retry_config, backoff_strategy)))
-    rate_limiter = given_limiter(rate_limiter)
-    waits = rate_limiter is not None or bulkhead is not None
-    if circuit_breaker is not None:
-        layers.append(CircuitBreakerLayer(circuit_breaker, rechecked=waits))
-    if rate_limiter is not None:
-        layers.append(RateLimitLayer(rate_limiter))
+    layers.append(RetryLayer(retry_rules(settings.max_retries, settings.retry_config, settings.backoff_strategy)))
+    waits = limiter is not None or bulkhead is not None
+    if breaker is not None:
+        layers.append(CircuitBreakerLayer(breaker, rechecked=waits))
+    if limiter is not None:
+        layers.append(RateLimitLayer(limiter))
     if bulkhead is not None:
         layers.append(BulkheadLayer(bulkhead))
-    if circuit_breaker is not None and waits:
-        layers.append(CircuitRecheckLayer(circuit_breaker))
-    if total_timeout is not None:
+    if breaker is not None and waits:
+        layers.append(CircuitRecheckLayer(breaker))
+    if settings.total_timeout is not None:
         layers.append(WireDeadlineLayer())
     return tuple(layers)
 

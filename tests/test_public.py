@@ -44,7 +44,6 @@ def test_public_names() -> None:
         "RetryConfig",
         "RetryDecision",
         "RetryLayer",
-        "Verdict",
     ]
 
 

@@ -21,8 +21,8 @@ from ..rate_limit.limiter import RateLimiter
 from .private import change_transports
 
 if TYPE_CHECKING:
+    from .._stack import Settings
     from ..cache.stores.base import Cache
-    from ..logging.config import LogConfig
 
 T = TypeVar("T", bound=type)
 
@@ -53,24 +53,16 @@ class ClientCalls:
     rate_limiter: RateLimiter | None
     """The rate limiter that was passed to the client, or made by it."""
 
-    def _set_up(
-        self,
-        raise_on_rate_limit: bool,
-        cache: Cache | None,
-        circuit_breaker: CircuitBreaker | None,
-        rate_limiter: RateLimiter | None,
-        log_config: LogConfig | None,
-        redact_httpx_logs: bool,
-    ) -> None:
-        self._raise_on_rate_limit = flag("raise_on_rate_limit", raise_on_rate_limit)
+    def _set_up(self, settings: Settings, redact_httpx_logs: bool) -> None:
+        self._raise_on_rate_limit = settings.raise_on_rate_limit
         self._counts = Counts()
         self._last_exchange = exchange_with(CallState())
         self._redacts = flag("redact_httpx_logs", redact_httpx_logs)
-        self._redactor = None if log_config is None else log_config.redactor
-        self.cache = cache
-        self.circuit_breaker = circuit_breaker
-        self.rate_limiter = rate_limiter
-        self._trips_before = 0 if circuit_breaker is None else circuit_breaker._trips
+        self._redactor = None if settings.log_config is None else settings.log_config.redactor
+        self.cache = settings.cache
+        self.circuit_breaker = breaker = settings.circuit_breaker
+        self.rate_limiter = settings.rate_limiter
+        self._trips_before = 0 if breaker is None else breaker._trips
 
     def _wrap(self, wrapped: Callable[[Any], Any]) -> None:
         """Put the layers around each transport that the library's client has made, or was given."""

@@ -16,7 +16,7 @@ from .._core.exchange import state_of
 from .._core.step import step
 from .._keywords import explained
 from .._redaction.masker import DEFAULT_MASKER
-from .._stack import assemble, given_limiter
+from .._stack import Settings, assemble
 from .._validation import full_name, refusal, seconds
 from ..bulkhead.bulkhead import Bulkhead
 from ..circuit_breaker.breaker import CircuitBreaker
@@ -136,21 +136,9 @@ class RateWiseClient(ClientCalls, httpx2.Client):
         clock: Clock | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
-        rate_limiter = given_limiter(rate_limiter)
-        layers = assemble(
-            max_retries=max_retries,
-            retry_config=retry_config,
-            backoff_strategy=backoff_strategy,
-            total_timeout=total_timeout,
-            cache=cache,
-            cache_config=cache_config,
-            circuit_breaker=circuit_breaker,
-            rate_limiter=rate_limiter,
-            bulkhead=bulkhead,
-            log_config=log_config,
-            raise_on_rate_limit=False,  # left to `send`, so that hooks and cookies see a last 429 as on a plain client
-        )
-        self._set_up(raise_on_rate_limit, cache, circuit_breaker, rate_limiter, log_config, redact_httpx_logs)
+        settings = Settings.of(locals())
+        layers = assemble(settings, raises=False)  # `send` raises, so that hooks and cookies see a last 429 as in a plain client
+        self._set_up(settings, redact_httpx_logs)
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
         self._wrap(lambda transport: _ClientTransport(transport, *layers, clock=clock))
 
@@ -231,21 +219,9 @@ class AsyncRateWiseClient(ClientCalls, httpx2.AsyncClient):
         clock: Clock | None = None,
         **options: Unpack[AsyncClientOptions],
     ) -> None:
-        rate_limiter = given_limiter(rate_limiter)
-        layers = assemble(
-            max_retries=max_retries,
-            retry_config=retry_config,
-            backoff_strategy=backoff_strategy,
-            total_timeout=total_timeout,
-            cache=cache,
-            cache_config=cache_config,
-            circuit_breaker=circuit_breaker,
-            rate_limiter=rate_limiter,
-            bulkhead=bulkhead,
-            log_config=log_config,
-            raise_on_rate_limit=False,  # left to `send`, so that hooks and cookies see a last 429 as on a plain client
-        )
-        self._set_up(raise_on_rate_limit, cache, circuit_breaker, rate_limiter, log_config, redact_httpx_logs)
+        settings = Settings.of(locals())
+        layers = assemble(settings, raises=False)  # `send` raises, so that hooks and cookies see a last 429 as in a plain client
+        self._set_up(settings, redact_httpx_logs)
         super().__init__(**_client_options(base_url, timeout, connect_timeout, verify_ssl, default_headers, options))
         self._wrap(lambda transport: _AsyncClientTransport(transport, *layers, clock=clock))
 

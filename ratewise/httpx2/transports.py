@@ -11,7 +11,7 @@ import httpx2
 from .._adapter.chain import given_or_new
 from .._core.clock import Clock
 from .._keywords import explained
-from .._stack import assemble
+from .._stack import Settings, assemble
 from ..bulkhead.bulkhead import Bulkhead
 from ..bulkhead.layer import BulkheadLayer
 from ..circuit_breaker.breaker import CircuitBreaker
@@ -252,19 +252,8 @@ class RateWiseTransport(LayerTransport):
         clock: Clock | None = None,
         **options: Unpack[TransportOptions],
     ) -> None:
-        layers = assemble(
-            max_retries=max_retries,
-            retry_config=retry_config,
-            backoff_strategy=backoff_strategy,
-            total_timeout=total_timeout,
-            cache=cache,
-            cache_config=cache_config,
-            circuit_breaker=circuit_breaker,
-            rate_limiter=rate_limiter,
-            bulkhead=bulkhead,
-            log_config=log_config,
-            raise_on_rate_limit=raise_on_rate_limit,
-        )
+        settings = Settings.of(locals())
+        layers = assemble(settings, raises=settings.raise_on_rate_limit)
         super().__init__(given_or_new(transport, httpx2.HTTPTransport, options), *layers, clock=clock)
 
 
@@ -296,17 +285,6 @@ class AsyncRateWiseTransport(AsyncLayerTransport):
         clock: Clock | None = None,
         **options: Unpack[TransportOptions],
     ) -> None:
-        layers = assemble(
-            max_retries=max_retries,
-            retry_config=retry_config,
-            backoff_strategy=backoff_strategy,
-            total_timeout=total_timeout,
-            cache=cache,
-            cache_config=cache_config,
-            circuit_breaker=circuit_breaker,
-            rate_limiter=rate_limiter,
-            bulkhead=bulkhead,
-            log_config=log_config,
-            raise_on_rate_limit=raise_on_rate_limit,
-        )
+        settings = Settings.of(locals())
+        layers = assemble(settings, raises=settings.raise_on_rate_limit)
         super().__init__(given_or_new(transport, httpx2.AsyncHTTPTransport, options), *layers, clock=clock)

@@ -207,7 +207,7 @@ class RateLimiter:
     ) -> Reservation | None:
         """What the server makes of a request. When one that was refused may go again; None if it is not for a limiter to say.
 
-        `place`: where it was counted; None if it was not.
+        `ticket`: with which it was counted; None if it was not.
         """
         refused = verdict is Signal.REFUSED
         with self._states.lock:

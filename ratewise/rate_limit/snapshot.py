@@ -46,11 +46,11 @@ def read(text: str, now: float) -> dict[str, Kept]:
     try:
         snapshot = json.loads(text)
         if snapshot["ratewise"] != SNAPSHOT_VERSION:
-            raise ValueError("it is of another version")
+            raise ValueError("unsupported version")
         passed = max(now - _finite(snapshot["at"]), 0.0)
         return {str(name): older(_checked(kept), passed) for name, kept in snapshot["limits"].items()}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"this is no snapshot of a RateLimiter: {type(error).__name__}: {error}") from None
+        raise ValueError(f"not a snapshot of a RateLimiter ({type(error).__name__}: {error})") from None
 
 
 def phase_of(kept: Kept, now: float) -> Phase:
@@ -80,5 +80,5 @@ def _checked(kept: Any) -> Kept:
 
 def _finite(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError("something is no number")
+        raise ValueError("expected a finite number")
     return value

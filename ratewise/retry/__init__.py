@@ -2,7 +2,7 @@
 
 from .backoff import Backoff, ExponentialBackoff
 from .budget import RetryBudget
-from .config import RetryConfig, RetryDecision, Verdict
+from .config import RetryConfig, RetryDecision
 from .layer import RetryLayer
 
-__all__ = ["Backoff", "ExponentialBackoff", "RetryBudget", "RetryConfig", "RetryDecision", "RetryLayer", "Verdict"]
+__all__ = ["Backoff", "ExponentialBackoff", "RetryBudget", "RetryConfig", "RetryDecision", "RetryLayer"]

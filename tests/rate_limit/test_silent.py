@@ -375,8 +375,8 @@ async def test_a_bucket_of_the_server_is_kept(world: World, clock: FakeClock) ->
     ("snapshot", "error", "message"),
     [
         (None, TypeError, "snapshot must be the text that snapshot() returned, not None"),
-        ("", ValueError, "this is no snapshot of a RateLimiter"),
-        ('{"ratewise": 2, "at": 1, "limits": {}}', ValueError, "another version"),
+        ("", ValueError, "not a snapshot of a RateLimiter"),
+        ('{"ratewise": 2, "at": 1, "limits": {}}', ValueError, "unsupported version"),
     ],
 )
 def test_what_is_no_snapshot(snapshot: Any, error: type[Exception], message: str) -> None:

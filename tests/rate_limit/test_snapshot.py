@@ -99,7 +99,7 @@ def test_any_number_in_a_snapshot(place: Any, garbage: Any) -> None:
     name, field, _ = place
     survives(json.dumps({"ratewise": 1, "at": 1990.0, "limits": {**ALL, name: {**ALL[name], field: garbage}}}))
     fewer = {each: value for each, value in ALL[name].items() if each != field}
-    with pytest.raises(ValueError, match="no snapshot"):
+    with pytest.raises(ValueError, match="not a snapshot"):
         read(written({name: fewer}, 5.0), 5.0)
 
 
@@ -136,5 +136,5 @@ def test_any_change_to_the_text(at: int, length: int, instead: str) -> None:
 )
 def test_no_snapshot(text: str) -> None:
     """A text that is not a snapshot raises a `ValueError` that says so."""
-    with pytest.raises(ValueError, match=r"this is no snapshot of a RateLimiter: "):
+    with pytest.raises(ValueError, match=r"not a snapshot of a RateLimiter "):
         read(text, 2000.0)

@@ -13,8 +13,7 @@ from ratewise import ExponentialBackoff, RetryConfig, RetryDecision, options
 from ratewise._core.call_state import KEY, Options
 from ratewise._core.failure import Failure
 from ratewise._http.throttling import Outcome, outcome_of_failure, outcome_of_response
-from ratewise.retry import Verdict
-from ratewise.retry.config import METHODS, SPREAD, STATUSES
+from ratewise.retry.config import METHODS, SPREAD, STATUSES, Verdict
 from tests.http.telling import written
 
 RULES = RetryConfig(jitter=False)
