@@ -53,7 +53,7 @@ class Settings(NamedTuple):
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Settings:
         """Take the settings from all arguments of a constructor, and make the limiter that they ask for."""
-        given = cls._make(arguments[name] for name in cls._fields)
+        given = cls(**{name: arguments[name] for name in cls.__annotations__})
         flag("raise_on_rate_limit", given.raise_on_rate_limit)
         return given._replace(rate_limiter=given_limiter(given.rate_limiter))
 
