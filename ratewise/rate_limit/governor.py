@@ -186,7 +186,8 @@ class Governor:
         """What the server makes of a request. To be told after `gone`."""
         refused = verdict is Signal.REFUSED
         self._trip += (min(now - came.at, 2 * self._trip + ANSWER_TIMEOUT) - self._trip) / 4
-        self._pass_over(now)
+        if self._sent:
+            self._pass_over(now)
         others = self.answers - (came.number >= 0) - came.answers + len(self._sent)
         self.bucket = told.bucket or self.bucket
         for quota in told.quotas:
@@ -262,7 +263,7 @@ class Governor:
 
     def _spent(self, told: RateLimitFields, now: float) -> bool:
         """A limit that is told is used up: it says so, or is known to be."""
-        if any(quota.remaining == 0 and kind_of(quota) for quota in told.quotas):
+        if told.quotas and any(quota.remaining == 0 and kind_of(quota) for quota in told.quotas):
             return True
         return any(
             isinstance(limit, (Bucket, QuotaWindow)) and limit.spent(now, len(self._sent)) for limit in self._limits.values()

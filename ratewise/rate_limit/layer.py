@@ -55,12 +55,13 @@ class RateLimitLayer(Ordered):
         came = Came(call.clock.monotonic(), UNCOUNTED, governor.answers) if ticket is None else ticket.acquired
         try:
             response = await call.send(request)
-            outcome = outcome_of(response, state, call)
+            if response.status_code == 429:
+                outcome = await read_outcome_of(response, request, state, call)
+            else:
+                outcome = outcome_of(response, state, call)
             if ticket is None and governor.quiet and outcome.fields is NO_FIELDS and outcome.kind in UNRELATED:
                 governor.passed()
                 return response
-            if outcome.status == 429:
-                outcome = await read_outcome_of(response, request, state, call)
             self._answered(key, request, ticket, came, outcome, state, call)
         except BaseException as error:
             failed = outcome_of(error, state, call) if isinstance(error, http.TransportError) else None

@@ -211,7 +211,8 @@ class RateLimiter:
         """
         refused = verdict is Signal.REFUSED
         with self._states.lock:
-            state = self._told_of(key, request, told)
+            known = told is NO_FIELDS and not self._parts
+            state = self._states[key] if known else self._told_of(key, request, told)
             counted = state if ticket is None else ticket.state
             if ticket is not None:
                 counted.governor.gone(came)
@@ -256,7 +257,7 @@ class RateLimiter:
         """Whose limits an answer tells of: those that are known of the key, or those of a part of it."""
         states = self._states
         known = states[self._part(key, request) if self._parts else key]
-        if told is NO_FIELDS or known.governor.knows(told):
+        if known.governor.knows(told):
             return known
         route = key, request.method, request.url.path
         self._parts.pop(route, None)

@@ -61,7 +61,8 @@ class RetryLayer(Ordered):
             state.reservation = None  # of an attempt that another layer answered
             try:
                 response = await call.send(request)
-                if response.status_code not in self._suspect or self._is_plain_403(response, state, call):
+                status = response.status_code
+                if status not in self._suspect or (status == 403 and self._is_plain_403(response, state, call)):
                     if not state.streamed:
                         await http.buffer(response)  # so that a body that breaks off is a failure of this attempt
                     if config.decide is None:
@@ -106,10 +107,8 @@ class RetryLayer(Ordered):
         return call.http.with_header(request, KEY_HEADER, state.idempotency_key)
 
     def _is_plain_403(self, response: R, state: CallState, call: Call[Q, R]) -> bool:
-        """Whether the response is a 403 that is not retried, as most are not."""
-        if response.status_code != 403 or 403 in self.config.retry_on_status:
-            return False
-        return self.config._counted(outcome_of(response, state, call)) == 403
+        """Whether a 403 is not retried, as most are not."""
+        return 403 not in self.config.retry_on_status and self.config._counted(outcome_of(response, state, call)) == 403
 
     async def _judge(
         self,
@@ -147,7 +146,7 @@ class RetryLayer(Ordered):
         )
         if verdict.wait is not None and reservation is not None and not reservation.backoff and verdict.reason != "decide":
             verdict = _paced(verdict, reservation, left)
-        if verdict.wait is not None and response is not None:
+        if verdict.wait is not None and response is not None and not outcome.read:
             outcome = await read_outcome_of(response, request, state, call)
             if outcome.kind is Kind.SPENT:
                 verdict = verdict._replace(wait=None, reason=Kind.SPENT.value)
