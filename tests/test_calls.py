@@ -36,7 +36,7 @@ print(len(calls), calls.count("outcome_of_response"), calls.count("rate_limit_fi
 """
 
 
-@pytest.mark.parametrize(("settings", "most"), [("{}", 270), ("FULL", 420)], ids=["client", "whole stack"])
+@pytest.mark.parametrize(("settings", "most"), [("{}", 270), ("FULL", 430)], ids=["client", "whole stack"])
 @pytest.mark.parametrize("headers", ["{}", '{"Retry-After": "2"}'], ids=["429", "Retry-After"])
 def test_a_retry_goes_through_few_functions(headers: str, settings: str, most: int) -> None:
     """For a 429 and then a 200, each response is classified at most once, and rate-limit fields are parsed at most once."""
