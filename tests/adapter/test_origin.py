@@ -22,10 +22,10 @@ from tests.kit.world import World
 )
 async def test_origins(world: World, url: str, origin: Any) -> None:
     """It is the scheme, the host as sent, and the port unless it is the scheme's default."""
-    assert world.library().origin(world.httpx.Request("GET", url)) == origin
+    assert world.http_library().origin(world.httpx.Request("GET", url)) == origin
 
 
 async def test_what_looks_like_idna_and_is_none(world: World) -> None:
     """A host that IDNA does not decode: httpx accepts it only with a Host header, httpx2 always."""
     request = world.httpx.Request("GET", "https://xn--foo_bar.example", headers={"Host": "a"})
-    assert world.library().origin(request) == ("https", "xn--foo_bar.example", None)
+    assert world.http_library().origin(request) == ("https", "xn--foo_bar.example", None)

@@ -66,14 +66,14 @@ class World:
         else:
             trio.run(scenario)
 
-    def library(self) -> Any:
+    def http_library(self) -> Any:
         """Return the HTTP library in the form that layers get."""
         base = import_module(f"{self.RetryTransport.__module__.rpartition('.')[0]}.base")
         return (SyncLibrary if self.is_sync else AsyncLibrary)(base.LIBRARY)
 
     def call(self, send: Any, clock: Any) -> Call[Any, Any]:
         """Return a `Call`, as layers get it."""
-        return Call(send, self.library(), SyncRuntime() if self.is_sync else AsyncRuntime(), clock)
+        return Call(send, self.http_library(), SyncRuntime() if self.is_sync else AsyncRuntime(), clock)
 
     async def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a plain function, or a coroutine function and await it."""
