@@ -55,9 +55,7 @@ class _Bodies:
         return watchable
 
     def pace(self, response: Any, pace: Pace) -> Any:
-        if self.in_memory(response):
-            return response
-        watchable = self._watchable(response)
+        watchable = None if self.in_memory(response) else self._watchable(response)
         if watchable is None:
             return response
         watchable.stream.pace = pace

@@ -98,12 +98,11 @@ class CircuitRecheckLayer:
         """Send the request if its permit is still valid, else raise `CircuitBreakerOpen`."""
         state = state_of(request)
         given, state.permit = state.permit, None
-        if given is not None:
+        if given is not None and given[1].circuit.state != "closed":
             key, permit = given
-            if permit.circuit.state != "closed":
-                refused = self.circuit_breaker._recheck(key, permit, call.clock.monotonic())
-                if refused is not None:
-                    raise call.http.CircuitBreakerOpen(request, state, refused)
+            refused = self.circuit_breaker._recheck(key, permit, call.clock.monotonic())
+            if refused is not None:
+                raise call.http.CircuitBreakerOpen(request, state, refused)
         return await call.send(request)
 
 

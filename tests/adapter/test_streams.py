@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ratewise import Waiter
+from ratewise import Waiter, Watcher
 from tests.kit.clock import PATIENCE
 from tests.kit.layers import Layer
 from tests.kit.wire import Body, Scripted, response
@@ -37,6 +37,29 @@ def tapping(name: str, log: list[Any], body: Body) -> Layer:
         return call.tap(await call.send(request), Recorder(name, log, body))
 
     return Layer(handle)
+
+
+class Plain(Watcher):
+    """A watcher without coroutines, which overrides one method."""
+
+    def __init__(self) -> None:
+        self.ended = 0
+
+    def complete(self) -> None:  # type: ignore[override]
+        self.ended += 1
+
+
+async def test_a_watcher_without_coroutines(world: World) -> None:
+    """`complete` may be a plain function, and what is not overridden does nothing."""
+    plain = Plain()
+
+    async def handle(request: Any, call: Any) -> Any:
+        return call.tap(await call.send(request), plain)
+
+    result = await world.send(world.LayerTransport(Scripted(200), Layer(handle)))
+    assert await world.read(result) == b"ok"
+    await world.close(result)
+    assert plain.ended == 1
 
 
 async def test_a_tap_sees_the_body_pass(world: World) -> None:

@@ -65,6 +65,18 @@ def test_a_late_ticket_is_at_the_head_again() -> None:
     assert bulkhead._queue.admit(third, 2)
 
 
+def test_a_late_ticket_without_a_queue() -> None:
+    """A ticket whose offer expired is admitted when it answers at last, if the slot is available and nobody waits."""
+    bulkhead = Bulkhead(1)
+    first, late = (entered(bulkhead) for _ in range(2))
+    bulkhead._queue.leave(first, 0)
+    passing = entered(bulkhead, now=admission.OFFER_TIMEOUT)
+    assert passing.admitted
+    bulkhead._queue.leave(passing, 2)
+    assert bulkhead._queue.admit(late, 2)
+    assert bulkhead.get_state() == {"in_flight": 1, "waiting": 0}
+
+
 def test_a_late_ticket_finds_its_key_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an expired offer, and after many other keys, it is counted in the same state as all others: one slot is one."""
     monkeypatch.setattr(admission, "MAX_KEYS", 1)

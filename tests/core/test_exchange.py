@@ -94,6 +94,7 @@ def test_it_is_read_only() -> None:
     assert repr(exchange) == "<Exchange attempts=0 history=[]>"
     for name in (name for name in dir(exchange) if not name.startswith("_")):
         assert inspect.getdoc(getattr(type(exchange), name))
+        assert getattr(exchange, name) in (0, None, (), [], True, exchange.id)
         with pytest.raises(AttributeError):
             setattr(exchange, name, 7)
     with pytest.raises(AttributeError):
