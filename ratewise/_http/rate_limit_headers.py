@@ -101,7 +101,7 @@ class Quota(NamedTuple):
             return None
         if self.kind == "bucket" and self.reset is not None and self.limit:
             return self.reset / self.limit  # which fills evenly
-        return self.window if self.reset is None else self.reset
+        return self.reset
 
 
 class RateLimitFields(NamedTuple):

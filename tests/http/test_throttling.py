@@ -62,9 +62,6 @@ def test_failures(failure: Failure) -> None:
         ([("limit-requests", "60"), ("remaining-requests", "0"), ("reset-requests", "30s")], 0.5, True),
         ([("remaining-requests", "0"), ("reset-requests", "6m0s")], 360, True),
         ([("remaining", "0"), ("reset", "6m0s")], 360, True),
-        # If the end of a window is unknown, its length is the longest possible wait.
-        ([("remaining", "0;w=21600")], 21_600, False),
-        ([("remaining-minute", "0")], 60, False),
         ([("remaining", "0.4"), ("reset", "30")], 30, False),
         # The longest of several waits.
         ([("remaining-day", "0"), ("reset-day", "500"), ("remaining-minute", "0"), ("reset-minute", "5")], 500, False),
@@ -75,6 +72,14 @@ def test_limits_that_are_used_up(fields: Fields, wait: float, estimated: bool) -
     """The wait is the time until a unit is available, as far as the fields say."""
     outcome = outcome_of_response(429, written(*[(f"x-ratelimit-{name}", value) for name, value in fields]), NOW)
     assert (outcome.wait, outcome.estimated) == (pytest.approx(wait), estimated)
+
+
+@pytest.mark.parametrize("fields", [[("remaining", "0;w=21600")], [("remaining-minute", "0")]])
+def test_a_window_whose_end_is_unknown(fields: Fields) -> None:
+    """Its length is only the most that it can take: no wait is made of it, and a 403 is no refusal by it."""
+    told = written(*[(f"x-ratelimit-{name}", value) for name, value in fields])
+    assert outcome_of_response(429, told, NOW).wait is None
+    assert outcome_of_response(403, told, NOW).kind is Kind.FINE
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("1445412450", 30), ("1445412450500", 30.5), ("1445412400", None)])

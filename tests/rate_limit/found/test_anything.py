@@ -61,6 +61,7 @@ def test_whatever_is_answered(steps: list[Any], kept: Any, together: int, told: 
         heapq.heappush(flying, (now + trip, came.number, came, answer))
 
 
+# A known defect of what discovers limits. Strict, so that its repair shows; the property above avoids it by fixed examples.
 @pytest.mark.xfail(strict=True, reason="after these refusals a request waits for 216 s, although the server asked for 11 s")
 def test_a_wait_that_is_too_long() -> None:
     """An example that the property test finds only now and then."""
