@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+import io
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from ratewise import setup_logging
 from tests.kit import redis_server
 from tests.kit.clock import FakeClock
 from tests.kit.world import WORLDS, World
@@ -43,3 +46,13 @@ def pytest_pyfunc_call(pyfuncitem: Any) -> bool | None:
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     arguments["world"].run(lambda: pyfuncitem.obj(**arguments))
     return True
+
+
+@pytest.fixture
+def screen() -> Iterator[io.StringIO]:
+    """The lines that `setup_logging` writes."""
+    logger, shown = logging.getLogger("ratewise"), io.StringIO()
+    level, handler = logger.level, setup_logging(stream=shown)
+    yield shown
+    logger.removeHandler(handler)
+    logger.setLevel(level)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import io
 import json
-import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import ratewise
-from ratewise import RateLimitExceeded, RateWiseClient, RetryConfig, setup_logging
+from ratewise import RateLimitExceeded, RateWiseClient, RetryConfig
 from tests.contract import specification
 from tests.kit.clock import FakeClock
 from tests.kit.server import Answer, Received, Reply, Server
@@ -200,16 +199,6 @@ def test_the_whole_of_caching(stage: Stage, redis_url: str, capsys: pytest.Captu
     client = stage.run(specification.CACHING, RateWiseClient, replacing=replacing)
     assert capsys.readouterr().out == "Cache hit rate: 0.0%\n"
     client.cache.close()
-
-
-@pytest.fixture
-def screen() -> Iterator[io.StringIO]:
-    """The output of `setup_logging`."""
-    logger, shown = logging.getLogger("ratewise"), io.StringIO()
-    level, handler = logger.level, setup_logging(stream=shown)
-    yield shown
-    logger.removeHandler(handler)
-    logger.setLevel(level)
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])

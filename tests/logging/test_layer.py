@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -39,16 +38,6 @@ def request(world: World, **kwargs: Any) -> Any:
     made = world.httpx.Request("GET", URL, **kwargs)
     del made.headers["host"]
     return made
-
-
-@pytest.fixture
-def screen() -> Iterator[io.StringIO]:
-    """The lines that `setup_logging` writes."""
-    logger, shown = logging.getLogger("ratewise"), io.StringIO()
-    level, handler = logger.level, setup_logging(stream=shown)
-    yield shown
-    logger.removeHandler(handler)
-    logger.setLevel(level)
 
 
 @pytest.fixture
