@@ -9,6 +9,8 @@ from importlib import import_module
 from inspect import Parameter, signature
 from typing import Any, NamedTuple, TypeVar, cast
 
+from ._util.packages import OURS, package_of
+
 T = TypeVar("T", bound=Callable[..., Any])
 
 OTHER_NAMES = {
@@ -290,8 +292,7 @@ def _words(parameter: Parameter) -> list[str]:
 
 
 def _public(name: str, library: str = "httpx") -> Any:
-    package = __name__.partition(".")[0]
-    return getattr(import_module(package if library == "httpx" else f"{package}.{library}"), name)
+    return getattr(import_module(OURS if library == "httpx" else f"{OURS}.{library}"), name)
 
 
 def _takes_any(function: Callable[..., Any]) -> bool:
@@ -299,4 +300,4 @@ def _takes_any(function: Callable[..., Any]) -> bool:
 
 
 def _library(kind: Callable[..., Any]) -> str:
-    return kind.__module__.partition(".")[0]
+    return package_of(kind.__module__)

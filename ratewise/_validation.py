@@ -11,6 +11,7 @@ from typing import Any
 
 from ._redaction.masker import DEFAULT_MASKER
 from ._util.escapes import escaped
+from ._util.packages import package_of
 
 LONGEST_SHOWN = 1000
 """Characters of a refused value, at most."""
@@ -116,7 +117,7 @@ def described(value: object) -> str:
 
 def full_name(kind: type) -> str:
     """The name of a class, with that of its top-level package: `httpx.Response`."""
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+    return kind.__name__ if kind.__module__ == "builtins" else f"{package_of(kind.__module__)}.{kind.__name__}"
 
 
 def _number(setting: str, value: Any, allowed: str, fits: Any) -> float:

@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
+from ratewise import Exchange
 from ratewise import _demo as demo
 from ratewise._core.call_state import CallState
-from ratewise._core.exchange import exchange_with
 from tests.kit.clock import PATIENCE, FakeClock
 
 LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -210,6 +210,6 @@ def test_report_of_different_keys() -> None:
     """The report says that all requests had one key only if they had."""
     state = CallState()
     state.attempts = 1
-    scenario, answer = demo.SCENARIOS[4], httpx.Response(200, extensions={"ratewise": exchange_with(state)})
+    scenario, answer = demo.SCENARIOS[4], httpx.Response(200, extensions={"ratewise": Exchange(state)})
     assert demo.report(scenario, answer, ["a", "b"]).endswith("Requests received by the server: 2.")
     assert demo.report(scenario, answer, ["a", "a"]).endswith("Requests received by the server: 2, all with the key a.")

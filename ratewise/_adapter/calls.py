@@ -10,11 +10,12 @@ from functools import wraps
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._core.call_state import KEY, CallState
-from .._core.exchange import Exchange, begin, exchange_with, release
+from .._core.call_state import KEY
+from .._core.exchange import Exchange, begin, release
 from .._core.options import accepted, options
 from .._core.stats import COUNTS, ClientStats, Counts
 from .._keywords import Place, settings_of, way_out, with_parts
+from .._util.packages import OURS, package_of
 from .._validation import flag
 from ..circuit_breaker.breaker import CircuitBreaker
 from ..rate_limit.limiter import RateLimiter
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=type)
 
-_PACKAGE = __name__.partition(".")[0]
 
 _LAST: ContextVar[tuple[object, Exchange] | None] = ContextVar("ratewise_last_exchange", default=None)
 """The last exchange of this thread or task, and the `Counts` of its client, which identify the client."""
@@ -56,7 +56,7 @@ class ClientCalls:
     def _set_up(self, settings: Settings, redact_httpx_logs: bool) -> None:
         self._raise_on_rate_limit = settings.raise_on_rate_limit
         self._counts = Counts()
-        self._last_exchange = exchange_with(CallState())
+        self._last_exchange = Exchange()
         self._redacts = flag("redact_httpx_logs", redact_httpx_logs)
         self._redactor = None if settings.log_config is None else settings.log_config.redactor
         self.cache = settings.cache
@@ -130,10 +130,10 @@ def _sends(name: str, method: Any) -> bool:
 
 def _groups(client: Any, name: str, own: Mapping[str, inspect.Parameter]) -> Iterator[list[Place]]:
     """Where a keyword that was given to the method `name` may belong, the likeliest first."""
-    library = next(kind for kind in client.__mro__ if kind.__module__.partition(".")[0] != _PACKAGE)
+    library = next(kind for kind in client.__mro__ if package_of(kind.__module__) != OURS)
     yield from with_parts(Place(own), library)
     given = "{}" if "extensions" in own else "client.build_request(..., {})"
-    yield [Place(settings_of(options), given.replace("{}", f"extensions={_PACKAGE}.options({{}})"), accepts=accepted)]
+    yield [Place(settings_of(options), given.replace("{}", f"extensions={OURS}.options({{}})"), accepts=accepted)]
     for other in ("build_request" if name == "send" else "request", "send"):
         yield [Place(settings_of(getattr(client, other)), f"client.{other}(..., {{}})")]
     yield [Place(settings_of(client), f"{client.__name__}({{}})", "the client: ")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from .._core.clock import Clock
 from .._core.order import warn_of_order
+from .._util.packages import OURS, package_of
 from .._validation import refusal
 
 
@@ -26,7 +27,7 @@ class Chain:
         A user's subclass of one stays a transport of its own, because it may do more than its chain.
         """
         _check(given, base, method)
-        ours = isinstance(given, Chain) and type(given).__module__.startswith(f"{_PACKAGE}.")
+        ours = isinstance(given, Chain) and _library(type(given)) == OURS
         self._given = given
         self._wire = given._wire if ours else given
         self._layers = (*layers, *given._layers) if ours else layers
@@ -84,18 +85,15 @@ def wrong_library(transport: Chain, request: object, wanted: type) -> TypeError:
 
 def _public_name(transport: Chain) -> str:
     """Return the name of the transport's class, or of the RateWise class that the user's class extends."""
-    ours = (kind.__name__ for kind in type(transport).__mro__ if _library(kind) == _PACKAGE)
+    ours = (kind.__name__ for kind in type(transport).__mro__ if _library(kind) == OURS)
     return next(name for name in ours if not name.startswith("_"))
 
 
 def _library(kind: type) -> str:
-    return kind.__module__.partition(".")[0]
+    return package_of(kind.__module__)
 
 
-_PACKAGE = __name__.split(".")[0]
-"""The name of our top-level package."""
-
-_LIBRARIES = {"httpx": _PACKAGE, "httpx2": f"{_PACKAGE}.httpx2"}
+_LIBRARIES = {"httpx": OURS, "httpx2": f"{OURS}.httpx2"}
 """For each HTTP library, the package that has the transports and clients for it."""
 
 

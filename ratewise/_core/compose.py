@@ -6,13 +6,11 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from inspect import isawaitable
 from typing import Any, Callable, cast
 
+from .._util.packages import OURS, package_of
 from .._validation import described, full_name
 from ..layer import Call, Layer, Q, R, Send
 from .call_state import KEY
 from .exchange import Exchange, begin
-
-_OWN_PREFIX = f"{__name__.partition('.')[0]}."
-"""Prefix of the names of our own modules."""
 
 
 def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Coroutine[Any, Any, R]]:
@@ -59,7 +57,7 @@ def _bind(layer: Layer[Q, R], call: Call[Q, R]) -> Send[Q, R]:
 def _handle(layer: Layer[Q, R]) -> Callable[[Q, Call[Q, R]], Awaitable[R]]:
     """Return the `handle` of a layer. What a layer of the user's returns is checked."""
     handle = layer.handle
-    if type(layer).__module__.startswith(_OWN_PREFIX):
+    if package_of(type(layer).__module__) == OURS:
         return handle
 
     name = f"{type(layer).__name__}.handle"

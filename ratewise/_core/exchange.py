@@ -18,8 +18,8 @@ class Exchange:
 
     __slots__ = ("_state",)
 
-    def __init__(self) -> None:
-        self._state = CallState()
+    def __init__(self, state: CallState | None = None) -> None:
+        self._state = CallState() if state is None else state
 
     @property
     def id(self) -> str:
@@ -65,13 +65,10 @@ class Exchange:
         return f"<Exchange attempts={self.attempts} history={[str(attempt) for attempt in self.history]}>"
 
 
-_new = object.__new__
-
-
 def begin(request: Any, *, streamed: bool) -> Exchange:
     """Begin a call with this request and the options given with it. A request that is sent again begins another call."""
-    exchange = _new(Exchange)  # past `__init__`, which makes a state
-    exchange._state = state = CallState()
+    state = CallState()
+    exchange = Exchange(state)
     if not streamed:
         state.streamed = False
     request.extensions = extensions = request.extensions.copy()  # the dict of the caller may serve other requests
@@ -97,13 +94,6 @@ def release(exchange: Exchange, request: Any, *others: Any) -> None:
             one.extensions.pop(KEY, None)
             if options is not NO_OPTIONS:
                 one.extensions[KEY] = options
-
-
-def exchange_with(state: CallState) -> Exchange:
-    """Return an `Exchange` with this state."""
-    exchange = _new(Exchange)
-    exchange._state = state
-    return exchange
 
 
 def state_of(request: Any) -> CallState:

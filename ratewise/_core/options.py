@@ -7,10 +7,9 @@ from inspect import signature
 from typing import Any, Literal
 
 from .._keywords import explained
+from .._util.packages import OURS, package_of
 from .._validation import flag, refusal, seconds, whole
 from .call_state import KEY, Options
-
-_PACKAGE = f"{__name__.partition('.')[0]}."
 
 
 @explained()
@@ -99,4 +98,4 @@ def refuse_misplaced(extensions: Mapping[str, Any]) -> None:
 
 
 def _is_ours(value: object) -> bool:
-    return any(kind.__module__.startswith(_PACKAGE) for kind in type(value).__mro__)
+    return any(package_of(kind.__module__) == OURS for kind in type(value).__mro__)

@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-LayerKind = Literal["cache", "retry", "circuit breaker", "rate limit", "bulkhead"]
+from .._util.packages import OURS, package_of
 
-_OWN_PREFIX = f"{__name__.split('.')[0]}."
-"""Prefix of the names of our own modules."""
+LayerKind = Literal["cache", "retry", "circuit breaker", "rate limit", "bulkhead"]
 
 
 class Ordered:
@@ -47,6 +46,6 @@ def _faults(layers: Sequence[Any]) -> Iterator[str]:
 def _warn(message: str) -> None:
     """Warn at the line that builds the stack."""
     depth, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(_OWN_PREFIX):
+    while frame.f_back is not None and package_of(frame.f_globals["__name__"]) == OURS:
         depth, frame = depth + 1, frame.f_back
     warnings.warn(message, stacklevel=depth)

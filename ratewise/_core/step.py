@@ -6,6 +6,8 @@ import types
 from collections.abc import Awaitable, Generator, Iterator
 from typing import Any, TypeVar, cast
 
+from .._util.packages import package_of
+
 T = TypeVar("T")
 
 LOOPS = ("asyncio", "anyio", "sniffio", "trio")
@@ -48,7 +50,7 @@ def _raising(error: BaseException) -> Iterator[types.FrameType]:
 
 
 def _package(frame: types.FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package_of(str(frame.f_globals.get("__name__", "")))
 
 
 def _said(frames: list[types.FrameType]) -> str:

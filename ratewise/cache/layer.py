@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from .._core.call_state import CallState
-from .._core.exchange import exchange_with, state_of
+from .._core.exchange import Exchange, state_of
 from .._core.order import LayerKind, Ordered
 from .._validation import refusal
 from ..exceptions import RateWiseError
@@ -197,7 +197,7 @@ class CacheLayer(Ordered):
         state.options, state.redactor, state.streamed = lookup.state.options, lookup.state.redactor, False
         lookup.state = state
         # Without conditions and ranges of the caller: the whole response is wanted.
-        lookup.request = call.http.detached(lookup.request, exchange_with(state), rules.CONDITIONAL)
+        lookup.request = call.http.detached(lookup.request, Exchange(state), rules.CONDITIONAL)
         lookup.fields = {name: value for name, value in lookup.fields.items() if name not in rules.CONDITIONAL}
 
         async def refresh() -> None:

@@ -13,7 +13,6 @@ import pytest
 import ratewise
 from ratewise import Exchange, RetryConfig, exchange_of
 from ratewise._core.call_state import CallState
-from ratewise._core.exchange import exchange_with
 from tests.kit.clock import FakeClock
 from tests.kit.layers import Layer
 from tests.kit.wire import Body, Scripted, failing, response
@@ -105,7 +104,7 @@ def test_it_outlives_its_process() -> None:
     """An exception that goes to another process takes along what happened, and leaves what was for this one."""
     state = CallState()
     state.attempts, state.permit = 3, threading.Lock()
-    found = pickle.loads(pickle.dumps(exchange_with(state)))
+    found = pickle.loads(pickle.dumps(Exchange(state)))
     assert (found.attempts, found.id) == (3, state.id)
 
 
