@@ -19,7 +19,7 @@ FILES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("
 LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
 ADAPTERS = ("_adapter/", "_httpx/", "httpx2/")
 CAPABILITIES = ("bulkhead", "cache", "circuit_breaker", "logging", "rate_limit", "retry")
-PUBLIC = {*CAPABILITIES, "exceptions", "httpx2", "layer"}
+PUBLIC = {*CAPABILITIES, "exceptions", "httpx2", "layer", "testing"}
 """The modules that users may import besides `ratewise`; all others in the package's root begin with an underscore."""
 
 FLOORS = 10
@@ -75,6 +75,8 @@ NOT_RULES = {
     "rate_limit/limiter.py": "a queue, on which layers wait",
     "logging/filters.py": "logging of the standard library",
     "logging/setup.py": "logging of the standard library",
+    "testing/__init__.py": "loads what is asked for",
+    "testing/server.py": "I/O: a server",
     **{f"{capability}/__init__.py": "a face" for capability in CAPABILITIES if capability != "cache"},
 }
 """Modules that are neither rules nor layers nor adapters, with the reason."""

@@ -17,10 +17,10 @@ import trustme
 from h2.errors import ErrorCodes
 
 from ratewise import Bulkhead, CircuitBreaker, Clock, RateLimiter, RetryConfig, Waiter, exchange_of
+from ratewise.testing.server import Answer, LocalServer, Received, Reply, reset
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.marks import HALF_READ, SIGNALS
 from tests.kit.moments import Trace, allow, interruption
-from tests.kit.server import Answer, Received, Reply, Server, reset
 from tests.kit.world import World, only
 
 
@@ -115,7 +115,7 @@ BODIES = [cut_short, reset_in_body, hung_in_body]
 @pytest.mark.parametrize("behaviour", HEADS + BODIES, ids=lambda behaviour: behaviour.__name__)
 async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
     """GET: a failed request is sent again on a new connection, also if only the body broke off; the pool stays usable."""
-    with Server(Script(Reply(), behaviour)) as server:
+    with LocalServer(Script(Reply(), behaviour)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             await world(client.get, "/first")
             response = await world(client.get, "/", extensions=asking(world, behaviour))
@@ -129,7 +129,7 @@ async def test_what_breaks_is_asked_again(world: World, behaviour: Any) -> None:
 @pytest.mark.parametrize("behaviour", HEADS + BODIES, ids=lambda behaviour: behaviour.__name__)
 async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any) -> None:
     """POST: the server receives the request exactly once, the error is raised, and the pool stays usable."""
-    with Server(Script(Reply(), behaviour)) as server:
+    with LocalServer(Script(Reply(), behaviour)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             await world(client.get, "/first")
             with pytest.raises(world.httpx.TransportError) as raised:
@@ -142,7 +142,7 @@ async def test_a_lost_answer_is_not_asked_for_twice(world: World, behaviour: Any
 @pytest.mark.parametrize("behaviour", BODIES, ids=lambda behaviour: behaviour.__name__)
 async def test_a_stream_that_breaks_off_is_the_callers(world: World, behaviour: Any) -> None:
     """client.stream(): a body that breaks off after the response was returned is not requested again."""
-    with Server(Script(behaviour)) as server:
+    with LocalServer(Script(behaviour)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             async with world.within(client.stream("GET", "/", extensions=asking(world, cut_short))) as response:
                 limits["read"] = 0.1 if behaviour is hung_in_body else PATIENCE
@@ -162,7 +162,7 @@ async def test_streams_are_not_buffered(world: World) -> None:
         connection.sendall(b"3\r\ntwo\r\n0\r\n\r\n")
         return True
 
-    with Server(Script(two, two)) as server:
+    with LocalServer(Script(two, two)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             async with world.within(client.stream("GET", "/")) as response:
                 if world.is_sync:
@@ -182,7 +182,7 @@ async def test_streams_are_not_buffered(world: World) -> None:
 
 async def test_informational_responses(world: World) -> None:
     """100 and 103 are skipped: the final response is returned."""
-    with Server(Script(informational)) as server:
+    with LocalServer(Script(informational)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             assert (await world(client.get, "/")).content == b"ok"
             assert (await world(client.get, "/")).content == b"ok"
@@ -202,7 +202,7 @@ async def test_never_sent(world: World) -> None:
 
 async def test_a_thousand_retried_responses(world: World) -> None:
     """1,000 responses that are retried all use one connection."""
-    with Server(lambda received: Reply(503, body=b"x" * 100)) as server:
+    with LocalServer(lambda received: Reply(503, body=b"x" * 100)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world))) as client:
             for _ in range(250):
                 response = await world(client.get, "/")
@@ -236,7 +236,7 @@ async def test_a_body_without_end_does_not_hang_a_retry(world: World, monkeypatc
         return hung(connection)
 
     config = RetryConfig(5, budget=False)
-    with Server(Script(endless, dripping, hanging, huge)) as server:
+    with LocalServer(Script(endless, dripping, hanging, huge)) as server:
         async with world.within(world.RateWiseClient(server.url, **settings(world, retry_config=config))) as client:
             assert (await world(client.get, "/")).content == b"ok"
             assert client.get_stats().total_retries == 4
@@ -287,7 +287,7 @@ async def test_http2(world: World, tls: dict[str, ssl.SSLContext]) -> None:
         (cancelled, "POST", 1),
         (cancelled, "GET", 2),
     ):
-        with Server(Script(behaviour), tls=tls["serving"]) as server:
+        with LocalServer(Script(behaviour), tls=tls["serving"]) as server:
             more = settings(world, http2=True, verify=tls["trusting"])
             async with world.within(world.RateWiseClient(server.url, **more)) as client:
                 if sent == 1:
@@ -324,7 +324,7 @@ async def test_a_deadline_ends_what_hangs(world: World) -> None:
     """total_timeout alone ends a call that hangs before the headers, in the body or in a stream; the pool stays usable."""
     more = settings(world, timeout=world.httpx.Timeout(None, pool=PATIENCE), total_timeout=0.25)
     del more["clock"]
-    with Server(Paths({"/x": hung, "/y": hung_in_body})) as server:
+    with LocalServer(Paths({"/x": hung, "/y": hung_in_body})) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
             for path in ("/x", "/y"):
                 with pytest.raises(
@@ -353,7 +353,7 @@ async def test_a_deadline_ends_what_drips(world: World) -> None:
 
     more = settings(world, total_timeout=0.25)
     del more["clock"]
-    with Server(Paths({"/x": dripping})) as server:
+    with LocalServer(Paths({"/x": dripping})) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
             with pytest.raises(world.ratewise.DeadlineExceeded):
                 await world(client.get, "/x")
@@ -400,7 +400,7 @@ async def test_a_deadline_ends_what_drips_below_httpx(world: World, authority: t
     more = settings(world, total_timeout=0.3, read=0.2, verify=trusting)  # no single read reaches its own time-out
     del more["clock"]
     paths = {"/a": dripping_headers, "/b": dripping_progress, "/c": dripping_in_a_chunk}
-    with Server(Paths(paths), tls=serving if secure else None) as server:
+    with LocalServer(Paths(paths), tls=serving if secure else None) as server:
         async with world.within(world.RateWiseClient(server.url, **more)) as client:
             for path in paths:
                 with pytest.raises(world.ratewise.DeadlineExceeded):
@@ -522,7 +522,7 @@ def test_cancelled_at_each_step(world: World, total_timeout: float | None, last:
         left = stages.get(received.target)
         return left.pop(0) if left else Reply()
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         for steps in (*range(40), *range(40, 400, 7), *range(400, 3000, 200)):
             stages[f"/{steps}"] = [*STAGES[:2], last]
             if world.style == "asyncio":
@@ -540,7 +540,7 @@ async def test_cancelled_while_a_stream_is_closed(world: World, more: Any) -> No
     """Cancelling the close of a half-read body at any step leaves the pool of one connection usable."""
     config = settings(world, **more)
     del config["clock"]
-    with Server(lambda received: Reply(body=b"x" * 200_000)) as server:
+    with LocalServer(lambda received: Reply(body=b"x" * 200_000)) as server:
         for steps in range(1, 6):
             async with world.RateWiseClient(server.url, **config) as client:
                 result = await client.send(client.build_request("GET", "/"), stream=True)
@@ -577,7 +577,7 @@ def test_control_c(world: World, behaviour: Answer, total_timeout: float | None)
     limiter = RateLimiter(key=lambda request: request.url.path)  # a pause of one path does not delay another
     clock = Noting()
     more = settings(world, total_timeout=total_timeout, rate_limiter=limiter, clock=clock)
-    with Server(Script(behaviour)) as server, world.RateWiseClient(server.url, **more) as client:
+    with LocalServer(Script(behaviour)) as server, world.RateWiseClient(server.url, **more) as client:
         extensions = {"trace": trace.of(world)}
         when = {
             hung: lambda: trace.seen("receive_response_headers.started"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.kit.server import Answer, Received, Reply
+from ratewise.testing.server import Answer, Received, Reply
 
 
 def answer(received: Received) -> Answer:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from ratewise.testing.server import LocalServer
 from tests.adapter.answers import answer
-from tests.kit.server import Server
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(answer) as running:
+def server() -> Iterator[LocalServer]:
+    with LocalServer(answer) as running:
         yield running

@@ -10,9 +10,9 @@ import httpx2
 import pytest
 
 from ratewise import RateLimitExceeded, exchange_of, options
+from ratewise.testing.server import Answer, LocalServer, Received, Reply
 from tests.adapter.answers import answer
 from tests.kit.clock import PATIENCE, FakeClock
-from tests.kit.server import Answer, Received, Reply, Server
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 
@@ -21,7 +21,7 @@ async def test_retries_on_a_real_connection(world: World) -> None:
     """A server that limits, fails and drops the connection is retried until it succeeds; one connection is enough."""
     steps: list[Answer] = [Reply(503), Reply(429, (("Retry-After", "0.5"),), b"x" * 5000), Reply(500), Reply()]
     clock = FakeClock()
-    with Server(lambda received: steps.pop(0)) as server:
+    with LocalServer(lambda received: steps.pop(0)) as server:
         limits = world.httpx.Limits(max_connections=1)
         async with world.within(world.RateWiseClient(server.url, limits=limits, rate_limiter=None, clock=clock)) as client:
             response = await world(client.get, "/")
@@ -40,7 +40,7 @@ async def test_retries_on_a_real_connection(world: World) -> None:
     assert server.connections == 1
 
 
-async def test_a_last_429_raises(world: World, server: Server) -> None:
+async def test_a_last_429_raises(world: World, server: LocalServer) -> None:
     """RateLimitExceeded carries the read and closed response; hooks and cookies have seen it as with a plain client."""
     seen: list[int] = []
 
@@ -101,7 +101,7 @@ async def test_each_error_knows_its_call(world: World, clock: FakeClock) -> None
     assert [exchange_of(raised.value).attempts for raised in (status, redirects, decoding)] == [2, 5, 2]
 
 
-async def test_a_429_may_be_returned(world: World, server: Server) -> None:
+async def test_a_429_may_be_returned(world: World, server: LocalServer) -> None:
     """raise_on_rate_limit=False returns the response."""
     async with world.within(world.RateWiseClient(server.url, raise_on_rate_limit=False)) as client:
         result = await world(client.get, "/429")
@@ -120,7 +120,7 @@ async def test_a_broken_429_is_one_all_the_same(world: World) -> None:
 
         return cut
 
-    with Server(broken) as server:
+    with LocalServer(broken) as server:
         async with world.within(world.RateWiseClient(server.url, rate_limiter=None)) as client:
             with pytest.raises(world.ratewise.RateLimitExceeded) as raised:
                 await world(client.get, "/429")
@@ -183,7 +183,7 @@ async def test_nothing_of_a_call_is_left_behind(world: World, clock: FakeClock) 
 
 async def test_one_request_sent_twice_at_once(world: World) -> None:
     """Two threads or tasks send the same Request object: both get their response."""
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         async with world.within(world.RateWiseClient(server.url, total_timeout=PATIENCE)) as client:
             request = client.build_request("GET", "/echo")
             results = await world.gather(*[lambda: world(client.send, request)] * 8)
@@ -313,7 +313,7 @@ async def test_no_secret_in_a_repr(world: World) -> None:
     await world.close(client)
 
 
-def test_errors_survive_pickling(server: Server) -> None:
+def test_errors_survive_pickling(server: LocalServer) -> None:
     """RateLimitExceeded survives pickling, as by a process pool."""
     import pickle
 

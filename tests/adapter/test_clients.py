@@ -10,16 +10,16 @@ from typing import Any, Callable
 import pytest
 import trustme
 
+from ratewise.testing.server import Answer, LocalServer, Received, Reply
 from tests.adapter.answers import answer
 from tests.kit.clock import FakeClock
-from tests.kit.server import Answer, Received, Reply, Server
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 
-Scenario = Callable[[Any, Server], Awaitable[Any]]
+Scenario = Callable[[Any, LocalServer], Awaitable[Any]]
 
 
-async def both(world: World, server: Server, scenario: Scenario, **keywords: Any) -> Any:
+async def both(world: World, server: LocalServer, scenario: Scenario, **keywords: Any) -> Any:
     """Run a scenario with a plain client and with ours: client and server must see the same."""
     seen = []
     for kind in (world.Client, world.RateWiseClient):
@@ -53,10 +53,10 @@ def shown(response: Any) -> Any:
     )
 
 
-async def test_methods(world: World, server: Server) -> None:
+async def test_methods(world: World, server: LocalServer) -> None:
     """Each method sends what httpx sends, to a path or a full URL."""
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         results = []
         for url in ("/echo?x=1", "echo", f"{server.url}/echo"):
             for method in ("get", "delete", "head", "options"):
@@ -73,10 +73,10 @@ async def test_methods(world: World, server: Server) -> None:
     await both(world, server, scenario)
 
 
-async def test_redirects_and_history(world: World, server: Server) -> None:
+async def test_redirects_and_history(world: World, server: LocalServer) -> None:
     """Redirects, followed, not followed, too many and with a body, work as in httpx."""
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         followed = await world(client.get, "/redirect3", follow_redirects=True)
         here = await world(client.get, "/redirect3")
         onward = await world(client.send, here.next_request)
@@ -90,7 +90,7 @@ async def test_redirects_and_history(world: World, server: Server) -> None:
     assert result[0][6] == [302, 302, 302]
 
 
-async def test_auth_flows(world: World, server: Server) -> None:
+async def test_auth_flows(world: World, server: LocalServer) -> None:
     """Authentication works as in httpx: basic, digest, userinfo in the URL, and a user's flow that sends a request."""
 
     class Token(world.httpx.Auth):
@@ -101,7 +101,7 @@ async def test_auth_flows(world: World, server: Server) -> None:
             request.headers["X-A"] = token.text[:6]
             yield request
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         results = [shown(await world(client.get, "/basic", auth=("user", "pass")))]
         results.append(shown(await world(client.get, "/digest", auth=world.httpx.DigestAuth("user", "pass")))[:3])
         results.append(shown(await world(client.get, "/echo", auth=Token())))
@@ -112,11 +112,11 @@ async def test_auth_flows(world: World, server: Server) -> None:
     assert [one[0] for one in result] == [200, 200, 200, 200]
 
 
-async def test_cookies_and_hooks(world: World, server: Server) -> None:
+async def test_cookies_and_hooks(world: World, server: LocalServer) -> None:
     """Cookies are kept and sent; hooks see each request and each returned response once."""
     log: list[Any] = []
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         log.clear()
         await world(client.get, "/set")
         echoed = await world(client.get, "/redirect1", follow_redirects=True)
@@ -138,10 +138,10 @@ async def test_cookies_and_hooks(world: World, server: Server) -> None:
     assert result[2] == ["/set", 200, "/redirect1", 302, "/final", 200]
 
 
-async def test_streams(world: World, server: Server) -> None:
+async def test_streams(world: World, server: LocalServer) -> None:
     """`stream()` works as in httpx: raw and decoded iteration, state before and after, an unread body."""
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         results: list[Any] = []
         for path in ("/chunked", "/deflate"):
             async with world.within(client.stream("GET", path)) as response:
@@ -164,10 +164,10 @@ async def test_streams(world: World, server: Server) -> None:
     await both(world, server, scenario)
 
 
-async def test_elapsed_and_text(world: World, server: Server) -> None:
+async def test_elapsed_and_text(world: World, server: LocalServer) -> None:
     """`elapsed` covers the request, httpx decodes, default_encoding is passed on."""
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         response = await world(client.get, "/deflate")
         assert response.elapsed >= datetime.timedelta(0)
         return shown(response), client._default_encoding
@@ -176,10 +176,10 @@ async def test_elapsed_and_text(world: World, server: Server) -> None:
     assert result[0][3] == "ä"
 
 
-async def test_proxies(world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies(world: World, server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """`proxy=`, the proxy variables, NO_PROXY and trust_env=False send each request where a plain client sends it."""
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         return [(await world(client.get, url)).text for url in ("http://a.example/x", f"{server.url}/echo")]
 
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
@@ -193,16 +193,16 @@ async def test_proxies(world: World, server: Server, monkeypatch: pytest.MonkeyP
     assert by_environment[0] == "by proxy http://a.example/x"
     assert by_environment[1].startswith("['GET'")
 
-    async def alone(client: Any, server: Server) -> Any:
+    async def alone(client: Any, server: LocalServer) -> Any:
         return (await world(client.get, "/echo")).text, len(client._mounts)
 
     assert (await both(world, server, alone, trust_env=False))[1] == 0
 
 
-async def test_mounts_and_transports(world: World, server: Server) -> None:
+async def test_mounts_and_transports(world: World, server: LocalServer) -> None:
     """Requests go to the transport mounted for them, each with retries; None mounts none."""
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         return [
             (await world(client.get, url)).status_code
             for url in ("http://mounted.example/", f"{server.url}/echo", "https://other.example/")
@@ -244,14 +244,14 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 async def test_verify_and_http2(world: World, authority: trustme.CA) -> None:
     """`verify` with a context, with False and by default, `http2` and `http1` make the same connections as in httpx."""
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         try:
             return shown(await world(client.get, "/status/200"))[0], (await world(client.get, "/status/200")).http_version
         except world.httpx.ConnectError as error:
             return type(error)
 
     trusted = trusting(authority)
-    with Server(answer, tls=serving(authority, "h2", "http/1.1")) as server:
+    with LocalServer(answer, tls=serving(authority, "h2", "http/1.1")) as server:
         for keywords, expected in (
             ({"verify": trusted}, (200, "HTTP/1.1")),
             ({"verify": False}, (200, "HTTP/1.1")),
@@ -281,14 +281,14 @@ async def test_client_certificates(world: World, authority: trustme.CA, tmp_path
 
         return tell
 
-    async def scenario(client: Any, server: Server) -> Any:
+    async def scenario(client: Any, server: LocalServer) -> Any:
         return (await world(client.get, "/")).text
 
-    with Server(who, tls=wanting) as server, pytest.warns(DeprecationWarning, match="cert="):
+    with LocalServer(who, tls=wanting) as server, pytest.warns(DeprecationWarning, match="cert="):
         assert "me@example.com" in await both(world, server, scenario, verify=trusting(authority), cert=str(path))
 
 
-async def test_limits_and_timeouts(world: World, server: Server) -> None:
+async def test_limits_and_timeouts(world: World, server: LocalServer) -> None:
     """`limits` reach the pool; the timeouts of a request are httpx's, with our defaults."""
     limits = world.httpx.Limits(max_connections=7, max_keepalive_connections=3)
     async with world.within(world.RateWiseClient(server.url, limits=limits)) as client:

@@ -17,9 +17,9 @@ import wsproto
 import ratewise
 import ratewise.httpx2
 from ratewise import RetryBudget, RetryConfig, exchange_of
+from ratewise.testing.server import LocalServer, Reply
 from tests.kit import twin
 from tests.kit.clock import PATIENCE, FakeClock
-from tests.kit.server import Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 
@@ -69,7 +69,7 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"httpx", "httpco
 )
 def test_each_does_without_the_other_library(package: str, library: str, absent: str, loaded: list[str]) -> None:
     """Neither package imports the other library: sync and async requests work if only one is installed."""
-    with Server(lambda received: Reply()) as server:
+    with LocalServer(lambda received: Reply()) as server:
         done = run(WITHOUT.format(package=package, library=library, absent=absent, url=server.url))
     assert done == f"200\n200\n200\n{loaded}\n"  # the absent one is there by name, as None
 
@@ -154,7 +154,7 @@ def events(connection: socket.socket) -> bool:
 async def test_server_sent_events(world: World) -> None:
     """`client.sse()` yields each event when it arrives, after a retried 503."""
     answers: list[Any] = [Reply(503), events]
-    with Server(lambda received: answers.pop(0)) as server:
+    with LocalServer(lambda received: answers.pop(0)) as server:
         config = RetryConfig(initial_delay=0)
         client = world.RateWiseClient(server.url, trust_env=False, retry_config=config)
         async with world.within(client), world.within(client.sse("/")) as source:
@@ -191,7 +191,7 @@ async def test_websockets(world: World, total_timeout: float | None) -> None:
         websocket.request = received  # type: ignore[attr-defined]
         return websocket
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         client = world.RateWiseClient(server.url, trust_env=False, total_timeout=total_timeout)
         async with world.within(client), world.within(client.websocket(server.url.replace("http", "ws"))) as talk:
             for word in ("one", "two"):
@@ -208,7 +208,7 @@ def upgrade(connection: socket.socket) -> bool:
 
 async def test_an_upgraded_connection_is_the_callers(world: World) -> None:
     """After a 101, data behind the head is available, and `network_stream` goes on."""
-    with Server(lambda received: upgrade) as server:
+    with LocalServer(lambda received: upgrade) as server:
         client = world.RateWiseClient(server.url, trust_env=False, total_timeout=60.0)
         head = {"Upgrade": "echo", "Connection": "Upgrade"}
         async with world.within(client), world.within(client.stream("GET", "/", headers=head)) as result:

@@ -10,8 +10,8 @@ import pytest
 
 from ratewise import InMemoryCache
 from ratewise._adapter import private, streams
+from ratewise.testing.server import LocalServer, Reply
 from tests.kit.clock import FakeClock
-from tests.kit.server import Reply, Server
 from tests.kit.world import World
 
 FIELDS = [(b"Date", b"today"), (b"X-A", b"1"), (b"x-a", b"2"), (b"X-B", b"\xff")]
@@ -54,7 +54,7 @@ async def test_a_client_without_the_private_fields(world: World, monkeypatch: py
     """A client works with the public way alone."""
     monkeypatch.setattr(library(world), "fields", private._public_fields)
     answer = Reply(200, [("Cache-Control", "max-age=60"), ("X-RateLimit-Remaining", "9"), ("X-RateLimit-Limit", "10")], b"ok")
-    with Server(lambda received: answer) as server:
+    with LocalServer(lambda received: answer) as server:
         client = world.RateWiseClient(server.url, trust_env=False, cache=InMemoryCache())
         got = [await world(client.get, "/") for _ in range(2)]
         await world.close(client)
@@ -65,7 +65,7 @@ async def test_a_client_without_the_private_fields(world: World, monkeypatch: py
 async def test_a_body_whose_source_is_unknown(world: World, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     """The body counts as one that can be sent only once; bytes, as async code sends here, need no file."""
     monkeypatch.setattr(streams, "source_of", lambda stream: None)
-    with Server(lambda received: Reply(503)) as server:
+    with LocalServer(lambda received: Reply(503)) as server:
         client = world.RateWiseClient(server.url, trust_env=False, clock=clock)
         assert (await world(client.put, "/", content=io.BytesIO(b"abc") if world.is_sync else b"abc")).status_code == 503
         await world.close(client)

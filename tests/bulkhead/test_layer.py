@@ -14,9 +14,9 @@ import pytest
 
 from ratewise import Bulkhead, CircuitBreaker, Clock, Waiter, exceptions, exchange_of
 from ratewise._core import admission
+from ratewise.testing.server import LocalServer, Received, Reply
 from tests.bulkhead.bulkheads import EMPTY, ONE, ORIGIN, URL, client, entered, transport
 from tests.kit.clock import PATIENCE, FakeClock, StillClock
-from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 
@@ -341,7 +341,7 @@ class Counting:
         return Reply()
 
 
-async def many(world: World, server: Server, bulkhead: Bulkhead, calls: int) -> None:
+async def many(world: World, server: LocalServer, bulkhead: Bulkhead, calls: int) -> None:
     settings = {"bulkhead": bulkhead, "rate_limiter": None, "trust_env": False, "clock": StillClock(look=PATIENCE)}
     async with world.within(world.RateWiseClient(server.url, **settings)) as subject:
         results = await world.gather(*[lambda: world(subject.get, "/")] * calls)
@@ -351,7 +351,7 @@ async def many(world: World, server: Server, bulkhead: Bulkhead, calls: int) -> 
 async def test_a_real_server(world: World) -> None:
     """200 tasks, or 64 threads, and 7 slots: the server has 7 requests at once, never an 8th, and all are answered."""
     answer, bulkhead, calls = Counting(7), Bulkhead(7, max_queue=200), 64 if world.is_sync else 200
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         await many(world, server, bulkhead, calls)
     assert (answer.peak, answer.total, bulkhead.get_state()) == (7, calls, EMPTY)
 
@@ -360,7 +360,7 @@ def test_shared_by_all() -> None:
     """One bulkhead of 3 slots, shared by both libraries, threads, two asyncio loops and a trio run, admits 3 at once."""
     answer, bulkhead = Counting(3), Bulkhead(3)
     worlds = [World(name) for name in ("sync-httpx", "sync-httpx2", "asyncio-httpx", "asyncio-httpx2", "trio-httpx")]
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         threads = [
             threading.Thread(target=world.run, args=(lambda world=world: many(world, server, bulkhead, 15),), daemon=True)
             for world in worlds

@@ -9,9 +9,9 @@ import pytest
 
 from ratewise import CacheConfig, InMemoryCache
 from ratewise.cache.single_flight import NoResult, SingleFlight
+from ratewise.testing.server import LocalServer, Received, Reply
 from tests.cache.asking import ask, cached
 from tests.kit.clock import PATIENCE, FakeClock, StillClock
-from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World, only
 
@@ -36,7 +36,7 @@ async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> 
     number = 1000
     gate = Gate(lambda received: Reply(200, FRESH, b"x" * 50_000))
     cache = InMemoryCache()
-    with Server(gate) as server:
+    with LocalServer(gate) as server:
         limits = world.httpx.Limits(max_connections=None)
         wire, clock = world.HTTPTransport(limits=limits), StillClock(look=PATIENCE)
         if client:

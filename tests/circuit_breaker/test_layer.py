@@ -12,9 +12,9 @@ import pytest
 import ratewise.exceptions
 from ratewise import CircuitBreaker, Clock, exchange_of
 from ratewise._util.durations import in_seconds
+from ratewise.testing.server import LocalServer, Received, Reply
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.moments import Trace, allow
-from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 
@@ -406,7 +406,7 @@ async def test_who_waits_while_the_circuit_opens(world: World, dry_run: bool) ->
         assert queued.wait(PATIENCE)
         return Reply(500)
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         settings = {"circuit_breaker": guard, "rate_limiter": None, "bulkhead": places, "trust_env": False, "max_retries": 0}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
             seen = []
@@ -436,7 +436,7 @@ async def test_waiting_for_a_connection_is_no_failure(world: World) -> None:
             return await super().within(seconds + PATIENCE, function, *args)
 
     guard = brittle()
-    with Server(lambda received: Reply()) as server:
+    with LocalServer(lambda received: Reply()) as server:
         limits = world.httpx.Limits(max_connections=1)
         settings = {"circuit_breaker": guard, "limits": limits, "trust_env": False, "max_retries": 0, "clock": Lenient()}
         client = world.RateWiseClient(server.url, total_timeout=PATIENCE, **settings)
@@ -464,7 +464,7 @@ async def test_exactly_so_many_probes(world: World, permitted: int) -> None:
 
     clock = FakeClock()
     guard = brittle(half_open_max_calls=permitted, success_threshold=permitted)
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         settings = {"circuit_breaker": guard, "clock": clock, "trust_env": False, "max_retries": 0}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
             assert (await world(client.get, "/")).status_code == 500
@@ -539,7 +539,7 @@ async def test_a_server_that_hangs_until_the_deadline_has_failed(world: World, h
         return False
 
     guard, trace = brittle(), Trace()
-    with Server(lambda received: hang) as server:
+    with LocalServer(lambda received: hang) as server:
         client = world.RateWiseClient(server.url, circuit_breaker=guard, total_timeout=0.2, trust_env=False, max_retries=0)
         async with world.within(client):
             for seconds in (0.2, 1.0, 5.0, PATIENCE):

@@ -15,9 +15,9 @@ import pytest
 
 import ratewise
 from ratewise import RateLimitExceeded, RateWiseClient, RetryConfig
+from ratewise.testing.server import Answer, LocalServer, Received, Reply
 from tests.contract import specification
 from tests.kit.clock import FakeClock
-from tests.kit.server import Answer, Received, Reply, Server
 
 HOST = "https://api.example.com"
 
@@ -25,7 +25,7 @@ HOST = "https://api.example.com"
 class Stage:
     """Runs the steps of an example in one namespace, with a test server in place of `HOST`."""
 
-    def __init__(self, server: Server, script: list[Answer]) -> None:
+    def __init__(self, server: LocalServer, script: list[Answer]) -> None:
         self.server, self.script = server, script
         self.names: dict[str, Any] = {"__name__": "contract"}
         self.clients: list[Any] = []
@@ -68,7 +68,7 @@ def stage() -> Iterator[Stage]:
         with lock:
             return script.pop(0) if script else user(received)
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         stage = Stage(server, script)
         yield stage
         for client in stage.clients:

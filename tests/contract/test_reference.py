@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from ratewise import CacheBackend, CircuitBreaker, ExponentialBackoff, InMemoryCache, LogConfig, RetryConfig
+from ratewise.testing.server import LocalServer
 from tests.adapter.answers import answer
 from tests.contract import specification
-from tests.kit.server import Server
 from tests.kit.world import World
 
 
@@ -77,8 +77,8 @@ VALUES: dict[str, Any] = {
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(answer) as running:
+def server() -> Iterator[LocalServer]:
+    with LocalServer(answer) as running:
         yield running
 
 
@@ -106,7 +106,7 @@ async def test_parameters(world: World, parameter: Parameter) -> None:
             pass
 
 
-async def test_all_parameters_at_once(world: World, server: Server) -> None:
+async def test_all_parameters_at_once(world: World, server: LocalServer) -> None:
     """All parameters work together, and each has its documented effect."""
     given = {parameter.name: VALUES[parameter.type] for parameter in PARAMETERS}
     given["base_url"] = server.url
@@ -122,7 +122,7 @@ async def test_all_parameters_at_once(world: World, server: Server) -> None:
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if method.sends], ids=lambda method: method.name)
-async def test_methods_that_send(world: World, server: Server, method: Method) -> None:
+async def test_methods_that_send(world: World, server: LocalServer, method: Method) -> None:
     """Each method accepts the listed keywords, alone and together with httpx's own, and sends their values."""
     values: dict[str, Any] = {"params": {"q": "1"}, "headers": {"X-A": "b"}, "json": {"a": 1}, "data": {"f": "2"}}
     expected = {
@@ -145,7 +145,7 @@ async def test_methods_that_send(world: World, server: Server, method: Method) -
         assert [one.status_code for one in response.history] == [302]
 
 
-async def test_methods_that_tell(world: World, server: Server) -> None:
+async def test_methods_that_tell(world: World, server: LocalServer) -> None:
     """The methods for statistics and delays, and `close`."""
     names = [method.name for method in METHODS if not method.sends]
     assert names == ["get_retry_stats", "get_retry_delays", "get_stats", "close"]
@@ -167,7 +167,7 @@ async def test_methods_that_tell(world: World, server: Server) -> None:
         await world(client.get, "/echo")
 
 
-async def test_in_place_of_the_librarys_client(world: World, server: Server) -> None:
+async def test_in_place_of_the_librarys_client(world: World, server: LocalServer) -> None:
     """`RateWiseClient()` can replace `httpx.Client()`, with and without base_url."""
     seen = []
     for kind in (world.Client, world.RateWiseClient):

@@ -18,9 +18,9 @@ from ratewise import Bulkhead, CircuitBreaker, LogConfig, RateLimiter, RetryConf
 from ratewise._core.call_state import CallState
 from ratewise.circuit_breaker.circuit import Permit
 from ratewise.logging import filters
+from ratewise.testing.server import LocalServer, Reply
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.marks import FORKS
-from tests.kit.server import Reply, Server
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World, only
 
@@ -153,7 +153,7 @@ async def test_files_that_cannot_be_rewound(world: World, clock: FakeClock) -> N
 async def test_fields_that_cannot_be_sent(world: World) -> None:
     """The library's error about a header with a line feed, as in tokens read from files, shows none of it, nor does its cause."""
     token = "Bearer hunter2" + chr(10)
-    with Server(lambda _: Reply(200)) as server:
+    with LocalServer(lambda _: Reply(200)) as server:
         subject = world.RateWiseTransport(world.HTTPTransport(), max_retries=0)
         with pytest.raises(world.httpx.LocalProtocolError) as raised:
             await world.send(subject, url=server.url, headers={"Authorization": token})
@@ -231,7 +231,7 @@ async def test_a_filter_that_raises_costs_no_connection(world: World, line: str,
     logger.addFilter(Failing())
     settings: Any = {"log_config": config, "bulkhead": Bulkhead(1, max_queue=0), "max_retries": 0}
     limits = world.httpx.Limits(max_connections=1)
-    with Server(lambda _: Reply(200, (), b"x" * 100_000)) as server:
+    with LocalServer(lambda _: Reply(200, (), b"x" * 100_000)) as server:
         subject = world.RateWiseTransport(limits=limits, **settings)
         async with world.within(world.Client(transport=subject, timeout=PATIENCE)) as client:
             with pytest.raises(OSError) as raised:  # noqa: PT011

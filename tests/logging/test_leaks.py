@@ -26,8 +26,8 @@ from ratewise import (
     exchange_of,
 )
 from ratewise._redaction.masker import Masker
+from ratewise.testing.server import LocalServer, Received, Reply
 from tests.kit.clock import FakeClock
-from tests.kit.server import Received, Reply, Server
 from tests.kit.world import World
 
 PLACES = (
@@ -155,7 +155,7 @@ async def through_everything(
         said.extend(traceback.format_exception(raised.type, raised.value, raised.tb))
         said.extend([repr(raised.value), repr(exchange_of(raised.value))])
 
-    with Server(answering(), tls=tls[version]) as server:
+    with LocalServer(answering(), tls=tls[version]) as server:
         url = server.url.replace("//", f"//user:{SECRETS['userinfo']}@")
         path = f"/cached/{SECRETS['path']}/{SECRETS['pattern']}?api_key={SECRETS['query']}"
         async with client(url, cache=InMemoryCache()) as one:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ratewise import RateLimiter
+from ratewise.testing.server import LocalServer, Received, Reply
 from tests.kit.clock import PATIENCE, FakeClock, StillClock, wait_until
-from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World
 from tests.rate_limit.limiters import URL, limited, queued
@@ -31,7 +31,7 @@ async def test_concurrency(world: World) -> None:
             now -= 1
         return Reply()
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         limiter = RateLimiter(concurrency=3)
         async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False)) as client:
 
@@ -60,7 +60,7 @@ async def test_who_waits_for_a_place_sleeps(world: World) -> None:
             wait_until(lambda: clock.parks)
         return Reply()
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False, clock=clock)) as client:
 
             async def call() -> None:

@@ -16,8 +16,8 @@ import ratewise.exceptions
 from ratewise import RateLimiter
 from ratewise._http.rate_limit_headers import RateLimitFields
 from ratewise.rate_limit.limits import KnownLimit
+from ratewise.testing.server import LocalServer, Received, Reply
 from tests.kit.clock import FakeClock, StillClock
-from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Scripted, Timed, failing
 from tests.kit.world import World
 from tests.rate_limit.limiters import URL, limited, waiting
@@ -78,7 +78,7 @@ async def test_many_callers_share_it(world: World) -> None:
         return Reply()
 
     limiter = RateLimiter(rate=200, burst=5)
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False)) as client:
 
             async def call() -> None:
@@ -103,7 +103,7 @@ def test_threads_and_event_loops_share_it() -> None:
         async with ratewise.AsyncRateWiseClient(url, rate_limiter=limiter, trust_env=False) as client:
             seen.extend(response.status_code for response in await asyncio.gather(*(client.get("/") for _ in range(10))))
 
-    with Server(lambda received: Reply()) as server:
+    with LocalServer(lambda received: Reply()) as server:
         began = time.monotonic()
         workers = [threading.Thread(target=threads, args=[server.url]) for _ in range(5)]
         workers += [threading.Thread(target=lambda: asyncio.run(tasks(server.url))) for _ in range(3)]

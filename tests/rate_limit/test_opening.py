@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from ratewise import RateLimiter, RetryBudget, RetryConfig
+from ratewise.testing.server import LocalServer, Received, Reply
 from tests.kit.clock import PATIENCE, FakeClock, StillClock
-from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Timed, failing, response
 from tests.kit.world import World
 from tests.rate_limit.limiters import URL, limited, queued, waiting
@@ -25,7 +25,7 @@ async def test_the_opening(world: World) -> None:
             assert len(server.received) == 1
         return Reply()
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         settings = {"rate_limiter": limiter, "trust_env": False, "clock": StillClock(look=PATIENCE)}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
 
@@ -46,7 +46,7 @@ async def test_a_first_answer_that_does_not_come(world: World, clock: FakeClock)
             assert done.wait(PATIENCE)
         return Reply()
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         async with world.within(world.RateWiseClient(server.url, clock=clock, trust_env=False)) as client:
 
             async def poll() -> None:
@@ -86,7 +86,7 @@ async def test_who_was_refused_comes_first(world: World) -> None:
         queued(limiter, 4)
         return Reply(429, (("retry-after-ms", "50"),))
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         async with world.within(world.RateWiseClient(server.url, rate_limiter=limiter, trust_env=False, clock=clock)) as client:
 
             async def call(number: int) -> None:

@@ -12,8 +12,8 @@ import pytest
 from ratewise import ExponentialBackoff, RateLimiter, RetryConfig, RetryDecision, exchange_of
 from ratewise._http.rate_limit_headers import NO_FIELDS, RateLimitFields
 from ratewise.rate_limit.governor import Came, Governor, Signal
+from ratewise.testing.server import LocalServer, Received, Reply
 from tests.kit.clock import PATIENCE, FakeClock, StillClock
-from tests.kit.server import Received, Reply, Server
 from tests.kit.wire import Body, Scripted, Timed, response
 from tests.kit.world import World, only
 from tests.rate_limit.limiters import URL, limited, waiting
@@ -48,7 +48,7 @@ async def test_an_older_answer_ends_no_pause(world: World, clock: FakeClock) -> 
             return Reply(429, (("Retry-After", "30"),))
         return Reply()
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         settings = {"rate_limiter": limiter, "trust_env": False, "clock": clock, "raise_on_rate_limit": False, "max_retries": 0}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
             await world(client.get, "/")
@@ -79,7 +79,7 @@ async def test_a_refusal_reaches_who_waits_already(world: World) -> None:
         assert queued.wait(PATIENCE)
         return Reply(429, (("Retry-After", "3600"),))
 
-    with Server(answer) as server:
+    with LocalServer(answer) as server:
         settings = {"rate_limiter": limiter, "trust_env": False, "max_retries": 0, "raise_on_rate_limit": False, "clock": clock}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
             seen: list[Any] = []

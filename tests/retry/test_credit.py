@@ -15,11 +15,11 @@ import pytest
 
 from ratewise import RetryBudget, RetryConfig, RetryDecision, exchange_of, options
 from ratewise._adapter.drain import MAX_READ
+from ratewise.testing.server import Answer, LocalServer, Received, Reply, reset
 from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.credit import SPENT, chunks
 from tests.kit.marks import HALF_READ, SIGNALS
 from tests.kit.moments import Trace, interruption
-from tests.kit.server import Answer, Received, Reply, Server, reset
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 from tests.retry.plain import PLAIN
@@ -255,7 +255,7 @@ HOW = ["get", "stream", "bare"]
 )
 async def test_the_body_is_the_callers(world: World, behaviour: Any, how: str, patient: None) -> None:
     """The body is complete and decoded, however it is sent and read, and its connection is reused."""
-    with Server(Script(behaviour)) as server:
+    with LocalServer(Script(behaviour)) as server:
         async with asked(world, server.url, how) as result:
             assert result.status_code == 429
             assert exchange_of(result).history[0].reason == REASON
@@ -267,7 +267,7 @@ async def test_the_body_is_the_callers(world: World, behaviour: Any, how: str, p
 @pytest.mark.parametrize(("how", "total_timeout"), [("get", None), ("stream", 60.0), ("bare", None), ("bare", 60.0)])
 async def test_a_long_body_is_the_callers(world: World, how: str, total_timeout: float | None, patient: None) -> None:
     """A body longer than the part that was read: the caller gets each byte once, in order, and the connection is reused."""
-    with Server(Script(long)) as server:
+    with LocalServer(Script(long)) as server:
         more = {"total_timeout": total_timeout, "clock": None}
         async with asked(world, server.url, how, **more) as result:
             assert exchange_of(result).history[0].reason == REASON
@@ -293,7 +293,7 @@ async def test_a_long_body_is_the_callers(world: World, how: str, total_timeout:
 async def test_a_body_without_end_is_handed_back(world: World, behaviour: Any, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The code at the beginning of a body that does not end is recognised; the caller can read what has arrived."""
     monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.2)
-    with Server(Script(behaviour)) as server:
+    with LocalServer(Script(behaviour)) as server:
         async with asked(world, server.url, how) as result:
             assert (result.status_code, exchange_of(result).history[0].reason) == (429, REASON)
             if behaviour is endless:
@@ -309,7 +309,7 @@ async def test_a_body_without_end_is_handed_back(world: World, behaviour: Any, h
 async def test_a_body_that_says_nothing_is_retried(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A 429 whose body is too long, silent or not decodable is retried: no code can be read."""
     monkeypatch.setattr("ratewise._adapter.drain.READ_TIMEOUT", 0.05)
-    with Server(Script(too_long, silent, undecodable)) as server:
+    with LocalServer(Script(too_long, silent, undecodable)) as server:
         async with asked(world, server.url, how) as result:
             assert await world.read(result) == b"ok"
             assert exchange_of(result).attempts == 4
@@ -332,7 +332,7 @@ async def test_a_long_or_slow_body_that_is_retried(world: World, how: str, monke
             connection.sendall(chunk(b"x"))
             threading.Event().wait(0.01)
 
-    with Server(Script(lasting, trickling)) as server:
+    with LocalServer(Script(lasting, trickling)) as server:
         async with asked(world, server.url, how) as result:
             assert await world.read(result) == b"ok"
             assert exchange_of(result).attempts == 3
@@ -343,7 +343,7 @@ async def test_a_long_or_slow_body_that_is_retried(world: World, how: str, monke
 @pytest.mark.parametrize("behaviour", [silent, dripping], ids=lambda one: one.__name__)
 async def test_cancelled_in_a_look(world: World, behaviour: Any) -> None:
     """A call cancelled while the body is read releases its connection to the pool."""
-    with Server(Script(behaviour)) as server:
+    with LocalServer(Script(behaviour)) as server:
         transport = world.RetryTransport(world.HTTPTransport(limits=world.httpx.Limits(max_connections=1)), PLAIN)
         async with world.within(transport):
             traced = {"trace": trace.of(world)}
@@ -357,7 +357,7 @@ async def test_cancelled_in_a_look(world: World, behaviour: Any) -> None:
 @only("sync")
 def test_control_c_in_a_look(world: World) -> None:
     """KeyboardInterrupt while the body is read releases the connection to the pool."""
-    with Server(Script(silent)) as server, world.HTTPTransport(limits=world.httpx.Limits(max_connections=1)) as wire:
+    with LocalServer(Script(silent)) as server, world.HTTPTransport(limits=world.httpx.Limits(max_connections=1)) as wire:
         transport = world.RetryTransport(wire, PLAIN)
         request = world.httpx.Request("GET", server.url, extensions={"trace": trace.of(world)})
         with pytest.raises(KeyboardInterrupt), interruption(lambda: trace.seen("response_body.started")):

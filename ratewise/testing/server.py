@@ -8,10 +8,6 @@ import ssl
 import threading
 from typing import Any, Callable, NamedTuple, Union
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.events import RequestReceived
-
 
 class Received(NamedTuple):
     """One request as received."""
@@ -44,8 +40,8 @@ Answer = Union[Reply, Callable[[Any], bool]]
 """A reply, or a function that writes to the connection and returns whether to keep it open."""
 
 
-class Server:
-    """`with Server(answer) as server:`, where `answer(received)` returns a `Reply` or a function of the connection."""
+class LocalServer:
+    """`with LocalServer(answer) as server:`, where `answer(received)` returns a `Reply` or a function of the connection."""
 
     def __init__(self, answer: Callable[[Received], Answer], *, tls: ssl.SSLContext | None = None) -> None:
         self._answer = answer
@@ -56,7 +52,7 @@ class Server:
         self.connections = 0
         self.broken: list[Exception] = []
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> LocalServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
@@ -134,6 +130,10 @@ class Server:
 
     def _serve_h2(self, connection: socket.socket) -> None:
         """Serve one request at a time, without bodies. An answer that is a function gets the `H2Connection` and the stream id."""
+        from h2.config import H2Configuration
+        from h2.connection import H2Connection
+        from h2.events import RequestReceived
+
         h2 = H2Connection(H2Configuration(client_side=False))
         h2.initiate_connection()
         connection.sendall(h2.data_to_send())

@@ -1,0 +1,34 @@
+"""A test kit for code that uses RateWise: no waiting, virtual time, scripted transports, faults and local servers.
+
+Imports neither pytest nor an HTTP library until something that needs them is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .server import LocalServer, Received, Reply
+
+_HOME = {
+    ".server": ("LocalServer", "Received", "Reply"),
+}
+"""The public names, by the module that they are loaded from."""
+
+_MODULES = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = ["LocalServer", "Received", "Reply"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'ratewise.testing' has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
