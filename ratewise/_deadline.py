@@ -49,6 +49,8 @@ class DeadlineLayer:
 class WireDeadlineLayer:
     """The innermost layer, below a `DeadlineLayer`: shortens the time-outs of each attempt and its body to the time left."""
 
+    _helper = True
+
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request with time-outs that end no later than its exchange."""
         state = state_of(request)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import wraps
 from typing import Any
 
+from ._core.clock import Clock
 from ._redaction.masker import DEFAULT_MASKER
 from ._util.escapes import escaped
 from ._util.packages import package_of
@@ -53,6 +54,13 @@ def flag(setting: str, value: Any) -> bool:
     """`value`, if it is True or False."""
     if not isinstance(value, bool):
         raise TypeError(refusal(setting, value, "True or False"))
+    return value
+
+
+def clock(value: Any) -> Clock | None:
+    """`value`, if it is a `Clock` or None."""
+    if not isinstance(value, (Clock, type(None))):
+        raise TypeError(refusal("clock", value, "a Clock"))
     return value
 
 

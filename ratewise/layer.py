@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
     from . import exceptions
-    from ._core.clock import Clock, Waiter
+    from ._core.clock import CallTracker, Clock, Waiter
     from ._core.exchange import Exchange
     from ._core.failure import Failure
 
@@ -292,7 +292,7 @@ class Call(Generic[Q, R]):
     - `call.clock`: the time. `call.runtime`: the thread or event loop that the stack runs in.
     """
 
-    __slots__ = ("clock", "close", "current_task", "http", "runtime", "send", "spawn", "tap", "via")
+    __slots__ = ("clock", "close", "current_task", "http", "runtime", "send", "tap", "via")
 
     def __init__(self, send: Send[Q, R], http: HTTPLibrary[Q, R], runtime: Runtime, clock: Clock) -> None:
         self.send = send
@@ -302,8 +302,19 @@ class Call(Generic[Q, R]):
         self.via = runtime.via
         self.tap = http.tap
         self.close = http.close
-        self.spawn = runtime.spawn
         self.current_task = runtime.current_task
+
+    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` in the background, in a daemon thread or a task, until it ends or the transport is closed."""
+        tracker = self.clock._tracker
+        self.runtime.spawn(work if tracker is None else lambda: self._at_work(work, tracker))
+
+    async def _at_work(self, work: Callable[[], Coroutine[Any, Any, None]], tracker: CallTracker) -> None:
+        tracker._begin(owner := self.current_task())
+        try:
+            await work()
+        finally:
+            tracker._end(owner)
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """`await call.sleep(seconds)`: wait."""

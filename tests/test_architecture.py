@@ -63,6 +63,7 @@ NOT_RULES = {
     "_core/cancellation.py": "how asyncio cancels",
     "_core/clock.py": "the world's time",
     "_core/order.py": "warns at the caller's line",
+    "_core/own_clock.py": "a clock",
     "_util/bounded_table.py": "its clock is only for what is forgotten",
     "cache/__init__.py": "loads a store when it is asked for",
     "cache/stores/base.py": "I/O: worker threads",
@@ -76,7 +77,13 @@ NOT_RULES = {
     "logging/filters.py": "logging of the standard library",
     "logging/setup.py": "logging of the standard library",
     "testing/__init__.py": "loads what is asked for",
+    "testing/clock.py": "a clock",
+    "testing/description.py": "finds the layers of a stack",
+    "testing/idle.py": "asks event loops",
+    "testing/pytest_plugin.py": "fixtures of pytest",
     "testing/server.py": "I/O: a server",
+    "testing/switches.py": "switches of the whole process",
+    "testing/virtual_clock.py": "a clock",
     **{f"{capability}/__init__.py": "a face" for capability in CAPABILITIES if capability != "cache"},
 }
 """Modules that are neither rules nor layers nor adapters, with the reason."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..layer import Pace, Watcher
 from .drain import MAX_READ, adiscard, aread_beginning, is_short, read_beginning
-from .streams import close_iterator, no_rewind, rewinder
+from .streams import NestedPace, close_iterator, no_rewind, rewinder
 
 DECODE_SIZE = 1024
 """Bytes that are decoded at a time: decompressing may make a thousand times as many of them."""
@@ -58,7 +58,8 @@ class _Bodies:
         watchable = None if self.in_memory(response) else self._watchable(response)
         if watchable is None:
             return response
-        watchable.stream.pace = pace
+        body = watchable.stream
+        body.pace = pace if body.pace is None else NestedPace(pace, body.pace)
         return watchable
 
     def _watchable(self, response: Any) -> Any:

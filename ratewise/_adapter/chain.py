@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn
 from .._core.clock import Clock
 from .._core.order import warn_of_order
 from .._util.packages import OURS, package_of
+from .._validation import clock as checked_clock
 from .._validation import refusal
 
 
@@ -31,14 +32,15 @@ class Chain:
         self._given = given
         self._wire = given._wire if ours else given
         self._layers = (*layers, *given._layers) if ours else layers
-        self._clock = clock or (given._clock if ours else Clock())
-        if not isinstance(clock, (Clock, type(None))):
-            raise TypeError(refusal("clock", clock, "a Clock"))
+        self._clock = checked_clock(clock) or (given._clock if ours else Clock())
         for layer in layers:
             if isinstance(layer, type) or not callable(getattr(layer, "handle", None)):
                 raise TypeError(refusal("layer", layer, "an object with `async def handle(self, request, call)`"))
         within = given._stacked if isinstance(given, Chain) else ()
         self._stacked = (*layers, *within)
+        if clock is not None:
+            for part in (*self._layers, self._wire):
+                getattr(part, "_adopt_clock", _no_clock)(clock)
         warn_of_order(self._stacked, within)
 
     def __repr__(self) -> str:
@@ -73,6 +75,10 @@ def _missing(transport: Chain, name: str, others: tuple[str, ...], own: str, cli
         return AttributeError(f"{type(transport).__name__!r} object has no attribute {name!r}")
     kind = _public_name(transport)
     return _WrongStyleError(f"{kind} is {own} transport: use {other.format(kind.removeprefix('Async'))} in {client}")
+
+
+def _no_clock(clock: Clock) -> None:
+    """Most layers and transports have no clock of their own."""
 
 
 def wrong_library(transport: Chain, request: object, wanted: type) -> TypeError:

@@ -45,6 +45,11 @@ def change_backend(transport: object, change: Callable[[Any], Any]) -> None:
         pool._network_backend = change(backend)
 
 
+def transports_of(client: object) -> tuple[Any, dict[Any, Any]]:
+    """Return the transport of a library's client, None if it cannot be found, and those for certain URLs, by URL pattern."""
+    return getattr(client, "_transport", None), getattr(client, "_mounts", {})
+
+
 def change_transports(client: Any, change: Callable[[Any], Any]) -> None:
     """Replace each transport of a library's client by `change(transport)`. Raises `TypeError` if they cannot be found."""
     if not (hasattr(client, "_transport") and isinstance(getattr(client, "_mounts", None), dict)):

@@ -118,6 +118,30 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
                 watcher.closed()
 
 
+class NestedPace:
+    """The `outer` pace waits for the chunks for which the `inner` one waits."""
+
+    def __init__(self, outer: Pace, inner: Pace) -> None:
+        self._outer, self._inner = outer, inner
+
+    def next(self, chunks: Iterator[bytes]) -> bytes:
+        return self._outer.next(_Paced(self._inner, chunks))
+
+    async def anext(self, chunks: AsyncIterator[bytes]) -> bytes:
+        return await self._outer.anext(_Paced(self._inner, chunks))
+
+
+class _Paced(Iterator[bytes], AsyncIterator[bytes]):
+    def __init__(self, pace: Pace, chunks: Any) -> None:
+        self._pace, self._chunks = pace, chunks
+
+    def __next__(self) -> bytes:
+        return self._pace.next(self._chunks)
+
+    async def __anext__(self) -> bytes:
+        return await self._pace.anext(self._chunks)
+
+
 class DeferredCancellationStream(AsyncIterator[bytes]):
     """A body in whose reading and closing cancellations are deferred, so that its connection is not lost to the pool."""
 

@@ -12,7 +12,7 @@ from collections.abc import Hashable
 from itertools import count, islice
 from typing import Any, Callable, Generic, TypeVar
 
-from .._util.bounded_table import Table
+from .._util.bounded_table import Monotonic, Table
 from ..layer import Call, Watcher
 from .call_state import CallState
 from .clock import Clock, Waiter
@@ -106,8 +106,8 @@ R = TypeVar("R", bound=KeyState)
 class Queue(Generic[R]):
     """The states of all keys, and their queues. `now`: seconds on a monotonic clock."""
 
-    def __init__(self, make: Callable[[Hashable], R]) -> None:
-        self.states = Table(make, MAX_KEYS)
+    def __init__(self, make: Callable[[Hashable], R], clock: Monotonic) -> None:
+        self.states = Table(make, MAX_KEYS, clock)
         self._lock = self.states.lock
         self.numbers = count()
         """The position of each request that arrives, over all keys."""

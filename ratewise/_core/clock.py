@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Hashable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -18,6 +18,9 @@ class TimeoutExpired(Exception):  # noqa: N818  (as asyncio names its own)
 
 class Clock:
     """The real time. Tests replace it by a clock that they control."""
+
+    _tracker: CallTracker | None = None
+    """What must know which calls are at work, because time passes only where none is; None if time passes by itself."""
 
     if TYPE_CHECKING:
 
@@ -61,6 +64,18 @@ class Clock:
     async def apark(self, waiter: Waiter, timeout: float | None) -> bool:
         """Suspend this task until `waiter` is woken (return True) or `timeout` seconds have passed (return False)."""
         return await waiter.await_(timeout)
+
+
+class CallTracker(Protocol):
+    """Virtual time, which passes by itself only while no call is at work."""
+
+    def _begin(self, owner: Hashable) -> None:
+        """The thread or task `owner` begins to work on a call, or on a part of one."""
+        ...
+
+    def _end(self, owner: Hashable) -> None:
+        """It has ended what it began."""
+        ...
 
 
 def running_trio() -> Any:
@@ -114,7 +129,7 @@ class Waiter:
     def wait(self, timeout: float | None = None) -> bool:
         """Block this thread until woken, at most `timeout` seconds; return whether it was woken."""
         event = threading.Event()
-        if not self._register(event.set):
+        if not self._on_wake(event.set):
             event.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
         return self._woken
 
@@ -126,7 +141,7 @@ class Waiter:
 
     async def _in_trio(self, trio: Any, timeout: float | None) -> None:
         parked, token = trio.Event(), trio.lowlevel.current_trio_token()
-        if not self._register(lambda: token.run_sync_soon(parked.set, idempotent=True)):
+        if not self._on_wake(lambda: token.run_sync_soon(parked.set, idempotent=True)):
             with trio.move_on_after(float("inf") if timeout is None else timeout):
                 await parked.wait()
 
@@ -140,7 +155,7 @@ class Waiter:
             if not parked.done():
                 parked.set_result(None)
 
-        if not self._register(lambda: loop.call_soon_threadsafe(finish)):
+        if not self._on_wake(lambda: loop.call_soon_threadsafe(finish)):
             timer = None if timeout is None else loop.call_later(timeout, finish)
             try:
                 await parked
@@ -148,8 +163,8 @@ class Waiter:
                 if timer is not None:
                     timer.cancel()
 
-    def _register(self, notify: Callable[[], object]) -> bool:
-        """Register how to wake the caller; return True if it has been woken already and must not wait."""
+    def _on_wake(self, notify: Callable[[], object]) -> bool:
+        """Have `wake` call `notify`, in place of what was given before; return True if it has been called already."""
         with self._lock:
             self._notify = notify
             return self._woken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Hashable, Iterator, Sequence
 from inspect import isawaitable
 from typing import Any, Callable, cast
 
@@ -10,6 +10,7 @@ from .._util.packages import OURS, package_of
 from .._validation import described, full_name
 from ..layer import Call, Layer, Q, R, Send
 from .call_state import KEY
+from .clock import CallTracker
 from .exchange import Exchange, begin
 
 
@@ -19,12 +20,16 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Co
     for layer in reversed(layers[1:]):
         call = Call(_bind(layer, call), wire.http, wire.runtime, wire.clock)
     handle = _handle(layers[0]) if layers else _hand_on
+    clock, current_task = wire.clock, wire.current_task
 
     async def opened(request: Any) -> R:
         exchange = request.extensions.get(KEY)
         begins = type(exchange) is not Exchange or exchange._state.finished  # else a client, or a transport around, began it
         if begins:
             exchange = begin(request, streamed=True)
+        tracker = clock._tracker
+        if tracker is not None:
+            tracker._begin(owner := current_task())
         try:
             response: Any = await handle(request, call)
         except Exception as error:
@@ -34,10 +39,35 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Co
         finally:
             if begins:
                 exchange._state.finished = True  # what is sent from now on is another call
+            if tracker is not None:
+                tracker._end(owner)
         response.extensions[KEY] = exchange
+        if tracker is not None:
+            response = wire.http.pace(response, _WorkingReader(tracker, current_task))
         return response  # type: ignore[no-any-return]
 
     return opened
+
+
+class _WorkingReader:
+    """A reader of a body, which is at work while it waits for a chunk: see `CallTracker`. A `Pace`."""
+
+    def __init__(self, tracker: CallTracker, current_task: Callable[[], Hashable]) -> None:
+        self._tracker, self._current_task = tracker, current_task
+
+    def next(self, chunks: Iterator[bytes]) -> bytes:
+        self._tracker._begin(owner := self._current_task())
+        try:
+            return next(chunks)
+        finally:
+            self._tracker._end(owner)
+
+    async def anext(self, chunks: AsyncIterator[bytes]) -> bytes:
+        self._tracker._begin(owner := self._current_task())
+        try:
+            return await chunks.__anext__()
+        finally:
+            self._tracker._end(owner)
 
 
 def _hand_on(request: Q, call: Call[Q, R]) -> Awaitable[R]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Hashable
-from time import monotonic
 from typing import Callable, Protocol, TypeVar
 
 
@@ -13,6 +13,14 @@ class Forgettable(Protocol):
 
     def idle(self, now: float) -> bool:
         """Whether the entry may be forgotten. A full table asks the oldest entry first; one that says no is asked last again."""
+        ...
+
+
+class Monotonic(Protocol):
+    """A clock."""
+
+    def monotonic(self) -> float:
+        """Return the seconds on a monotonic clock."""
         ...
 
 
@@ -25,15 +33,16 @@ MAX_ASKED = 50
 class Table(dict[Hashable, E]):
     """A dict that makes missing entries with `make(key)` and, when it holds `most` entries, forgets an idle one for each new one.
 
+    `clock` tells the time that the entries are asked with.
     Reading needs no lock. If no entry is idle, a new one is returned but not kept: the table never grows beyond `most`.
     """
 
-    def __init__(self, make: Callable[[Hashable], E], most: int) -> None:
+    def __init__(self, make: Callable[[Hashable], E], most: int, clock: Monotonic = time) -> None:
         super().__init__()
         self.lock = threading.RLock()
         """Also protects the entries themselves. Reentrant: at any line of ours the garbage collector may close an abandoned
         response, whose watchers take the same lock."""
-        self._make, self._most = make, most
+        self._make, self._most, self._clock = make, most, clock
 
     def __missing__(self, key: Hashable) -> E:
         with self.lock:
@@ -45,7 +54,7 @@ class Table(dict[Hashable, E]):
             return entry
 
     def _forget_one(self) -> bool:
-        now = monotonic()
+        now = self._clock.monotonic()
         for _ in range(min(2 * len(self), MAX_ASKED)):  # an entry that was used since it was asked last answers no once
             oldest = next(iter(self))
             entry = self.pop(oldest)

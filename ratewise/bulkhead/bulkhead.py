@@ -6,7 +6,10 @@ from collections.abc import Hashable
 from typing import Any, Callable
 
 from .._core.admission import KeyState, Queue, Ticket
+from .._core.clock import Clock
+from .._core.own_clock import OwnClock
 from .._keywords import explained
+from .._validation import clock as checked_clock
 from .._validation import key_function, seconds, whole
 
 
@@ -43,6 +46,7 @@ class Bulkhead:
     - `max_wait`: seconds, above 0, that a request waits for a slot before it is refused.
     - `key`: `key(request)` returns the key by which requests are counted, any hashable, in place of their origin (scheme, host
       and port).
+    - `clock`: where the time is read outside of requests; for tests. None: the clock of the client or transport.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -54,12 +58,14 @@ class Bulkhead:
         max_queue: int = 100,
         max_wait: float = 30.0,
         key: Callable[[Any], Hashable] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.max_in_flight = whole("max_in_flight", max_in_flight, least=1)
         self.max_queue = whole("max_queue", max_queue, least=0)
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
         self.key = None if key is None else key_function(key, "Bulkhead")
-        self._queue = Queue(lambda _: _Slots(self.max_in_flight))
+        self._clock = OwnClock(checked_clock(clock))
+        self._queue = Queue(lambda _: _Slots(self.max_in_flight), self._clock)
 
     def __repr__(self) -> str:
         return f"Bulkhead(max_in_flight={self.max_in_flight}, max_queue={self.max_queue}, max_wait={self.max_wait:g})"

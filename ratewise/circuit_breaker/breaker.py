@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from .._core.call_state import CallState
+from .._core.clock import Clock
+from .._core.own_clock import OwnClock
 from .._keywords import explained
 from .._redaction.masker import DEFAULT_MASKER
 from .._util.bounded_table import Table
+from .._validation import clock as checked_clock
 from .._validation import factor, flag, function, key_function, rate, refusal, seconds, whole
 from .circuit import Circuit, CircuitState, Permit, Rules
 
@@ -66,6 +68,7 @@ class CircuitBreaker:
     - `key`: `key(request)` returns the key of the circuit, in place of the origin. Any hashable value.
     - `dry_run`: count and log, but refuse nothing.
     - `on_state_change`: `on_state_change(key, old, new)` is called after each change. An exception that it raises is logged.
+    - `clock`: where the time is read outside of requests; for tests. None: the clock of the client or transport.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -89,6 +92,7 @@ class CircuitBreaker:
         key: Callable[[Any], Hashable] | None = None,
         dry_run: bool = False,
         on_state_change: OnStateChange | None = None,
+        clock: Clock | None = None,
     ) -> None:
         recovery_timeout = seconds("recovery_timeout", recovery_timeout, above_zero=True)
         if max_recovery_timeout is None:
@@ -123,7 +127,8 @@ class CircuitBreaker:
         )
         self._trips = 0
         """The number of times that failures opened a circuit."""
-        self._circuits = Table(lambda _: self._new_circuit(), MAX_CIRCUITS)
+        self._clock = OwnClock(checked_clock(clock))
+        self._circuits = Table(lambda _: self._new_circuit(), MAX_CIRCUITS, self._clock)
         self._lock = self._circuits.lock
         self._forced: tuple[CircuitState, float] | None = None
         """The state that `force_open` or `force_closed` sets for all circuits, and since when."""
@@ -207,7 +212,7 @@ class CircuitBreaker:
 
         `now`: seconds, monotonic; for tests.
         """
-        now, key = time.monotonic() if now is None else now, self._named(key)
+        now, key = self._clock.monotonic() if now is None else now, self._named(key)
         with self._lock:
             if key is None:
                 circuits = self._circuits.values()
@@ -220,7 +225,7 @@ class CircuitBreaker:
                 "state": circuit.state,
                 "failure_count": failures,
                 "success_count": successes,
-                "opened_at": None if opened is None else time.time() - (now - opened),
+                "opened_at": None if opened is None else self._clock.time() - (now - opened),
                 "retry_after": circuit.retry_after(now),
                 "refused": circuit.refused,
             }
@@ -245,7 +250,7 @@ class CircuitBreaker:
         return url.scheme, url.hostname, None if url.port == PORTS.get(url.scheme) else url.port
 
     def _force(self, state: CircuitState | None, key: Hashable) -> None:
-        changes, now, key = [], time.monotonic(), self._named(key)
+        changes, now, key = [], self._clock.monotonic(), self._named(key)
         with self._lock:
             if key is None:
                 self._forced = None if state is None else (state, now)

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from .._core.call_state import CallState
+from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.order import LayerKind, Ordered
 from .._core.outcomes import outcome_of
@@ -37,6 +38,9 @@ class CircuitBreakerLayer(Ordered):
 
     def __repr__(self) -> str:
         return f"CircuitBreakerLayer({self.circuit_breaker!r})"
+
+    def _adopt_clock(self, clock: Clock) -> None:
+        self.circuit_breaker._clock.adopt(clock)
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request if its circuit lets it through, else raise `CircuitBreakerOpen`."""
@@ -90,6 +94,8 @@ def _in_flight(state: CallState, started: float, now: float) -> float:
 
 class CircuitRecheckLayer:
     """Below a `CircuitBreakerLayer` and the layers with queues: refuses a request whose circuit opened while it waited."""
+
+    _helper = True
 
     def __init__(self, circuit_breaker: CircuitBreaker) -> None:
         self.circuit_breaker = circuit_breaker

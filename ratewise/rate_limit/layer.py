@@ -9,6 +9,7 @@ from typing import Any
 
 from .._core.admission import LOGGED_WAIT, HeldTicket, Ticket, wait_turn
 from .._core.call_state import CallState
+from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.failure import Failure
 from .._core.order import LayerKind, Ordered
@@ -40,6 +41,9 @@ class RateLimitLayer(Ordered):
 
     def __repr__(self) -> str:
         return f"RateLimitLayer({self.rate_limiter!r})"
+
+    def _adopt_clock(self, clock: Clock) -> None:
+        self.rate_limiter._clock.adopt(clock)
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request as soon as it may go, or raise `WaitTooLong`."""

@@ -9,8 +9,10 @@ from typing import Any, Callable, NamedTuple
 from .._core.admission import MAX_KEYS, KeyState, Queue, Ticket, enqueue
 from .._core.call_state import Reservation
 from .._core.clock import Clock
+from .._core.own_clock import OwnClock
 from .._http.rate_limit_headers import NO_FIELDS, RateLimitFields
 from .._keywords import explained
+from .._validation import clock as checked_clock
 from .._validation import flag, key_function, number, refusal, seconds, whole
 from .found import Kept
 from .governor import UNCOUNTED, Came, Governor, Signal
@@ -97,6 +99,7 @@ class RateLimiter:
     - `cautious`: begin with few requests in flight, so that hardly any is refused whatever the limit is.
     - `key`: `key(request)` returns what has its own limits, in place of the origin (scheme, host and port) and the credential
       (`Authorization` or an API key in a header). Any hashable value.
+    - `clock`: where the time is read outside of requests; for tests. None: the clock of the client or transport.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -112,6 +115,7 @@ class RateLimiter:
         pace: bool = False,
         cautious: bool = False,
         key: Callable[[Any], Hashable] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.rate = None if rate is None else number("rate", rate)
         self.per = seconds("per", per, above_zero=True)
@@ -124,7 +128,8 @@ class RateLimiter:
         self.pace = flag("pace", pace)
         self.cautious = flag("cautious", cautious)
         self.key = None if key is None else key_function(key, "RateLimiter")
-        self._queue = Queue(self._new_state)
+        self._clock = OwnClock(checked_clock(clock))
+        self._queue = Queue(self._new_state, self._clock)
         self._states = self._queue.states
         self._restored: dict[str, Kept] = {}
         self._restored_at = 0.0
@@ -151,8 +156,8 @@ class RateLimiter:
 
         It contains two bytes of a hash of each credential, and of each key that `key` returns. `clock`: as of a transport.
         """
-        clock = clock or Clock()
-        now = clock.monotonic()
+        own = clock or self._clock
+        now = own.monotonic()
         with self._states.lock:
             limits = {name: older(kept, now - self._restored_at) for name, kept in self._restored.items()}
             for key, state in self._states.items():
@@ -160,7 +165,7 @@ class RateLimiter:
                 kept = None if found is None else found.kept(now)
                 if kept:
                     limits[self._name(key)] = kept
-        return written(limits, clock.time())
+        return written(limits, own.time())
 
     def restore(self, snapshot: str, *, clock: Clock | None = None) -> None:
         """Use the limits of a `snapshot` for the keys of which nothing is known yet.
@@ -169,10 +174,10 @@ class RateLimiter:
         """
         if not isinstance(snapshot, str):
             raise TypeError(refusal("snapshot", snapshot, "the text that snapshot() returned"))
-        clock = clock or Clock()
-        limits = read(snapshot, clock.time())
+        own = clock or self._clock
+        limits = read(snapshot, own.time())
         with self._states.lock:
-            self._restored, self._restored_at = limits, clock.monotonic()
+            self._restored, self._restored_at = limits, own.monotonic()
             for key, state in self._states.items():
                 if self._name(key) in limits and not state.queue:
                     state.governor.restore(phase_of(limits.pop(self._name(key)), self._restored_at))

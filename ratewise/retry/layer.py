@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar
 
 from .._core.call_state import Attempt, CallState, Reservation
 from .._core.exchange import state_of
@@ -36,6 +36,9 @@ class RetryLayer(Ordered):
 
     `uniform` gives the random numbers from 0 to 1 that spread the waits.
     """
+
+    _off: ClassVar[bool] = False
+    """Whether each request of this process is sent once: `ratewise.testing.retries_off`."""
 
     def __init__(self, config: RetryConfig | None = None, *, uniform: Callable[[], float] = random.random) -> None:
         if config is not None and not isinstance(config, RetryConfig):
@@ -127,7 +130,7 @@ class RetryLayer(Ordered):
         The body of a 429 is read only if it would be retried.
         """
         config = self.config
-        max_attempts = state.options.max_attempts or config.max_attempts
+        max_attempts = 1 if self._off else state.options.max_attempts or config.max_attempts
         result: Any = response if error is None else error
         outcome = outcome_of(result, state, call)
         told = str(outcome.status) if error is None else type(error).__name__

@@ -9,16 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .clock import FakeClock
+    from .description import describe
     from .server import LocalServer, Received, Reply
+    from .switches import no_waiting, retries_off
 
 _HOME = {
+    ".clock": ("FakeClock",),
+    ".description": ("describe",),
     ".server": ("LocalServer", "Received", "Reply"),
+    ".switches": ("no_waiting", "retries_off"),
 }
 """The public names, by the module that they are loaded from."""
 
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["LocalServer", "Received", "Reply"]
+__all__ = ["FakeClock", "LocalServer", "Received", "Reply", "describe", "no_waiting", "retries_off"]
 
 
 def __getattr__(name: str) -> Any:

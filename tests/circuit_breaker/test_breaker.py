@@ -8,15 +8,12 @@ import logging
 import math
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ratewise import CircuitBreaker
-from ratewise._util import bounded_table
+from ratewise import CircuitBreaker, Clock
 from ratewise._util.bounded_table import Table
 from ratewise.circuit_breaker import breaker as module
 from ratewise.circuit_breaker.circuit import MAX_NOTED, Permit
@@ -27,14 +24,21 @@ TOKEN = "aB3dEfGhIjKlMnOp"
 WALL = 1e9
 
 
-@pytest.fixture(autouse=True)
-def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Freeze the wall clock of the breaker's module."""
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=time.monotonic, time=lambda: WALL))
+class Watch(Clock):
+    """A clock that stands still, at `now` and at WALL."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def time(self) -> float:
+        return WALL + self.now
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 def new(failures: int = 5, successes: int = 2, recovery: float = 10, **settings: Any) -> CircuitBreaker:
-    return CircuitBreaker(failures, successes, recovery, **{"jitter": 0, **settings})
+    return CircuitBreaker(failures, successes, recovery, **{"jitter": 0, "clock": Watch(), **settings})
 
 
 def knock(breaker: CircuitBreaker, now: float, key: Any = "a") -> Permit:
@@ -378,16 +382,15 @@ def test_reset(key: Any, force: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["a", "later", None])
-def test_since_when_it_is_forced_open(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_since_when_it_is_forced_open(key: Any) -> None:
     """`opened_at` is the time of force_open(), also for a circuit that is created later, and without a circuit."""
-    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now, time=lambda: 1e9 + clock.now)
-    monkeypatch.setattr(module, "time", clock)
-    breaker = new()
+    clock = Watch(100.0)
+    breaker = new(clock=clock)
     if key == "a":
         knock(breaker, 0)
     breaker.force_open()
     clock.now = 150.0
-    assert breaker.get_state(key)["opened_at"] == 1e9 + 100
+    assert breaker.get_state(key)["opened_at"] == WALL + 100
 
 
 @pytest.mark.parametrize("most", [1, 2])
@@ -492,8 +495,7 @@ def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_never_forgotten(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Circuits that are not closed, or forced, are kept; if all are, a new one is not stored. After reset they may be dropped."""
     monkeypatch.setattr(module, "MAX_CIRCUITS", 3)
-    monkeypatch.setattr(bounded_table, "monotonic", lambda: 10 + 99)
-    breaker = new(1)
+    breaker = new(1, clock=Watch(10 + 99))
     for key in "abc":
         if kind.startswith("force"):
             getattr(breaker, kind)(key)
@@ -513,9 +515,8 @@ def test_what_is_never_forgotten(kind: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_is_open_for_no_one_is_forgotten(now: float, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An open circuit that nobody has used since long after its recovery time is dropped for a new one."""
     monkeypatch.setattr(module, "MAX_CIRCUITS", 1)
-    breaker = new(1)
+    breaker = new(1, clock=Watch(now))
     calls(breaker, "x", key="dead")
-    monkeypatch.setattr(bounded_table, "monotonic", lambda: now)
     assert calls(breaker, "x", key="b") == state  # stored, or not
 
 

@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Callable
 
 from ..._core.forks import at_fork
+from ..._core.own_clock import OwnClock
 from ...layer import Call
 from ..entry import Entries, Entry
 from ..ordering import RequestOrder
@@ -33,6 +34,8 @@ class Store(ABC):
         self._counts: dict[str, int] = dict.fromkeys(("misses", "revalidated", "stores", "evictions", "errors"), 0)
         self.location: str | None = None
         """Host and port, or file, for log lines. Never a credential."""
+        self.clock = OwnClock(None)
+        """The time by which the store itself lets entries expire."""
         self.renew()
         _stores.add(self)
 

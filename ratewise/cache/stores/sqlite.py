@@ -7,10 +7,13 @@ import os
 import sqlite3
 from contextlib import suppress
 from dataclasses import replace
-from time import monotonic, time
+from time import monotonic
 from typing import Any, Callable
 
+from ..._core.clock import Clock
+from ..._core.own_clock import OwnClock
 from ..._keywords import explained
+from ..._validation import clock as checked_clock
 from ..._validation import factor, refusal, whole
 from .base import CacheBackend, CacheStats
 from .sqlite_file import ForeignDatabase, SQLiteFile
@@ -77,6 +80,7 @@ class SQLiteCache(CacheBackend):
     - `timeout`: seconds that a thread waits for other threads and processes; 0 to 60. An event loop never waits.
     - `namespace`: a name; entries stored under one namespace are invisible under another.
     - `secret`: 16 to 64 bytes, the key of all hashes and signatures; None for a random one that is kept in the file.
+    - `clock`: the time by which entries expire; for tests. None: the clock of the client or transport.
 
     One file may be used by any number of threads, event loops and processes, also after a fork. A database that is locked, full
     or cannot be opened is a miss. A damaged one is replaced and, if it cannot be recognized as a database, kept as
@@ -97,6 +101,7 @@ class SQLiteCache(CacheBackend):
         timeout: float = 0.25,
         namespace: str = "",
         secret: bytes | None = None,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__(ttl=ttl, namespace=namespace, secret=secret)
         self.path = _checked_path(path)
@@ -107,6 +112,7 @@ class SQLiteCache(CacheBackend):
         self._hits: dict[str, None] = {}
         store = self._ratewise_store
         store.location = self.path
+        store.clock = self._clock = OwnClock(checked_clock(clock))
         self._file = SQLiteFile(self.path, SCHEMA, SCHEMA_VERSION, lambda: store.count("errors"))
 
     def get(self, key: str) -> bytes | None:
@@ -154,7 +160,7 @@ class SQLiteCache(CacheBackend):
         if not rows:
             return None
         expires, value = rows[0]
-        if expires <= time():
+        if expires <= self._clock.time():
             return None
         if value is None:
             return _UNKNOWN
@@ -165,7 +171,7 @@ class SQLiteCache(CacheBackend):
 
     def _write(self, connection: sqlite3.Connection, key: str, value: bytes, ttl: float) -> int:
         """Store a value; return how many entries were evicted for it."""
-        now, space = time(), self._space_of(key)
+        now, space = self._clock.time(), self._space_of(key)
         if not space and len(self._read(connection, key, _ANY) or b"") == len(value):
             return 0  # of several processes that store a secret at the same time, the first wins
         hits, self._hits = self._hits, {}

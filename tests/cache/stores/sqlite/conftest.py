@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ratewise.cache.stores import base, sqlite
+from ratewise.cache.stores import base
 from ratewise.cache.stores.sqlite import SQLiteCache
 from tests.kit.clock import PATIENCE
 
@@ -36,11 +36,3 @@ def make(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., 
 @pytest.fixture
 def cache(make: Callable[..., SQLiteCache]) -> SQLiteCache:
     return make()
-
-
-@pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The wall time that the store sees."""
-    times = [1000.0]
-    monkeypatch.setattr(sqlite, "time", lambda: times[0])
-    return times

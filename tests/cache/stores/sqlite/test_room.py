@@ -8,6 +8,7 @@ import pytest
 
 from ratewise.cache.stores import sqlite
 from ratewise.cache.stores.sqlite import SQLiteCache
+from tests.kit.clock import FakeClock
 
 
 def test_eviction_by_number(make: Callable[..., SQLiteCache]) -> None:
@@ -34,12 +35,12 @@ def test_eviction_by_bytes(make: Callable[..., SQLiteCache]) -> None:
     assert [key for key in "abcde" if cache.get(key)] == ["c", "d"]
 
 
-def test_expired_ones_go_first(make: Callable[..., SQLiteCache], now: list[float]) -> None:
+def test_expired_ones_go_first(make: Callable[..., SQLiteCache], clock: FakeClock) -> None:
     """Expired entries are removed first, and do not count as evictions."""
-    cache = make(max_size=2)
+    cache = make(max_size=2, clock=clock)
     cache.set("a", b"value", 60)
     cache.set("b", b"value", 5)
-    now[0] += 10
+    clock.now += 10
     cache.set("c", b"value", 60)
     assert [key for key in "abc" if cache.get(key)] == ["a", "c"]
     assert cache.get_stats().evictions == 0
@@ -58,11 +59,11 @@ def test_a_smaller_limit(make: Callable[..., SQLiteCache], monkeypatch: pytest.M
     assert sizes == [6, 3, 2]
 
 
-def test_clock_set_back(make: Callable[..., SQLiteCache], now: list[float]) -> None:
+def test_clock_set_back(make: Callable[..., SQLiteCache], clock: FakeClock) -> None:
     """Entries stored after the clock was set back are not taken for the oldest."""
-    cache = make(max_size=2)
+    cache = make(max_size=2, clock=clock)
     for key in "abcd":
-        now[0] -= 100
+        clock.now -= 100
         cache.set(key, b"value", 1000)
     assert [key for key in "abcd" if cache.get(key)] == ["c", "d"]
 

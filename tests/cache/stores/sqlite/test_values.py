@@ -11,6 +11,7 @@ import pytest
 from ratewise.cache.stores import sqlite
 from ratewise.cache.stores.sqlite import SQLiteCache
 from tests.cache.stores.sqlite.files import KEY, OTHER, call_of, entry, python, raw
+from tests.kit.clock import FakeClock
 from tests.kit.world import World, only
 
 
@@ -70,12 +71,13 @@ def test_it_outlives_the_process(cache: SQLiteCache, path: Path) -> None:
     assert cache.get(KEY) == b"theirs"
 
 
-def test_expiry(cache: SQLiteCache, now: list[float], path: Path) -> None:
+def test_expiry(make: Callable[..., SQLiteCache], clock: FakeClock, path: Path) -> None:
     """An expired value is not found, and the next write removes it."""
+    cache = make(clock=clock)
     cache.set(KEY, b"value", 60)
-    now[0] += 59
+    clock.now += 59
     assert cache.get(KEY) == b"value"
-    now[0] += 1
+    clock.now += 1
     assert cache.get(KEY) is None
     assert cache.get_stats().size == 1
     cache.set(OTHER, b"value", 60)

@@ -1,0 +1,98 @@
+"""When an event loop, asyncio's or trio's, has nothing left to do but wait. Any thread may ask."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import Any, Callable
+
+from .._core.clock import running_trio
+
+LOOKS = 20
+"""Rounds of an asyncio loop after which a task counts as waiting that does not say whether it waits."""
+
+
+class AsyncioLoop:
+    """A running event loop of asyncio."""
+
+    def __init__(self, loop: Any) -> None:
+        self.key, self.thread = loop, threading.get_ident()
+
+    @property
+    def running(self) -> bool:
+        """Whether it can still do anything."""
+        return self.key.is_running()  # type: ignore[no-any-return]
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call `function` in the loop, after all that is ready there now. Raises `RuntimeError` if the loop is closed."""
+        if threading.get_ident() == self.thread:
+            self.key.call_soon(function)
+        else:
+            self.key.call_soon_threadsafe(function)
+
+    def when_idle(self, function: Callable[[], object]) -> None:
+        """Call `function` in the loop as soon as all of its tasks wait for something."""
+        self.call(partial(self._look, function, 0))
+
+    def _look(self, function: Callable[[], object], looks: int) -> None:
+        import asyncio
+
+        waits = {_waits(task) for task in asyncio.all_tasks(self.key)}
+        if False in waits or (None in waits and looks < LOOKS):
+            self.key.call_soon(partial(self._look, function, looks + 1))
+        else:
+            function()
+
+
+class TrioLoop:
+    """A run of trio."""
+
+    running = True
+    """It calls back as it ends, too."""
+
+    def __init__(self, trio: Any) -> None:
+        self._trio, self.key, self.thread = trio, trio.lowlevel.current_trio_token(), threading.get_ident()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call `function` in the run, after all that is ready there now. Raises `RuntimeError` if it has ended."""
+        self.key.run_sync_soon(function)
+
+    def when_idle(self, function: Callable[[], object]) -> None:
+        """Call `function` in the run as soon as all of its tasks wait for something, or it ends."""
+        self.call(partial(self._spawn, function))
+
+    def _spawn(self, function: Callable[[], object]) -> None:
+        try:
+            self._trio.lowlevel.spawn_system_task(self._look, function)
+        except RuntimeError:  # the run is ending: all of its tasks have
+            function()
+
+    async def _look(self, function: Callable[[], object]) -> None:
+        from trio.testing import wait_all_tasks_blocked
+
+        try:
+            await wait_all_tasks_blocked()
+        finally:
+            function()
+
+
+def running_loop() -> AsyncioLoop | TrioLoop | None:
+    """Return the event loop that runs in this thread; None if there is none."""
+    trio = running_trio()
+    if trio is not None:
+        return TrioLoop(trio)
+    import asyncio
+
+    try:
+        return AsyncioLoop(asyncio.get_running_loop())
+    except RuntimeError:
+        return None
+
+
+def _waits(task: Any) -> bool | None:
+    """Whether a task of asyncio waits for something; None if it does not say."""
+    waiter = getattr(task, "_fut_waiter", _UNKNOWN)
+    return None if waiter is _UNKNOWN else waiter is not None and not waiter.done()
+
+
+_UNKNOWN: Any = object()
