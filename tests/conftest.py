@@ -16,7 +16,7 @@ from tests.kit.clock import FakeClock
 from tests.kit.world import WORLDS, World
 
 # Not by its entry point, which would load `ratewise` before its lines are counted.
-pytest_plugins = ["ratewise.testing.pytest_plugin"]
+pytest_plugins = ["ratewise._pytest_plugin"]
 
 # Deadlines and slowness are timed assertions. In CI the examples are the same in each run, so that a failure can be repeated.
 untimed = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}

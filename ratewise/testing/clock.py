@@ -48,6 +48,8 @@ class FakeClock(VirtualClock):
 
     def __init__(self, *, auto: bool = False, start: float | None = None) -> None:
         super().__init__(flag("auto", auto), math.floor(time.time()) if start is None else seconds("start", start))
+        self._target = 0
+        """Until when it is being advanced, in nanoseconds since it was made."""
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` (at least 0) pass, and wake those whose time comes, in order, each at its time.
@@ -56,18 +58,26 @@ class FakeClock(VirtualClock):
         if they have not in 10 real seconds. In an event loop, where it would block them, it does not wait: see `aadvance`.
         """
         until, waits = self._until(seconds), running_loop() is None
-        if waits:
-            self._settle()
-        while self._wake_next(until):
+        try:
             if waits:
                 self._settle()
+            while self._wake_next(until):
+                if waits:
+                    self._settle()
+        except BaseException:
+            self._target = self._now()
+            raise
 
     async def aadvance(self, seconds: float) -> None:
         """As `advance`, for asyncio and trio: the other tasks run meanwhile."""
         until = self._until(seconds)
-        await self._asettle()
-        while self._wake_next(until):
+        try:
             await self._asettle()
+            while self._wake_next(until):
+                await self._asettle()
+        except BaseException:
+            self._target = self._now()
+            raise
 
     def wait_for(self, waiting: int = 1) -> None:
         """Block until at least `waiting` threads and tasks wait on this clock. Raises `TimeoutError` after 10 real seconds."""
@@ -132,7 +142,10 @@ class FakeClock(VirtualClock):
             changes = self._changes
 
     def _until(self, length: float) -> int:
-        return self._now() + nanoseconds(seconds("seconds", length))
+        """Return when `length` seconds have passed, after those of others that are just advancing it."""
+        with self._lock:
+            self._target = max(self._target, self._now()) + nanoseconds(seconds("seconds", length))
+            return self._target
 
     def _wake_next(self, until: int) -> bool:
         """Set the time to that of the next wait, and end it, unless `until` comes before; return whether there was one."""

@@ -71,6 +71,8 @@ class VirtualClock(Clock):
         """The waits, and those of them that block a thread."""
         self._loops: dict[Any, AsyncioLoop | TrioLoop] = {}
         """The event loops whose tasks may have something to do."""
+        self._idle_threads: set[int] = set()
+        """The threads whose event loops wait."""
         self._held: Counter[int] = Counter()
         """The threads that wait, whose event loops cannot do anything."""
         self._tracker = self
@@ -99,12 +101,16 @@ class VirtualClock(Clock):
     # -- waiting
 
     def sleep(self, seconds: float) -> None:
-        self.sleeps.append(_length(seconds))
+        if not seconds >= 0:
+            raise ValueError(refusal("seconds", seconds, "at least 0"))
+        self.sleeps.append(seconds)
         if seconds > 0:
             self._block(Wait(self._after(seconds), threading.get_ident(), None))
 
     async def asleep(self, seconds: float) -> None:
-        self.sleeps.append(_length(seconds))
+        if math.isnan(seconds):
+            raise ValueError(refusal("seconds", seconds, "a number"))
+        self.sleeps.append(seconds)
         if seconds > 0:
             await self._suspend(Wait(self._after(seconds), current_task(), running_loop()))
         else:
@@ -277,6 +283,7 @@ class VirtualClock(Clock):
         """Let no time pass until all tasks of this event loop wait."""
         if loop is not None and loop.key not in self._loops:
             self._loops[loop.key] = loop
+            self._idle_threads.discard(loop.thread)
             try:
                 loop.when_idle(partial(self._idle, loop))
             except RuntimeError:  # it is closed
@@ -285,12 +292,14 @@ class VirtualClock(Clock):
     def _idle(self, loop: AsyncioLoop | TrioLoop) -> None:
         with self._lock:
             self._loops.pop(loop.key, None)
+            self._idle_threads.add(loop.thread)
             self._change()
             self._proceed()
 
     def _quiet(self, me: Hashable = None) -> bool:
         """Whether everyone waits, `me` apart."""
-        if self._working > (me in self._calls) or self._resuming:
+        idle = sum(thread in self._calls and not self._held[thread] for thread in self._idle_threads)
+        if self._working > (me in self._calls) + idle or self._resuming:
             return False
         here = threading.get_ident()
         for key, loop in list(self._loops.items()):
@@ -323,12 +332,6 @@ class VirtualClock(Clock):
 def nanoseconds(seconds: float) -> int:
     """Round to whole nanoseconds."""
     return round(seconds * SECOND)
-
-
-def _length(seconds: float) -> float:
-    if not seconds >= 0:
-        raise ValueError(refusal("seconds", seconds, "at least 0"))
-    return seconds
 
 
 async def _checkpoint() -> None:
