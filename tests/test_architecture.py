@@ -81,6 +81,7 @@ NOT_RULES = {
     "testing/clock.py": "a clock",
     "testing/description.py": "finds the layers of a stack",
     "testing/idle.py": "asks event loops",
+    "testing/script.py": "I/O: a wire, and the clock that it waits on",
     "testing/server.py": "I/O: a server",
     "testing/switches.py": "switches of the whole process",
     "testing/virtual_clock.py": "a clock",

@@ -9,14 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .._httpx.testing import AsyncScriptedTransport, ScriptedTransport
     from .clock import FakeClock
     from .description import describe
+    from .script import delayed
     from .server import LocalServer, Received, Reply
     from .switches import no_waiting, retries_off
 
 _HOME = {
+    ".._httpx.testing": ("AsyncScriptedTransport", "ScriptedTransport"),
     ".clock": ("FakeClock",),
     ".description": ("describe",),
+    ".script": ("delayed",),
     ".server": ("LocalServer", "Received", "Reply"),
     ".switches": ("no_waiting", "retries_off"),
 }
@@ -24,7 +28,7 @@ _HOME = {
 
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["FakeClock", "LocalServer", "Received", "Reply", "describe", "no_waiting", "retries_off"]
+__all__ = ["AsyncScriptedTransport", "FakeClock", "LocalServer", "Received", "Reply", "ScriptedTransport", "delayed", "describe", "no_waiting", "retries_off"]
 
 
 def __getattr__(name: str) -> Any:

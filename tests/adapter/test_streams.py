@@ -126,8 +126,8 @@ async def test_a_body_that_cannot_be_watched_passes(world: World) -> None:
     upgraded, read_before = (world.httpx.Response(status, stream=Body(b"ok")) for status in (101, 200))
     await world.read(read_before)
     for inner in (upgraded, read_before):
-        log: list[Any] = []
-        result = await world.send(world.LayerTransport(Scripted(inner), tapping("t", log, Body())))
+        log, wire = list[Any](), world.httpx.MockTransport(lambda _, inner=inner: inner)
+        result = await world.send(world.LayerTransport(wire, tapping("t", log, Body())))
         assert result is inner
         assert log == [("t", "closed")]
 
@@ -135,7 +135,7 @@ async def test_a_body_that_cannot_be_watched_passes(world: World) -> None:
 async def test_a_body_in_memory_can_be_watched(world: World) -> None:
     """`Response(content=...)`, as mocks return it, is watched like any other."""
     log: list[Any] = []
-    wire = Scripted(world.httpx.Response(200, content=b"abc"))
+    wire = world.httpx.MockTransport(lambda _: world.httpx.Response(200, content=b"abc"))
     result = await world.send(world.LayerTransport(wire, tapping("t", log, Body())))
     assert await world.read(result) == b"abc"
     assert log == [("t", b"abc"), ("t", "complete", "held"), ("t", "closed")]

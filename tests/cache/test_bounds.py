@@ -19,11 +19,7 @@ async def test_many_urls_take_bounded_room(world: World) -> None:
         kind = request.url.path[-1]
         return response(200, {"Cache-Control": "no-store" if kind in "13579" else "max-age=99", "Vary": "Accept-Language"}, b"x")
 
-    class Endless(Scripted):
-        def _answer(self, request: Any, body: bytes) -> Any:
-            return answer(request)(request)
-
-    transport = world.ratewise.CacheTransport(Endless(), cache)
+    transport = world.ratewise.CacheTransport(Scripted(otherwise=answer), cache)
     for number in range(1100):
         url = f"{URL}{number}"
         await world.read(await world.send(transport, url=url, headers={"Accept-Language": f"x-{number}"}))

@@ -9,6 +9,10 @@ import anyio
 import httpx
 import httpx2
 
+from ratewise._adapter.runtime import AsyncRuntime, SyncRuntime
+from ratewise._core.step import step
+from ratewise.testing.patterns import ANY
+from ratewise.testing.script import Script
 from tests.kit.clock import FakeClock
 
 
@@ -50,39 +54,44 @@ class Sent(NamedTuple):
     """The number of earlier responses that were still open."""
 
 
-class Scripted(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """An inner transport for both libraries that performs one step of its script per request.
+class Scripted(Script, httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """The scripted transport of `ratewise.testing`, for both libraries, sync and async. A status code has the body "ok".
 
-    A step is a status code, a `Response`, an exception, or a function that takes the request and returns a step.
+    Records how often it was entered and left, what it answered, and of each request how many bodies were open when it arrived.
     """
 
-    def __init__(self, *steps: Any) -> None:
-        self.steps = list(steps)
+    _asynchronous = True
+
+    def __init__(self, *steps: Any, otherwise: Any = None) -> None:
+        super().__init__(httpx, (), None, None)
+        self.steps, self._otherwise = list(steps), [] if otherwise is None else [(ANY, otherwise)]  # of either library
         self.sent: list[Sent] = []
         self.answers: list[Any] = []
         self.bodies: list[Body] = []
         self.events: list[str] = []
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._answer(request, b"".join(request.stream))  # type: ignore[arg-type]
+    def handle_request(self, request: Any) -> Any:
+        return step(self._answer(request, SyncRuntime().via))
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        body = b"".join([chunk async for chunk in request.stream])  # type: ignore[union-attr]
-        await anyio.lowlevel.checkpoint()
-        return self._answer(request, body)
+    async def handle_async_request(self, request: Any) -> Any:
+        return await self._answer(request, AsyncRuntime().via)
 
-    def _answer(self, request: httpx.Request, body: bytes) -> httpx.Response:
-        self.sent.append(Sent(request, body, sum(not body.closed for body in self.bodies)))
-        assert self.steps, f"the script is over, and {request.method} {request.url} came"
-        answer = self.steps.pop(0)
-        while callable(answer) or isinstance(answer, int):
-            answer = response(answer) if isinstance(answer, int) else answer(request)
+    def _library_of(self, request: Any) -> Any:
+        return library(request)
+
+    def _received(self, module: Any, request: Any, content: bytes) -> Any:
+        self.sent.append(Sent(request, content, sum(not body.closed for body in self.bodies)))
+        return super()._received(module, request, content)
+
+    async def _perform(self, module: Any, received: Any, step: Any, via: Any) -> Any:
+        answer = await super()._perform(module, received, step, via)
         self.answers.append(answer)
-        if isinstance(answer, BaseException):
-            raise answer
-        if isinstance(answer.stream, Body):
+        if isinstance(getattr(answer, "stream", None), Body):
             self.bodies.append(answer.stream)
         return answer
+
+    def _response(self, module: Any, step: Any) -> Any:
+        return module.Response(step, stream=Body(b"ok")) if isinstance(step, int) else super()._response(module, step)
 
     def close(self) -> None:
         self.events.append("closed")
@@ -111,9 +120,9 @@ class Timed(Scripted):
         super().__init__(*steps)
         self.clock, self.began, self.times = clock, clock.now, list[float]()
 
-    def _answer(self, request: Any, body: bytes) -> Any:
+    def _received(self, module: Any, request: Any, content: bytes) -> Any:
         self.times.append(round(self.clock.now - self.began, 3))
-        return super()._answer(request, body)
+        return super()._received(module, request, content)
 
 
 def library(request: Any) -> Any:
@@ -124,13 +133,13 @@ def library(request: Any) -> Any:
 def response(status: int = 200, headers: Any = None, body: bytes | Body = b"ok") -> Callable[[Any], Any]:
     """A step: a response of the request's library, with its body not yet read."""
 
-    def step(request: Any) -> Any:
+    def made(request: Any) -> Any:
         stream = body if isinstance(body, Body) else Body(body)
         if callable(stream.error):
             stream.error = stream.error(request)
         return library(request).Response(status, headers=headers, stream=stream)
 
-    return step
+    return made
 
 
 def failing(name: str, message: str = "no") -> Callable[[Any], Any]:

@@ -247,7 +247,7 @@ async def test_a_mock_s_response_stays_what_it_is(world: World, log: pytest.LogC
         """A user's own body."""
 
     made = Own(200, json={"token": "hunter2", "a": 1})
-    subject = transport(world, Scripted(lambda _: made), LogConfig("DEBUG", bodies=True))
+    subject = transport(world, world.httpx.MockTransport(lambda _: made), LogConfig("DEBUG", bodies=True))
     answer = await world.send(subject)
     assert answer is made
     assert answer.json() == {"token": "hunter2", "a": 1}
