@@ -10,7 +10,7 @@ from typing import Callable
 import httpx
 import httpx2
 
-import ratewise.httpx2
+import ratewise.httpx2.testing
 from ratewise import (
     AsyncCacheTransport,
     AsyncLayerTransport,
@@ -56,6 +56,7 @@ from ratewise import (
 )
 from ratewise.circuit_breaker import CircuitState
 from ratewise.layer import Q, R
+from ratewise.testing import AsyncScriptedTransport, Reply, ScriptedTransport, delayed
 
 
 class AnyLibrary:
@@ -234,6 +235,32 @@ class Shelf(CacheBackend):
 
     def clear(self) -> None:
         self._values.clear()
+
+
+async def scripted() -> None:
+    """Scripted transports of both libraries, with steps and rules."""
+
+    def step(request: httpx.Request) -> int:
+        return 200 if request.content else 503
+
+    async def astep(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=request.content)
+
+    rules = {"GET /users": 503, "/orders/*": 201}
+    wire = ScriptedTransport(503, httpx.ConnectError("no"), httpx.ReadError, delayed(1.5, 200), Reply(), otherwise=[200, step])
+    ruled: httpx.BaseTransport = ScriptedTransport({"/a": [503, httpx.Response(200)], step: Reply()}, 200, clock=ratewise.Clock())
+    RateWiseClient("https://api.example.com", transport=wire).post("/users")
+    RetryTransport(ScriptedTransport(rules, otherwise=httpx.Response(200)))
+    last: httpx.Request = wire.requests[-1]
+    wire.assert_sent("GET /users", ("POST /orders", {"item": 7}), lambda request: request.url.path == "/a", others=True)
+    asynchronous = ratewise.httpx2.testing.AsyncScriptedTransport(503, httpx2.Response(200), astep)
+    await httpx2.AsyncClient(transport=asynchronous).get("https://api.example.com")
+    received: httpx2.Request = asynchronous.requests[0]
+    httpx.AsyncClient(transport=AsyncScriptedTransport(200))
+    httpx.Client(transport=AsyncScriptedTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ScriptedTransport("503")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ScriptedTransport(httpx2.Response(200))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    raise SystemExit([ruled, last, received, wire.closed, wire.steps])
 
 
 def caches() -> None:

@@ -45,7 +45,7 @@ class Script:
     `module`: the HTTP library.
     """
 
-    _asynchronous = False
+    _asynchronous: bool = False
 
     def __init__(self, module: Any, script: tuple[Any, ...], otherwise: Any, clock: Clock | None) -> None:
         if not isinstance(clock, (Clock, type(None))):
@@ -53,13 +53,12 @@ class Script:
         self._module = module
         self._clock, self._has_clock = clock or Clock(), clock is not None
         self._lock = threading.Lock()
-        rules: Mapping[Any, Any] = {}
-        if script and isinstance(script[0], Mapping):
-            rules, *script = script  # type: ignore[assignment]
+        steps = list(script)
+        rules: Mapping[Any, Any] = steps.pop(0) if steps and isinstance(steps[0], Mapping) else {}
         keys = patterns("rule", rules)
         self._rules = [(key, self._checked(f"step of rule {key}", value)) for key, value in zip(keys, rules.values())]
         self._otherwise = [] if otherwise is None else [(ANY, self._checked("otherwise", otherwise))]
-        self.steps = self._checked("step", list(script))
+        self.steps = self._checked("step", steps)
         """The steps left, in order, without those of rules. The test may change it."""
         self.requests: list[Any] = []
         """A copy of each request as it was received, in order of arrival; its body has been read."""
@@ -105,6 +104,7 @@ class Script:
         Raises `AssertionError` with the difference, line by line, in which secrets are masked; `TypeError` or `ValueError` for
         what is no pattern.
         """
+        __tracebackhide__ = True  # pytest shows the line of the test
         found = difference(patterns("expected request", expected), list(self.requests), others)
         if found is not None:
             raise AssertionError(found)
