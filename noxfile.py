@@ -58,6 +58,15 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session
+def mocks(session: nox.Session) -> None:
+    """The mocks, with httpx2-pytest in the place of pytest-httpx2: both are the module `pytest_httpx2`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pip", "uninstall", "--yes", "pytest-httpx2")
+    session.install("--force-reinstall", "--no-deps", "httpx2-pytest>=2")
+    session.run("pytest", "tests/adapter/test_mocks.py", *session.posargs)
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """The wheel installs and works where nothing else of this repository is."""
     session.install("build")
