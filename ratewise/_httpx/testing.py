@@ -13,6 +13,8 @@ from .._core.step import step
 from ..testing.script import Delayed, Script
 from ..testing.server import Reply
 
+__all__ = ["AsyncScriptedTransport", "ScriptedTransport"]
+
 if TYPE_CHECKING:
     Step = Union[int, Reply, httpx.Response, BaseException, type[BaseException], Delayed, Callable[[httpx.Request], Any]]
     """What answers one request."""

@@ -60,6 +60,7 @@ class Script:
         self._otherwise = [] if otherwise is None else [(ANY, self._checked("otherwise", otherwise))]
         self.steps = self._checked("step", steps)
         """The steps left, in order, without those of rules. The test may change it."""
+        self._used = 0
         self.requests: list[Any] = []
         """A copy of each request as it was received, in order of arrival; its body has been read."""
         self.closed = 0
@@ -123,7 +124,9 @@ class Script:
         with self._lock:
             before = len(self.requests)
             self.requests.append(received)
+            left = len(self.steps)
             step = self._next([*fitting, self.steps, *(step for _, step in self._otherwise)])
+            self._used += left - len(self.steps)
         if step is None:
             raise AssertionError(self._exhausted(received, before))
         outcome = await self._perform(module, received, step, via)
@@ -156,10 +159,14 @@ class Script:
         return None
 
     def _exhausted(self, received: Any, before: int) -> str:
-        rules = ", ".join(f"{pattern}{'' if step else ' (used up)'}" for pattern, step in self._rules)
-        why = f"no rule fits with a step left ({rules})" if rules else "no step is left"
-        sent = listed(self.requests[:before])
-        return f"unexpected request {shown(received)}: {why}; {'requests before it:' + sent if sent else 'it is the first one'}"
+        reasons = []
+        if self._rules:
+            rules = ", ".join(f"{pattern}{'' if step else ' (used up)'}" for pattern, step in self._rules)
+            reasons.append(f"no rule with a step left fits ({rules})")
+        if self._used or not self._rules:
+            reasons.append(f"no step is left ({self._used} used)")
+        sent = f"received before it:{listed(self.requests[:before])}" if before else "it is the first request"
+        return f"unexpected request {shown(received)}: {', and '.join(reasons)}; {sent}"
 
     async def _perform(self, module: Any, received: Any, step: Any, via: Callable[..., Any]) -> Any:
         """Return the response of a step, a new one, or its exception."""

@@ -206,7 +206,7 @@ async def test_rules(world: World) -> None:
     assert await statuses(world, wire, *asked.split(", ")) == [503, 200, 202, 201, 201, 404, 418, 500, 501, 502]
     assert repr(wire).endswith(": 10 requests received, 5 rules, 0 steps left>")
     assert rules["GET /users"] == [503, 200]
-    with pytest.raises(AssertionError, match="no rule fits"):
+    with pytest.raises(AssertionError, match=r"no rule with a step left fits .*, and no step is left \(1 used\)"):
         await statuses(world, wire, "GET /z")
 
 
@@ -229,7 +229,7 @@ async def test_the_script_is_over(world: World, clock: FakeClock) -> None:
     with pytest.raises(AssertionError) as raised:
         await world(client.get, "/users?api_key=hunter2")
     assert str(raised.value) == (
-        "unexpected request GET https://api.example.com/users?api_key=REDACTED: no step is left; requests before it:\n"
+        "unexpected request GET https://api.example.com/users?api_key=REDACTED: no step is left (1 used); received before it:\n"
         '    POST https://api.example.com/orders {"item":7,"password":"[REDACTED]"}'
     )
     assert not isinstance(raised.value, world.httpx.HTTPError)
@@ -241,8 +241,8 @@ async def test_no_rule_fits(world: World) -> None:
     with pytest.raises(AssertionError) as raised:
         await statuses(world, wire, "POST /orders")
     assert str(raised.value) == (
-        "unexpected request POST https://api.example.com/orders: no rule fits with a step left "
-        "(GET /users?token=REDACTED, GET /orders, POST /orders (used up)); it is the first one"
+        "unexpected request POST https://api.example.com/orders: no rule with a step left fits "
+        "(GET /users?token=REDACTED, GET /orders, POST /orders (used up)); it is the first request"
     )
 
 
