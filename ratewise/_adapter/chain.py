@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from .._core.clock import Clock
 from .._core.order import warn_of_order
+from .._core.own_clock import own_clock_of
 from .._util.packages import OURS, package_of
 from .._validation import clock as checked_clock
 from .._validation import refusal
@@ -40,7 +41,9 @@ class Chain:
         self._stacked = (*layers, *within)
         if clock is not None:
             for part in (*self._layers, self._wire):
-                getattr(part, "_adopt_clock", _no_clock)(clock)
+                own = own_clock_of(part)
+                if own is not None:
+                    own.adopt(clock)
         warn_of_order(self._stacked, within)
 
     def __repr__(self) -> str:
@@ -75,10 +78,6 @@ def _missing(transport: Chain, name: str, others: tuple[str, ...], own: str, cli
         return AttributeError(f"{type(transport).__name__!r} object has no attribute {name!r}")
     kind = _public_name(transport)
     return _WrongStyleError(f"{kind} is {own} transport: use {other.format(kind.removeprefix('Async'))} in {client}")
-
-
-def _no_clock(clock: Clock) -> None:
-    """Most layers and transports have no clock of their own."""
 
 
 def wrong_library(transport: Chain, request: object, wanted: type) -> TypeError:

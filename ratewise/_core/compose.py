@@ -12,13 +12,14 @@ from ..layer import Call, Layer, Q, R, Send
 from .call_state import KEY
 from .clock import CallTracker
 from .exchange import Exchange, begin
+from .own_clock import own_clock_of
 
 
 def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Coroutine[Any, Any, R]]:
     """Return one chain of coroutines: the first layer outermost, the wire innermost. It begins the `Exchange` of each call."""
-    call = wire
-    for layer in reversed(layers[1:]):
-        call = Call(_bind(layer, call), wire.http, wire.runtime, wire.clock)
+    call = _call_of(layers[-1], wire.send, wire) if layers else wire
+    for layer, below in zip(layers[-2::-1], layers[:0:-1]):
+        call = _call_of(layer, _bind(below, call), wire)
     handle = _handle(layers[0]) if layers else _hand_on
     clock, current_task = wire.clock, wire.current_task
 
@@ -47,6 +48,12 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Co
         return response  # type: ignore[no-any-return]
 
     return opened
+
+
+def _call_of(layer: Layer[Q, R], send: Send[Q, R], wire: Call[Q, R]) -> Call[Q, R]:
+    """Return what a layer acts by: with the clock of its stack, unless it has been given one of its own."""
+    own = own_clock_of(layer)
+    return Call(send, wire.http, wire.runtime, wire.clock if own is None else own.given or wire.clock)
 
 
 class _WorkingReader:

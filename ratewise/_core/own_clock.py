@@ -8,20 +8,28 @@ from .clock import Clock
 class OwnClock:
     """The clock that an object was given or, where it was given none, that of the first stack with one that uses the object."""
 
-    __slots__ = ("_clock", "_settled")
+    __slots__ = ("clock", "given")
 
-    def __init__(self, clock: Clock | None) -> None:
-        self._clock, self._settled = clock or Clock(), clock is not None
+    def __init__(self, given: Clock | None) -> None:
+        self.given = given
+        """Also the clock of the layer that uses the object, whatever that of its stack is."""
+        self.clock = given or Clock()
 
     def adopt(self, clock: Clock) -> None:
         """Use the clock of a stack, if there is none yet."""
-        if not self._settled:
-            self._clock, self._settled = clock, True
+        if type(self.clock) is Clock:
+            self.clock = clock
 
     def time(self) -> float:
         """As `Clock.time`."""
-        return self._clock.time()
+        return self.clock.time()
 
     def monotonic(self) -> float:
         """As `Clock.monotonic`."""
-        return self._clock.monotonic()
+        return self.clock.monotonic()
+
+
+def own_clock_of(part: object) -> OwnClock | None:
+    """Return the clock of a layer or transport, if it may have one of its own."""
+    own = getattr(part, "_own_clock", None)
+    return own if isinstance(own, OwnClock) else None

@@ -9,9 +9,9 @@ from typing import Any
 
 from .._core.admission import LOGGED_WAIT, HeldTicket, Ticket, wait_turn
 from .._core.call_state import CallState
-from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.order import LayerKind, Ordered
+from .._core.own_clock import OwnClock
 from .._validation import refusal
 from ..layer import Call, Q, R
 from .bulkhead import Bulkhead
@@ -32,8 +32,9 @@ class BulkheadLayer(Ordered):
     def __repr__(self) -> str:
         return f"BulkheadLayer({self.bulkhead!r})"
 
-    def _adopt_clock(self, clock: Clock) -> None:
-        self.bulkhead._clock.adopt(clock)
+    @property
+    def _own_clock(self) -> OwnClock:
+        return self.bulkhead._clock
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request as soon as a slot is available. Raises `BulkheadFull` if the queue is full, or after `max_wait`."""

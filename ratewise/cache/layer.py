@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 from .._core.call_state import CallState
-from .._core.clock import Clock
 from .._core.exchange import Exchange, state_of
 from .._core.order import LayerKind, Ordered
+from .._core.own_clock import OwnClock
 from .._validation import refusal
 from ..exceptions import RateWiseError
 from ..layer import Call, Q, R
@@ -67,8 +67,9 @@ class CacheLayer(Ordered):
     def __repr__(self) -> str:
         return f"CacheLayer({self.cache!r}, {self.config!r})"
 
-    def _adopt_clock(self, clock: Clock) -> None:
-        self.cache._ratewise_store.clock.adopt(clock)
+    @property
+    def _own_clock(self) -> OwnClock:
+        return self.cache._ratewise_store.clock
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Answer the request from the store, or send it."""

@@ -6,10 +6,10 @@ from collections.abc import Hashable
 from typing import Any
 
 from .._core.call_state import CallState
-from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.order import LayerKind, Ordered
 from .._core.outcomes import outcome_of
+from .._core.own_clock import OwnClock
 from .._http.throttling import FAILING, Kind
 from .._validation import refusal
 from ..exceptions import RateWiseError
@@ -39,8 +39,9 @@ class CircuitBreakerLayer(Ordered):
     def __repr__(self) -> str:
         return f"CircuitBreakerLayer({self.circuit_breaker!r})"
 
-    def _adopt_clock(self, clock: Clock) -> None:
-        self.circuit_breaker._clock.adopt(clock)
+    @property
+    def _own_clock(self) -> OwnClock:
+        return self.circuit_breaker._clock
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request if its circuit lets it through, else raise `CircuitBreakerOpen`."""
@@ -99,6 +100,10 @@ class CircuitRecheckLayer:
 
     def __init__(self, circuit_breaker: CircuitBreaker) -> None:
         self.circuit_breaker = circuit_breaker
+
+    @property
+    def _own_clock(self) -> OwnClock:
+        return self.circuit_breaker._clock
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request if its permit is still valid, else raise `CircuitBreakerOpen`."""

@@ -9,11 +9,11 @@ from typing import Any
 
 from .._core.admission import LOGGED_WAIT, HeldTicket, Ticket, wait_turn
 from .._core.call_state import CallState
-from .._core.clock import Clock
 from .._core.exchange import state_of
 from .._core.failure import Failure
 from .._core.order import LayerKind, Ordered
 from .._core.outcomes import outcome_of, read_outcome_of
+from .._core.own_clock import OwnClock
 from .._http.credentials import credential
 from .._http.rate_limit_headers import NO_FIELDS
 from .._http.throttling import Kind, Outcome
@@ -42,8 +42,9 @@ class RateLimitLayer(Ordered):
     def __repr__(self) -> str:
         return f"RateLimitLayer({self.rate_limiter!r})"
 
-    def _adopt_clock(self, clock: Clock) -> None:
-        self.rate_limiter._clock.adopt(clock)
+    @property
+    def _own_clock(self) -> OwnClock:
+        return self.rate_limiter._clock
 
     async def handle(self, request: Q, call: Call[Q, R]) -> R:
         """Send the request as soon as it may go, or raise `WaitTooLong`."""

@@ -28,7 +28,18 @@ _HOME = {
 
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["AsyncScriptedTransport", "FakeClock", "LocalServer", "Received", "Reply", "ScriptedTransport", "delayed", "describe", "no_waiting", "retries_off"]
+__all__ = [
+    "AsyncScriptedTransport",
+    "FakeClock",
+    "LocalServer",
+    "Received",
+    "Reply",
+    "ScriptedTransport",
+    "delayed",
+    "describe",
+    "no_waiting",
+    "retries_off",
+]
 
 
 def __getattr__(name: str) -> Any:

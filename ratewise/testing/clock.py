@@ -79,17 +79,29 @@ class FakeClock(VirtualClock):
             self._target = self._now()
             raise
 
-    def wait_for(self, waiting: int = 1) -> None:
-        """Block until at least `waiting` threads and tasks wait on this clock. Raises `TimeoutError` after 10 real seconds."""
-        least = whole("waiting", waiting, least=1)
-        with self._lock:
-            if not self._changed.wait_for(lambda: self._waiting >= least, PATIENCE):
-                raise TimeoutError(f"after {PATIENCE:g} s {self._waiting} wait on the FakeClock, not {least}")
+    def wait_for(self, waiting: int = 1, timeout: float = PATIENCE) -> None:
+        """Block until at least `waiting` threads and tasks wait on this clock.
 
-    async def await_for(self, waiting: int = 1) -> None:
+        Raises `TimeoutError` after `timeout` real seconds, and `RuntimeError` in an event loop, which it would block.
+        """
+        least, most = whole("waiting", waiting, least=1), seconds("timeout", timeout)
+        if running_loop() is not None:
+            raise RuntimeError("wait_for() would block the event loop: await await_for() there")
+        with self._lock:
+            if not self._changed.wait_for(lambda: self._waiting >= least, most):
+                raise TimeoutError(self._too_few(least, most))
+
+    async def await_for(self, waiting: int = 1, timeout: float = PATIENCE) -> None:
         """As `wait_for`, for asyncio and trio."""
-        least = whole("waiting", waiting, least=1)
-        await _poll(lambda: self._waiting >= least, lambda: f"{self._waiting} wait on the FakeClock, not {least}")
+        least, most = whole("waiting", waiting, least=1), seconds("timeout", timeout)
+        until = time.monotonic() + most
+        while self._waiting < least:
+            if time.monotonic() > until:
+                raise TimeoutError(self._too_few(least, most))
+            await _pause()
+
+    def _too_few(self, least: int, timeout: float) -> str:
+        return f"after {timeout:g} s {self._waiting} wait on the FakeClock, not {least}"
 
     def run(self, *functions: Callable[[], T]) -> list[T]:
         """Call the functions at the same time, each in a thread, and return what they return, in order.
@@ -195,11 +207,3 @@ async def _pause() -> None:
     import anyio
 
     await anyio.sleep(GRACE)
-
-
-async def _poll(condition: Callable[[], bool], problem: Callable[[], str]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > until:
-            raise TimeoutError(f"after {PATIENCE:g} s {problem()}")
-        await _pause()

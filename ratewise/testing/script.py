@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Callable, NamedTuple
 
 from .._core.clock import Clock
+from .._core.own_clock import OwnClock
 from .._util.packages import OURS, package_of
+from .._validation import clock as checked_clock
 from .._validation import described, full_name, refusal, seconds
 from .patterns import ANY, difference, listed, patterns, shown
 from .server import Reply
@@ -48,10 +50,8 @@ class Script:
     _asynchronous: bool = False
 
     def __init__(self, module: Any, script: tuple[Any, ...], otherwise: Any, clock: Clock | None) -> None:
-        if not isinstance(clock, (Clock, type(None))):
-            raise TypeError(refusal("clock", clock, "a Clock"))
         self._module = module
-        self._clock, self._has_clock = clock or Clock(), clock is not None
+        self._own_clock = OwnClock(checked_clock(clock))
         self._lock = threading.Lock()
         steps = list(script)
         rules: Mapping[Any, Any] = steps.pop(0) if steps and isinstance(steps[0], Mapping) else {}
@@ -109,11 +109,6 @@ class Script:
         found = difference(patterns("expected request", expected), list(self.requests), others)
         if found is not None:
             raise AssertionError(found)
-
-    def _adopt_clock(self, clock: Clock) -> None:
-        """Wait on the clock of the RateWise stack around this transport, unless it has been given one."""
-        if not self._has_clock:
-            self._clock, self._has_clock = clock, True
 
     async def _answer(self, request: Any, via: Callable[..., Any]) -> Any:
         """Return the response to a request, or raise what its step says. `via`: that of a `Runtime`."""
@@ -175,7 +170,8 @@ class Script:
             self._check(module, "step", step)
             if isinstance(step, Delayed):
                 waits = step.seconds if left is None else min(step.seconds, left)
-                await via(self._clock.sleep, self._clock.asleep, waits)
+                clock = self._own_clock.clock
+                await via(clock.sleep, clock.asleep, waits)
                 if waits < step.seconds:
                     return module.ReadTimeout("The read operation timed out", request=received)
                 left, step = None if left is None else left - waits, step.step

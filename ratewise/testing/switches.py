@@ -102,9 +102,17 @@ class _Switch:
             _STATE.apply()
 
     def __call__(self, function: F) -> F:
-        """Return `function`, a plain or a coroutine function, as called within this context."""
-        if isgeneratorfunction(function) or isasyncgenfunction(function) or isinstance(function, type):
+        """Return `function`, a plain, coroutine or generator function, as called within this context."""
+        if isasyncgenfunction(function) or isinstance(function, type):
             raise TypeError(f"{type(self).__name__} decorates functions and coroutine functions: use `with` in {function!r}")
+        if isgeneratorfunction(function):
+
+            @wraps(function)
+            def generate(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return (yield from function(*args, **kwargs))
+
+            return cast(F, generate)
         if iscoroutinefunction(function):
 
             @wraps(function)

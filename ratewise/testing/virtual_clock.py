@@ -29,14 +29,14 @@ SECOND = 10**9
 class Wait:
     """One wait of a thread or task; without an `owner` the time limit of one, which holds nobody."""
 
-    __slots__ = ("at", "counted", "entered", "loop", "owner", "released", "resume")
+    __slots__ = ("at", "counted", "entered", "loop", "owner", "released", "resume", "resuming")
 
     def __init__(self, at: float, owner: Hashable, loop: AsyncioLoop | TrioLoop | None) -> None:
         self.at = at
         """When it ends by itself, in nanoseconds since the clock was made; inf: never."""
         self.owner, self.loop = owner, loop
         self.resume = Waiter()
-        self.entered = self.released = self.counted = False
+        self.entered = self.released = self.resuming = self.counted = False
 
 
 class VirtualClock(Clock):
@@ -217,8 +217,7 @@ class VirtualClock(Clock):
             if not wait.released:  # cancelled, or ended by real time
                 wait.released = True
                 self._count(wait, -1)
-            elif wait.owner is not None:
-                self._resuming -= 1
+            self._resuming -= wait.resuming
             self._change()
             self._watch(wait.loop)
             self._proceed()
@@ -231,7 +230,8 @@ class VirtualClock(Clock):
             wait.released = True
             if wait.entered:
                 self._count(wait, -1)
-                self._resuming += wait.owner is not None
+                wait.resuming = wait.owner is not None and (wait.loop is None or wait.loop.running)
+                self._resuming += wait.resuming
                 self._change()
                 wait.resume.wake()
                 self._watch(wait.loop)

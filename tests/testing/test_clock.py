@@ -235,12 +235,14 @@ def test_a_call_that_advances_its_own_clock() -> None:
     assert clock.elapsed == 5
 
 
-async def test_nobody_comes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_comes(world: World) -> None:
     """`wait_for` and `await_for` say how many wait."""
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
     clock = FakeClock()
     with pytest.raises(TimeoutError, match=r"after 0\.05 s 0 wait on the FakeClock, not 2"):
-        await world(clock.wait_for if world.is_sync else clock.await_for, 2)
+        await world(clock.wait_for if world.is_sync else clock.await_for, 2, timeout=0.05)
+    if not world.is_sync:
+        with pytest.raises(RuntimeError, match=r"would block the event loop: await await_for\(\) there"):
+            clock.wait_for()
 
 
 def test_nobody_advances(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -275,12 +275,22 @@ def test_a_decorator() -> None:
         await Clock().asleep(100)
         return a
 
+    @no_waiting()
+    def generator() -> Iterator[int]:
+        yield 4
+        Clock().sleep(100)
+
+    assert list(generator()) == [4]
     assert plain(1, b=1) == 2
     assert asyncio.run(coroutine(3)) == 3
     assert inspect.iscoroutinefunction(coroutine)
     assert plain.__doc__ == "Sleep."
     assert str(inspect.signature(plain)) == "(a: 'int', *, b: 'int' = 2) -> 'int'"
-    for other in (type("Case", (), {}), (lambda: (yield))):
+
+    async def agenerator() -> Any:
+        yield 1
+
+    for other in (type("Case", (), {}), agenerator):
         with pytest.raises(TypeError, match=r"no_waiting decorates functions and coroutine functions: use `with` in"):
             no_waiting()(other)
 

@@ -34,8 +34,8 @@ SECRET_LIFETIME = 10 * 365 * 86400.0
 class BackendStore(Store):
     """Stores entries as signed bytes, and bypasses a backend that fails."""
 
-    def __init__(self, backend: CacheBackend, secret: bytes | None) -> None:
-        super().__init__(secret)
+    def __init__(self, backend: CacheBackend, secret: bytes | None, clock: Clock | None) -> None:
+        super().__init__(secret, clock)
         # Weak, as the backend refers to this object: without a cycle its files are closed as soon as it is unused.
         self._backend: CacheBackend = weakref.proxy(backend)
         self._name, self._space = type(backend).__name__, hashlib.sha256(backend.namespace.encode()).hexdigest()[:32]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ..._core.clock import Clock
 from ..._keywords import explained
+from ..._validation import clock as checked_clock
 from ..._validation import refusal, seconds
 from .backend import BackendStore, of_plain_function
 from .interface import Store, checked_secret
@@ -51,6 +53,7 @@ class Cache(ABC):
     - `ttl`: seconds for which a response is fresh if its server does not say. None: by `Last-Modified`, or not at all.
     - `namespace`: a name; entries stored under one namespace are invisible under another.
     - `secret`: 16 to 64 bytes, the key of the hashes of credentials and of the signatures of stored values.
+    - `clock`: the time by which responses age and expire; for tests. None: that of the client or transport.
 
     Closing is the same for all stores: `close()` releases what the store holds, such as connections or an open file. It may be
     called at any time and more than once; a closed store can still be used, and opens again with its next use.
@@ -59,7 +62,10 @@ class Cache(ABC):
     _ratewise_store: Store
     """The only name of RateWise's own in a store, so that a subclass of `CacheBackend` may use any other name."""
 
-    def __init__(self, *, ttl: float | None = None, namespace: str = "", secret: bytes | None = None) -> None:
+    def __init__(
+        self, *, ttl: float | None = None, namespace: str = "", secret: bytes | None = None, clock: Clock | None = None
+    ) -> None:
+        checked_clock(clock)
         self.ttl = None if ttl is None else seconds("ttl", ttl)
         if not isinstance(namespace, str):
             raise TypeError(refusal("namespace", namespace, "a string"))
@@ -103,9 +109,11 @@ class CacheBackend(Cache):
     To report a size, override `get_stats`: `return dataclasses.replace(super().get_stats(), size=...)`.
     """
 
-    def __init__(self, *, ttl: float | None = None, namespace: str = "", secret: bytes | None = None) -> None:
-        super().__init__(ttl=ttl, namespace=namespace, secret=secret)
-        self._ratewise_store = BackendStore(self, secret)
+    def __init__(
+        self, *, ttl: float | None = None, namespace: str = "", secret: bytes | None = None, clock: Clock | None = None
+    ) -> None:
+        super().__init__(ttl=ttl, namespace=namespace, secret=secret, clock=clock)
+        self._ratewise_store = BackendStore(self, secret, clock)
 
     @abstractmethod
     def get(self, key: str) -> bytes | None:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from itertools import count
 from typing import TYPE_CHECKING, Any, Callable
 
+from ..._core.clock import Clock
 from ..._core.forks import at_fork
 from ..._core.own_clock import OwnClock
 from ...layer import Call
@@ -25,7 +26,7 @@ SECRET_SIZE = 32
 class Store(ABC):
     """The inside of one `Cache` object, shared by all layers, threads and event loops that use this object."""
 
-    def __init__(self, secret: bytes | None) -> None:
+    def __init__(self, secret: bytes | None, clock: Clock | None) -> None:
         self.secret = secret
         """The key of all hashes and signatures; None until `prepare` has read it from the store."""
         self.hit: Callable[[], int] = count().__next__
@@ -34,8 +35,8 @@ class Store(ABC):
         self._counts: dict[str, int] = dict.fromkeys(("misses", "revalidated", "stores", "evictions", "errors"), 0)
         self.location: str | None = None
         """Host and port, or file, for log lines. Never a credential."""
-        self.clock = OwnClock(None)
-        """The time by which the store itself lets entries expire."""
+        self.clock = OwnClock(clock)
+        """The time by which responses age and expire."""
         self.renew()
         _stores.add(self)
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable
 
+from ..._core.clock import Clock
 from ..._keywords import explained
 from ..._validation import whole
 from ...layer import Call
@@ -29,6 +30,7 @@ class InMemoryCache(Cache):
     - `max_size`: URLs at most; at least 1. `max_bytes`: memory for their responses, in bytes; at least 1.
     - `namespace`: a name; entries stored under one namespace are invisible under another.
     - `secret`: 16 to 64 bytes, the key of the hashes of credentials; None for a random one.
+    - `clock`: the time by which responses age and expire; for tests. None: that of the client or transport.
 
     `close()` has nothing to release: what is stored stays, and the store can still be used.
 
@@ -43,11 +45,12 @@ class InMemoryCache(Cache):
         max_bytes: int = 64 * 1024 * 1024,
         namespace: str = "",
         secret: bytes | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        super().__init__(ttl=ttl, namespace=namespace, secret=secret)
+        super().__init__(ttl=ttl, namespace=namespace, secret=secret, clock=clock)
         self.max_size = whole("max_size", max_size, least=1)
         self.max_bytes = whole("max_bytes", max_bytes, least=1)
-        self._memory = MemoryStore(self.max_size, self.max_bytes, secret or os.urandom(SECRET_SIZE))
+        self._memory = MemoryStore(self.max_size, self.max_bytes, secret or os.urandom(SECRET_SIZE), clock)
         self._ratewise_store = self._memory
 
     def clear(self) -> None:
@@ -62,8 +65,8 @@ class InMemoryCache(Cache):
 class MemoryStore(Store):
     """The inside of an `InMemoryCache`. Nothing of it waits."""
 
-    def __init__(self, max_size: int, max_bytes: int, secret: bytes) -> None:
-        super().__init__(secret)
+    def __init__(self, max_size: int, max_bytes: int, secret: bytes, clock: Clock | None = None) -> None:
+        super().__init__(secret, clock)
         self._max_size, self._max_bytes = max_size, max_bytes
         self.entries: OrderedDict[bytes, Entries] = OrderedDict()
         self.bytes = 0

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import urlsplit
 
-from ..._core.clock import running_trio
+from ..._core.clock import Clock, running_trio
 from ..._keywords import explained
 from ..._redaction.masker import DEFAULT_MASKER
 from ..._validation import refusal, seconds
@@ -44,6 +44,8 @@ class RedisCache(CacheBackend):
     - `timeout`: seconds that one access may take; in sync code, connecting and each answer. A slower access is a miss. In sync
       code the look-up of the host name is bounded by the system alone.
     - `prefix`: the beginning of every key.
+    - `clock`: the time by which responses age (Redis lets them expire by its own); for tests. None: that of the client or
+      transport.
     - `namespace`: a name; entries stored under one namespace are invisible under another.
     - `secret`: 16 to 64 bytes, the key of all hashes and signatures; None for a random one that is kept in Redis.
     - `options`: options of redis-py's client: `password`, `db`, `ssl`, `max_connections` (50) and so on.
@@ -68,9 +70,10 @@ class RedisCache(CacheBackend):
         namespace: str = "",
         secret: bytes | None = None,
         prefix: str = "ratewise:",
+        clock: Clock | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(ttl=ttl, namespace=namespace, secret=secret)
+        super().__init__(ttl=ttl, namespace=namespace, secret=secret, clock=clock)
         self.timeout = seconds("timeout", timeout, above_zero=True)
         if not isinstance(prefix, str):
             raise TypeError(refusal("prefix", prefix, "a string"))

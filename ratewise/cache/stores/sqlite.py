@@ -11,9 +11,7 @@ from time import monotonic
 from typing import Any, Callable
 
 from ..._core.clock import Clock
-from ..._core.own_clock import OwnClock
 from ..._keywords import explained
-from ..._validation import clock as checked_clock
 from ..._validation import factor, refusal, whole
 from .base import CacheBackend, CacheStats
 from .sqlite_file import ForeignDatabase, SQLiteFile
@@ -80,7 +78,7 @@ class SQLiteCache(CacheBackend):
     - `timeout`: seconds that a thread waits for other threads and processes; 0 to 60. An event loop never waits.
     - `namespace`: a name; entries stored under one namespace are invisible under another.
     - `secret`: 16 to 64 bytes, the key of all hashes and signatures; None for a random one that is kept in the file.
-    - `clock`: the time by which entries expire; for tests. None: the clock of the client or transport.
+    - `clock`: the time by which responses age and expire; for tests. None: that of the client or transport.
 
     One file may be used by any number of threads, event loops and processes, also after a fork. A database that is locked, full
     or cannot be opened is a miss. A damaged one is replaced and, if it cannot be recognized as a database, kept as
@@ -103,7 +101,7 @@ class SQLiteCache(CacheBackend):
         secret: bytes | None = None,
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(ttl=ttl, namespace=namespace, secret=secret)
+        super().__init__(ttl=ttl, namespace=namespace, secret=secret, clock=clock)
         self.path = _checked_path(path)
         self.max_size = whole("max_size", max_size, least=1)
         self.max_bytes = whole("max_bytes", max_bytes, least=1)
@@ -112,7 +110,7 @@ class SQLiteCache(CacheBackend):
         self._hits: dict[str, None] = {}
         store = self._ratewise_store
         store.location = self.path
-        store.clock = self._clock = OwnClock(checked_clock(clock))
+        self._clock = store.clock
         self._file = SQLiteFile(self.path, SCHEMA, SCHEMA_VERSION, lambda: store.count("errors"))
 
     def get(self, key: str) -> bytes | None:
