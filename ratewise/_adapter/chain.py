@@ -28,7 +28,7 @@ class Chain:
 
         A user's subclass of one stays a transport of its own, because it may do more than its chain.
         """
-        _check(given, base, method)
+        check_transport(given, base, method)
         ours = isinstance(given, Chain) and _library(type(given)) == OURS
         self._given = given
         self._wire = given._wire if ours else given
@@ -102,7 +102,8 @@ _LIBRARIES = {"httpx": OURS, "httpx2": f"{OURS}.httpx2"}
 """For each HTTP library, the package that has the transports and clients for it."""
 
 
-def _check(transport: object, base: type, method: str) -> None:
+def check_transport(transport: object, base: type, method: str) -> None:
+    """Raise `TypeError` unless `transport` is a `base`, or has its `method` and is no transport of another kind."""
     if isinstance(transport, base):
         return
     # By name, so that those of the other library, and async ones for sync ones, are refused. Having the method alone is enough.

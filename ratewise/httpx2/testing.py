@@ -3,25 +3,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Union
 
 import httpx2
 
+from .._adapter.chain import check_transport
+from .._adapter.http_library import AsyncLibrary, SyncLibrary
 from .._adapter.runtime import AsyncRuntime, SyncRuntime
 from .._core.clock import Clock
 from .._core.step import step
+from .._keywords import explained
+from ..layer import Call
+from ..testing.fault_transport import DamagedBody, FaultInjector
+from ..testing.faults import Fault
+from ..testing.messages import Reply
 from ..testing.script import Delayed, Script
-from ..testing.server import Reply
+from .base import LIBRARY
 
-__all__ = ["AsyncScriptedTransport", "ScriptedTransport"]
+__all__ = ["AsyncFaultTransport", "AsyncScriptedTransport", "FaultTransport", "ScriptedTransport"]
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     Step = Union[int, Reply, httpx2.Response, BaseException, type[BaseException], Delayed, Callable[[httpx2.Request], Any]]
     """What answers one request."""
 
     Steps = Union[Step, Sequence[Step]]
     """What answers the requests that fit a rule."""
+
+
+# -- scripts
 
 
 class ScriptedTransport(Script, httpx2.BaseTransport):
@@ -79,3 +92,117 @@ class AsyncScriptedTransport(Script, httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         self.closed += 1
+
+
+# -- faults
+
+
+class _DamagedBody(DamagedBody, httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A damaged body that is a stream of httpx2."""
+
+
+@explained(transport=httpx2.HTTPTransport, client=httpx2.Client)
+class FaultTransport(FaultInjector, httpx2.BaseTransport):
+    """Injects faults into what passes through it, in tests or in staging: `FaultTransport(faults={"refuse": 0.01, "503": 0.05})`.
+
+    Goes around any transport (a new `httpx2.HTTPTransport` if none is given), below the layers of RateWise or without them. The
+    errors are those that httpx2 raises. The words are listed in `ratewise.testing.faults`.
+
+    - `faults`: a mapping of words to rates, from above 0 to 1 and together at most 1; or a list of `Fault`, of which each request
+      gets at most one. May be assigned later; `()` injects nothing.
+    - `seed`: an int; with the same seed and faults the n-th request that arrives gets the same fault. Where several threads or
+      tasks send, it depends on them which request is the n-th. None: a random one, readable as `seed`.
+    - `clock`: the time to wait on. None: the clock of the RateWise stack around it, or the real time.
+
+    Requests that are refused, answered with a status, or find no free connection do not reach the transport inside; with the
+    other faults they do, and their response is dropped or damaged as it is read. `hang` and `hang-body` end with `ReadTimeout`
+    after the read time-out of the request, `pool-timeout` with `PoolTimeout` after its pool time-out, and without one never. A
+    response without a body passes the faults of bodies unchanged.
+
+    Each fault is logged at level INFO by the logger `ratewise`, and listed in `injected`. Closing it closes the transport inside.
+    Raises `TypeError` or `ValueError` for a value that is not allowed.
+    """
+
+    _Body = _DamagedBody
+
+    def __init__(
+        self,
+        transport: httpx2.BaseTransport | None = None,
+        faults: Mapping[str, float] | Iterable[Fault] = (),
+        *,
+        seed: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        given = httpx2.HTTPTransport() if transport is None else transport
+        check_transport(given, httpx2.BaseTransport, "handle_request")
+        http, runtime = SyncLibrary(LIBRARY), SyncRuntime()
+
+        async def send(request: httpx2.Request) -> httpx2.Response:
+            return given.handle_request(request)
+
+        self._take(given, faults, seed, clock, httpx2, lambda clock: Call(send, http, runtime, clock))
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        response: httpx2.Response = step(self._handle(request))
+        return response
+
+    def close(self) -> None:
+        self._given.close()
+
+    def __enter__(self) -> Self:
+        self._given.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self._given.__exit__(exc_type, exc_value, traceback)
+
+
+@explained(transport=httpx2.AsyncHTTPTransport, client=httpx2.AsyncClient)
+class AsyncFaultTransport(FaultInjector, httpx2.AsyncBaseTransport):
+    """Injects faults into what passes through it, under asyncio and trio, as `FaultTransport` does in sync code.
+
+    Goes around any async transport, by default a new `httpx2.AsyncHTTPTransport`. Waits can be cancelled.
+    """
+
+    _Body = _DamagedBody
+
+    def __init__(
+        self,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        faults: Mapping[str, float] | Iterable[Fault] = (),
+        *,
+        seed: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        given = httpx2.AsyncHTTPTransport() if transport is None else transport
+        check_transport(given, httpx2.AsyncBaseTransport, "handle_async_request")
+        http, runtime = AsyncLibrary(LIBRARY), AsyncRuntime()
+
+        async def send(request: httpx2.Request) -> httpx2.Response:
+            return await given.handle_async_request(request)
+
+        self._take(given, faults, seed, clock, httpx2, lambda clock: Call(send, http, runtime, clock))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response: httpx2.Response = await self._handle(request)
+        return response
+
+    async def aclose(self) -> None:
+        await self._given.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._given.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self._given.__aexit__(exc_type, exc_value, traceback)

@@ -1,4 +1,4 @@
-"""A small real HTTP/1.1 server on loopback that sends exactly the bytes that a test specifies."""
+"""A small real server on loopback, for HTTP/1.1 and HTTP/2, that sends exactly what a test specifies."""
 
 from __future__ import annotations
 
@@ -6,111 +6,140 @@ import contextlib
 import socket
 import ssl
 import threading
-from typing import Any, Callable, NamedTuple, Union
+import time
+from typing import TYPE_CHECKING, Any, Callable
 
+from .._validation import flag
+from .messages import CLOSE_TIMEOUT, Answer, H1Stream, Received, Reply, abort, reset
 
-class Received(NamedTuple):
-    """One request as received."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-    method: str
-    target: str
-    headers: list[tuple[str, str]]
-    """Pairs of name, in lower case, and value."""
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        return ", ".join(value for key, value in self.headers if key == name) or None
-
-
-class Reply(NamedTuple):
-    """A normal response; the connection stays open."""
-
-    status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b"ok"
-
-    def encoded(self, head_only: bool = False) -> bytes:
-        lines = [f"HTTP/1.1 {self.status} Reason", *(f"{name}: {value}" for name, value in self.headers)]
-        if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in self.headers):
-            lines.append(f"Content-Length: {len(self.body)}")
-        return "\r\n".join([*lines, "", ""]).encode() + (b"" if head_only else self.body)
-
-
-Answer = Union[Reply, Callable[[Any], bool]]
-"""A reply, or a function that writes to the connection and returns whether to keep it open."""
+__all__ = ["Answer", "LocalServer", "Received", "Reply", "reset"]
 
 
 class LocalServer:
-    """`with LocalServer(answer) as server:`, where `answer(received)` returns a `Reply` or a function of the connection."""
+    """A server on a free port of loopback: `with LocalServer(answer) as server:`.
 
-    def __init__(self, answer: Callable[[Received], Answer], *, tls: ssl.SSLContext | None = None) -> None:
+    - `answer(received)` returns a `Reply`, or a function that writes the response itself: it gets the socket (for HTTP/2 an
+      `H2Stream`) and returns whether to keep the connection open. Called in a thread of each connection or stream.
+    - `tls`: True for a certificate for localhost of its own (package trustme), or an `ssl.SSLContext`. `http2`: offer HTTP/2 too
+      (package h2), which implies `tls`. Both packages come with `pip install 'ratewise[testing]'`.
+
+    Leaving it closes all connections and waits for the threads, at most 5 s; then it raises the first exception that an answer
+    raised, if any. Raises `ImportError` if a package is missing.
+    """
+
+    received: list[Received]
+    """The requests, in order of arrival."""
+    connections: int
+    """How many connections were accepted."""
+    broken: list[Exception]
+    """The exceptions that answers raised."""
+
+    def __init__(
+        self, answer: Callable[[Received], Answer], *, tls: ssl.SSLContext | bool | None = None, http2: bool = False
+    ) -> None:
         self._answer = answer
-        self._tls = tls
+        self._tls, self._verify = _contexts(tls or flag("http2", http2))
+        if http2:
+            _needed("h2")
+            assert self._tls is not None
+            self._tls.set_alpn_protocols(["h2", "http/1.1"])
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self.received: list[Received] = []
+        self._threads: set[threading.Thread] = set()
+        self._closing = False
+        self.received = []
         self.connections = 0
-        self.broken: list[Exception] = []
+        self.broken = []
 
-    def __enter__(self) -> LocalServer:
+    def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._port = int(self._listener.getsockname()[1])
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._closing = True
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self._port), CLOSE_TIMEOUT).close()  # wakes `accept` on every platform
         self._accepting.join()
         with self._lock:
             for connection in self._open:
                 abort(connection)
+        until = time.monotonic() + CLOSE_TIMEOUT
+        for thread in self._threads.copy():
+            thread.join(max(until - time.monotonic(), 0))
         if self.broken:
             raise self.broken[0]
 
     @property
     def port(self) -> int:
-        return int(self._listener.getsockname()[1])
+        """The port that it listens on."""
+        return self._port
 
     @property
     def url(self) -> str:
+        """The base URL, without a slash at its end."""
         return f"{'https' if self._tls else 'http'}://{'localhost' if self._tls else '127.0.0.1'}:{self.port}"
 
-    def _accept(self) -> None:
-        while True:
+    @property
+    def verify(self) -> ssl.SSLContext | bool:
+        """What a client that trusts this server passes as `verify`: a context for `tls=True`, else True."""
+        return self._verify
+
+    def _start(self, target: Callable[..., object], *args: Any) -> None:
+        """Run a function in a thread that closing the server waits for."""
+
+        def run() -> None:
             try:
-                connection, _ = self._listener.accept()
+                target(*args)
             except OSError:
-                return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:
-                self.connections += 1
-                self._open.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                pass  # the client has disconnected, or the test is over
+            except Exception as error:
+                self.broken.append(error)
+            finally:
+                self._threads.discard(thread)
+
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with self._listener:
+            while True:
+                connection, _ = self._listener.accept()
+                if self._closing:
+                    connection.close()
+                    return
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with self._lock:
+                    self.connections += 1
+                    self._open.add(connection)
+                self._start(self._serve, connection)
 
     def _serve(self, raw: socket.socket) -> None:
         connection = raw
         try:
-            if self._tls:
-                connection = self._tls.wrap_socket(raw, server_side=True)
-            with self._lock:
-                self._open.discard(raw)
-                self._open.add(connection)
-            if self._tls and connection.selected_alpn_protocol() == "h2":  # type: ignore[attr-defined]
-                self._serve_h2(connection)
-            else:
-                self._serve_h1(connection)
-        except OSError:
-            pass  # the client has disconnected, or the test is over
-        except Exception as error:
-            self.broken.append(error)
+            if self._tls is not None:
+                with self._lock:
+                    connection = self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+                    self._open.add(connection)
+                connection.do_handshake()
+                if connection.selected_alpn_protocol() == "h2":
+                    from .http2 import H2Connection
+
+                    return H2Connection(connection, self._receive, self._start).serve()
+            self._serve_h1(connection)
         finally:
             with self._lock:
-                self._open.discard(connection)
-                self._open.discard(raw)
+                self._open -= {raw, connection}
             connection.close()
 
     def _receive(self, received: Received) -> Answer:
+        """Record a request, and return how it is answered."""
         with self._lock:
             self.received.append(received)
         return self._answer(received)
@@ -120,63 +149,40 @@ class LocalServer:
             going_on = True
             while going_on:
                 received = _read(reader)
-                if received is None:
-                    return
                 answer = self._receive(received)
                 if isinstance(answer, Reply):
-                    connection.sendall(answer.encoded(received.method == "HEAD"))
+                    H1Stream(connection).reply(answer, received.method == "HEAD")
                 else:
                     going_on = answer(connection)
 
-    def _serve_h2(self, connection: socket.socket) -> None:
-        """Serve one request at a time, without bodies. An answer that is a function gets the `H2Connection` and the stream id."""
-        from h2.config import H2Configuration
-        from h2.connection import H2Connection
-        from h2.events import RequestReceived
 
-        h2 = H2Connection(H2Configuration(client_side=False))
-        h2.initiate_connection()
-        connection.sendall(h2.data_to_send())
-        while True:
-            data = connection.recv(65536)
-            if not data:
-                return
-            for event in h2.receive_data(data):
-                if isinstance(event, RequestReceived):
-                    fields = {name.decode(): value.decode() for name, value in event.headers or ()}
-                    answer = self._receive(Received(fields[":method"], fields[":path"], list(fields.items()), b""))
-                    assert event.stream_id is not None
-                    if isinstance(answer, Reply):
-                        h2.send_headers(event.stream_id, [(":status", str(answer.status)), *answer.headers])
-                        h2.send_data(event.stream_id, answer.body, end_stream=True)
-                    elif not answer((h2, event.stream_id)):
-                        connection.sendall(h2.data_to_send())
-                        while connection.recv(65536):
-                            pass  # until the client closes the connection
-                        return
-            connection.sendall(h2.data_to_send())
+def _needed(name: str) -> Any:
+    """Import a package of the extra `testing`."""
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError:
+        raise ImportError(f"this needs the package {name}: pip install 'ratewise[testing]'", name=name) from None
 
 
-def abort(connection: socket.socket) -> None:
-    """Close a connection that another thread may be reading from."""
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+def _contexts(tls: ssl.SSLContext | bool | None) -> tuple[ssl.SSLContext | None, ssl.SSLContext | bool]:
+    """Return the server's context and what a client passes as `verify`."""
+    if not tls or isinstance(tls, ssl.SSLContext):
+        return tls or None, True
+    authority = _needed("trustme").CA()
+    serving, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(serving)
+    authority.configure_trust(trusting)
+    return serving, trusting
 
 
-def reset(connection: socket.socket) -> bool:
-    """Make closing a connection send a TCP reset; return False, so that it is closed."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    return False
-
-
-def _read(reader: Any) -> Received | None:
-    line = reader.readline()
-    if not line:
-        return None
-    method, target, _ = line.decode().split(" ")
+def _read(reader: Any) -> Received:
+    """Read one request. Raise `ConnectionError` if the client disconnects before its end."""
+    method, target, _ = _line(reader).split(" ")
     headers = []
     while True:
-        line = reader.readline().decode("latin-1").strip("\r\n")
+        line = _line(reader)
         if not line:
             break
         name, _, value = line.partition(":")
@@ -184,12 +190,26 @@ def _read(reader: Any) -> Received | None:
     fields = dict(headers)
     body = b""
     if "content-length" in fields:
-        body = reader.read(int(fields["content-length"]))
+        body = _exactly(reader, int(fields["content-length"]))
     elif "chunked" in fields.get("transfer-encoding", ""):
         while True:
-            size = int(reader.readline(), 16)
-            body += reader.read(size)
-            reader.readline()
+            size = int(_line(reader).partition(";")[0], 16)
+            body += _exactly(reader, size)
+            _line(reader)
             if not size:
                 break
     return Received(method, target, headers, body)
+
+
+def _line(reader: Any) -> str:
+    line: bytes = reader.readline()
+    if not line.endswith(b"\n"):
+        raise ConnectionError("the client disconnected")
+    return line.decode("latin-1").strip("\r\n")
+
+
+def _exactly(reader: Any, size: int) -> bytes:
+    data: bytes = reader.read(size)
+    if len(data) < size:
+        raise ConnectionError("the client disconnected")
+    return data

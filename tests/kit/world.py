@@ -17,7 +17,8 @@ import pytest
 import trio
 
 import ratewise
-import ratewise.httpx2
+import ratewise.httpx2.testing
+import ratewise.testing
 from ratewise._adapter.http_library import AsyncLibrary, SyncLibrary
 from ratewise._adapter.runtime import AsyncRuntime, SyncRuntime
 from ratewise._core.step import step
@@ -37,7 +38,7 @@ class World:
     """Sync, asyncio or trio, with httpx or httpx2.
 
     A scenario is a coroutine, written once, that does everything through its world: `httpx` is the HTTP library, `ratewise` the
-    package with the classes for it.
+    package with the classes for it, `testing` the module with the test kit's.
     """
 
     def __init__(self, name: str) -> None:
@@ -45,9 +46,11 @@ class World:
         self.is_sync = self.style == "sync"
         self.httpx: Any = {"httpx": httpx, "httpx2": httpx2}[library]
         self.ratewise: Any = {"httpx": ratewise, "httpx2": ratewise.httpx2}[library]
+        self.testing: Any = {"httpx": ratewise.testing, "httpx2": ratewise.httpx2.testing}[library]
         prefix = "" if self.is_sync else "Async"
         for module, names in (
             (self.ratewise, ("LayerTransport", "RetryTransport", "RateWiseTransport", "RateWiseClient")),
+            (self.testing, ("FaultTransport",)),
             (self.httpx, ("Client", "HTTPTransport", "BaseTransport")),
         ):
             for public in names:
