@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 
 from ratewise import AsyncRateWiseClient, ExponentialBackoff, exchange_of
-from ratewise._demo import FlakyServer
+from ratewise.testing import FaultServer
 
 SCRIPTS = {
     "/fine": "200",
     "/limited": "429:0.2 200",  # too many requests for 0.2 seconds, then available again
     "/overloaded": "503 503 200",
-    "/broken": "drop 200",  # the connection is closed without an answer
+    "/broken": "disconnect 200",  # the connection is closed without an answer
 }
 
 
@@ -27,7 +27,7 @@ async def fetch(client: AsyncRateWiseClient, path: str) -> None:
 
 
 async def main() -> None:
-    with FlakyServer(SCRIPTS) as server:
+    with FaultServer(SCRIPTS) as server:
         async with AsyncRateWiseClient(server.url, backoff_strategy=ExponentialBackoff(initial_delay=0.1)) as client:
             await asyncio.gather(*(fetch(client, path) for path in SCRIPTS))
             print(f"So far: {client.get_retry_stats()}")

@@ -11,7 +11,7 @@ import logging
 import httpx
 
 from ratewise import Bulkhead, CircuitBreaker, CircuitBreakerOpen, Clock, RateWiseClient, RetryConfig
-from ratewise._demo import FlakyServer
+from ratewise.testing import FaultServer
 
 
 class Seconds(Clock):
@@ -35,7 +35,7 @@ breaker = CircuitBreaker(
 )
 
 # Three answers, then closed connections and 503s, then it works again. Requests that the breaker refuses do not reach it.
-with FlakyServer({"/prices": "200 200 200 drop 503 drop 503 200"}) as server:
+with FaultServer({"/prices": "200 200 200 disconnect 503 disconnect 503 200"}) as server:
     client = RateWiseClient(
         server.url,
         circuit_breaker=breaker,
@@ -55,4 +55,5 @@ with FlakyServer({"/prices": "200 200 200 drop 503 drop 503 200"}) as server:
             print(f"{second:>2} s  {state['state']:<9}  {seen:<42} {', '.join(changes)}".rstrip())
             changes.clear()
             clock.now += 1
-        print(f"Requests at the server: {len(server.keys['/prices'])} of 24. Trips: {client.get_stats().circuit_breaker_trips}.")
+        arrived, trips = len(server.requests["/prices"]), client.get_stats().circuit_breaker_trips
+        print(f"Requests at the server: {arrived} of 24. Trips: {trips}.")

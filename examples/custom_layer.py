@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import httpx
 
 from ratewise import AsyncLayerTransport, AsyncRateWiseTransport, Call, LayerTransport, RateWiseTransport
-from ratewise._demo import FlakyServer
+from ratewise.testing import FaultServer
 
 
 class Traced:
@@ -37,7 +37,7 @@ async def use_async(url: str) -> None:
         await client.get(url)
 
 
-with FlakyServer({"/sync": "429:0.1 200", "/asyncio": "429:0.1 200", "/trio": "429:0.1 200"}) as server:
+with FaultServer({"/sync": "429:0.1 200", "/asyncio": "429:0.1 200", "/trio": "429:0.1 200"}) as server:
     print("Around the retries, so that one id and one time stand for all attempts:")
     use_sync(f"{server.url}/sync")
     asyncio.run(use_async(f"{server.url}/asyncio"))

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from ratewise import ExponentialBackoff, RateWiseTransport
-from ratewise._demo import FlakyServer
+from ratewise.testing import FaultServer
 
 BACKOFF = ExponentialBackoff(initial_delay=0.1)
 
@@ -25,7 +25,7 @@ class PaymentsSDK:
         return self._http.get("/balance").raise_for_status().json()
 
 
-with FlakyServer({"/users": "503 503 200", "/balance": "429:0.2 drop 200"}) as server:
+with FaultServer({"/users": "503 503 200", "/balance": "429:0.2 disconnect 200"}) as server:
     with httpx.Client(transport=RateWiseTransport(max_retries=5, backoff_strategy=BACKOFF)) as client:
         response = client.get(f"{server.url}/users")
         print(f"Your own client: {response.status_code}, requests sent: {response.extensions['ratewise'].attempts}")

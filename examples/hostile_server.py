@@ -8,12 +8,12 @@ from __future__ import annotations
 import httpx
 
 from ratewise import DeadlineExceeded, ExponentialBackoff, RateWiseClient, RetryBudget, RetryConfig, exchange_of, options
-from ratewise._demo import FlakyServer
+from ratewise.testing import FaultServer
 
 SCRIPTS = {
-    "/report": "drop cut 200",  # no answer, then a body that breaks off, then the whole body
-    "/payments": "drop",
-    "/orders": "drop 201",
+    "/report": "disconnect truncate 200",  # no answer, then a body that breaks off, then the whole body
+    "/payments": "disconnect",
+    "/orders": "disconnect 201",
     "/silent": "hang",
     "/down": "503",
 }
@@ -33,25 +33,25 @@ config = RetryConfig(
 )
 
 # Retries only: a rate limiter would hold requests back from a server that is down.
-server = FlakyServer(SCRIPTS)
+server = FaultServer(SCRIPTS)
 with server, RateWiseClient(server.url, retry_config=config, rate_limiter=None) as client:
-    show("GET, which does no harm twice", client.get("/report"), len(server.keys["/report"]))
+    show("GET, which does no harm twice", client.get("/report"), len(server.requests["/report"]))
 
     try:
         client.post("/payments", json={"amount": 5})
     except httpx.TransportError as lost:  # only the server knows whether it was paid, so the request is not sent again
-        show("POST", lost, len(server.keys["/payments"]))
+        show("POST", lost, len(server.requests["/payments"]))
 
     order = client.post("/orders", json={"item": 7}, extensions=options(idempotency_key="order-7"))
-    show("POST with a key", order, len(server.keys["/orders"]))
+    show("POST with a key", order, len(server.requests["/orders"]))
 
     with RateWiseClient(server.url, total_timeout=0.5) as hurried:
         try:
             hurried.get("/silent")
         except DeadlineExceeded as late:
-            show("Half a second in all", late, len(server.keys["/silent"]))
+            show("Half a second in all", late, len(server.requests["/silent"]))
 
     calls = 50
     for _ in range(calls):
         client.get("/down")
-    print(f"A server that fails everything: {calls} calls, {len(server.keys['/down'])} requests, not {3 * calls}")
+    print(f"A server that fails everything: {calls} calls, {len(server.requests['/down'])} requests, not {3 * calls}")

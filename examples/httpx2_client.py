@@ -10,12 +10,12 @@ import httpx2
 import ratewise.exceptions
 import ratewise.httpx2
 from ratewise import ExponentialBackoff, RetryBudget, RetryConfig, exchange_of
-from ratewise._demo import FlakyServer
+from ratewise.testing import FaultServer
 
 # One set of rules for both libraries: its budget counts the retries of both.
 CONFIG = RetryConfig(max_attempts=3, backoff=ExponentialBackoff(initial_delay=0.05), budget=RetryBudget(ratio=0.1))
 
-with FlakyServer({"/users": "503 drop 200", "/orders": "503 200", "/quota": "429:3600"}) as server:
+with FaultServer({"/users": "503 disconnect 200", "/orders": "503 200", "/quota": "429:3600"}) as server:
     with ratewise.httpx2.RateWiseClient(server.url, retry_config=CONFIG) as client:
         response = client.get("/users")
         print(f"RateWiseClient, an {httpx2.Client.__module__}.Client: {response.status_code}")

@@ -7,7 +7,7 @@ The lines that begin with "Retry:" are RateWise's log, as Python shows it (on st
 from __future__ import annotations
 
 from ratewise import ExponentialBackoff, RateLimitExceeded, RateWiseClient, exchange_of
-from ratewise._demo import FlakyServer
+from ratewise.testing import FaultServer
 
 SCRIPTS = {
     "/users": "503 429:0.2 200",  # overloaded, then too many requests for 0.2 seconds, then available again
@@ -16,7 +16,7 @@ SCRIPTS = {
 
 BACKOFF = ExponentialBackoff(initial_delay=0.1)
 
-with FlakyServer(SCRIPTS) as server, RateWiseClient(server.url, max_retries=5, backoff_strategy=BACKOFF) as client:
+with FaultServer(SCRIPTS) as server, RateWiseClient(server.url, max_retries=5, backoff_strategy=BACKOFF) as client:
     response = client.get("/users")
     print(f"GET /users: {response.status_code} {response.json()}")
     for attempt in exchange_of(response).history:

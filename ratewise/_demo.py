@@ -3,91 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from . import AsyncRateWiseClient, ExponentialBackoff, RateLimitExceeded, RateWiseClient, exchange_of, options
+from .testing.fault_server import FaultServer
 
 if TYPE_CHECKING:
     import httpx
-    from typing_extensions import Self
 
     Answer = Union[httpx.Response, RateLimitExceeded]
-
-
-class FlakyServer(ThreadingHTTPServer):
-    """A loopback server that fails by a script: `FlakyServer({"/users": "503 drop 429:0.2 200"})`.
-
-    Each word of a path's script answers one request, the last word all further ones: a status code, `429:0.2` for one with
-    `Retry-After: 0.2`, `drop` to close the connection without a response, `cut` to close it in the middle of the body, `hang` to
-    send no response while the client waits. A context manager; `url` is its base URL.
-    """
-
-    daemon_threads = False  # so that closing waits for them and leaves no socket open
-
-    def __init__(self, scripts: Mapping[str, str]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.keys: dict[str, list[str | None]] = {path: [] for path in scripts}
-        """By path, the `Idempotency-Key` of each request received."""
-        self._scripts = {path: script.split() for path, script in scripts.items()}
-        self._lock = threading.Lock()
-
-    def arrived(self, path: str, key: str | None) -> tuple[int, str]:
-        """Count a request; return its number among those for its path, from 1, and the word of the script that answers it."""
-        if path not in self.keys:
-            return 1, "404"
-        with self._lock:
-            self.keys[path].append(key)
-            number, script = len(self.keys[path]), self._scripts[path]
-            return number, script[min(number, len(script)) - 1]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore a client that closes its connection."""
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Any
-    protocol_version = "HTTP/1.1"  # keeps connections open
-    timeout = 5  # seconds that an idle connection can delay the closing of the server
-    wbufsize = -1  # send head and body together, without a delayed ACK between them
-
-    def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        number, word = self.server.arrived(self.path, self.headers.get("Idempotency-Key"))
-        self.close_connection = word in ("drop", "cut", "hang")
-        if word == "hang":
-            self.rfile.read(1)  # returns when the client closes the connection
-        if word in ("drop", "hang"):
-            return
-        status, _, retry_after = word.replace("cut", "200").partition(":")
-        body = json.dumps({"path": self.path, "request": number}).encode()
-        self.send_response(int(status))
-        if retry_after:
-            self.send_header("Retry-After", retry_after)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[:5] if word == "cut" else body)
-
-    do_POST = do_GET  # noqa: N815
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Log nothing: the demo reports the requests itself."""
 
 
 class Scenario(NamedTuple):
@@ -96,7 +24,7 @@ class Scenario(NamedTuple):
     method: str
     path: str
     script: str
-    """The server's responses, as a script of `FlakyServer`."""
+    """The server's responses, as a script of `FaultServer`."""
     point: str
     idempotency_key: str | None = None
 
@@ -104,7 +32,7 @@ class Scenario(NamedTuple):
 SCENARIOS = (
     Scenario("GET", "/limited", "429:0.2 200", "The server says when to retry: the client waits at least that long."),
     Scenario("GET", "/overloaded", "503 503 200", "The server does not say when: the waits grow, with jitter."),
-    Scenario("GET", "/dropped", "drop 200", "There was no response. A GET is idempotent: it is sent again."),
+    Scenario("GET", "/dropped", "disconnect 200", "There was no response. A GET is idempotent: it is sent again."),
     Scenario("POST", "/payments", "500 200", "The server may have taken the money before it failed: not sent again."),
     Scenario("POST", "/keyed-payments", "500 200", "By the key the server recognizes a repetition: sent again.", "payment-7"),
     Scenario("GET", "/exhausted", "429:0.05", "A limit that does not end raises an exception."),
@@ -216,8 +144,11 @@ def demo() -> None:
         ("RateWiseClient", run_sync),
         ("AsyncRateWiseClient, under asyncio", lambda url: asyncio.run(run_async(url))),
     ):
-        with FlakyServer({scenario.path: scenario.script for scenario in SCENARIOS}) as server:
+        with FaultServer({scenario.path: scenario.script for scenario in SCENARIOS}) as server:
             with silenced(logging.getLogger("ratewise")):
                 answers, stats = run(server.url)
-            reports = [report(scenario, answer, server.keys[scenario.path]) for scenario, answer in zip(SCENARIOS, answers)]
+            reports = [
+                report(scenario, answer, [received.header("Idempotency-Key") for received in server.requests[scenario.path]])
+                for scenario, answer in zip(SCENARIOS, answers)
+            ]
         show(title, reports, "get_retry_stats(): " + ", ".join(f"{name} {count:.3g}" for name, count in stats.items()))

@@ -7,8 +7,6 @@ import logging
 import os
 import re
 import runpy
-import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Coroutine
@@ -22,9 +20,8 @@ import pytest
 from ratewise import Exchange
 from ratewise import _demo as demo
 from ratewise._core.call_state import CallState
-from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.clock import FakeClock
 
-LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 WITHOUT_RICH = "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('ratewise', run_name='__main__', alter_sys=True)"
 
 # The report of each scenario, with either client.
@@ -169,41 +166,6 @@ def test_import_leaves_the_command_alone() -> None:
     """Importing `ratewise.__main__` runs nothing."""
     assert run("-c", "import ratewise.__main__").stdout == ""
     assert "main" in runpy.run_module("ratewise.__main__", run_name="imported")
-
-
-def test_server_follows_its_scripts() -> None:
-    """A script's last word repeats, connections are kept open, and a path without a script is not found."""
-    with demo.FlakyServer({"/users": "503:7 200"}) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
-        first, second, third = (client.post("/users", content=b"body", headers={"Idempotency-Key": key}) for key in "abc")
-        assert (first.status_code, first.headers["Retry-After"], first.json()) == (503, "7", {"path": "/users", "request": 1})
-        assert (second.status_code, third.status_code, "Retry-After" in third.headers) == (200, 200, False)
-        assert client.get("/else").status_code == 404
-        one, same = (answer.extensions["network_stream"].get_extra_info("client_addr") for answer in (first, third))
-        assert one == same
-    assert server.keys == {"/users": ["a", "b", "c"]}
-
-
-def test_server_fails_as_scripted() -> None:
-    """`drop`, `cut` and `hang` do what they say."""
-    script = {"/bad": "drop cut hang 200"}
-    with demo.FlakyServer(script) as server, httpx.Client(base_url=server.url, trust_env=False, timeout=PATIENCE) as client:
-        for _ in range(2):
-            with pytest.raises(httpx.RemoteProtocolError):
-                client.get("/bad")
-        with pytest.raises(httpx.ReadTimeout):
-            client.get("/bad", timeout=0.1)
-        assert client.get("/bad").status_code == 200
-
-
-def test_server_survives_a_client_that_hangs_up(capfd: pytest.CaptureFixture[str]) -> None:
-    """A connection that the client resets causes no traceback."""
-    with demo.FlakyServer({}) as server:
-        with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
-            connection.sendall(b"GET")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)  # close by a reset
-        with httpx.Client(base_url=server.url, trust_env=False) as client:
-            assert client.get("/").status_code == 404
-    assert capfd.readouterr().err == ""
 
 
 def test_report_of_different_keys() -> None:
