@@ -56,7 +56,18 @@ from ratewise import (
 )
 from ratewise.circuit_breaker import CircuitState
 from ratewise.layer import Q, R
-from ratewise.testing import AsyncScriptedTransport, Reply, ScriptedTransport, delayed
+from ratewise.testing import (
+    AsyncFaultTransport,
+    AsyncScriptedTransport,
+    Fault,
+    FaultServer,
+    FaultTransport,
+    LocalServer,
+    Received,
+    Reply,
+    ScriptedTransport,
+    delayed,
+)
 
 
 class AnyLibrary:
@@ -276,3 +287,24 @@ def caches() -> None:
         ratewise.httpx2.CacheTransport(httpx2.HTTPTransport(), cache)
         AsyncCacheTransport(httpx.AsyncHTTPTransport(), cache, CacheConfig("force"))
     client.get("/", extensions=options(cache="refresh", cache_ttl=5))
+
+
+def faulty(staging: bool) -> None:
+    faults = [Fault("garble", rate=0.1, when="GET /reports/*"), Fault("hang", when=lambda request: request.method == "POST")]
+    transport = FaultTransport(faults={"refuse": 0.02, "503:2": 0.05} if staging else (), seed=7)
+    transport.faults = faults
+    shown: list[tuple[str, str, str]] = [(fault, method, url) for fault, method, url in transport.injected]
+    RateWiseClient(transport=transport, default_headers=dict.fromkeys(shown[0], ""))
+    AsyncRateWiseClient(transport=AsyncFaultTransport(httpx.AsyncHTTPTransport(), faults))
+    ratewise.httpx2.RateWiseClient(transport=ratewise.httpx2.testing.FaultTransport(None, {"truncate": 0.1}))
+
+
+def served() -> None:
+    def answer(received: Received) -> Reply:
+        return Reply(200, {"X-Seen": received.header("x-a") or ""}, received.body)
+
+    with LocalServer(answer, tls=True, http2=True) as server:
+        httpx.get(server.url, verify=server.verify)
+    with FaultServer({"/users": "503 disconnect 200"}) as faults:
+        keys: list[str | None] = [received.header("Idempotency-Key") for received in faults.requests["/users"]]
+        httpx.get(f"{faults.url}/users", headers={"X-Seen": str(len(keys))})

@@ -9,21 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-
-    ".._httpx.testing": ("AsyncFaultTransport", "FaultTransport"),
-    ".._httpx.testing": ("AsyncScriptedTransport", "ScriptedTransport"),
-    ".clock": ("FakeClock",),
-    ".description": ("describe",),
-    ".fault_server": ("FaultServer",),
-    ".faults": ("Fault",),
-    ".messages": ("Received", "Reply"),
-    ".script": ("delayed",),
-    ".server": ("LocalServer", "Received", "Reply"),
-    ".server": ("LocalServer",),
-    ".switches": ("no_waiting", "retries_off"),
-_HOME = {
-    from .._httpx.testing import AsyncFaultTransport, FaultTransport
-    from .._httpx.testing import AsyncScriptedTransport, ScriptedTransport
+    from .._httpx.testing import AsyncFaultTransport, AsyncScriptedTransport, FaultTransport, ScriptedTransport
     from .clock import FakeClock
     from .description import describe
     from .fault_server import FaultServer
@@ -31,14 +17,50 @@ _HOME = {
     from .messages import Received, Reply
     from .script import delayed
     from .server import LocalServer
-    from .server import LocalServer, Received, Reply
     from .switches import no_waiting, retries_off
+
+_HOME = {
+    ".._httpx.testing": (
+        "AsyncFaultTransport",
+        "AsyncScriptedTransport",
+        "FaultTransport",
+        "ScriptedTransport",
+    ),
+    ".clock": ("FakeClock",),
+    ".description": ("describe",),
+    ".fault_server": ("FaultServer",),
+    ".faults": ("Fault",),
+    ".messages": (
+        "Received",
+        "Reply",
+    ),
+    ".script": ("delayed",),
+    ".server": ("LocalServer",),
+    ".switches": (
+        "no_waiting",
+        "retries_off",
+    ),
 }
 """The public names, by the module that they are loaded from."""
 
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["AsyncFaultTransport", "AsyncScriptedTransport", "FakeClock", "Fault", "FaultServer", "FaultTransport", "LocalServer", "Received", "Reply", "ScriptedTransport", "delayed", "describe", "no_waiting", "retries_off"]
+__all__ = [
+    "AsyncFaultTransport",
+    "AsyncScriptedTransport",
+    "FakeClock",
+    "Fault",
+    "FaultServer",
+    "FaultTransport",
+    "LocalServer",
+    "Received",
+    "Reply",
+    "ScriptedTransport",
+    "delayed",
+    "describe",
+    "no_waiting",
+    "retries_off",
+]
 
 
 def __getattr__(name: str) -> Any:

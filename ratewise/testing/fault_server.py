@@ -43,7 +43,7 @@ class FaultServer(LocalServer):
     The body is JSON, with the path and the number of the request among those for its path.
 
     - `tls`, `http2`: as of `LocalServer`. With HTTP/2 a fault of a connection ends all its streams, and `refused-stream` and
-      `goaway` can be used.
+      `goaway` can be used. Over TLS, Python's sync sockets report a reset as a closed connection.
     - `clock`: what `drip`, `slow-head` and `reset-body` wait on. None: the real time.
 
     Raises `TypeError` or `ValueError` for a script that is not allowed.
@@ -61,6 +61,10 @@ class FaultServer(LocalServer):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(self._answer_by_script, tls=tls, http2=http2)
+        if not isinstance(clock, (Clock, type(None))):
+            raise TypeError(refusal("clock", clock, "a Clock"))
+        if not isinstance(scripts, (Mapping, type(None))):
+            raise TypeError(refusal("scripts", scripts, "a mapping of paths to scripts, such as {'/users': '503 200'}"))
         self._clock, self._http2 = clock or Clock(), http2
         self._waiters: set[Waiter] = set()
         self._scripts = None if scripts is None else {path: _script(path, words, http2) for path, words in scripts.items()}
@@ -169,10 +173,11 @@ class FaultServer(LocalServer):
 
 
 def _script(path: str, words: str, http2: bool) -> list[Word]:
-    script = [_for_server(word, http2) for word in words.split()]
-    if not script:
+    if not (isinstance(path, str) and path.startswith("/")):
+        raise ValueError(refusal("the path of a script", path, "a string that begins with /"))
+    if not (isinstance(words, str) and words.split()):
         raise ValueError(refusal(f"the script of {path}", words, "one word or more"))
-    return script
+    return [_for_server(word, http2) for word in words.split()]
 
 
 def _for_server(text: str, http2: bool) -> Word:

@@ -151,7 +151,7 @@ class FaultInjector:
     def _damage_of_body(self, word: Word, response: Any) -> Damage | None:
         """Return what a fault does to the body; None for a fault of the head."""
         length = response.headers.get("content-length", "")
-        size = int(length) if length.isdigit() else None
+        size = int(length) if length.isdecimal() else None
         if word.name in ("truncate", "reset-body"):
             return broken_off(self._error(*ERRORS[word.name]), size)
         if word.name == "hang-body":
@@ -232,7 +232,7 @@ class DamagedBody(Iterator[bytes], AsyncIterator[bytes]):
                 for piece in self._pieces:
                     if isinstance(piece, Exception):
                         raise piece
-                    if isinstance(piece, float):
+                    if isinstance(piece, (int, float)):
                         await self._injector._wait(piece, self._read_timeout, READ_TIMEOUT)
                     elif piece:
                         return piece

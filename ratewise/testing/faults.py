@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import translate
-from typing import Any, Callable, NamedTuple, Union
+from typing import Any, Callable, NamedTuple, Union, cast
 
 from .._validation import function, rate, refusal
 
@@ -146,7 +146,7 @@ class Drawn:
         """Draw from these faults from now on. Raise `TypeError` or `ValueError` if they are not allowed."""
         allowed = "a mapping of fault words to rates, such as {'503': 0.1}, or a list of Faults"
         if isinstance(faults, Mapping):
-            faults = [Fault(word, part) for word, part in faults.items()]
+            faults = [Fault(word, part) for word, part in cast("Mapping[str, float]", faults).items()]
         elif isinstance(faults, (str, Fault)) or not isinstance(faults, Iterable):
             raise TypeError(refusal("faults", faults, allowed))
         given = tuple(faults)

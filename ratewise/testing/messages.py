@@ -6,7 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterable, Mapping
 from http.client import responses
-from typing import Any, Callable, NamedTuple, Union
+from typing import Any, Callable, NamedTuple, Union, cast
 
 CLOSE_TIMEOUT = 5.0
 """Seconds for which closing waits for the threads that still answer, at most."""
@@ -45,7 +45,9 @@ class Reply(NamedTuple):
 
     def fields(self) -> list[tuple[str, str]]:
         """Return the header fields as pairs."""
-        return list(self.headers.items() if isinstance(self.headers, Mapping) else self.headers)
+        return list(
+            cast("Iterable[tuple[str, str]]", self.headers.items() if isinstance(self.headers, Mapping) else self.headers)
+        )
 
     def encoded(self, head_only: bool = False) -> bytes:
         """Return the response as HTTP/1.1; with `head_only` without the body."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
-from .._validation import flag
+from .._validation import flag, function, refusal
 from .messages import CLOSE_TIMEOUT, Answer, H1Stream, Received, Reply, abort, reset
 
 if TYPE_CHECKING:
@@ -23,11 +22,13 @@ class LocalServer:
 
     - `answer(received)` returns a `Reply`, or a function that writes the response itself: it gets the socket (for HTTP/2 an
       `H2Stream`) and returns whether to keep the connection open. Called in a thread of each connection or stream.
-    - `tls`: True for a certificate for localhost of its own (package trustme), or an `ssl.SSLContext`. `http2`: offer HTTP/2 too
-      (package h2), which implies `tls`. Both packages come with `pip install 'ratewise[testing]'`.
+    - `tls`: True for a certificate for localhost of its own (package trustme), or an `ssl.SSLContext`.
+    - `http2`: offer HTTP/2 too (package h2). Implies `tls`, and sets the ALPN protocols of a context that is given.
+
+    Both packages come with `pip install 'ratewise[testing]'`.
 
     Leaving it closes all connections and waits for the threads, at most 5 s; then it raises the first exception that an answer
-    raised, if any. Raises `ImportError` if a package is missing.
+    raised, if any. Raises `ImportError` if a package is missing, and `TypeError` for a value that is not allowed.
     """
 
     received: list[Received]
@@ -40,8 +41,11 @@ class LocalServer:
     def __init__(
         self, answer: Callable[[Received], Answer], *, tls: ssl.SSLContext | bool | None = None, http2: bool = False
     ) -> None:
-        self._answer = answer
-        self._tls, self._verify = _contexts(tls or flag("http2", http2))
+        if not isinstance(tls, (bool, ssl.SSLContext, type(None))):
+            raise TypeError(refusal("tls", tls, "True, False, None or an ssl.SSLContext"))
+        self._answer: Callable[[Received], Answer] = function("answer", answer, "the request received")
+        http2 = flag("http2", http2)
+        self._tls, self._verify = _contexts(tls or http2)
         if http2:
             _needed("h2")
             assert self._tls is not None
@@ -63,8 +67,7 @@ class LocalServer:
 
     def __exit__(self, *_: object) -> None:
         self._closing = True
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self._port), CLOSE_TIMEOUT).close()  # wakes `accept` on every platform
+        socket.create_connection(("127.0.0.1", self._port), CLOSE_TIMEOUT).close()  # wakes `accept` on every platform
         self._accepting.join()
         with self._lock:
             for connection in self._open:

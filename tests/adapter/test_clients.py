@@ -223,25 +223,7 @@ async def test_mounts_and_transports(world: World, server: LocalServer) -> None:
     assert mounted.events == ["entered", "exited"]
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def serving(authority: trustme.CA, *protocols: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    context.set_alpn_protocols(list(protocols))
-    return context
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-async def test_verify_and_http2(world: World, authority: trustme.CA) -> None:
+async def test_verify_and_http2(world: World) -> None:
     """`verify` with a context, with False and by default, `http2` and `http1` make the same connections as in httpx."""
 
     async def scenario(client: Any, server: LocalServer) -> Any:
@@ -250,8 +232,8 @@ async def test_verify_and_http2(world: World, authority: trustme.CA) -> None:
         except world.httpx.ConnectError as error:
             return type(error)
 
-    trusted = trusting(authority)
-    with LocalServer(answer, tls=serving(authority, "h2", "http/1.1")) as server:
+    with LocalServer(answer, http2=True) as server:
+        trusted = server.verify
         for keywords, expected in (
             ({"verify": trusted}, (200, "HTTP/1.1")),
             ({"verify": False}, (200, "HTTP/1.1")),
@@ -265,9 +247,12 @@ async def test_verify_and_http2(world: World, authority: trustme.CA) -> None:
     assert server.connections == 11  # each client met the untrusted certificate once, and did not retry
 
 
-async def test_client_certificates(world: World, authority: trustme.CA, tmp_path: Any) -> None:
+async def test_client_certificates(world: World, tmp_path: Any) -> None:
     """`cert=` is sent to a server that requires one."""
-    wanting = serving(authority)
+    authority, trusting = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(trusting)
+    wanting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(wanting)
     wanting.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(wanting)
     mine = authority.issue_cert("me@example.com")
@@ -285,7 +270,7 @@ async def test_client_certificates(world: World, authority: trustme.CA, tmp_path
         return (await world(client.get, "/")).text
 
     with LocalServer(who, tls=wanting) as server, pytest.warns(DeprecationWarning, match="cert="):
-        assert "me@example.com" in await both(world, server, scenario, verify=trusting(authority), cert=str(path))
+        assert "me@example.com" in await both(world, server, scenario, verify=trusting, cert=str(path))
 
 
 async def test_limits_and_timeouts(world: World, server: LocalServer) -> None:

@@ -6,14 +6,12 @@ import contextlib
 import json
 import logging
 import socket
-import ssl
 import threading
 import traceback
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
-import trustme
 
 from ratewise import (
     CircuitBreaker,
@@ -65,20 +63,6 @@ def shown() -> Iterator[list[str]]:
     root.removeHandler(handler)
 
 
-@pytest.fixture(scope="module")
-def tls() -> dict[str, ssl.SSLContext]:
-    authority = trustme.CA()
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    contexts = {"client": client}
-    for protocol in ("http/1.1", "h2"):
-        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        serving.set_alpn_protocols([protocol])
-        authority.issue_cert("localhost").configure_cert(serving)
-        contexts[protocol] = serving
-    return contexts
-
-
 @contextlib.contextmanager
 def socks() -> Iterator[int]:
     """A proxy that accepts every password, and responds itself."""
@@ -124,9 +108,7 @@ def answering() -> Any:
     return answer
 
 
-async def through_everything(
-    world: World, version: str, tls: dict[str, ssl.SSLContext], clock: FakeClock, redacts: bool
-) -> list[str]:
+async def through_everything(world: World, version: str, clock: FakeClock, redacts: bool) -> list[str]:
     """Send requests with secrets in every place through every capability; return the exceptions and reprs as text."""
     said: list[str] = []
     style: Any = STYLES[world.style]
@@ -142,7 +124,7 @@ async def through_everything(
 
     @contextlib.asynccontextmanager
     async def client(url: str, **settings: Any) -> Any:
-        settings = {"verify": tls["client"], "http2": version == "h2", "trust_env": False, "auth": Auth(), **settings}
+        settings = {"verify": server.verify, "http2": version == "h2", "trust_env": False, "auth": Auth(), **settings}
         made = world.RateWiseClient(url, log_config=config, redact_httpx_logs=redacts, clock=clock, headers=headers, **settings)
         async with world.within(made):
             yield made
@@ -155,7 +137,8 @@ async def through_everything(
         said.extend(traceback.format_exception(raised.type, raised.value, raised.tb))
         said.extend([repr(raised.value), repr(exchange_of(raised.value))])
 
-    with LocalServer(answering(), tls=tls[version]) as server:
+    server = LocalServer(answering(), tls=True, http2=version == "h2")
+    with server:
         url = server.url.replace("//", f"//user:{SECRETS['userinfo']}@")
         path = f"/cached/{SECRETS['path']}/{SECRETS['pattern']}?api_key={SECRETS['query']}"
         async with client(url, cache=InMemoryCache()) as one:
@@ -190,9 +173,9 @@ async def through_everything(
 
 
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
-async def test_no_secret_is_shown(world: World, tls: dict[str, ssl.SSLContext], shown: list[str], version: str) -> None:
+async def test_no_secret_is_shown(world: World, shown: list[str], version: str) -> None:
     """With every logger at DEBUG, none of the secrets sent through every capability is in a record, error or repr."""
-    said = await through_everything(world, version, tls, FakeClock(), redacts=True)
+    said = await through_everything(world, version, FakeClock(), redacts=True)
     assert {place: text for place, secret in SECRETS.items() for text in (*shown, *said) if secret in text} == {}
     loggers = {text.split()[0] for text in shown}
     library = world.httpx.__name__
@@ -202,14 +185,12 @@ async def test_no_secret_is_shown(world: World, tls: dict[str, ssl.SSLContext], 
 
 
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
-async def test_they_would_be_found(
-    world: World, tls: dict[str, ssl.SSLContext], shown: list[str], version: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_they_would_be_found(world: World, shown: list[str], version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without redaction every one of the secrets appears, so that the test above proves something."""
     monkeypatch.setattr(Masker, "header", lambda self, name, value: value)
     for name in ("url", "text", "mask"):
         monkeypatch.setattr(Masker, name, lambda self, text, **_: str(text))
     monkeypatch.setattr(RedactionFilter, "filter", lambda self, record: True)
-    said = await through_everything(world, version, tls, FakeClock(), redacts=False)
+    said = await through_everything(world, version, FakeClock(), redacts=False)
     everything = "\n".join((*shown, *said))
     assert {place for place, secret in SECRETS.items() if secret not in everything} == set()

@@ -162,6 +162,10 @@ def test_paths_that_are_no_words(path: str) -> None:
     ("scripts", "error"),
     [
         ({"/": ""}, "the script of / must be one word or more, not ''"),
+        ({"/": 503}, "the script of / must be one word or more, not 503"),
+        ({"users": "503"}, "the path of a script must be a string that begins with /, not 'users'"),
+        ({3: "503"}, "the path of a script must be a string that begins with /, not 3"),
+        ("503", "scripts must be a mapping of paths to scripts, such as {'/users': '503 200'}, not '503'"),
         ({"/": "200 dance"}, "fault must be a status from 200 to 599, such as 503 or 503:2, or one of bad-header "),
         ({"/": "refuse"}, r"refuse needs a FaultTransport \(or, for refuse, closed_url\)"),
         ({"/": "200 goaway"}, r"goaway needs an HTTP/2 server \(http2=True\)"),
@@ -169,8 +173,14 @@ def test_paths_that_are_no_words(path: str) -> None:
 )
 def test_scripts_that_are_refused(scripts: Any, error: str) -> None:
     """A script is checked when the server is made."""
-    with pytest.raises(ValueError, match=error):
+    with pytest.raises((TypeError, ValueError), match=error):
         FaultServer(scripts)
+
+
+def test_clocks_that_are_refused() -> None:
+    """A clock is checked when the server is made."""
+    with pytest.raises(TypeError, match="clock must be a Clock, not 3"):
+        FaultServer(clock=3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("word", "http2"), [("goaway", False), ("not-http", True)])

@@ -296,8 +296,6 @@ def test_what_clients_trust() -> None:
     assert LocalServer(lambda received: Reply()).verify is True
     assert LocalServer(lambda received: Reply(), tls=context).verify is True
     assert isinstance(LocalServer(lambda received: Reply(), tls=True).verify, ssl.SSLContext)
-    with pytest.raises(TypeError, match="http2 must be True or False, not 1"):
-        LocalServer(lambda received: Reply(), http2=1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("package", "settings"), [("trustme", {"tls": True}), ("h2", {"http2": True})])
@@ -308,3 +306,17 @@ def test_packages_of_the_extra(monkeypatch: pytest.MonkeyPatch, package: str, se
         LocalServer(lambda received: Reply(), **settings)
     with LocalServer(lambda received: Reply()) as server:
         assert server.url == f"http://127.0.0.1:{server.port}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"http2": 1}, "http2 must be True or False, not 1"),
+        ({"tls": "yes"}, "tls must be True, False, None or an ssl.SSLContext, not 'yes'"),
+        ({"answer": Reply()}, "answer must be a plain function of the request received"),
+    ],
+)
+def test_settings_that_are_refused(settings: Any, error: str) -> None:
+    """Settings are checked when the server is made."""
+    with pytest.raises(TypeError, match=error):
+        LocalServer(**{"answer": lambda received: Reply(), **settings})
