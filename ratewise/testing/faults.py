@@ -5,7 +5,7 @@
 - `hang`: there is no response while the client waits. `slow-head:2`: the response begins 2 s late (default 1 s).
 - `503`, `503:2`: a response with this status, and with `Retry-After: 2`.
 - `malformed`, `malformed:429`: a response whose Retry-After, rate-limit, caching and date fields make no sense.
-- `not-http`, `bad-header`, `giant-head`: a response that is not HTTP, has a header line without a colon, or 300 KB of headers.
+- `not-http`, `bad-header`, `giant-head`: a response that is not HTTP, has a header line without a colon, or 200 KB of headers.
 - `reset-body`, `truncate`, `hang-body`: half of the body, then a reset, the end of the connection, or nothing more.
 - `garble`: a body of the right length whose compression is damaged: it cannot be decoded.
 - `drip:0.1`: the body in small pieces, each after a pause of 0.1 s (the default).

@@ -370,6 +370,17 @@ async def test_cancelled(world: World, word: str) -> None:
     assert [body.closed for body in inner.bodies] == [1] * (word != "pool-timeout")
 
 
+@only("asyncio", "trio")
+@pytest.mark.parametrize("word", ["hang", "pool-timeout", "slow-head:99"])
+async def test_cancelled_below_a_stack(world: World, word: str) -> None:
+    """The same below the layers of RateWise."""
+    inner = Scripted(200)
+    wire = world.FaultTransport(inner, {word: 1})
+    stack = world.RateWiseTransport(wire)
+    await world.cancelled(lambda: sent(world, stack, extensions={}), lambda: wire.injected)
+    assert [body.closed for body in inner.bodies] == [1] * (word != "pool-timeout")
+
+
 @only("sync")
 def test_clocks(world: World, clock: FakeClock) -> None:
     """It waits on its own clock, or on that of the first stack around it, which a fault transport inside gets too."""
