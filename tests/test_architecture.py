@@ -30,8 +30,8 @@ LINES, TEST_LINES = 400, 600
 
 PURE = set(
     """
-    __future__ abc bisect calendar collections contextlib copy dataclasses datetime difflib enum functools hashlib hmac importlib
-    inspect itertools json math operator os re ssl struct threading time types typing urllib weakref
+    __future__ abc bisect calendar collections contextlib copy dataclasses datetime difflib enum functools hashlib heapq hmac
+    importlib inspect itertools json math operator os re ssl struct threading time types typing urllib weakref
     """.split()
 )
 """What rules may import: of `threading` the locks, of `os` and `time` what `PURE_CALLS` has; `importlib` only for our modules."""
@@ -85,7 +85,9 @@ NOT_RULES = {
     "testing/faults.py": "draws lots",
     "testing/http2.py": "I/O: a server",
     "testing/idle.py": "asks event loops",
+    "testing/limited_server.py": "I/O: a server",
     "testing/messages.py": "I/O: how a server writes",
+    "testing/responder.py": "draws lots",
     "testing/script.py": "I/O: a wire, and the clock that it waits on",
     "testing/server.py": "I/O: a server",
     "testing/switches.py": "switches of the whole process",

@@ -57,15 +57,24 @@ from ratewise import (
 from ratewise.circuit_breaker import CircuitState
 from ratewise.layer import Q, R
 from ratewise.testing import (
+    FAMILIES,
     AsyncFaultTransport,
     AsyncScriptedTransport,
+    ConcurrencyLimit,
     Fault,
     FaultServer,
     FaultTransport,
+    FixedWindow,
+    Limit,
+    LimitedServer,
     LocalServer,
+    Quota,
     Received,
     Reply,
     ScriptedTransport,
+    SlidingWindow,
+    TokenBucket,
+    Told,
     delayed,
 )
 
@@ -308,3 +317,28 @@ def served() -> None:
     with FaultServer({"/users": "503 disconnect 200"}) as faults:
         keys: list[str | None] = [received.header("Idempotency-Key") for received in faults.requests["/users"]]
         httpx.get(f"{faults.url}/users", headers={"X-Seen": str(len(keys))})
+
+
+def left(quota: Quota) -> dict[str, str]:
+    return {"X-Left": str(quota.remaining)}
+
+
+def short(quota: Quota) -> Told:
+    return Told([("X-Left", str(quota.remaining))], 418, b"no")
+
+
+def account(received: Received) -> str:
+    return received.header("x-account") or ""
+
+
+def limited_servers() -> None:
+    with LimitedServer(FixedWindow(10, per=1)) as server:
+        httpx.get(server.url)
+        figures: tuple[int, int, float, float] = server.accepted, server.refused, server.fastest(20), server.efficiency
+        statuses: list[int] = [entry.status for entry in server.log]
+    limits: dict[str, Limit] = {"/search": SlidingWindow(10, 1, changes=[(5, 20)]), "*": TokenBucket(5, 1, penalty=True)}
+    LimitedServer(limits, tells=left, by=account, latency=0.1, refusal_latency=0.0, refusal=503, outages=[(1, 2)])
+    LimitedServer(ConcurrencyLimit(8, takes=0.2, shuts_out=5), tells=short, by="credential", sheds=0.01, seed=1)
+    LimitedServer({"*": FixedWindow(1, 1, anchor="wall")}, tells=None, date_skew=-3)
+    with LimitedServer.in_process(FixedWindow(10, per=1), tells="openai") as remote:
+        print(remote.url, figures, statuses, FAMILIES["openai"])  # noqa: T201

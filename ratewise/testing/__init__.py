@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from .._httpx.testing import AsyncFaultTransport, AsyncScriptedTransport, FaultTransport, ScriptedTransport
     from .clock import FakeClock
     from .description import describe
+    from .families import FAMILIES
     from .fault_server import FaultServer
     from .faults import Fault
+    from .limited_server import LimitedServer
+    from .limits import ConcurrencyLimit, FixedWindow, Limit, Quota, SlidingWindow, TokenBucket
     from .messages import Received, Reply
     from .script import delayed
     from .server import LocalServer
@@ -30,6 +33,16 @@ _HOME = {
     ".description": ("describe",),
     ".fault_server": ("FaultServer",),
     ".faults": ("Fault",),
+    ".families": ("FAMILIES",),
+    ".limited_server": ("LimitedServer",),
+    ".limits": (
+        "ConcurrencyLimit",
+        "FixedWindow",
+        "Limit",
+        "Quota",
+        "SlidingWindow",
+        "TokenBucket",
+    ),
     ".messages": (
         "Received",
         "Reply",
@@ -46,16 +59,24 @@ _HOME = {
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "FAMILIES",
     "AsyncFaultTransport",
     "AsyncScriptedTransport",
+    "ConcurrencyLimit",
     "FakeClock",
     "Fault",
     "FaultServer",
     "FaultTransport",
+    "FixedWindow",
+    "Limit",
+    "LimitedServer",
     "LocalServer",
+    "Quota",
     "Received",
     "Reply",
     "ScriptedTransport",
+    "SlidingWindow",
+    "TokenBucket",
     "delayed",
     "describe",
     "no_waiting",
