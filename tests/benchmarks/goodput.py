@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks goodput`, from the root: how much of a rate limit is used, in real time, and what is refused.
 
-A real server in a process of its own enforces the limit, and counts. Efficiency is the least time in which that server could
+A `LimitedServer` in a process of its own enforces the limit, and counts. Efficiency is the least time in which that server could
 have accepted as many, without latency, as a part of the time it took: 1 is the physical limit.
 """
 
@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
-import os
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Callable, NamedTuple
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
 
 import httpx
 
 import ratewise
 from ratewise import RateLimiter, RetryConfig
-from tests.kit import limited
-from tests.kit.limited import STYLES, Policy
+from ratewise.testing import LimitedServer
+from tests.kit.styles import AWAY, LATENCY, STYLES, UNLIMITED, styled
 from tests.kit.virtual import Result, drive, offer
 
 TOLD = ["window", "ietf", "openai", "penalty", "halved"]
@@ -37,11 +34,7 @@ SILENT = ["seconds", "bare", "bare-window", "bare-halved", "shuts", "slots"]
 TASKS = 50
 THREADS = 20
 
-SERVERS: dict[str, Callable[..., Any]] = {**STYLES, "away": limited.away, "unlimited": limited.unlimited}
-
 POOL = httpx.Limits(max_connections=100, max_keepalive_connections=100)
-
-REASONS = {200: "OK", 403: "Forbidden", 429: "Too Many Requests", 503: "Service Unavailable"}
 
 
 class Row(NamedTuple):
@@ -56,65 +49,11 @@ class Row(NamedTuple):
     penalties: float
 
 
-class Server:
-    """A context manager that starts a new server of this style in a process of its own."""
-
-    def __init__(self, style: str) -> None:
-        self._command = [sys.executable, "-m", "tests.benchmarks.goodput", "--serve", style]
-
-    def __enter__(self) -> Server:
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # closes its stdin, which ends it
-
-    def stats(self) -> dict[str, int]:
-        """Return the server's own counts of what it accepted and refused."""
-        counts: dict[str, int] = httpx.get(f"{self.url}/stats", trust_env=False).json()
-        return counts
-
-
-async def serve(style: str) -> None:
-    """Serve a policy until stdin ends; second 0 of the policy is the first request."""
-    make, zero, policy = SERVERS[style], 0.0, None
-
-    async def answer(target: bytes) -> bytes:
-        """Return the bytes of an answer, after the latency."""
-        nonlocal zero, policy
-        if target == b"/stats":
-            counts = {name: getattr(policy, name, 0) for name in ("accepted", "refused", "penalties", "sent")}
-            return _encoded(200, [("Content-Type", "application/json")], json.dumps(counts))
-        await asyncio.sleep(make().latency / 2)
-        if policy is None:
-            zero, policy = time.monotonic(), make(epoch=time.time())
-        status, headers, seconds = policy.answer(time.monotonic() - zero)
-        await asyncio.sleep(seconds + policy.latency / 2)
-        return _encoded(status, headers, "ok")
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve the requests of one connection, one after the other, until it is closed."""
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(await answer(head.split(b" ", 2)[1]))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=256)
-    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
-    sys.stdout.flush()
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    os._exit(0)  # without waiting for open connections
-
-
-def _encoded(status: int, headers: list[tuple[str, str]], body: str) -> bytes:
-    """Encode a reply as an HTTP/1.1 response."""
-    lines = [f"HTTP/1.1 {status} {REASONS[status]}", *(f"{name}: {value}" for name, value in headers)]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode()
+def server(style: str) -> AbstractContextManager[Any]:
+    """Run a new server of this style in a process of its own."""
+    served = styled(style)
+    refusal = STYLES[style].refusal
+    return LimitedServer.in_process(served.limit, tells=served.tells, refusal=refusal, latency=served.latency)
 
 
 def drive_threads(transport: Any, n: int, threads: int, url: str) -> Result:
@@ -191,15 +130,14 @@ class Subjects:
 
 def measure(style: str, transport: Any, asynchronous: bool, requests: int) -> Row:
     """Measure one run against a new server."""
-    with Server(style) as server:
+    with server(style) as serving:
         if asynchronous:
-            result = asyncio.run(drive(transport, requests, TASKS, url=server.url))
+            result = asyncio.run(drive(transport, requests, TASKS, url=serving.url))
         else:
-            result = drive_threads(transport, requests, THREADS, server.url)
-        counts = server.stats()
-    refused = counts["refused"] / max(1, counts["accepted"])
-    policy: Policy = STYLES[style]()
-    return Row(result.efficiency(policy), refused, result.lost, len(result.errors), result.p99, counts["penalties"])
+            result = drive_threads(transport, requests, THREADS, serving.url)
+        (limit,) = serving.limits
+    refused = limit.refused / max(1, limit.accepted)
+    return Row(result.efficiency(styled(style).limit), refused, result.lost, len(result.errors), result.p99, limit.shutouts)
 
 
 def table(styles: list[str], subjects: list[str], runs: int, requests: int) -> Iterator[str]:
@@ -207,7 +145,7 @@ def table(styles: list[str], subjects: list[str], runs: int, requests: int) -> I
     made = Subjects()
     yield f"{'':<30}{'efficiency':>12}{'refused/ok':>12}{'lost':>8}{'errors':>8}{'p99 s':>8}{'penalties':>11}"
     for style in styles:
-        yield f"{style}, fastest {STYLES[style]().fastest(requests):g} s"
+        yield f"{style}, fastest {styled(style).limit.fastest(requests):g} s"
         for asynchronous in (True, False):
             workers = f"{TASKS} tasks" if asynchronous else f"{THREADS} threads"
             for name in subjects:
@@ -222,10 +160,10 @@ def outage(runs: int) -> Iterator[str]:
     """Send 100 requests a second to a server that is down for 5 s and otherwise serves 200 a second. Times in seconds."""
     yield f"{'away for 5 s':<16}{'lost':>8}{'sent/offered':>14}{'first new answered':>20}{'waits of new: median':>22}{'most':>8}"
     for _ in range(runs):
-        with Server("away") as server:
-            offered = asyncio.run(offer(_stack(True, rate_limiter=True), 100, 12, url=server.url))
-            sent = server.stats()["sent"]
-        back = limited.away().until
+        with LimitedServer.in_process(**AWAY, latency=LATENCY) as serving:
+            offered = asyncio.run(offer(_stack(True, rate_limiter=True), 100, 12, url=serving.url))
+            sent = serving.failed
+        ((_, back),) = AWAY["outages"]
         new = [each for each in offered if each.begun >= back]
         waits = sorted(each.ended - each.begun for each in new)
         lost = sum(each.status != 200 for each in offered)
@@ -239,8 +177,8 @@ def unlimited(runs: int, requests: int) -> Iterator[str]:
     for _ in range(runs):
         walls = []
         for transport in (httpx.AsyncHTTPTransport(limits=POOL), _stack(True, rate_limiter=True)):
-            with Server("unlimited") as server:
-                walls.append(asyncio.run(drive(transport, requests, TASKS, url=server.url)).wall)
+            with LimitedServer.in_process(UNLIMITED, tells=None, latency=LATENCY) as serving:
+                walls.append(asyncio.run(drive(transport, requests, TASKS, url=serving.url)).wall)
         yield f"{'':<16}{walls[0]:>12.3f}{walls[1]:>8.3f}{walls[1] / walls[0]:>8.3f}"
 
 
@@ -253,10 +191,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--subject", choices=Subjects.NAMES, action="append", help="the same of what is measured")
     parser.add_argument("--runs", type=int, default=1, metavar="N", help="how often each is measured")
     parser.add_argument("--requests", type=int, default=480, metavar="N", help="how many are made; few only show that it runs")
-    parser.add_argument("--serve", choices=SERVERS, help="be the server")
     given = parser.parse_args(arguments)
-    if given.serve:
-        asyncio.run(serve(given.serve))
     logging.disable(logging.WARNING)  # each retry waits on its own
     if given.outage:
         lines = outage(given.runs)

@@ -13,7 +13,8 @@ import pytest
 
 from ratewise import AsyncRetryTransport, RetryConfig, Waiter
 from ratewise._core.clock import TimeoutExpired
-from tests.kit.limited import EPOCH, STYLES
+from ratewise.testing.limits import EPOCH
+from tests.kit.styles import styled
 from tests.kit.virtual import Deadlock, LimitedWire, VirtualClock, VirtualLoop, drive, run
 
 
@@ -87,28 +88,27 @@ def test_an_error_comes_out() -> None:
 
 
 def test_a_wire() -> None:
-    """The policy decides after half the latency; 503s of the proxy do not reach it, and the seed determines which they are."""
+    """The server decides after half the latency; the seed determines the jitter."""
 
-    def sent(**options: Any) -> Any:
+    def sent(sheds: float = 0.0, **options: Any) -> Any:
         async def main() -> Any:
-            policy = STYLES["window"]()
-            wire = LimitedWire(policy, **options)
-            return await drive(wire, 300, 10), wire, policy
+            served = styled("window", sheds=sheds, seed=4)
+            wire = LimitedWire(served, **options)
+            return await drive(wire, 300, 10), wire, served
 
         return run(main())
 
-    result, wire, policy = sent()
+    result, wire, served = sent()
     assert result.wall == pytest.approx(0.6)
     assert [round(second, 3) for second, _ in wire.log[::100]] == [0.01, 0.21, 0.41]
     assert (result.statuses, result.lost, result.p99) == ({200: 100, 429: 200}, 200, pytest.approx(0.02))
-    assert (policy.accepted, policy.refused, wire.failed) == (100, 200, 0)
-    assert result.efficiency(policy) == 0  # the server would have accepted 100 at once
+    assert (served.limit.accepted, served.limit.refused) == (100, 200)
+    assert result.efficiency(served.limit) == 0  # the server would have accepted 100 at once
 
-    result, wire, policy = sent(failures=0.3, jitter=0.5, seed=4)
-    assert 60 < wire.failed == result.statuses[503] < 120
-    assert policy.accepted + policy.refused == 300 - wire.failed
+    result, wire, served = sent(sheds=0.3, jitter=0.5, seed=4)
+    assert 60 < served.responder.failed == result.statuses[503] < 120
     assert max(result.waits) <= 1.02 + 1e-9
-    assert wire.log == sent(failures=0.3, jitter=0.5, seed=4)[1].log != sent(failures=0.3, jitter=0.5, seed=5)[1].log
+    assert wire.log == sent(sheds=0.3, jitter=0.5, seed=4)[1].log != sent(sheds=0.3, jitter=0.5, seed=5)[1].log
 
 
 def test_errors_are_kept() -> None:
@@ -133,10 +133,10 @@ def test_retries_in_virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(selectors.DefaultSelector, "select", selects)
     monkeypatch.setattr(time, "sleep", waits.append)
-    policy = STYLES["window"]()
+    served = styled("window")
     config = RetryConfig(51, budget=False)
-    result = run(drive(AsyncRetryTransport(LimitedWire(policy), config, clock=VirtualClock())))
+    result = run(drive(AsyncRetryTransport(LimitedWire(served), config, clock=VirtualClock())))
     assert set(waits) == {0}
     assert result.statuses == {200: 480}
-    assert policy.accepted == 480
-    assert 0.8 < result.efficiency(policy) <= 1
+    assert served.limit.accepted == 480
+    assert 0.8 < result.efficiency(served.limit) <= 1

@@ -14,12 +14,13 @@ import httpx
 from ratewise._core.clock import Clock
 
 if TYPE_CHECKING:
-    from tests.kit.limited import Policy
+    from ratewise.testing.limits import Limit
+    from tests.kit.styles import Served
 
 T = TypeVar("T")
 
 EPOCH = 1_800_000_000.0
-"""The wall time at second 0 of a loop, in seconds since the epoch, as in `limited`."""
+"""The wall time at second 0 of a loop, in seconds since the epoch, as in `ratewise.testing.limits`."""
 
 
 class Deadlock(Exception):  # noqa: N818  (the usual name)
@@ -87,38 +88,29 @@ class VirtualClock(Clock):
 
 
 class LimitedWire(httpx.AsyncBaseTransport):
-    """A transport to a policy, which decides after half the latency; the answer arrives after the other half.
+    """A transport to a limited server, which decides after half the latency; the answer arrives after the other half.
 
-    - `latency`: seconds; None: the policy's own. `jitter`: the most seconds added to each half.
-    - `failures`: the fraction of requests, 0 to 1, that get a 503 from a proxy in front of the policy.
-    - `seed`: seed of the random numbers for both.
+    - `latency`: seconds; None: the server's own.
+    - `jitter`: the most seconds added to each half. `seed`: seed of the random numbers for it.
 
-    `log` has the second and the status of each answer, in the server's order. `failed` counts the 503s.
+    `log` has the second and the status of each answer, in the server's order.
     """
 
-    def __init__(
-        self, policy: Policy, *, latency: float | None = None, jitter: float = 0.0, failures: float = 0.0, seed: int = 0
-    ) -> None:
-        self.policy = policy
+    def __init__(self, served: Served, *, latency: float | None = None, jitter: float = 0.0, seed: int = 0) -> None:
         self.log: list[tuple[float, int]] = []
-        self.failed = 0
-        self._latency = policy.latency if latency is None else latency
-        self._jitter, self._failures = jitter, failures
+        self._served = served
+        self._latency = served.latency if latency is None else latency
+        self._jitter = jitter
         self._random = random.Random(seed)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await self._travel()
         now = asyncio.get_running_loop().time()
-        if self._random.random() < self._failures:
-            self.failed += 1
-            response = httpx.Response(503, content=b"no")
-        else:
-            status, headers, seconds = self.policy.answer(now)
-            response = httpx.Response(status, headers=headers, content=b"ok")
-            await asyncio.sleep(seconds)
-        self.log.append((now, response.status_code))
+        answer = self._served.answer(now)
+        self.log.append((now, answer.status))
+        await asyncio.sleep(answer.seconds)
         await self._travel()
-        return response
+        return httpx.Response(answer.status, headers=[*answer.headers], content=answer.body)
 
     async def _travel(self) -> None:
         """Wait for one half of the latency."""
@@ -139,9 +131,9 @@ class Result(NamedTuple):
         """The number of answers other than 200."""
         return sum(self.statuses.values()) - self.statuses[200]
 
-    def efficiency(self, policy: Policy, elapsed_start: float = 0.0) -> float:
+    def efficiency(self, limit: Limit) -> float:
         """The least possible time for the accepted requests divided by the time that was needed: 1 is the physical limit."""
-        return policy.fastest(self.statuses[200], elapsed_start) / self.wall
+        return limit.fastest(self.statuses[200]) / self.wall
 
     @property
     def p99(self) -> float:

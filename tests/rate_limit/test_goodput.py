@@ -17,8 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import AsyncLayerTransport, AsyncRateLimitTransport, RateLimiter, RateLimitLayer, RetryConfig, RetryLayer
-from tests.kit import limited
-from tests.kit.limited import EPOCH, STYLES, Bucket, Down, Headers, Policy, Quota, Reply, Window, ietf, nothing, xratelimit
+from ratewise.testing import FixedWindow, Limit, Quota, SlidingWindow, TokenBucket
+from ratewise.testing.families import Headers, ietf
+from ratewise.testing.limits import EPOCH
+from ratewise.testing.responder import Answer
+from tests.kit.styles import LATENCY, UNLIMITED, Served, styled
 from tests.kit.virtual import LimitedWire, Offered, Result, VirtualClock, drive, offer, run
 
 TOLD = ("window", "ietf", "openai", "penalty", "halved")
@@ -29,17 +32,21 @@ class Outcome(NamedTuple):
     """The outcome of one run."""
 
     result: Result
-    policy: Policy
+    served: Served
     wire: LimitedWire
 
+    @property
+    def limit(self) -> Limit:
+        return self.served.limit
 
-def through(style: str, n: int = 480, tasks: int = 50, wire: Any = None, limiter: Any = None, **policy: Any) -> Outcome:
+
+def through(style: str, n: int = 480, tasks: int = 50, wire: Any = None, limiter: Any = None, **server: Any) -> Outcome:
     """Send `n` requests from `tasks` tasks through retries and a limiter without prior knowledge, to a server of this style."""
-    return drive_virtually(STYLES[style](**policy), n, tasks, wire, limiter)
+    return drive_virtually(styled(style, **server), n, tasks, wire, limiter)
 
 
 def drive_virtually(served: Any, n: int, tasks: int, wire: Any = None, limiter: Any = None) -> Outcome:
-    """As `through`, to any policy."""
+    """As `through`, to any server."""
 
     async def main() -> Outcome:
         limited = LimitedWire(served, **(wire or {}))
@@ -53,10 +60,10 @@ def drive_virtually(served: Any, n: int, tasks: int, wire: Any = None, limiter: 
 
 def check(outcome: Outcome, efficiency: float, refused: float) -> None:
     """Check that no request was lost, and the bounds on efficiency and on the fraction refused."""
-    result, policy, _ = outcome
+    result, limit = outcome.result, outcome.limit
     assert (result.lost, result.errors) == (0, [])
-    assert policy.refused <= refused * policy.accepted
-    assert result.efficiency(policy) >= efficiency
+    assert limit.refused <= refused * limit.accepted
+    assert result.efficiency(limit) >= efficiency
 
 
 @pytest.mark.parametrize("style", TOLD)
@@ -71,7 +78,7 @@ def test_cold(style: str) -> None:
     [
         {"date_skew": 3.0, "epoch": EPOCH + 0.4},
         {"date_skew": -3.0, "epoch": EPOCH + 0.9},
-        {"wire": {"failures": 0.02, "seed": 1}},
+        {"sheds": 0.02, "seed": 1},
         {"wire": {"jitter": 0.02, "seed": 2}},
         {"tasks": 200},
         {"tasks": 20},
@@ -99,18 +106,18 @@ def test_windows_by_the_wall_clock(style: str, phase: float) -> None:
 @pytest.mark.parametrize("anchor", ["first", "wall"])
 def test_everything_at_once(anchor: str) -> None:
     """2,000 requests of 200 tasks, with a wrong `Date`, jitter and random 503s, reach 93 %."""
-    wire = {"failures": 0.02, "jitter": 0.005, "seed": 3}
-    outcome = through("window", 2000, 200, wire, anchor=anchor, epoch=EPOCH + 1.77, date_skew=3.0)
+    wire = {"jitter": 0.005, "seed": 3}
+    outcome = through("window", 2000, 200, wire, anchor=anchor, epoch=EPOCH + 1.77, date_skew=3.0, sheds=0.02)
     check(outcome, 0.93, 0.005)
-    assert outcome.wire.failed > 20
+    assert outcome.served.responder.failed > 20
 
 
 @pytest.mark.parametrize("anchor", ["first", "wall"])
-@pytest.mark.parametrize("speak", [xratelimit, ietf])
+@pytest.mark.parametrize("tells", ["x-ratelimit", "ietf"])
 @pytest.mark.parametrize(("limit", "seconds"), [(5, 1), (10, 1), (30, 1), (10, 4), (100, 6), (10, 7), (60, 60)])
-def test_other_windows(limit: int, seconds: int, speak: Any, anchor: Any) -> None:
+def test_other_windows(limit: int, seconds: int, tells: str, anchor: Any) -> None:
     """Short windows, small limits and odd lengths reach 90 %: a wrong guess of the length is corrected quickly."""
-    served = Window(limit, seconds, speak, anchor=anchor, epoch=EPOCH + 0.37)
+    served = Served(FixedWindow(limit, seconds, anchor=anchor, epoch=EPOCH + 0.37), tells)
     outcome = drive_virtually(served, 12 * limit + limit // 2, 50, limiter={"max_wait": 300})
     check(outcome, 0.9, 0.03)
 
@@ -130,7 +137,7 @@ def test_a_wait_is_fair() -> None:
 def test_a_stated_limit_too(style: str) -> None:
     """A stated limit below the server's is kept; one above it leaves the server's own fields in force."""
     slow = through(style, 100, limiter={"rate": 10, "burst": 5})
-    assert slow.policy.refused == 0
+    assert slow.limit.refused == 0
     assert slow.result.wall == pytest.approx(9.5, abs=0.1)
     check(through(style, limiter={"rate": 1000, "burst": 1000}), 0.97, 0.005)
 
@@ -138,14 +145,14 @@ def test_a_stated_limit_too(style: str) -> None:
 def test_pace() -> None:
     """`pace` spreads a window's quota: at most about a fifth of it is sent in any one second."""
     outcome = through("window", 200, limiter={"pace": True})
-    assert (outcome.result.lost, outcome.policy.refused) == (0, 0)
+    assert (outcome.result.lost, outcome.limit.refused) == (0, 0)
     seconds = [int(at) for at, _ in outcome.wire.log]
     assert max(map(seconds.count, set(seconds))) <= 40
 
 
 def test_without_limits() -> None:
     """With a server that sends no rate-limit fields, only the first answer is waited for."""
-    served = Bucket(10**6, 1, nothing)
+    served = Served(TokenBucket(10**6, 1))
 
     async def main() -> Result:
         return await drive(AsyncRateLimitTransport(LimitedWire(served), clock=VirtualClock()), 500, 50)
@@ -164,22 +171,21 @@ def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class Both:
-    """Two policies at once: a request must satisfy both, and the response carries the fields of both."""
+    """Two limits at once: a request must satisfy both, and the response carries the fields of both."""
 
-    latency = Policy.latency
+    latency = LATENCY
 
-    def __init__(self, *policies: Policy) -> None:
-        self.policies = policies
-        self.accepted = self.refused = 0
+    def __init__(self, *served: Served) -> None:
+        self.served = served
+        self.refused = 0
 
-    def answer(self, now: float) -> Reply:
-        accepted = all(copy.copy(policy).answer(now).status == 200 for policy in self.policies)
-        asked = self.policies if accepted else [copy.copy(policy) for policy in self.policies]
-        self.accepted += accepted
+    def answer(self, now: float) -> Answer:
+        accepted = all(each.limit.copy().take(now).accepted for each in self.served)
         self.refused += not accepted
-        answers = [policy.answer(now).headers for policy in asked]
-        fields = [(field, ", ".join(dict(headers)[field] for headers in answers)) for field in ("RateLimit", "RateLimit-Policy")]
-        return Reply(200 if accepted else 429, fields)
+        answers = [(each if accepted else copy.deepcopy(each)).answer(now) for each in self.served]
+        told = [dict(answer.headers) for answer in answers]
+        fields = [(field, ", ".join(headers[field] for headers in told)) for field in ("RateLimit", "RateLimit-Policy")]
+        return Answer(200 if accepted else 429, fields, b"", accepted)
 
 
 def named(name: str) -> Callable[[Quota], Headers]:
@@ -190,10 +196,10 @@ def named(name: str) -> Callable[[Quota], Headers]:
 @pytest.mark.parametrize("tasks", [1, 10, 50])
 def test_two_limits_at_once(tasks: int) -> None:
     """With 10 a second and 100 in 20 seconds, the tighter limit applies at any time."""
-    policy = Both(Window(10, 1, named("second")), Window(100, 20, named("minute")))
-    outcome = drive_virtually(policy, 210, tasks)
+    both = Both(Served(FixedWindow(10, 1), named("second")), Served(FixedWindow(100, 20), named("minute")))
+    outcome = drive_virtually(both, 210, tasks)
     assert (outcome.result.lost, outcome.result.errors) == (0, [])
-    assert policy.refused <= 2
+    assert both.refused <= 2
     assert outcome.result.wall <= 40 * 1.05
 
 
@@ -288,30 +294,29 @@ def test_penalties(limiter: Any) -> None:
     """Where one excess request shuts the client out for 5 s, the limiter waits that out, and causes it at most twice."""
     outcome = through("shuts", limiter=limiter)
     check(outcome, 0.65, 0.08)
-    assert isinstance(outcome.policy, Bucket)
-    assert outcome.policy.penalties <= 2
+    assert outcome.limit.shutouts <= 2
 
 
-def again(style: str, pause: float = 6.0, **policy: Any) -> list[Outcome]:
+def again(style: str, pause: float = 6.0) -> list[Outcome]:
     """Run twice with a new limiter each time; the second one restores the snapshot of the first."""
     outcomes: list[Outcome] = []
     snapshots: list[str] = []
 
     async def main() -> None:
         for _ in range(2):
-            limiter, start, served = RateLimiter(), asyncio.get_running_loop().time(), STYLES[style](**policy)
+            limiter, start, served = RateLimiter(), asyncio.get_running_loop().time(), styled(style)
 
             class Anew:
-                """A policy whose second 0 is the start of this run."""
+                """A server whose second 0 is the start of this run."""
 
                 latency = served.latency
 
-                def answer(self, now: float, start: float = start, served: Policy = served) -> Reply:
+                def answer(self, now: float, start: float = start, served: Served = served) -> Answer:
                     return served.answer(now - start)
 
             if snapshots:
                 limiter.restore(snapshots[-1], clock=VirtualClock())
-            wire: Any = LimitedWire(Anew())  # type: ignore[arg-type]  (all of a policy that it needs)
+            wire: Any = LimitedWire(Anew())  # type: ignore[arg-type]  (all of a server that it needs)
             transport = AsyncLayerTransport(wire, RetryLayer(), RateLimitLayer(limiter), clock=VirtualClock())
             outcomes.append(Outcome(await drive(transport), served, wire))
             snapshots.append(limiter.snapshot(clock=VirtualClock()))
@@ -333,52 +338,33 @@ def test_warm(style: str, efficiency: float, refused: float) -> None:
 def test_a_window_that_goes_on() -> None:
     """A limiter that is restored in the middle of a window waits for the end of that window."""
     outcome = again("bare-window", pause=0.5)[1]
-    assert (outcome.result.lost, outcome.policy.refused <= 8) == (0, True)
-
-
-class Sliding(Policy):
-    """A sliding window: at most this many in any interval of this many seconds."""
-
-    def __init__(self, *limit: Any) -> None:
-        super().__init__(*limit)
-        self._taken: list[int] = []
-
-    def _take(self, at: int, wall: int) -> Quota:
-        self._taken = [taken for taken in self._taken if taken > at - self._per]
-        accepted = len(self._taken) < self._first
-        if accepted:
-            self._taken.append(at)
-        return Quota(accepted, self._first, self._per, self._first - len(self._taken), 0, self._per, wall)
-
-    def _finish(self, n: int, start: int) -> int:
-        return start + (-(-n // self._first) - 1) * self._per
+    assert (outcome.result.lost, outcome.limit.refused <= 8) == (0, True)
 
 
 @pytest.mark.parametrize(
-    ("served", "efficiency"),
+    ("limit", "efficiency"),
     [
-        (lambda: Bucket(5, 1, nothing), 0.97),
-        (lambda: Bucket(37, 1, nothing), 0.95),
-        (lambda: Bucket(10, 10, nothing), 0.95),
-        (lambda: Bucket(1, 0.5, nothing), 0.6),
-        (lambda: Window(10, 1, nothing), 0.85),
-        (lambda: Window(60, 60, nothing), 0.97),
-        (lambda: Window(60, 60, nothing, anchor="wall", epoch=EPOCH + 17.3), 0.9),
-        (lambda: Window(40, 7, nothing), 0.7),
-        (lambda: Window(20, 3, nothing, anchor="wall", epoch=EPOCH + 1.2), 0.7),
-        (lambda: Window(100, 5, nothing, changes=((10, 50), (20, 100))), 0.65),
-        (lambda: Sliding(10, 10, nothing), 0.9),
-        (lambda: Sliding(20, 1, nothing), 0.8),
+        (TokenBucket(5, 1), 0.97),
+        (TokenBucket(37, 1), 0.95),
+        (TokenBucket(10, 10), 0.95),
+        (TokenBucket(1, 0.5), 0.6),
+        (FixedWindow(10, 1), 0.85),
+        (FixedWindow(60, 60), 0.97),
+        (FixedWindow(60, 60, anchor="wall", epoch=EPOCH + 17.3), 0.9),
+        (FixedWindow(40, 7), 0.7),
+        (FixedWindow(20, 3, anchor="wall", epoch=EPOCH + 1.2), 0.7),
+        (FixedWindow(100, 5, changes=((10, 50), (20, 100))), 0.65),
+        (SlidingWindow(10, 10), 0.9),
+        (SlidingWindow(20, 1), 0.8),
     ],
 )
-def test_other_silent_limits(served: Any, efficiency: float) -> None:
+def test_other_silent_limits(limit: Limit, efficiency: float) -> None:
     """Discovery works for limits of any kind, size and length: at most one request is lost, and at most 30 % are refused."""
-    policy = served()
-    outcome = drive_virtually(policy, 300, 50, {"jitter": 0.003}, {"max_wait": 600})
+    outcome = drive_virtually(Served(limit), 300, 50, {"jitter": 0.003}, {"max_wait": 600})
     assert outcome.result.errors == []
     assert outcome.result.lost <= 1  # refused four times: it has no retries left
-    assert policy.refused <= 0.3 * 300
-    assert outcome.result.efficiency(policy) >= efficiency
+    assert limit.refused <= 0.3 * 300
+    assert outcome.result.efficiency(limit) >= efficiency
 
 
 @pytest.mark.parametrize("refusal", [429, 503])
@@ -386,26 +372,28 @@ def test_other_silent_limits(served: Any, efficiency: float) -> None:
 def test_an_outage(refusal: int, connects: bool) -> None:
     """An outage of 5 s: few requests are sent meanwhile, none is lost, and later requests do not wait for the backlog."""
 
+    tried: list[float] = []
+
     class Gone(LimitedWire):
         """A server that is unreachable during the outage, unless it answers 503."""
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            if not connects and 2 <= asyncio.get_running_loop().time() < 7:
-                server.sent += 1
+            now = asyncio.get_running_loop().time()
+            if not connects and 2 <= now < 7:
+                tried.append(now)
                 raise httpx.ConnectError("refused", request=request)
             return await super().handle_async_request(request)
 
-    server = Down(Bucket(200, 1, nothing, refusal=refusal), 2, 7)
+    server = Served(TokenBucket(200, 1), refusal=refusal, outages=[(2, 7)])
 
     async def main() -> list[Offered]:
         retries = RetryLayer(uniform=random.Random(1).random)
-        wire: Any = Gone(server)  # type: ignore[arg-type]  (all of a policy that it needs)
-        transport = AsyncLayerTransport(wire, retries, RateLimitLayer(RateLimiter()), clock=VirtualClock())
+        transport = AsyncLayerTransport(Gone(server), retries, RateLimitLayer(RateLimiter()), clock=VirtualClock())
         return await offer(transport, 100, 12)
 
     offered = run(main(), most=600)
     assert {each.status for each in offered} == {200}
-    assert server.sent <= 0.1 * 500
+    assert len(tried) + server.responder.failed <= 0.1 * 500
     waits = sorted(each.ended - each.begun for each in offered if each.begun >= 7)
     assert waits[len(waits) // 2] < 0.5
     assert waits[-len(waits) // 20] < 2
@@ -416,7 +404,7 @@ def test_a_silent_server_without_a_limit() -> None:
     """Without a limit the limiter only waits for the first answer and for half of the first batch; random 503s add no waits."""
 
     async def main() -> Result:
-        wire = LimitedWire(limited.unlimited(), failures=0.03, seed=4)
+        wire = LimitedWire(Served(UNLIMITED.copy(), sheds=0.03, seed=4))
         layers = RetryLayer(RetryConfig(initial_delay=0.01)), RateLimitLayer(RateLimiter())
         return await drive(AsyncLayerTransport(wire, *layers, clock=VirtualClock()), 2000, 50)
 

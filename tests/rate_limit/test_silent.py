@@ -23,8 +23,9 @@ from ratewise import (
     exchange_of,
 )
 from ratewise.rate_limit.found import Burst, Ceiling, Filling, Shut
+from ratewise.testing import FixedWindow, TokenBucket
 from tests.kit.clock import FakeClock
-from tests.kit.limited import Bucket, Window, nothing, retry_after
+from tests.kit.styles import Served
 from tests.kit.virtual import LimitedWire, VirtualClock, run
 from tests.kit.wire import Scripted, Timed, failing, response
 from tests.kit.world import World
@@ -245,10 +246,10 @@ def test_a_long_poll_and_a_moment_of_failures() -> None:
 @pytest.mark.parametrize(
     ("served", "burst", "pause", "seconds"),
     [
-        (lambda: Window(100, 5, nothing), 200, 60, 6),
-        (lambda: Bucket(100, 1, nothing), 150, 60, 2),
-        (lambda: Bucket(20, 1, retry_after), 150, 10, 8),
-        (lambda: Bucket(20, 1, nothing), 30, 30, 2),
+        (lambda: Served(FixedWindow(100, 5)), 200, 60, 6),
+        (lambda: Served(TokenBucket(100, 1)), 150, 60, 2),
+        (lambda: Served(TokenBucket(20, 1), "retry-after"), 150, 10, 8),
+        (lambda: Served(TokenBucket(20, 1)), 30, 30, 2),
     ],
 )
 def test_bursts(served: Any, burst: int, pause: float, seconds: float) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise.rate_limit.snapshot import name_of, phase_of, read, written
-from tests.kit.limited import Bucket, Policy, Slots, Window, nothing
+from ratewise.testing import ConcurrencyLimit, FixedWindow, Limit, TokenBucket
+from tests.kit.styles import Served
 from tests.rate_limit.found.senders import Crowd, opening
 from tests.rate_limit.known import ALL, CONCURRENCY, RATE, WINDOW, number
 
@@ -47,13 +48,13 @@ def test_not_everything_goes_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "server",
-    [Bucket(20, 1, nothing), Window(20, 1, nothing), Slots(8, 0.2, nothing)],
-    ids=lambda server: type(server).__name__,
+    "limit",
+    [TokenBucket(20, 1), FixedWindow(20, 1), ConcurrencyLimit(8, 0.2)],
+    ids=repr,
 )
-def test_it_can_be_read_at_any_time(server: Policy) -> None:
+def test_it_can_be_read_at_any_time(limit: Limit) -> None:
     """A snapshot can be taken in any state of a limit, read back, and the restored limit works."""
-    crowd, known = Crowd(server), 0
+    crowd, known = Crowd(Served(limit)), 0
     while crowd.now < 12:
         phase = crowd.until(crowd.now + 0.01)
         kept = phase and phase.kept(crowd.now)

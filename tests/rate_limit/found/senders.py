@@ -10,7 +10,7 @@ from ratewise._http.rate_limit_headers import NO_FIELDS
 from ratewise.rate_limit.found import Answer, Phase
 from ratewise.rate_limit.governor import Governor, Signal
 from ratewise.rate_limit.snapshot import phase_of
-from tests.kit.limited import Down, Policy
+from tests.kit.styles import Served
 
 TRIP = 0.02
 """Seconds between sending a request and its answer."""
@@ -69,7 +69,7 @@ class Hand:
 class Crowd:
     """Many requests that are sent to a small server as soon as a governor lets them."""
 
-    def __init__(self, server: Policy | Down, found: Phase | None = None, trip: float = TRIP, waiting: int = 50) -> None:
+    def __init__(self, server: Served, found: Phase | None = None, trip: float = TRIP, waiting: int = 50) -> None:
         self.server, self.governor = server, Governor(found=found)
         self.now, self._trip, self._waiting = 0.0, trip, waiting
         self._events: list[Any] = []

@@ -7,7 +7,8 @@ import pytest
 from ratewise.rate_limit.found import Filling
 from ratewise.rate_limit.found.filling import Point
 from ratewise.rate_limit.snapshot import phase_of
-from tests.kit.limited import Bucket, nothing, retry_after
+from ratewise.testing import TokenBucket
+from tests.kit.styles import Served
 from tests.rate_limit.found.senders import TRIP, Crowd, Hand, answered, filling, opening
 
 
@@ -147,7 +148,7 @@ def test_few_tell_little() -> None:
 
 def test_a_bucket_is_found() -> None:
     """A rate of 20 a second is found in two seconds and fully used, and probes become ever rarer."""
-    crowd = Crowd(Bucket(20, 1, nothing))
+    crowd = Crowd(Served(TokenBucket(20, 1)))
     assert isinstance(crowd.until(3.0), Filling)
     assert crowd.found.kept(3.0)["rate"] == 20.0
     crowd.until(100.0)
@@ -162,7 +163,7 @@ def test_a_bucket_is_found() -> None:
 @pytest.mark.parametrize("limit", [5, 10, 40, 80])
 def test_a_rate_that_changes(limit: int) -> None:
     """A changed rate is followed, up and down, and the old one is forgotten."""
-    crowd = Crowd(Bucket(20, 1, nothing, changes=((10, limit),)))
+    crowd = Crowd(Served(TokenBucket(20, 1, changes=((10, limit),))))
     assert crowd.until(9.0).kept(9.0)["rate"] == 20.0
     assert crowd.until(40.0).kept(40.0)["rate"] == pytest.approx(limit)
     crowd.until(60.0)
@@ -171,14 +172,14 @@ def test_a_rate_that_changes(limit: int) -> None:
 
 def test_taking_care() -> None:
     """Where a refusal shuts the client out for 5 s, 98 % of the rate is used, and it does not rise for minutes."""
-    server = Bucket(20, 1, retry_after, shuts=5)
-    crowd = Crowd(server)
+    limit = TokenBucket(20, 1, shuts_out=5)
+    crowd = Crowd(Served(limit, "retry-after"))
     crowd.until(120.0)
     assert crowd.found.kept(120.0)["rate"] == pytest.approx(0.98 * 20)
     assert crowd.found.kept(120.0)["shuts"] == 5.0
     assert crowd.refused(20.0) == []
     assert crowd.rate(20.0, 115.0) == pytest.approx(0.98 * 20, rel=0.01)
-    assert server.penalties <= 2
+    assert limit.shutouts <= 2
 
 
 @pytest.mark.parametrize(("shuts", "free"), [(0.0, 19), (5.0, 15)])

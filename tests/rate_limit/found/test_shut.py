@@ -8,7 +8,8 @@ import pytest
 
 from ratewise.rate_limit.found import Ceiling, Filling, Shut
 from ratewise.rate_limit.found.shut import Trial
-from tests.kit.limited import Bucket, Down, Slots, nothing
+from ratewise.testing import ConcurrencyLimit, TokenBucket
+from tests.kit.styles import Served
 from tests.rate_limit.found.senders import TRIP, Crowd, Hand, answered, filling, opening
 
 
@@ -143,7 +144,7 @@ def test_what_was_known_is_known_again() -> None:
 
 def test_slots() -> None:
     """Eight slots of 0.2 s each are found in one second, and few requests are refused later."""
-    crowd = Crowd(Slots(8, 0.2, nothing))
+    crowd = Crowd(Served(ConcurrencyLimit(8, 0.2)))
     assert isinstance(crowd.until(1.0), Ceiling)
     crowd.until(60.0)
     assert crowd.found.kept(60.0)["requests"] in (8, 9)
@@ -153,7 +154,7 @@ def test_slots() -> None:
 
 def test_away() -> None:
     """During an outage of one minute few probes are sent, and then the previous phase goes on."""
-    crowd = Crowd(Down(Bucket(20, 1, nothing), 20, 80))
+    crowd = Crowd(Served(TokenBucket(20, 1), outages=[(20, 80)]))
     before = crowd.until(19.0)
     assert isinstance(before, Filling)
     assert crowd.until(70.0).down

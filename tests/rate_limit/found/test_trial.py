@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from ratewise.rate_limit.found import Filling, Turning
 from ratewise.rate_limit.found.filling import Point
 from ratewise.rate_limit.found.shut import Trial
-from tests.kit.limited import Bucket, Policy, Window, nothing, retry_after
+from ratewise.testing import FixedWindow, TokenBucket
+from tests.kit.styles import Served
 from tests.rate_limit.found.senders import Crowd, Hand, answered, opening
 
 
@@ -97,21 +99,20 @@ def test_a_trial_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "kind"),
+    ("size", "per", "tells", "make", "kind"),
     [
-        (Window(30, 5, nothing), Turning),
-        (Window(6, 2, nothing), Turning),
-        (Window(100, 10, nothing, anchor="wall"), Turning),
-        (Bucket(30, 1, nothing), Filling),
-        (Bucket(30, 5, nothing), Filling),
-        (Bucket(5, 1, nothing), Filling),
-        (Bucket(30, 1, retry_after), Filling),
+        (30, 5, None, FixedWindow, Turning),
+        (6, 2, None, FixedWindow, Turning),
+        (100, 10, None, partial(FixedWindow, anchor="wall"), Turning),
+        (30, 1, None, TokenBucket, Filling),
+        (30, 5, None, TokenBucket, Filling),
+        (5, 1, None, TokenBucket, Filling),
+        (30, 1, "retry-after", TokenBucket, Filling),
     ],
-    ids=lambda each: each.__name__ if isinstance(each, type) else str(each.limit(0)),
 )
-def test_a_window_or_a_bucket(server: Policy, kind: Any) -> None:
+def test_a_window_or_a_bucket(size: int, per: int, tells: Any, make: Any, kind: Any) -> None:
     """Windows and token buckets are told apart by their answers alone."""
-    crowd = Crowd(server)
+    crowd = Crowd(Served(make(size, per), tells))
     crowd.until(60.0)
     assert isinstance(crowd.found, kind)
-    assert crowd.rate(30.0, 60.0) >= 0.85 * server.limit(0) / (server._per / 1e9)
+    assert crowd.rate(30.0, 60.0) >= 0.85 * size / per

@@ -8,7 +8,8 @@ import pytest
 
 from ratewise.rate_limit.found import Turning
 from ratewise.rate_limit.snapshot import phase_of
-from tests.kit.limited import Window, nothing
+from ratewise.testing import FixedWindow
+from tests.kit.styles import Served
 from tests.rate_limit.found.senders import TRIP, Crowd, Hand, answered, opening
 
 
@@ -158,7 +159,7 @@ def test_a_window_goes_on() -> None:
 @pytest.mark.parametrize("size", [50, 100, 150])
 def test_windows_that_change(size: int) -> None:
     """A window is found and used up each time; a change of its size is found too."""
-    crowd = Crowd(Window(100, 5, nothing, changes=((20, size),)))
+    crowd = Crowd(Served(FixedWindow(100, 5, changes=((20, size),))))
     assert isinstance(crowd.until(19.0), Turning)
     crowd.until(150.0)
     assert isinstance(crowd.found, Turning)
