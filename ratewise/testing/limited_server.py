@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     path: str
     """Without the query."""
     who: str
-    """What `by` returned; "" without `by`."""
+    """What `by` returned, or a hash of the credential, which is another one in each process; "" without `by`."""
     status: int
     accepted: bool
     """Whether the request was within its limit, or under none."""
@@ -47,8 +47,8 @@ class LimitedServer(LocalServer):
       same limit object under several routes is shared by them. Limits are copied: those that are given stay unused.
     - `tells`: what answers say of the limit: the name of a header family ("x-ratelimit", "github", "openai"...), a function of a
       `Quota` that returns header fields, or None: nothing.
-    - `by`: "credential": each `Authorization` or API key header has limits of its own; a function of the `Received` request that
-      returns a string: each string has; None: all requests count together.
+    - `by`: what is counted apart: "credential": each value of `Authorization` or of an API key header; a function of the
+      `Received` request: each string that it returns; None: nothing, all requests count together.
     - `latency`: seconds from the arrival of a request, when it is counted, to its answer, in addition to the time that a
       `ConcurrencyLimit` takes. `refusal_latency`: the same for refusals; None: as `latency`.
     - `refusal`: the status of refusals; None: that of the family, 429 for most.
@@ -97,9 +97,10 @@ class LimitedServer(LocalServer):
     @classmethod
     @contextmanager
     def in_process(cls, *args: Any, **settings: Any) -> Iterator[RemoteServer]:
-        """Run a server with these arguments in a process of its own, which does not share the interpreter's time with the client.
+        """Run a server with these arguments in a process of its own: its answers are on time, however busy the client is.
 
-        The arguments must be picklable. Yield a `RemoteServer`.
+        `url`, `accepted`, `log` and the other attributes are those of a `LimitedServer`. The arguments must be picklable, and a
+        script needs `if __name__ == "__main__":`, as for any process of `multiprocessing`.
         """
         cls(*args, **settings)  # raises here what is not allowed
         context = multiprocessing.get_context("spawn")
@@ -117,7 +118,8 @@ class LimitedServer(LocalServer):
     @property
     def limits(self) -> list[Limit]:
         """The limits in use, with their counts: one for each limit and value of `by` that a request has met."""
-        return [*self._used.values()]
+        with self._counting:
+            return [*self._used.values()]
 
     @property
     def accepted(self) -> int:
@@ -192,7 +194,11 @@ class RemoteServer:
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
-        self.url: str = pipe.recv()
+        try:
+            self.url: str = pipe.recv()
+        except EOFError:
+            problem = 'the process of the server ended at once: a script that starts one needs `if __name__ == "__main__":`'
+            raise RuntimeError(problem) from None
         """The base URL."""
 
     def __getattr__(self, name: str) -> Any:

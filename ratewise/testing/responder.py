@@ -56,7 +56,7 @@ class Responder:
         self.outages = [
             (_validation.seconds("outages", since), _validation.seconds("outages", until)) for since, until in outages
         ]
-        self._skew = nanoseconds(date_skew)
+        self._skew = nanoseconds(_validation.factor("date_skew", date_skew, least=-1e9, most=1e9))
         self.failed = 0
 
     def answer(self, limit: Limit | None, now: float) -> Answer:

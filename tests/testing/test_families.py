@@ -249,6 +249,7 @@ def test_failing() -> None:
         ({"tells": 5}, "tells must be a plain function of the quota"),
         ({"refusal": 200}, "refusal must be a whole number of at least 400, not 200"),
         ({"sheds": 1.5}, "sheds must be a number from 0 to 1, not 1.5"),
+        ({"date_skew": "3"}, "date_skew must be a number from -1e+09 to 1e+09, not '3'"),
         ({"outages": [(-1, 2)]}, "outages must be a finite number of seconds of at least 0, not -1"),
     ],
 )

@@ -280,6 +280,14 @@ def test_what_runs_in_the_process() -> None:
     assert not thread.is_alive()
 
 
+def test_a_process_that_ends_at_once() -> None:
+    """An error says what is usually the cause."""
+    ours, theirs = multiprocessing.Pipe()
+    theirs.close()
+    with pytest.raises(RuntimeError, match="ended at once: a script that starts one needs `if __name__"):
+        RemoteServer(ours)
+
+
 def test_what_cannot_be_sent_to_a_process() -> None:
     """Settings are checked before a process is started."""
     with pytest.raises(ValueError, match="tells must be"), LimitedServer.in_process(FixedWindow(1, 1), tells="smoke"):
