@@ -80,6 +80,7 @@ NOT_RULES = {
     "testing/__init__.py": "loads what is asked for",
     "testing/clock.py": "a clock",
     "testing/description.py": "finds the layers of a stack",
+    "testing/families.py": "its replies are those of a server",
     "testing/fault_server.py": "I/O: a server",
     "testing/fault_transport.py": "what the fault transports of both adapters share",
     "testing/faults.py": "draws lots",

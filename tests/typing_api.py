@@ -74,7 +74,6 @@ from ratewise.testing import (
     ScriptedTransport,
     SlidingWindow,
     TokenBucket,
-    Told,
     delayed,
 )
 
@@ -323,8 +322,8 @@ def left(quota: Quota) -> dict[str, str]:
     return {"X-Left": str(quota.remaining)}
 
 
-def short(quota: Quota) -> Told:
-    return Told([("X-Left", str(quota.remaining))], 418, b"no")
+def short(quota: Quota) -> Reply:
+    return Reply(418, (("X-Left", str(quota.remaining)),), b"no")
 
 
 def account(received: Received) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, Callable, NamedTuple, Union
+from typing import Any, Callable, Union
 
 from .._http.dates import http_date_of
 from .limits import SECOND, Quota, up
+from .server import Reply
 
 Headers = Sequence[tuple[str, str]]
 """Pairs of name and value."""
@@ -20,18 +21,8 @@ PERIODS = {1: "Second", 60: "Minute", 3600: "Hour", 86_400: "Day"}
 """The names that Kong gives to windows, by their length in seconds."""
 
 
-class Told(NamedTuple):
-    """The parts of an answer that a provider makes in its own way."""
-
-    headers: Headers
-    status: int | None = None
-    """The status of this provider's refusals; None: 429."""
-    body: bytes | None = None
-    """None: the server's own."""
-
-
-Tells = Callable[[Quota], Union[Told, Mapping[str, str], Headers]]
-"""A function of the quota just after a request, which returns the header fields of the answer."""
+Tells = Callable[[Quota], Union[Reply, Mapping[str, str], Headers]]
+"""A function of the quota just after a request: returns the header fields of the answer, or all of it."""
 
 
 def x_ratelimit(quota: Quota) -> Headers:
@@ -63,14 +54,14 @@ def ietf_06(quota: Quota) -> Headers:
     return [*_three("RateLimit-", quota, quota.reset_after), *_policy(quota), *retry_after(quota)]
 
 
-def github(quota: Quota) -> Told:
+def github(quota: Quota) -> Headers | Reply:
     """x-ratelimit-* with -used and -resource, the reset in seconds since the epoch; refuses with 403, without Retry-After."""
     told = _three("x-ratelimit-", quota, quota.reset_at)
     told += [("x-ratelimit-used", str(quota.limit - quota.remaining)), ("x-ratelimit-resource", "core")]
     return _refused(quota, told, {"message": "API rate limit exceeded for user ID 1."}, 403)
 
 
-def github_secondary(quota: Quota) -> Told:
+def github_secondary(quota: Quota) -> Headers | Reply:
     """GitHub's secondary limit: a 403 with retry-after, and no other field."""
     return _refused(quota, _lower(retry_after(quota)), {"message": "You have exceeded a secondary rate limit."}, 403)
 
@@ -88,7 +79,7 @@ def cloudflare(quota: Quota) -> Headers:
     return [*((name.capitalize().replace("-p", "-P"), value) for name, value in ietf(quota)), *retry_after(quota)]
 
 
-def openai(quota: Quota) -> Told:
+def openai(quota: Quota) -> Headers | Reply:
     """x-ratelimit-*-requests with the reset as a Go duration; retry-after-ms and retry-after."""
     told = [("x-ratelimit-limit-requests", str(quota.limit)), ("x-ratelimit-remaining-requests", str(quota.remaining))]
     told.append(("x-ratelimit-reset-requests", go_duration(up(quota.reset, MILLISECOND))))
@@ -96,14 +87,14 @@ def openai(quota: Quota) -> Told:
     return _refused(quota, [*told, *_milliseconds("retry-after-ms", quota)], {"error": error})
 
 
-def azure_openai(quota: Quota) -> Told:
+def azure_openai(quota: Quota) -> Headers | Reply:
     """x-ratelimit-remaining-requests, and tokens that are unknown; retry-after-ms and retry-after."""
     told = [("x-ratelimit-remaining-requests", str(quota.remaining))]
     told += [("x-ratelimit-remaining-tokens", "-1"), ("x-ratelimit-reset-tokens", "0")]
     return _refused(quota, [*told, *_milliseconds("retry-after-ms", quota)], {"error": {"code": "429"}})
 
 
-def anthropic(quota: Quota) -> Told:
+def anthropic(quota: Quota) -> Headers | Reply:
     """anthropic-ratelimit-requests-* with the time of a full quota in RFC 3339; retry-after."""
     full = _utc(quota.reset_at, "%Y-%m-%dT%H:%M:%SZ")
     told = [("limit", str(quota.limit)), ("remaining", str(quota.remaining)), ("reset", full)]
@@ -118,18 +109,18 @@ def azure_arm(quota: Quota) -> Headers:
     return [told, *_milliseconds("x-ms-retry-after-ms", quota)]
 
 
-def stripe(quota: Quota) -> Told:
+def stripe(quota: Quota) -> Headers | Reply:
     """Only that to retry is worth while, and why it was refused."""
     told = [] if quota.accepted else [("Stripe-Should-Retry", "true"), ("Stripe-Rate-Limited-Reason", "global-rate")]
     return _refused(quota, told, {"error": {"type": "invalid_request_error", "code": "rate_limit"}})
 
 
-def slack(quota: Quota) -> Told:
+def slack(quota: Quota) -> Headers | Reply:
     """Only Retry-After, in whole seconds."""
     return _refused(quota, retry_after(quota), {"ok": False, "error": "ratelimited"})
 
 
-def discord(quota: Quota) -> Told:
+def discord(quota: Quota) -> Headers | Reply:
     """X-RateLimit-* with the reset in decimal seconds, since the epoch and from now, and the bucket; Retry-After."""
     told = _three("X-RateLimit-", quota, _decimal(quota.wall + quota.reset))
     told += [("X-RateLimit-Reset-After", _decimal(quota.reset)), ("X-RateLimit-Bucket", "abcd1234")]
@@ -138,7 +129,7 @@ def discord(quota: Quota) -> Told:
     return _refused(quota, told, body)
 
 
-def shopify(quota: Quota) -> Told:
+def shopify(quota: Quota) -> Headers | Reply:
     """X-Shopify-Shop-Api-Call-Limit, the level of a bucket that drains in 20 s; Retry-After with a decimal point."""
     told = [("X-Shopify-Shop-Api-Call-Limit", f"{quota.limit - quota.remaining}/{quota.limit}")]
     told += [] if quota.accepted else [("Retry-After", f"{up(quota.wait)}.0")]
@@ -170,14 +161,14 @@ def zendesk(quota: Quota) -> Headers:
     return [*told, *_three("ratelimit-", quota, quota.reset_after), *retry_after(quota)]
 
 
-def hubspot(quota: Quota) -> Told:
+def hubspot(quota: Quota) -> Headers | Reply:
     """X-HubSpot-RateLimit-Max, -Remaining and -Interval-Milliseconds. There is no reset."""
     told = {"Max": quota.limit, "Remaining": quota.remaining, "Interval-Milliseconds": up(quota.per, MILLISECOND)}
     fields = [(f"X-HubSpot-RateLimit-{name}", str(value)) for name, value in told.items()]
     return _refused(quota, fields, {"status": "error", "errorType": "RATE_LIMIT", "policyName": "TEN_SECONDLY_ROLLING"})
 
 
-def notion(quota: Quota) -> Told:
+def notion(quota: Quota) -> Headers | Reply:
     """Only Retry-After, in whole seconds."""
     return _refused(quota, retry_after(quota), {"object": "error", "status": 429, "code": "rate_limited"})
 
@@ -188,13 +179,13 @@ def reddit(quota: Quota) -> Headers:
     return [(f"X-Ratelimit-{name}", str(value)) for name, value in told.items()]
 
 
-def salesforce(quota: Quota) -> Told:
+def salesforce(quota: Quota) -> Headers | Reply:
     """Sforce-Limit-Info, the used part of the limit; refuses with 403. There is no reset."""
     told = [("Sforce-Limit-Info", f"api-usage={quota.limit - quota.remaining}/{quota.limit}")]
     return _refused(quota, told, [{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}], 403)
 
 
-def google(quota: Quota) -> Told:
+def google(quota: Quota) -> Headers | Reply:
     """No header fields: the body of a refusal has a RetryInfo with the delay."""
     retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{quota.retry_after}s"}
     return _refused(quota, [], {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [retry]}})
@@ -313,11 +304,11 @@ def _milliseconds(name: str, quota: Quota) -> Headers:
     return [] if quota.accepted else [(name, str(up(quota.wait, MILLISECOND))), *_lower(retry_after(quota))]
 
 
-def _refused(quota: Quota, headers: Headers, body: Any, status: int | None = None) -> Told:
-    """Return what is told, for a refusal with a JSON body and a status."""
+def _refused(quota: Quota, headers: Headers, body: Any, status: int = 429) -> Headers | Reply:
+    """Return header fields, and for a refusal a JSON body and a status too."""
     if quota.accepted:
-        return Told(headers)
-    return Told([*headers, ("Content-Type", "application/json")], status, json.dumps(body).encode())
+        return headers
+    return Reply(status, (*headers, ("Content-Type", "application/json")), json.dumps(body).encode())
 
 
 def _lower(headers: Headers) -> Headers:

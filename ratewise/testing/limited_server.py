@@ -46,7 +46,7 @@ class LimitedServer(LocalServer):
       "/search", "POST /orders*", "*". The first one that matches applies; a request that none matches is under no limit. The
       same limit object under several routes is shared by them. Limits are copied: those that are given stay unused.
     - `tells`: what answers say of the limit: the name of a header family ("x-ratelimit", "github", "openai"...), a function of a
-      `Quota` that returns header fields, or None: nothing.
+      `Quota` that returns header fields or a whole `Reply`; None: nothing.
     - `by`: what is counted apart: "credential": each value of `Authorization` or of an API key header; a function of the
       `Received` request: each string that it returns; None: nothing, all requests count together.
     - `latency`: seconds from the arrival of a request, when it is counted, to its answer, in addition to the time that a

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from .. import _validation
 from .._http.dates import http_date_of
-from .families import FAMILIES, Headers, Tells, Told, nothing
+from .families import FAMILIES, Headers, Tells, nothing
 from .limits import SECOND, Limit, nanoseconds
+from .server import Reply
 
 
 class Answer(NamedTuple):
@@ -27,7 +28,8 @@ class Answer(NamedTuple):
 class Responder:
     """Answers requests as limits decide, with time as an argument.
 
-    - `tells`: the name of a header family (`FAMILIES`), a function of a `Quota` that returns header fields, or None: nothing.
+    - `tells`: the name of a header family (`FAMILIES`), a function of a `Quota` that returns header fields or a `Reply`;
+      None: nothing.
     - `refusal`: the status of a refusal; None: that of the family, which is 429 for most.
     - `sheds`: the fraction of requests, 0 to 1, that get a 503 at random and are not counted. `seed`: of these random choices.
     - `outages`: pairs of the second in which a period begins, and the second in which it ends, in which all get such a 503.
@@ -69,10 +71,9 @@ class Responder:
         quota = limit.take(now)
         quota = quota._replace(wall=quota.wall + self._skew)
         told = self._tells(quota)
-        if not isinstance(told, Told):
-            told = Told([*told.items()] if isinstance(told, Mapping) else told)
+        if not isinstance(told, Reply):
+            fields = tuple(told.items() if isinstance(told, Mapping) else told)
+            told = Reply(200, fields) if quota.accepted else Reply(429, fields, b"rate limit exceeded")
+        status = told.status if quota.accepted else self._refusal or told.status
         headers = [("Date", http_date_of(quota.wall // SECOND).decode()), *told.headers]
-        if quota.accepted:
-            return Answer(200, headers, told.body or b"ok", True, limit.takes)
-        status = self._refusal or told.status or 429
-        return Answer(status, headers, told.body or b"rate limit exceeded", False)
+        return Answer(status, headers, told.body, quota.accepted, limit.takes if quota.accepted else 0.0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ratewise._http.rate_limit_headers import Quota as Read
 from ratewise._http.rate_limit_headers import RateLimitFields, rate_limit_fields
 from ratewise._http.throttling import Kind, outcome_of_response
-from ratewise.testing import FAMILIES, ConcurrencyLimit, FixedWindow, Limit, Quota, TokenBucket, Told
+from ratewise.testing import FAMILIES, ConcurrencyLimit, FixedWindow, Limit, Quota, Reply, TokenBucket
 from ratewise.testing.families import go_duration
 from ratewise.testing.limits import EPOCH, SECOND
 from ratewise.testing.responder import Answer, Responder
@@ -199,7 +199,7 @@ def test_any_quota(family: str, limit: int, per: int, data: Any) -> None:
     reset = data.draw(st.integers(0, 10**15))
     quota = Quota(True, limit, per, remaining, 0 if remaining else reset, reset, data.draw(st.integers(10**18, 3 * 10**18)))
     told = FAMILIES[family](quota)
-    headers = told.headers if isinstance(told, Told) else [*dict(told).items()]
+    headers = told.headers if isinstance(told, Reply) else [*dict(told).items()]
     found = rate_limit_fields(written(*headers), quota.wall / 1e9)
     assert found.retry_after is None
     if CAN[family].remaining:
@@ -217,8 +217,11 @@ def test_functions() -> None:
 
     assert Responder(mine).answer(FixedWindow(9, 5), 0).headers[1:] == [("X-Left", "8"), ("X-Wait", "0")]
     assert Responder(lambda quota: [("A", "b")]).answer(FixedWindow(9, 5), 0).headers[1:] == [("A", "b")]
-    answers = [Responder(lambda quota: Told([], 418, b"short and stout")).answer(limit, 0) for limit in 2 * [FixedWindow(1, 5)]]
-    assert [(answer.status, answer.body) for answer in answers] == [(200, b"short and stout"), (418, b"short and stout")]
+    teapot = Reply(418, (("A", "b"),), b"short and stout")
+    for refusal, status in ((None, 418), (503, 503)):
+        limit, responder = FixedWindow(1, 5), Responder(lambda quota: Reply() if quota.accepted else teapot, refusal=refusal)
+        answers = [responder.answer(limit, 0) for _ in range(2)]
+        assert [(answer.status, answer.body) for answer in answers] == [(200, b"ok"), (status, b"short and stout")]
 
 
 def test_the_servers_clock() -> None:
