@@ -77,6 +77,10 @@ class CallTracker(Protocol):
         """It has ended what it began."""
         ...
 
+    def _park_for_call(self, waiter: Waiter, timeout: float) -> bool:
+        """Block this thread as `park` does, in the place of a call that waits for what this thread does."""
+        ...
+
 
 def running_trio() -> Any:
     """Return the trio module if a trio task is running, else None."""

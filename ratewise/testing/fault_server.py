@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._core.clock import Clock, Waiter
+from .._core.clock import Clock
+from .._validation import clock as checked_clock
 from .._validation import refusal
 from .faults import MALFORMED, ONLY, Word, drops, garble, read_word
 from .messages import Answer, H1Stream, Received, Reply
@@ -62,12 +63,9 @@ class FaultServer(LocalServer):
         clock: Clock | None = None,
     ) -> None:
         super().__init__(self._answer_by_script, tls=tls, http2=http2)
-        if not isinstance(clock, (Clock, type(None))):
-            raise TypeError(refusal("clock", clock, "a Clock"))
         if not isinstance(scripts, (Mapping, type(None))):
             raise TypeError(refusal("scripts", scripts, "a mapping of paths to scripts, such as {'/users': '503 200'}"))
-        self._clock, self._http2 = clock or Clock(), http2
-        self._waiters: set[Waiter] = set()
+        self._clock, self._http2 = checked_clock(clock) or Clock(), http2
         self._scripts = None if scripts is None else {path: _script(path, words, http2) for path, words in scripts.items()}
         self.requests = defaultdict(list, {path: [] for path in scripts or ()})
 
@@ -77,9 +75,6 @@ class FaultServer(LocalServer):
         return super().__enter__()
 
     def __exit__(self, *exception: object) -> None:
-        self._closing = True
-        for waiter in self._waiters.copy():
-            waiter.wake()
         self._refusing.close()
         super().__exit__(*exception)
 
@@ -142,7 +137,7 @@ class FaultServer(LocalServer):
         if name == "hang":
             return bool(stream.wait())
         if name == "slow-head":
-            self._pause(word.seconds)
+            self._pause(self._clock, word.seconds)
         if name == "slow-head" or head_only:
             return bool(stream.reply(reply, head_only))
         return self._damage_body(word, stream, reply)
@@ -152,25 +147,15 @@ class FaultServer(LocalServer):
         stream.send_head(200, [*reply.fields(), ("Content-Length", str(len(body)))])
         if word.name == "drip":
             for piece in drops(body):
-                self._pause(word.seconds)
+                self._pause(self._clock, word.seconds)
                 stream.send(piece)
             stream.send(b"", end=True)
             return True
         stream.send(body[: len(body) // 2])
         if word.name == "reset-body":
-            self._pause(RESET_PAUSE)
+            self._pause(self._clock, RESET_PAUSE)
             stream.reset_connection()
         return bool(word.name == "hang-body" and stream.wait())
-
-    def _pause(self, seconds: float) -> None:
-        """Wait for `seconds`. Raise `ConnectionAbortedError`, which ends the connection, when the server closes."""
-        waiter = Waiter()
-        self._waiters.add(waiter)
-        if self._closing:
-            waiter.wake()
-        if self._clock.park(waiter, seconds):
-            raise ConnectionAbortedError("the server is closed")
-        self._waiters.discard(waiter)
 
 
 def _script(path: str, words: str, http2: bool) -> list[Word]:

@@ -12,8 +12,9 @@ from typing import Any, Callable, NamedTuple
 from .._adapter.streams import close_iterator
 from .._core.clock import Clock, Waiter
 from .._core.exchange import state_of
+from .._core.own_clock import OwnClock, own_clock_of
 from .._core.step import step
-from .._validation import refusal
+from .._validation import clock as checked_clock
 from ..layer import Call
 from .faults import MALFORMED, Damage, Drawn, Fault, Piece, Word, broken_off, dripping, garbled
 
@@ -70,21 +71,22 @@ class FaultInjector:
         module: Any,
         call: Callable[[Clock], Call[Any, Any]],
     ) -> None:
-        if not isinstance(clock, (Clock, type(None))):
-            raise TypeError(refusal("clock", clock, "a Clock"))
+        within = own_clock_of(given)
+        self._own_clock = within if within is not None and clock is None else OwnClock(checked_clock(clock))
+        if within is not None and clock is not None:
+            within.adopt(clock)
         self._given, self._module = given, module
         self._drawn = Drawn(faults, seed)
         self._injected: deque[Injected] = deque(maxlen=KEPT)
-        self._call_with, self._has_own_clock = call, clock is not None
-        self._call = call(clock or Clock())
+        self._call_with = call
+        self._last_call = call(self._own_clock.clock)
 
-    def _adopt_clock(self, clock: Clock) -> None:
-        """Wait on the clock of the stack above, unless a clock was given."""
-        if not self._has_own_clock:
-            self._has_own_clock, self._call = True, self._call_with(clock)
-        adopt = getattr(self._given, "_adopt_clock", None)
-        if adopt is not None:
-            adopt(clock)
+    @property
+    def _call(self) -> Call[Any, Any]:
+        """What it acts by: with the clock that it has now."""
+        if self._last_call.clock is not self._own_clock.clock:
+            self._last_call = self._call_with(self._own_clock.clock)
+        return self._last_call
 
     @property
     def faults(self) -> tuple[Fault, ...]:

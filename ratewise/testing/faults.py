@@ -20,10 +20,10 @@ import random
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import translate
 from typing import Any, Callable, NamedTuple, Union, cast
 
 from .._validation import function, rate, refusal
+from .patterns import Pattern
 
 SECONDS = {"drip": 0.1, "slow-head": 1.0}
 """The words that take seconds after a colon, with their default."""
@@ -62,7 +62,6 @@ DROPS = 10
 
 _STATUS = re.compile(r"[2-5][0-9][0-9]")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_WHEN = re.compile(r"(?:([A-Z]+) +)?([/*].*)")
 
 
 class Word(NamedTuple):
@@ -112,8 +111,8 @@ class Fault:
 
     - `word`: what happens, such as `"truncate"` or `"503:2"`: see `ratewise.testing.faults`.
     - `rate`: the part of the requests concerned that get it, above 0 and at most 1.
-    - `when`: the requests concerned. A path (`*` and `?` stand for any characters, `/` included), with a method before it or
-      without; or a function of the request that returns a bool. None: all.
+    - `when`: the requests concerned. A pattern, as of the rules of `ScriptedTransport`: method, path or URL, or method and path
+      or URL, in which each `*` stands for any characters; or a function of the request that returns a bool. None: all.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """
@@ -176,11 +175,7 @@ def _concerns(when: When | None) -> Callable[[Any], bool]:
         return lambda request: True
     if not isinstance(when, str):
         return function("when", when, "the request")  # type: ignore[no-any-return]
-    found = _WHEN.fullmatch(when)
-    if found is None:
-        raise ValueError(refusal("when", when, "a path that begins with / or *, with a method before it or without"))
-    method, path = found[1], re.compile(translate(found[2]))
-    return lambda request: method in (None, request.method) and path.match(request.url.path) is not None
+    return Pattern("when", when).fits
 
 
 # -- damaged bodies

@@ -6,13 +6,13 @@ import multiprocessing
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .. import _validation
 from .._core.clock import Clock
 from .._http.credentials import credential
 from .limits import Limit
+from .patterns import Pattern
 from .responder import Responder
 from .server import LocalServer, Received, Reply
 
@@ -83,7 +83,7 @@ class LimitedServer(LocalServer):
         self._by = _identifier(by)
         self._latency = _validation.seconds("latency", latency)
         self._refusal_latency = latency if refusal_latency is None else _validation.seconds("refusal_latency", refusal_latency)
-        self._clock = clock or Clock()
+        self._clock = _validation.clock(clock) or Clock()
         self._counting = threading.Lock()
         self._began: float | None = None
         self._epoch = 0.0
@@ -155,7 +155,7 @@ class LimitedServer(LocalServer):
 
         Raises `ValueError` if the server has several limits. With `by`, the requests are those of one value.
         """
-        limits = {id(limit): limit for _, _, limit in self._routes}
+        limits = {id(limit): limit for _, limit in self._routes}
         if len(limits) != 1:
             raise ValueError(f"fastest() needs a server with one limit, and this one has {len(limits)}: ask each limit")
         (limit,) = limits.values()
@@ -175,13 +175,13 @@ class LimitedServer(LocalServer):
             self.log.append(Entry(at, received.method, path, who, answer.status, answer.accepted))
         wait = answer.seconds + (self._latency if answer.accepted else self._refusal_latency) + now - self._clock.monotonic()
         if wait > 0:
-            self._clock.sleep(wait)
+            self._pause(self._clock, wait)
         return Reply(answer.status, tuple(answer.headers), answer.body)
 
     def _limit(self, method: str, path: str, who: str) -> Limit | None:
         """Return the limit that applies to a request."""
-        for wanted, pattern, limit in self._routes:
-            if wanted in ("", method) and fnmatchcase(path, pattern):
+        for pattern, limit in self._routes:
+            if pattern.fits_target(method, path):
                 key = id(limit), who
                 if key not in self._used:
                     self._used[key] = limit.copy(epoch=self._epoch)
@@ -232,14 +232,12 @@ def _by_route(limit: Any) -> Mapping[str, Limit]:
     return limit
 
 
-def _route(route: str, limit: Limit) -> tuple[str, str, Limit]:
-    """Return method ("" for all), pattern of the path, and limit."""
+def _route(route: str, limit: Limit) -> tuple[Pattern, Limit]:
     if not isinstance(limit, Limit):
         raise TypeError(_validation.refusal(f"the limit of {route!r}", limit, "a limit, such as FixedWindow(10, per=1)"))
-    method, _, pattern = route.rpartition(" ")
-    if not pattern.startswith(("/", "*")) or not (method.isupper() or not method):
-        raise ValueError(_validation.refusal("a route", route, '"/path", "POST /path*" or "*"'))
-    return method, pattern, limit
+    if not isinstance(route, str) or "://" in route:
+        raise ValueError(_validation.refusal("a route", route, '"/path", "POST /path*", "POST" or "*"'))
+    return Pattern("a route", route), limit
 
 
 def _identifier(by: Any) -> Callable[[Received], str]:

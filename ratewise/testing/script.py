@@ -12,7 +12,8 @@ from .._core.own_clock import OwnClock
 from .._util.packages import OURS, package_of
 from .._validation import clock as checked_clock
 from .._validation import described, full_name, refusal, seconds
-from .patterns import ANY, difference, listed, patterns, shown
+from .differences import difference, listed, named, shown
+from .patterns import ANY, patterns
 from .server import Reply
 
 LIBRARIES = {"httpx": f"{OURS}.testing", "httpx2": f"{OURS}.httpx2.testing"}
@@ -56,7 +57,7 @@ class Script:
         steps = list(script)
         rules: Mapping[Any, Any] = steps.pop(0) if steps and isinstance(steps[0], Mapping) else {}
         keys = patterns("rule", rules)
-        self._rules = [(key, self._checked(f"step of rule {key}", value)) for key, value in zip(keys, rules.values())]
+        self._rules = [(key, self._checked(f"step of rule {named(key)}", value)) for key, value in zip(keys, rules.values())]
         self._otherwise = [] if otherwise is None else [(ANY, self._checked("otherwise", otherwise))]
         self.steps = self._checked("step", steps)
         """The steps left, in order, without those of rules. The test may change it."""
@@ -156,7 +157,7 @@ class Script:
     def _exhausted(self, received: Any, before: int) -> str:
         reasons = []
         if self._rules:
-            rules = ", ".join(f"{pattern}{'' if step else ' (used up)'}" for pattern, step in self._rules)
+            rules = ", ".join(f"{named(pattern)}{'' if step else ' (used up)'}" for pattern, step in self._rules)
             reasons.append(f"no rule with a step left fits ({rules})")
         if self._used or not self._rules:
             reasons.append(f"no step is left ({self._used} used)")
@@ -176,8 +177,8 @@ class Script:
                     return module.ReadTimeout("The read operation timed out", request=received)
                 left, step = None if left is None else left - waits, step.step
             elif isinstance(step, type):
-                named = issubclass(step, module.RequestError)
-                return step(f"{step.__name__} of the script", request=received) if named else step()
+                of_request = issubclass(step, module.RequestError)
+                return step(f"{step.__name__} of the script", request=received) if of_request else step()
             elif isinstance(step, BaseException):
                 return step
             elif isinstance(step, (int, Reply, module.Response)):

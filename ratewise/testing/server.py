@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
+from .._core.clock import Clock, Waiter
 from .._validation import flag, function, refusal
 from .messages import CLOSE_TIMEOUT, Answer, H1Stream, Received, Reply, abort, reset
 
@@ -53,6 +54,7 @@ class LocalServer:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
+        self._waiters: set[Waiter] = set()
         self._closing = False
         self.received = []
         self.connections = 0
@@ -67,6 +69,8 @@ class LocalServer:
 
     def __exit__(self, *_: object) -> None:
         self._closing = True
+        for waiter in self._waiters.copy():
+            waiter.wake()
         socket.create_connection(("127.0.0.1", self._port), CLOSE_TIMEOUT).close()  # wakes `accept` on every platform
         self._accepting.join()
         with self._lock:
@@ -140,6 +144,18 @@ class LocalServer:
             with self._lock:
                 self._open -= {raw, connection}
             connection.close()
+
+    def _pause(self, clock: Clock, seconds: float) -> None:
+        """Wait by `clock` before, or while, a request is answered. Raise `ConnectionAbortedError` if the server is closed."""
+        waiter, tracker = Waiter(), clock._tracker
+        self._waiters.add(waiter)
+        if self._closing:
+            waiter.wake()
+        try:
+            if (clock.park if tracker is None else tracker._park_for_call)(waiter, seconds):
+                raise ConnectionAbortedError("the server is closed")
+        finally:
+            self._waiters.discard(waiter)
 
     def _receive(self, received: Received) -> Answer:
         """Record a request, and return how it is answered."""

@@ -36,7 +36,9 @@ class Wait:
         """When it ends by itself, in nanoseconds since the clock was made; inf: never."""
         self.owner, self.loop = owner, loop
         self.resume = Waiter()
-        self.entered = self.released = self.resuming = self.counted = False
+        self.counted = False
+        """Whether a call waits meanwhile, instead of working."""
+        self.entered = self.released = self.resuming = False
 
 
 class VirtualClock(Clock):
@@ -175,6 +177,13 @@ class VirtualClock(Clock):
         """Return after how many real seconds a wait until `at` ends by itself; None: never."""
         return None
 
+    def _park_for_call(self, waiter: Waiter, timeout: float) -> bool:
+        wait = Wait(self._after(timeout), threading.get_ident(), None)
+        wait.counted = True
+        if not waiter._on_wake(partial(self._release, wait)):
+            self._block(wait)
+        return waiter.woken
+
     # -- which calls are at work
 
     def _begin(self, owner: Hashable) -> None:
@@ -200,7 +209,7 @@ class VirtualClock(Clock):
         with self._lock:
             if wait.released:  # woken already
                 return
-            wait.entered, wait.counted = True, wait.owner in self._calls
+            wait.entered, wait.counted = True, wait.counted or wait.owner in self._calls
             self._count(wait, 1)
             if len(self._waits) > 2 * self._waiting + 100:
                 self._waits = [one for one in self._waits if not one[2].released]

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ratewise import Clock
 from ratewise._core.failure import Failure
 from ratewise.testing import FaultServer
 from ratewise.testing.faults import MALFORMED
@@ -231,4 +232,4 @@ def test_closing(word: str) -> None:
     assert type(raised[0]) is httpx.RemoteProtocolError
     assert not server._threads
     with pytest.raises(ConnectionAbortedError, match="the server is closed"):
-        server._pause(PATIENCE * 10)
+        server._pause(Clock(), PATIENCE * 10)

@@ -9,7 +9,8 @@ import httpx
 import httpx2
 import pytest
 
-from ratewise.testing.patterns import Pattern, difference, listed, patterns, shown
+from ratewise.testing.differences import difference, listed, named, shown
+from ratewise.testing.patterns import Pattern, patterns
 
 URL = "https://api.example.com/users/7?page=2&sort=a"
 
@@ -157,7 +158,7 @@ def test_requests_are_shown_without_secrets() -> None:
     ],
 )
 def test_patterns_are_shown_without_secrets(pattern: Any, text: str) -> None:
-    assert str(Pattern("rule", pattern)) == text
+    assert named(Pattern("rule", pattern)) == text
 
 
 def test_no_difference() -> None:
