@@ -11,8 +11,8 @@ import hypothesis
 import pytest
 
 from ratewise import setup_logging
+from ratewise.testing import FakeClock
 from tests.kit import redis_server
-from tests.kit.clock import FakeClock
 from tests.kit.world import WORLDS, World
 
 # Not by its entry point, which would load `ratewise` before its lines are counted.
@@ -38,7 +38,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return FakeClock(auto=True, start=1_800_000_000.0)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,7 +12,7 @@ import logging, os, sys
 import httpx
 import ratewise
 from ratewise import Bulkhead, CircuitBreaker, InMemoryCache, LogConfig, RateWiseClient
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 
 HOME = os.path.dirname(ratewise.__file__)
 FULL = dict(circuit_breaker=CircuitBreaker(), cache=InMemoryCache(), bulkhead=Bulkhead(), log_config=LogConfig())
@@ -21,7 +21,7 @@ logging.getLogger("ratewise").addHandler(logging.NullHandler())
 refused = httpx.Response(429, headers={headers}, content=b"{{}}")
 answers = [refused, httpx.Response(200, content=b"ok")]
 wire = httpx.MockTransport(lambda request: answers.pop(0))
-client = RateWiseClient("https://api.example.com", transport=wire, clock=FakeClock(), **{settings})
+client = RateWiseClient("https://api.example.com", transport=wire, clock=FakeClock(auto=True), **{settings})
 calls = []
 
 def profile(frame, event, arg):

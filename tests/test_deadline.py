@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ratewise import RetryConfig, exchange_of
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World, only
 
@@ -24,7 +24,7 @@ def taking(clock: FakeClock, seconds: float, answer: Any) -> Any:
     """A step of the wire that takes some seconds."""
 
     def step(request: Any) -> Any:
-        clock.now += seconds
+        clock.advance(seconds)
         return answer
 
     return step
@@ -68,7 +68,7 @@ async def test_redirects_share_the_deadline(world: World, clock: FakeClock) -> N
     """The time of the whole exchange counts, not that of each redirect."""
 
     def hop(request: Any) -> Any:
-        clock.now += 4
+        clock.advance(4)
         return world.httpx.Response(302, headers={"Location": "/next"}, stream=Body(b"moved"))
 
     subject, wire = client(world, clock, hop, hop, hop, hop, follow_redirects=True)
@@ -89,7 +89,10 @@ async def test_an_attempt_never_begins_late(world: World, clock: FakeClock) -> N
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds + 20)
 
-    slow = Slow()
+        async def asleep(self, seconds: float) -> None:
+            await super().asleep(seconds + 20)
+
+    slow = Slow(auto=True)
     subject, wire = client(world, slow, 503, 200)
     with pytest.raises(world.ratewise.DeadlineExceeded):
         await world(subject.get, "/")
@@ -119,7 +122,7 @@ async def test_streams_have_the_deadline_too(world: World, clock: FakeClock) -> 
         def __iter__(self) -> Any:
             for chunk in super().__iter__():
                 yield chunk
-                clock.now += 6
+                clock.advance(6)
 
     for body, error in (
         (Slow(b"a", b"b", b"c"), world.ratewise.DeadlineExceeded),

@@ -20,7 +20,7 @@ import pytest
 from ratewise import Exchange
 from ratewise import _demo as demo
 from ratewise._core.call_state import CallState
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 
 WITHOUT_RICH = "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('ratewise', run_name='__main__', alter_sys=True)"
 

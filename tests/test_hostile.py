@@ -15,11 +15,11 @@ import pytest
 import trio
 
 from ratewise import Bulkhead, CircuitBreaker, Clock, RateLimiter, RetryConfig, Waiter, exchange_of
-from ratewise.testing import FaultServer, LocalServer, Received, Reply
+from ratewise.testing import FakeClock, FaultServer, LocalServer, Received, Reply
 from ratewise.testing.server import Answer
-from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.marks import HALF_READ, SIGNALS
 from tests.kit.moments import Trace, allow, interruption
+from tests.kit.patience import PATIENCE
 from tests.kit.world import World, only
 
 
@@ -29,7 +29,7 @@ def settings(world: World, **more: Any) -> Any:
         "limits": world.httpx.Limits(max_connections=1),
         "timeout": world.httpx.Timeout(PATIENCE, read=more.pop("read", PATIENCE), pool=PATIENCE),
         "retry_config": RetryConfig(jitter=False, budget=False, decide=patient),
-        "clock": FakeClock(),
+        "clock": FakeClock(auto=True),
         "trust_env": False,
         "verify": False,
         **more,

@@ -242,7 +242,8 @@ class VirtualClock(Clock):
                 wait.resuming = wait.owner is not None and (wait.loop is None or wait.loop.running)
                 self._resuming += wait.resuming
                 self._change()
-                wait.resume.wake()
+            wait.resume.wake()
+            if wait.entered:
                 self._watch(wait.loop)
 
     def _count(self, wait: Wait, change: int) -> None:

@@ -10,9 +10,10 @@ import httpx2
 import pytest
 
 from ratewise import RateLimitExceeded, exchange_of, options
+from ratewise.testing import FakeClock
 from ratewise.testing.server import Answer, LocalServer, Received, Reply
 from tests.adapter.answers import answer
-from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 
@@ -20,7 +21,7 @@ from tests.kit.world import World
 async def test_retries_on_a_real_connection(world: World) -> None:
     """A server that limits, fails and drops the connection is retried until it succeeds; one connection is enough."""
     steps: list[Answer] = [Reply(503), Reply(429, (("Retry-After", "0.5"),), b"x" * 5000), Reply(500), Reply()]
-    clock = FakeClock()
+    clock = FakeClock(auto=True)
     with LocalServer(lambda received: steps.pop(0)) as server:
         limits = world.httpx.Limits(max_connections=1)
         async with world.within(world.RateWiseClient(server.url, limits=limits, rate_limiter=None, clock=clock)) as client:
@@ -148,7 +149,7 @@ async def test_requests_of_an_auth_flow_belong_to_the_call(world: World, clock: 
             yield request
 
     def slow(request: Any) -> Any:
-        clock.now += 6
+        clock.advance(6)
         return 200
 
     wire = Scripted(503, 200, 200, 503, 200, slow, slow)
@@ -234,7 +235,7 @@ async def test_the_waits_of_ones_own_last_call(world: World) -> None:
     """get_retry_delays is about the last request of this thread or task, or of the client if that one went elsewhere."""
 
     def client(*steps: Any) -> tuple[Any, FakeClock]:
-        clock = FakeClock()
+        clock = FakeClock(auto=True)
         return world.RateWiseClient("https://x.example", transport=Scripted(*steps), clock=clock), clock
 
     one, one_clock = client(503, 200, 200)

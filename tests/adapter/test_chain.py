@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ratewise import Exchange, LayerTransport
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.layers import Layer
 from tests.kit.wire import Scripted
 from tests.kit.world import World
@@ -79,7 +79,7 @@ async def test_the_clock_comes_with_the_chain(world: World, clock: FakeClock) ->
     """An outer transport uses the clock of the chain that it takes over, unless it has its own."""
     inner = world.LayerTransport(Scripted(), clock=clock)
     assert world.LayerTransport(inner)._clock is clock
-    mine = FakeClock()
+    mine = FakeClock(auto=True)
     assert world.LayerTransport(inner, clock=mine)._clock is mine
 
 

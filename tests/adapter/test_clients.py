@@ -10,9 +10,9 @@ from typing import Any, Callable
 import pytest
 import trustme
 
+from ratewise.testing import FakeClock
 from ratewise.testing.server import Answer, LocalServer, Received, Reply
 from tests.adapter.answers import answer
-from tests.kit.clock import FakeClock
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 
@@ -216,7 +216,7 @@ async def test_mounts_and_transports(world: World, server: LocalServer) -> None:
             assert await scenario(client, server) == [202, 200, 201]
 
     mounted = Scripted(503, 200)
-    clock = FakeClock()
+    clock = FakeClock(auto=True)
     async with world.within(world.RateWiseClient(server.url, mounts={"http://mounted.example": mounted}, clock=clock)) as client:
         assert (await world(client.get, "http://mounted.example/")).status_code == 200
     assert len(clock.sleeps) == 1

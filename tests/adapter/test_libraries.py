@@ -17,9 +17,10 @@ import wsproto
 import ratewise
 import ratewise.httpx2
 from ratewise import RetryBudget, RetryConfig, exchange_of
+from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Reply
 from tests.kit import twin
-from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 

@@ -16,8 +16,7 @@ import respx
 
 import ratewise.httpx2
 from ratewise import RetryConfig
-from ratewise.testing import LocalServer, Received, Reply
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock, LocalServer, Received, Reply
 from tests.kit.world import World, only
 
 ORIGIN = "https://api.example.com"

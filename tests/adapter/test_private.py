@@ -10,8 +10,8 @@ import pytest
 
 from ratewise import InMemoryCache
 from ratewise._adapter import private, streams
+from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Reply
-from tests.kit.clock import FakeClock
 from tests.kit.world import World
 
 FIELDS = [(b"Date", b"today"), (b"X-A", b"1"), (b"x-a", b"2"), (b"X-B", b"\xff")]

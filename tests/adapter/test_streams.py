@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ratewise import Waiter, Watcher
-from tests.kit.clock import PATIENCE
 from tests.kit.layers import Layer
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World
 

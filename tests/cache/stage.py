@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ratewise.cache import CacheConfig, InMemoryCache
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.wire import Scripted, response
 from tests.kit.world import World
 
@@ -18,7 +18,7 @@ class Stage:
     """A client with a cache before a scripted origin."""
 
     def __init__(self, world: World, *steps: Any, cache: Any = None, around: Any = None, **config: Any) -> None:
-        self.world, self.clock, self.origin = world, FakeClock(), Scripted(*steps)
+        self.world, self.clock, self.origin = world, FakeClock(auto=True), Scripted(*steps)
         self.cache = cache or InMemoryCache()
         kind = world.ratewise.CacheTransport if world.is_sync else world.ratewise.AsyncCacheTransport
         self.transport = kind(around or self.origin, self.cache, CacheConfig(**config), clock=self.clock)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ratewise._core.step import step
 from ratewise.cache import CacheConfig, InMemoryCache
+from ratewise.testing import FakeClock
 from tests.cache.stage import URL
-from tests.kit.clock import FakeClock
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World
 
@@ -54,7 +54,7 @@ EXCHANGES = st.lists(
 @given(exchanges=EXCHANGES, mode=st.sampled_from(["rfc9111", "force"]), shared=st.booleans(), stale=st.sampled_from([0, 50]))
 def test_nothing_that_is_said_breaks_a_request(exchanges: Any, mode: Any, shared: bool, stale: int) -> None:
     """Arbitrary fields either way cause no error but the server's, no body that it did not send, and no open connection."""
-    world, clock = World("sync-httpx"), FakeClock()
+    world, clock = World("sync-httpx"), FakeClock(auto=True)
     wire = Scripted()
     config = CacheConfig(mode, shared=shared, targeted=["CDN-Cache-Control"], stale_if_error=stale)
     transport = world.ratewise.CacheTransport(wire, InMemoryCache(ttl=3), config, clock=clock)
@@ -75,6 +75,6 @@ def test_nothing_that_is_said_breaks_a_request(exchanges: Any, mode: Any, shared
         assert content in bodies or partial
         if partial:
             assert any(content in one for one in bodies)
-        clock.now += wait
+        clock.advance(wait)
     assert [one.closed for one in wire.bodies] == [1] * len(wire.bodies)
     assert not transport._layers[0].cache._ratewise_store.single_flight._requests

@@ -53,7 +53,7 @@ async def test_one_variant_that_is_asked_for_again_and_again_stays_one(world: Wo
     for _ in range(20):
         stage.origin.steps = [response(200, {"Vary": "Foo", **STALE}, b"x")]
         await stage(headers={"Foo": "1"})
-        stage.clock.now += 3
+        stage.clock.advance(3)
     (entries,) = stage.cache._memory.entries.values()
     assert len(entries) == 1
     await stage.end()

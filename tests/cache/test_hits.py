@@ -8,8 +8,8 @@ import pytest
 
 from ratewise import exchange_of
 from ratewise.cache import InMemoryCache
+from ratewise.testing import FakeClock
 from tests.cache.stage import FRESH, URL, Stage, note
-from tests.kit.clock import FakeClock
 from tests.kit.wire import Scripted, response
 from tests.kit.world import World, only
 
@@ -36,7 +36,7 @@ async def test_a_hit_is_a_response_like_any_other(world: World) -> None:
 async def test_a_hit_belongs_to_a_call_that_sent_nothing(world: World) -> None:
     """`exchange_of` works on a hit, through a RateWise client and through a bare transport, and reports that nothing was sent."""
     wire, cache = Scripted(response(200, FRESH, b"a")), InMemoryCache()
-    client = world.RateWiseClient(URL, transport=wire, cache=cache, clock=FakeClock(), rate_limiter=None)
+    client = world.RateWiseClient(URL, transport=wire, cache=cache, clock=FakeClock(auto=True), rate_limiter=None)
     attempts = []
     for _ in range(2):
         got = await world(client.get, "/")

@@ -112,7 +112,7 @@ async def test_a_request_cancelled_in_the_store_leaves_nothing_open(world: World
     status, fields, body = answer
     stage = Stage(world, tagged('"a"', b"a"), response(status, fields, Sure(body)), cache=cache)
     await stage()
-    stage.clock.now += 3
+    stage.clock.advance(3)
     cache.method = stuck
     with scope:
         await stage(method)

@@ -61,7 +61,7 @@ async def test_a_304_from_before_a_change_freshens_nothing(world: World) -> None
 
     stage = Stage(world, tagged('"a"', b"a"), changed, response(200, {}, b"new"))
     await stage()
-    stage.clock.now += 3
+    stage.clock.advance(3)
     assert await stage.text() == "a"
     assert await stage.text() == "new"
     await stage.end()

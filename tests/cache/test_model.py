@@ -18,7 +18,7 @@ import pytest
 import ratewise
 from ratewise._core.background import Background
 from ratewise.cache import CacheBackend, CacheConfig, InMemoryCache, SQLiteCache
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.wire import Body
 
 URLS = ("/a", "/b")
@@ -66,7 +66,7 @@ class Wall(FakeClock):
     shift = 0.0
 
     def time(self) -> float:
-        return self.now + self.shift
+        return super().time() + self.shift
 
 
 class Shelf(CacheBackend):
@@ -150,7 +150,7 @@ class Origin(httpx.BaseTransport):
             self.change(resource)
 
     def change(self, resource: Resource) -> None:
-        self.clock.now += 2
+        self.clock.advance(2)
         self.numbers += 1
         resource.number = self.numbers
         resource.modified = max(resource.modified + 2, int(self.clock.time()))
@@ -252,7 +252,7 @@ class Conversation:
     """One or two clients with one store, and one origin."""
 
     def __init__(self, cache: Any, chance: random.Random, config: dict[str, Any], later: list[Callable[[], None]]) -> None:
-        self.clock, self.cache, self.chance, self.config, self.later = Wall(), cache, chance, config, later
+        self.clock, self.cache, self.chance, self.config, self.later = Wall(auto=True), cache, chance, config, later
         self.origin = Origin(self.clock)
         self.clients = [
             ratewise.CacheTransport(self.origin, cache, CacheConfig(**config), clock=self.clock)
@@ -271,7 +271,7 @@ class Conversation:
         chance, resource = self.chance, self.origin.resources[self.chance.choice(self.urls)]
         lot = chance.random()
         if lot < 0.16:
-            self.clock.now += chance.choice([1, 1, 3, 6, 20, 60, 200, 4000])
+            self.clock.advance(chance.choice([1, 1, 3, 6, 20, 60, 200, 4000]))
         elif lot < 0.17:
             self.clock.shift -= chance.choice([5, 50, 100, 5000])
         elif lot < 0.26:

@@ -37,9 +37,9 @@ async def test_cache_ttl_is_for_those_who_say_nothing(world: World) -> None:
     stage = Stage(world, response(200, {}, b"1"), response(200, {}, b"2"), response(200, {"Cache-Control": "no-store"}), 200)
     stage.cache.ttl = 10.0
     await stage(extensions=ttl)
-    stage.clock.now += 49
+    stage.clock.advance(49)
     assert await stage.text() == "1"
-    stage.clock.now += 1
+    stage.clock.advance(1)
     assert await stage.text(extensions=ttl) == "2"
     for _ in range(2):
         await stage(url=URL + "secret", extensions=ttl)
@@ -58,9 +58,9 @@ async def test_force_asks_no_server(world: World) -> None:
         mode="force",
     )
     assert [await stage.text() for _ in range(2)] == ["1", "1"]
-    stage.clock.now += 59
+    stage.clock.advance(59)
     assert await stage.text() == "1"
-    stage.clock.now += 1
+    stage.clock.advance(1)
     assert await stage.text() == "2"
     assert await stage.text(headers={"Authorization": "Bearer other"}) == "another"
     for status in (404, 500, 206, 302):

@@ -9,9 +9,10 @@ import pytest
 
 from ratewise import CacheConfig, InMemoryCache
 from ratewise.cache.single_flight import NoResult, SingleFlight
+from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Received, Reply
 from tests.cache.asking import ask, cached
-from tests.kit.clock import PATIENCE, FakeClock, StillClock
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World, only
 
@@ -38,7 +39,7 @@ async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> 
     cache = InMemoryCache()
     with LocalServer(gate) as server:
         limits = world.httpx.Limits(max_connections=None)
-        wire, clock = world.HTTPTransport(limits=limits), StillClock(look=PATIENCE)
+        wire, clock = world.HTTPTransport(limits=limits), FakeClock()
         if client:
             made = world.RateWiseClient(server.url, transport=wire, cache=cache, rate_limiter=None, clock=clock, timeout=None)
         else:
@@ -97,7 +98,7 @@ async def test_a_leader_that_fails(world: World, failure: Any) -> None:
     """The leader gets its failure; one of its followers sends again, and its response serves all the others."""
     cache = InMemoryCache()
     wire = Held(world, cache, 9, failure, response(headers=FRESH))
-    transport = cached(world, wire, cache, clock=StillClock(look=PATIENCE))
+    transport = cached(world, wire, cache, clock=FakeClock())
     answers = await world.gather(*[lambda: ask(world, transport)] * 10)
     assert len(wire.scripted.sent) == 2
     assert sum(getattr(answer, "status_code", 0) == 200 for answer in answers) == 9
@@ -114,7 +115,7 @@ async def test_an_answer_that_is_not_for_others(world: World) -> None:
     cache = InMemoryCache()
     body = Body(b"never read")
     wire = Held(world, cache, 9, response(headers={"Cache-Control": "no-store"}, body=body), *[200] * 20)
-    transport = cached(world, wire, cache, clock=StillClock(look=PATIENCE))
+    transport = cached(world, wire, cache, clock=FakeClock())
     answers = await world.gather(lambda: world.send(transport), *[lambda: ask(world, transport)] * 9)
     assert [answer.status_code for answer in answers] == [200] * 10
     assert len(wire.scripted.sent) == 10
@@ -142,12 +143,12 @@ async def test_a_body_that_is_read_at_leisure(world: World, monkeypatch: pytest.
 async def test_ones_own_leader_is_not_waited_for(world: World) -> None:
     """A task that has a stream open and requests the same URL does not wait for itself."""
     wire = Scripted(response(headers=FRESH, body=Body(b"a", b"b")), response(headers=FRESH, body=b"own"))
-    clock = FakeClock()
+    clock = FakeClock(auto=True)
     transport = cached(world, wire, clock=clock)
     leisurely = await world.send(transport)
     assert (await ask(world, transport)).content == b"own"
     await world.close(leisurely)
-    assert clock.now == FakeClock().now
+    assert clock.elapsed == 0
 
 
 async def test_variants_are_apart(world: World) -> None:
@@ -159,7 +160,7 @@ async def test_variants_are_apart(world: World) -> None:
         return response(headers=[*FRESH, ("Vary", "Accept-Language")], body=language.encode())(request)
 
     wire = Held(world, cache, 19, answer, answer, answer, answer)
-    transport = cached(world, wire, cache, clock=StillClock(look=PATIENCE))
+    transport = cached(world, wire, cache, clock=FakeClock())
 
     def asking(language: str) -> Any:
         return lambda: ask(world, transport, headers={"Accept-Language": language})
@@ -194,11 +195,11 @@ async def test_no_waiting(world: World) -> None:
 async def test_an_answer_that_is_stale_when_it_is_shared(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A follower whose leader's response is already stale sends its own request."""
 
-    clock, cache = StillClock(look=PATIENCE), InMemoryCache()
+    clock, cache = FakeClock(), InMemoryCache()
     change = cache._ratewise_store.change
 
     async def late(*given: Any) -> bool:
-        clock.now += 100
+        clock.advance(100)
         return await change(*given)
 
     monkeypatch.setattr(cache._ratewise_store, "change", late)
@@ -213,11 +214,11 @@ async def test_one_refresh_at_a_time(world: World) -> None:
     """While one background refresh is pending or running, no other is started for the same response."""
     import anyio
 
-    gate, clock, cache = anyio.Event(), FakeClock(), InMemoryCache()
+    gate, clock, cache = anyio.Event(), FakeClock(auto=True), InMemoryCache()
     wire = Scripted(response(headers={"Cache-Control": "max-age=1, stale-while-revalidate=60"}, body=b"old"))
     transport = cached(world, wire, cache, clock=clock)
     await ask(world, transport)
-    clock.now += 5
+    clock.advance(5)
 
     class Slow(Scripted):
         async def handle_async_request(self, request: Any) -> Any:

@@ -9,8 +9,8 @@ import pytest
 
 from ratewise import CircuitBreaker, RetryConfig
 from ratewise.cache import CacheConfig, InMemoryCache
+from ratewise.testing import FakeClock
 from tests.cache.stage import STALE, URL, Stage, note
-from tests.kit.clock import FakeClock
 from tests.kit.wire import Scripted, failing, response
 from tests.kit.world import World, only
 
@@ -29,7 +29,7 @@ async def test_stale_while_revalidate(world: World) -> None:
     fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60"}
     stage = Stage(world, response(200, fields, b"old"), response(200, fields, b"new"))
     await stage()
-    stage.clock.now += 3
+    stage.clock.advance(3)
     assert await stage.text() == "old"
     await settled(stage)
     assert len(stage.origin.sent) == 2
@@ -42,7 +42,7 @@ async def test_a_refresh_behind_that_fails_harms_nobody(world: World, caplog: py
     fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60", "ETag": '"a"'}
     stage = Stage(world, response(200, fields, b"old"), failing("ConnectError"), 503, response(304, fields))
     await stage()
-    stage.clock.now += 3
+    stage.clock.advance(3)
     for _ in range(3):
         assert await stage.text() == "old"
         await settled(stage)
@@ -58,7 +58,7 @@ async def test_a_part_of_a_stale_response_refreshes_the_whole(world: World) -> N
     fields = {"Cache-Control": "max-age=2, stale-while-revalidate=60"}
     stage = Stage(world, response(200, fields, b"old one"), response(200, fields, b"new one"))
     await stage()
-    stage.clock.now += 3
+    stage.clock.advance(3)
     assert await stage.text(headers={"Range": "bytes=0-2"}) == "old"
     await settled(stage)
     assert "Range" not in stage.origin.sent[1].request.headers
@@ -71,7 +71,7 @@ async def test_only_if_cached_sends_nothing_behind_either(world: World) -> None:
     """With only-if-cached a stale response is served, and no background request is sent."""
     stage = Stage(world, response(200, {"Cache-Control": "max-age=2, stale-while-revalidate=60"}, b"old"))
     await stage()
-    stage.clock.now += 3
+    stage.clock.advance(3)
     assert await stage.text(headers={"Cache-Control": "only-if-cached"}) == "old"
     await settled(stage)
     assert len(stage.origin.sent) == 1
@@ -81,7 +81,7 @@ async def test_only_if_cached_sends_nothing_behind_either(world: World) -> None:
 async def test_a_stale_response_stands_in_for_an_open_circuit(world: World) -> None:
     """In the full stack: retries are exhausted and the circuit is open, and the caller still gets a stale response."""
     fields = {"Cache-Control": "max-age=2, stale-if-error=600"}
-    wire, clock = Scripted(response(200, fields, b"old"), 503, 503, 503), FakeClock()
+    wire, clock = Scripted(response(200, fields, b"old"), 503, 503, 503), FakeClock(auto=True)
     transport = world.RateWiseTransport(
         wire,
         retry_config=RetryConfig(3, jitter=False),
@@ -94,7 +94,7 @@ async def test_a_stale_response_stands_in_for_an_open_circuit(world: World) -> N
     for _ in range(3):
         got = await world(client.get, URL)
         seen.append((got.text, note(got)))
-        clock.now += 3
+        clock.advance(3)
     assert seen == [
         ("old", "fwd=uri-miss; stored"),
         ("old", "fwd=stale; fwd-status=503"),
@@ -107,7 +107,7 @@ async def test_a_stale_response_stands_in_for_an_open_circuit(world: World) -> N
 async def test_no_stale_response_stands_in_where_it_is_forbidden(world: World) -> None:
     """With must-revalidate the caller gets the error of the open circuit."""
     fields = {"Cache-Control": "max-age=2, stale-if-error=600, must-revalidate"}
-    wire, clock, breaker = Scripted(response(200, fields, b"old")), FakeClock(), CircuitBreaker()
+    wire, clock, breaker = Scripted(response(200, fields, b"old")), FakeClock(auto=True), CircuitBreaker()
     transport = world.RateWiseTransport(
         wire,
         cache=InMemoryCache(),
@@ -117,7 +117,7 @@ async def test_no_stale_response_stands_in_where_it_is_forbidden(world: World) -
     )
     client = world.Client(transport=transport, trust_env=False)
     await world(client.get, URL)
-    clock.now += 3
+    clock.advance(3)
     breaker.force_open()
     with pytest.raises(world.ratewise.CircuitBreakerOpen):
         await world(client.get, URL)
@@ -130,7 +130,7 @@ async def test_a_stand_in_is_logged(world: World, failure: Any, cause: str, capl
     stage = Stage(world, response(200, STALE, b"old"), failure, stale_if_error=600)
     url = f"{URL}?token=planted"
     assert [await stage.text(url=url), await stage.text(url=url)] == ["old", "old"]
-    stage.clock.now += 3
+    stage.clock.advance(3)
     assert await stage.text(url=url) == "old"
     shown = f"{URL}?token=REDACTED"
     assert caplog.messages == [f"Cache: serving a stale response of {shown}: server unavailable ({cause})"]
@@ -146,7 +146,7 @@ async def test_programming_errors_are_not_answered_from_the_store(world: World) 
 
     stage = Stage(world, response(200, STALE, b"old"), wrong, stale_if_error=600)
     await stage()
-    stage.clock.now += 3
+    stage.clock.advance(3)
     with pytest.raises(ZeroDivisionError):
         await stage()
     assert not stage.cache._ratewise_store.single_flight._requests
@@ -157,6 +157,6 @@ async def test_several_parts_of_a_stale_response_are_no_stand_in(world: World) -
     """If several ranges are requested, which only the server can serve, its error is raised."""
     stage = Stage(world, response(200, {"Cache-Control": "max-age=1"}, b"0123456789"), 503, stale_if_error=600)
     await stage.text()
-    stage.clock.now += 5
+    stage.clock.advance(5)
     assert (await stage("GET", headers={"Range": "bytes=0-1,3-4"})).status_code == 503
     await stage.end()

@@ -39,7 +39,7 @@ async def test_no_user_sees_what_another_one_was_told(world: World) -> None:
         assert await stage.text(headers=user) == str(number)
     for number, user in enumerate(USERS):
         assert await stage.text(headers=user) == str(number)
-    stage.clock.now += 3
+    stage.clock.advance(3)
     for number, user in enumerate(USERS):
         stage.origin.steps = [503]
         assert await stage.text(headers=user) == str(number)
@@ -142,7 +142,7 @@ async def test_set_cookie_is_not_stored_by_any_way(world: World) -> None:
     for method in ("GET", "GET", "HEAD"):
         await stage(method)
         stage.client.cookies.clear()
-        stage.clock.now += 3
+        stage.clock.advance(3)
     (entries,) = stage.cache._memory.entries.values()
     assert all(b"secret" not in entry.head for entry in entries)
     await stage.end()

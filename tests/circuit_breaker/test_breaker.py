@@ -18,7 +18,7 @@ from ratewise._util.bounded_table import Table
 from ratewise.circuit_breaker import breaker as module
 from ratewise.circuit_breaker.circuit import MAX_NOTED, Permit
 from ratewise.circuit_breaker.window import BUCKETS
-from tests.kit.clock import PATIENCE
+from tests.kit.patience import PATIENCE
 
 TOKEN = "aB3dEfGhIjKlMnOp"
 WALL = 1e9

@@ -12,9 +12,10 @@ import pytest
 import ratewise.exceptions
 from ratewise import CircuitBreaker, Clock, exchange_of
 from ratewise._util.durations import in_seconds
+from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Received, Reply
-from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.moments import Trace, allow
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 
@@ -70,7 +71,7 @@ async def test_what_a_probe_tells(world: World, clock: FakeClock, step: Any, fai
     guard = brittle()
     transport = guarded(world, Scripted(500, step, 200), guard, clock)
     await outcome(world, transport)
-    clock.now += 60
+    clock.advance(60)
     await outcome(world, transport)
     assert guard.get_state()["state"] == {True: "open", False: "closed", None: "half_open"}[failed]
     if failed is None:
@@ -95,7 +96,7 @@ async def test_a_body_that_breaks_off_is_a_failure(world: World, clock: FakeCloc
                     transport = guarded(world, wire, guard, clock)
                 if state == "half_open":
                     await outcome(world, transport)
-                    clock.now += 60
+                    clock.advance(60)
                 if through_client:
                     with pytest.raises(world.httpx.TransportError):
                         await world(client.get, "/")
@@ -141,7 +142,7 @@ async def test_what_is_told_of_other_refusals(world: World, clock: FakeClock) ->
     guard = brittle()
     transport = guarded(world, Scripted(500, response(200)), guard, clock)
     await outcome(world, transport)
-    clock.now += 60
+    clock.advance(60)
     probe = await world.send(transport)
     with pytest.raises(
         world.ratewise.CircuitBreakerOpen,
@@ -161,7 +162,7 @@ async def test_a_body_that_is_left_is_no_failure(world: World, clock: FakeClock)
         guard = brittle()
         transport = guarded(world, Scripted(500, response(body=Body(b"a", b"b"))), guard, clock)
         await outcome(world, transport)
-        clock.now += 60
+        clock.advance(60)
         result = await world.send(transport)
         assert guard.get_state()["state"] == "half_open"
         await world(world.read if read else world.close, result)
@@ -173,9 +174,9 @@ async def test_a_stream_without_end_is_a_success(world: World, clock: FakeClock)
     guard = brittle(half_open_timeout=5)
     transport = guarded(world, Scripted(500, response(body=Body(b"a")), 200), guard, clock)
     await outcome(world, transport)
-    clock.now += 60
+    clock.advance(60)
     endless = await world.send(transport)
-    clock.now += 5
+    clock.advance(5)
     assert await outcome(world, transport) == 200
     assert guard.get_state()["state"] == "closed"
     await world.close(endless)
@@ -186,7 +187,7 @@ async def test_upgrades_are_successes(world: World, clock: FakeClock) -> None:
     guard = brittle()
     transport = guarded(world, Scripted(500, response(101, body=Body(error=AssertionError("read")))), guard, clock)
     await outcome(world, transport)
-    clock.now += 60
+    clock.advance(60)
     assert (await world.send(transport)).status_code == 101
     assert guard.get_state()["state"] == "closed"
 
@@ -196,14 +197,14 @@ async def test_the_retry_after_of_a_503(world: World, clock: FakeClock) -> None:
     for status, value, seconds in ((503, "7", 7), (503, "soon", 60), (503, "0", 60), (500, "7", 60), (503, "9000", 600)):
         guard = brittle()
         await outcome(world, guarded(world, Scripted(response(status, {"Retry-After": value})), guard, clock))
-        assert guard.get_state(now=clock.now)["retry_after"] == seconds
+        assert guard.get_state(now=clock.monotonic())["retry_after"] == seconds
 
 
 async def test_slow_calls(world: World, clock: FakeClock) -> None:
     """The duration of a call is measured to the response headers, without the body."""
 
     def slow(request: Any) -> Any:
-        clock.now += 2
+        clock.advance(2)
         return 200
 
     guard = CircuitBreaker(slow_call_duration=2, slow_call_rate=0.5, minimum_calls=4, jitter=0)
@@ -237,8 +238,8 @@ async def test_a_mock(world: World, clock: FakeClock) -> None:
     assert guard.get_state()["failure_count"] == 1
     for said, state in ((True, "open"), (False, "closed"), (None, "closed")):
         guard = brittle(failure_on=lambda result, error, said=said: said)
-        guard._report(ORIGIN, guard._admit(ORIGIN, clock.now), failed=True, now=clock.now)
-        clock.now += 60
+        guard._report(ORIGIN, guard._admit(ORIGIN, clock.monotonic()), failed=True, now=clock.monotonic())
+        clock.advance(60)
         await outcome(world, guarded(world, Scripted(world.httpx.Response(200)), guard, clock))
         assert guard.get_state()["state"] == state
 
@@ -253,7 +254,7 @@ async def test_a_failure_on_that_breaks(world: World, clock: FakeClock) -> None:
     wire = Scripted(500, 200, failing("ReadError"))
     transport = guarded(world, wire, guard, clock)
     await outcome(world, transport)
-    clock.now += 60
+    clock.advance(60)
     assert await outcome(world, transport) == "ZeroDivisionError"
     assert wire.bodies[-1].closed
     assert await outcome(world, transport) == "ReadError"
@@ -289,12 +290,12 @@ async def test_our_own_refusals_do_not_count(world: World, clock: FakeClock) -> 
         max_retries=0,
     )
     await world(client.get, "/")
-    clock.now += 60
-    held = places._enter(ORIGIN, clock.now)
+    clock.advance(60)
+    held = places._enter(ORIGIN, clock.monotonic())
     assert held is not None
     with pytest.raises(world.ratewise.BulkheadFull):
         await world(client.get, "/")
-    places._queue.leave(held, clock.now)
+    places._queue.leave(held, clock.monotonic())
     assert (await world(client.get, "/")).status_code == 200
     assert guard.get_state()["state"] == "closed"
 
@@ -306,15 +307,15 @@ async def test_the_wall_clock_changes_nothing(world: World) -> None:
         step = 0.0
 
         def time(self) -> float:
-            return self.now + self.step
+            return super().time() + self.step
 
-    clock = Stepped()
+    clock = Stepped(auto=True)
     guard = brittle()
     transport = guarded(world, Scripted(503, 200), guard, clock)
     await outcome(world, transport)
     for step, passed, expected in ((-3600, 59, "CircuitBreakerOpen"), (86400, 0.5, "CircuitBreakerOpen"), (86400, 0.5, 200)):
         clock.step = step
-        clock.now += passed
+        clock.advance(passed)
         assert await outcome(world, transport) == expected
 
 
@@ -339,22 +340,22 @@ async def test_a_time_out_is_slow_too(world: World, clock: FakeClock) -> None:
     """A slow call counts as slow even if it times out; a slow probe fails, although its body still arrives."""
 
     def late(request: Any) -> Any:
-        clock.now += 3
+        clock.advance(3)
         return failing("ReadTimeout")
 
     guard = CircuitBreaker(9, slow_call_duration=2, minimum_calls=2, jitter=0, half_open_timeout=5)
     slow = response(body=Body(b"a", b"b"))
     transport = guarded(world, Scripted(late, late, lambda request: slow, 200), guard, clock)
     assert [await outcome(world, transport) for _ in range(3)] == ["ReadTimeout"] * 2 + ["CircuitBreakerOpen"]
-    clock.now += 60
+    clock.advance(60)
 
     def slowly(request: Any) -> Any:
-        clock.now += 2
+        clock.advance(2)
         return slow
 
     transport._wire.steps[0] = slowly
     probe = await world.send(transport)
-    clock.now += 5
+    clock.advance(5)
     assert await outcome(world, transport) == 200  # the next probe: the slow one is no success
     assert guard.get_state()["state"] == "half_open"
     await world.close(probe)
@@ -375,7 +376,7 @@ async def test_what_a_slow_reader_proves(world: World, clock: FakeClock) -> None
     wire = Scripted(response(body=Body(b"a", b"b")))
     client = world.RateWiseClient("https://x.example", transport=wire, circuit_breaker=guard, clock=clock, total_timeout=10)
     async with world.within(client.stream("GET", "/")) as result:
-        clock.now += 11
+        clock.advance(11)
         with pytest.raises(world.ratewise.DeadlineExceeded):
             await world.read(result)
     assert guard.get_state()["state"] == "closed"
@@ -385,7 +386,7 @@ async def test_a_deadline_below_counts(world: World, clock: FakeClock) -> None:
     """Around a stack with its own total_timeout, a server that uses up that time has failed."""
 
     def late(request: Any) -> Any:
-        clock.now += 10
+        clock.advance(10)
         return failing("ReadTimeout")
 
     guard = brittle()
@@ -462,14 +463,14 @@ async def test_exactly_so_many_probes(world: World, permitted: int) -> None:
         assert all_refused.wait(PATIENCE)
         return Reply()
 
-    clock = FakeClock()
+    clock = FakeClock(auto=True)
     guard = brittle(half_open_max_calls=permitted, success_threshold=permitted)
     with LocalServer(answer) as server:
         settings = {"circuit_breaker": guard, "clock": clock, "trust_env": False, "max_retries": 0}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
             assert (await world(client.get, "/")).status_code == 500
             healthy.set()
-            clock.now += 60
+            clock.advance(60)
             results: list[str] = []
 
             async def knock() -> None:
@@ -511,7 +512,7 @@ async def test_a_cancelled_probe_gives_its_permit_back(world: World, clock: Fake
     guard, hangs = brittle(), list[str]()
     transport = guarded(world, Wire(500, response(body=Hanging()), 200), guard, clock)
     await outcome(world, transport)
-    clock.now += 60
+    clock.advance(60)
     await world.cancelled(probe, when=lambda: hangs == [where])
     assert guard.get_state()["state"] == "half_open"
     assert await outcome(world, transport) == 200
@@ -523,7 +524,7 @@ async def test_a_keyboard_interrupt_tells_nothing(world: World, clock: FakeClock
     guard = brittle()
     transport = guarded(world, Scripted(500, KeyboardInterrupt(), 200), guard, clock)
     await outcome(world, transport)
-    clock.now += 60
+    clock.advance(60)
     with pytest.raises(KeyboardInterrupt):
         await world.send(transport)
     assert await outcome(world, transport) == 200

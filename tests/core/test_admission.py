@@ -13,26 +13,26 @@ from hypothesis import strategies as st
 
 from ratewise import AsyncBulkheadTransport, Bulkhead, Clock, Waiter
 from ratewise._core import admission
+from ratewise.testing import FakeClock
 from tests.bulkhead.bulkheads import ORIGIN, URL, entered, transport
-from tests.kit.clock import FakeClock
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 
 
-async def test_the_next_ticket_notices(world: World, clock: FakeClock) -> None:
+async def test_the_next_ticket_notices(world: World) -> None:
     """The head of the queue has vanished: the next ticket gets the slot OFFER_TIMEOUT later, because it polls by itself."""
-    bulkhead = Bulkhead(1)
-    first, gone = (entered(bulkhead, now=clock.now) for _ in range(2))
 
     class Leaving(FakeClock):
-        def _wait(self, waiter: Waiter, timeout: float | None) -> float:
-            bulkhead._queue.leave(first, clock.now)
-            return super()._wait(waiter, timeout)
+        def _enter(self, wait: Any) -> None:
+            bulkhead._queue.leave(first, began)
+            super()._enter(wait)
 
-    late = Leaving()
-    assert (await world.send(transport(world, Scripted(200), bulkhead, clock=late))).status_code == 200
+    bulkhead, clock = Bulkhead(1), Leaving(auto=True)
+    began = clock.monotonic()
+    first, gone = (entered(bulkhead, now=began) for _ in range(2))
+    assert (await world.send(transport(world, Scripted(200), bulkhead, clock=clock))).status_code == 200
     assert gone.waiter.woken
-    assert 1 <= (late.now - clock.now) / admission.OFFER_TIMEOUT <= 2
+    assert 1 <= clock.elapsed / admission.OFFER_TIMEOUT <= 2
 
 
 def test_a_full_queue_of_the_gone() -> None:

@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from ratewise import Waiter
-from tests.kit.clock import PATIENCE
 from tests.kit.layers import Layer
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 

@@ -13,8 +13,9 @@ import trio
 
 from ratewise import Waiter
 from ratewise._core.clock import running_trio
-from tests.kit.clock import PATIENCE, FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.layers import Layer
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 

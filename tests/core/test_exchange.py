@@ -13,7 +13,7 @@ import pytest
 import ratewise
 from ratewise import Exchange, RetryConfig, exchange_of
 from ratewise._core.call_state import CallState
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.layers import Layer
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World
@@ -128,7 +128,7 @@ async def test_a_layer_that_drops_the_exchange(world: World) -> None:
         return await call.send(world.httpx.Request("GET", "https://api.example.com/other"))
 
     wire = Scripted(503, 200)
-    transport = world.LayerTransport(world.RetryTransport(wire, clock=FakeClock()), Layer(handle))
+    transport = world.LayerTransport(world.RetryTransport(wire, clock=FakeClock(auto=True)), Layer(handle))
     result = await world.send(transport)
     assert result.status_code == 200
     assert len(wire.sent) == 2

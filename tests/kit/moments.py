@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 from ratewise._deadline import DeadlineLayer
-from tests.kit.clock import wait_until
+from tests.kit.patience import wait_until
 from tests.kit.world import World
 
 

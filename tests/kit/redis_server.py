@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.kit.clock import PATIENCE
+from tests.kit.patience import PATIENCE
 
 GIVEN = "RATEWISE_TEST_REDIS_URL"
 """The environment variable with the URL of a server that is already running."""

@@ -11,9 +11,9 @@ import httpx2
 
 from ratewise._adapter.runtime import AsyncRuntime, SyncRuntime
 from ratewise._core.step import step
+from ratewise.testing import FakeClock
 from ratewise.testing.patterns import ANY
 from ratewise.testing.script import Script
-from tests.kit.clock import FakeClock
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream, httpx2.SyncByteStream, httpx2.AsyncByteStream):
@@ -118,10 +118,10 @@ class Timed(Scripted):
 
     def __init__(self, clock: FakeClock, *steps: Any) -> None:
         super().__init__(*steps)
-        self.clock, self.began, self.times = clock, clock.now, list[float]()
+        self.clock, self.began, self.times = clock, clock.monotonic(), list[float]()
 
     def _received(self, module: Any, request: Any, content: bytes) -> Any:
-        self.times.append(round(self.clock.now - self.began, 3))
+        self.times.append(round(self.clock.monotonic() - self.began, 3))
         return super()._received(module, request, content)
 
 

@@ -23,7 +23,7 @@ from ratewise._adapter.http_library import AsyncLibrary, SyncLibrary
 from ratewise._adapter.runtime import AsyncRuntime, SyncRuntime
 from ratewise._core.step import step
 from ratewise.layer import Call
-from tests.kit.clock import PATIENCE
+from tests.kit.patience import PATIENCE
 
 WORLDS = [f"{style}-{library}" for library in ("httpx", "httpx2") for style in ("sync", "asyncio", "trio")]
 

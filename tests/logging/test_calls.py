@@ -18,9 +18,10 @@ from ratewise import Bulkhead, CircuitBreaker, LogConfig, RateLimiter, RetryConf
 from ratewise._core.call_state import CallState
 from ratewise.circuit_breaker.circuit import Permit
 from ratewise.logging import filters
+from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Reply
-from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.marks import FORKS
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World, only
 
@@ -73,7 +74,7 @@ async def test_a_deadline_that_comes_while_the_body_is_read(world: World, clock:
         def __iter__(self) -> Any:
             for chunk in super().__iter__():
                 yield chunk
-                clock.now += 20
+                clock.advance(20)
 
     settings: Any = {"log_config": LogConfig(**OWN), "total_timeout": 10, "clock": clock, "max_retries": 0}
     async with world.within(

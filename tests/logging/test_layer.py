@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from ratewise import LogConfig, LoggingLayer, exchange_of, options, setup_logging
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.growth import growth
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World
@@ -50,7 +50,7 @@ def taking(clock: FakeClock, seconds: float, step: Any) -> Any:
     """A step that takes some seconds."""
 
     def taken(request: Any) -> Any:
-        clock.now += seconds
+        clock.advance(seconds)
         return step
 
     return taken
@@ -103,7 +103,12 @@ async def test_through_a_client(world: World, clock: FakeClock, screen: io.Strin
 async def test_stack_of_a_transport(world: World, log: pytest.LogCaptureFixture) -> None:
     """`log_config=` of the whole stack: the log is outermost, except for the error that a last 429 becomes."""
     subject = world.RateWiseTransport(
-        Scripted(429), log_config=LogConfig(), max_retries=0, raise_on_rate_limit=True, total_timeout=9, clock=FakeClock()
+        Scripted(429),
+        log_config=LogConfig(),
+        max_retries=0,
+        raise_on_rate_limit=True,
+        total_timeout=9,
+        clock=FakeClock(auto=True),
     )
     with pytest.raises(world.ratewise.RateLimitExceeded):
         await world.send(subject)
@@ -134,7 +139,7 @@ async def test_cancelled(world: World, log: pytest.LogCaptureFixture) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await world.send(transport(world, Scripted(interrupted), clock=FakeClock()))
+        await world.send(transport(world, Scripted(interrupted), clock=FakeClock(auto=True)))
     assert log.messages[-1] == "Response: KeyboardInterrupt (0.00s)"
 
 
@@ -418,7 +423,7 @@ async def test_below_a_layer_of_the_users_own(world: World, log: pytest.LogCaptu
         async def handle(self, request: Any, call: Any) -> Any:
             return await call.send(world.httpx.Request("GET", "https://other.example/"))
 
-    await world.send(world.LayerTransport(transport(world, Scripted(200), clock=FakeClock()), Fresh()))
+    await world.send(world.LayerTransport(transport(world, Scripted(200), clock=FakeClock(auto=True)), Fresh()))
     assert log.messages == ["Request: GET https://other.example/", "Response: 200 (0.00s)"]
 
 

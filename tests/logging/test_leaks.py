@@ -24,8 +24,8 @@ from ratewise import (
     exchange_of,
 )
 from ratewise._redaction.masker import Masker
+from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Received, Reply
-from tests.kit.clock import FakeClock
 from tests.kit.world import World
 
 PLACES = (
@@ -175,7 +175,7 @@ async def through_everything(world: World, version: str, clock: FakeClock, redac
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 async def test_no_secret_is_shown(world: World, shown: list[str], version: str) -> None:
     """With every logger at DEBUG, none of the secrets sent through every capability is in a record, error or repr."""
-    said = await through_everything(world, version, FakeClock(), redacts=True)
+    said = await through_everything(world, version, FakeClock(auto=True), redacts=True)
     assert {place: text for place, secret in SECRETS.items() for text in (*shown, *said) if secret in text} == {}
     loggers = {text.split()[0] for text in shown}
     library = world.httpx.__name__
@@ -191,6 +191,6 @@ async def test_they_would_be_found(world: World, shown: list[str], version: str,
     for name in ("url", "text", "mask"):
         monkeypatch.setattr(Masker, name, lambda self, text, **_: str(text))
     monkeypatch.setattr(RedactionFilter, "filter", lambda self, record: True)
-    said = await through_everything(world, version, FakeClock(), redacts=False)
+    said = await through_everything(world, version, FakeClock(auto=True), redacts=False)
     everything = "\n".join((*shown, *said))
     assert {place for place, secret in SECRETS.items() if secret not in everything} == set()

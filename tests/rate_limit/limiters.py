@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ratewise import RateLimiter
-from tests.kit.clock import FakeClock, wait_until
+from ratewise.testing import FakeClock
+from tests.kit.patience import wait_until
 from tests.kit.world import World
 
 URL = "https://api.example.com/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ratewise import RateLimiter
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.wire import Scripted, Timed, response
 from tests.kit.world import World
 from tests.rate_limit.limiters import URL, limited

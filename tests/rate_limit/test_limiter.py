@@ -16,8 +16,8 @@ import ratewise.exceptions
 from ratewise import RateLimiter
 from ratewise._http.rate_limit_headers import RateLimitFields
 from ratewise.rate_limit.limits import KnownLimit
+from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Received, Reply
-from tests.kit.clock import FakeClock, StillClock
 from tests.kit.wire import Scripted, Timed, failing
 from tests.kit.world import World
 from tests.rate_limit.limiters import URL, limited, waiting
@@ -117,7 +117,7 @@ def test_threads_and_event_loops_share_it() -> None:
 
 async def test_first_come_first_served(world: World) -> None:
     """Requests are sent in the order in which they came; a caller that has just been served goes to the end of the queue."""
-    limiter, order, clock = RateLimiter(rate=100), list[int](), StillClock()
+    limiter, order, clock = RateLimiter(rate=100), list[int](), FakeClock()
     transport = limited(world, Scripted(*[200] * 13), limiter, clock)
     await world.send(transport)
 
@@ -130,7 +130,7 @@ async def test_first_come_first_served(world: World) -> None:
     async def serve() -> None:
         for served in range(12):
             await world.until(lambda served=served: (len(order), waiting(limiter)) == (served, min(4, 12 - served)))  # type: ignore[misc]
-            clock.now += 0.01
+            clock.advance(0.01)
 
     await world.gather(*(lambda number=number: call(number) for number in range(4)), serve)  # type: ignore[misc]
     assert order == [*range(4)] * 3
@@ -176,9 +176,13 @@ async def test_a_limit_that_has_recovered_may_be_forgotten(world: World, clock: 
     limiter = RateLimiter(rate=1, burst=2)
     await world.send(limited(world, Scripted(200), limiter, clock))
     (state,) = limiter._queue.states.values()
-    assert [state.idle(clock.now), state.idle(clock.now), state.idle(clock.now + 1)] == [False, False, True]
-    state.governor.refused(RateLimitFields((), 9, None, False), clock.now)
-    assert not state.idle(clock.now + 8)
+    assert [state.idle(clock.monotonic()), state.idle(clock.monotonic()), state.idle(clock.monotonic() + 1)] == [
+        False,
+        False,
+        True,
+    ]
+    state.governor.refused(RateLimitFields((), 9, None, False), clock.monotonic())
+    assert not state.idle(clock.monotonic() + 8)
 
 
 async def test_errors_pass(world: World, clock: FakeClock) -> None:

@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from ratewise import RateLimiter, RetryBudget, RetryConfig
+from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Received, Reply
-from tests.kit.clock import PATIENCE, FakeClock, StillClock
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Timed, failing, response
 from tests.kit.world import World
 from tests.rate_limit.limiters import URL, limited, queued, waiting
@@ -26,7 +27,7 @@ async def test_the_opening(world: World) -> None:
         return Reply()
 
     with LocalServer(answer) as server:
-        settings = {"rate_limiter": limiter, "trust_env": False, "clock": StillClock(look=PATIENCE)}
+        settings = {"rate_limiter": limiter, "trust_env": False, "clock": FakeClock()}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
 
             async def call() -> None:
@@ -39,7 +40,7 @@ async def test_the_opening(world: World) -> None:
 async def test_a_first_answer_that_does_not_come(world: World, clock: FakeClock) -> None:
     """A long poll as the first request holds the others back for one second at most."""
     done = threading.Event()
-    began = clock.now
+    began = clock.elapsed
 
     def answer(received: Received) -> Reply:
         if received.target == "/poll":
@@ -58,7 +59,7 @@ async def test_a_first_answer_that_does_not_come(world: World, clock: FakeClock)
                 done.set()
 
             await world.gather(poll, call)
-    assert clock.now - began == pytest.approx(1, abs=0.01)
+    assert clock.elapsed - began == pytest.approx(1, abs=0.01)
 
 
 async def test_a_first_one_that_fails(world: World, clock: FakeClock) -> None:
@@ -75,7 +76,7 @@ async def test_who_was_refused_comes_first(world: World) -> None:
     """A refused request keeps its place in the queue: it is sent again before all that came later."""
     order: list[str] = []
     lock = threading.Lock()
-    limiter, clock = RateLimiter(), StillClock()
+    limiter, clock = RateLimiter(), FakeClock()
 
     def answer(received: Received) -> Reply:
         with lock:
@@ -95,12 +96,12 @@ async def test_who_was_refused_comes_first(world: World) -> None:
 
             async def time_passes() -> None:
                 await world.until(lambda: waiting(limiter) == 5)
-                clock.now += 0.05
+                clock.advance(0.05)
                 await world.until(lambda: len(order) > 1)
                 await world.until(all_came)
 
             def all_came() -> bool:
-                clock.now += 0.001
+                clock.advance(0.001)
                 return len(order) == 6
 
             await world.gather(*(lambda number=number: call(number) for number in range(5)), time_passes)  # type: ignore[misc]

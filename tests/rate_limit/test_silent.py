@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import time
 from typing import Any
 
 import httpx
@@ -23,8 +22,7 @@ from ratewise import (
     exchange_of,
 )
 from ratewise.rate_limit.found import Burst, Ceiling, Filling, Shut
-from ratewise.testing import FixedWindow, TokenBucket
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock, FixedWindow, TokenBucket
 from tests.kit.styles import Served
 from tests.kit.virtual import LimitedWire, VirtualClock, run
 from tests.kit.wire import Scripted, Timed, failing, response
@@ -273,14 +271,13 @@ def test_bursts(served: Any, burst: int, pause: float, seconds: float) -> None:
 
 def test_many_dead_hosts() -> None:
     """The state of an unreachable key is forgotten after long disuse, which makes room for new keys."""
-    limiter, clock = RateLimiter(), FakeClock()
-    clock.now = time.monotonic() - 200_000  # forgetting uses the real clock
+    limiter, clock = RateLimiter(), FakeClock(auto=True)
     with httpx.Client(transport=RateLimitTransport(Scripted(*[failing("ConnectError")] * 4020), limiter, clock=clock)) as client:
         for number in range(1005):
             for _ in range(4):
                 with pytest.raises(httpx.ConnectError):
                     client.get(f"https://dead{number}.example/")
-            clock.now += 100
+            clock.advance(100)
     assert len(limiter._states) <= 1000
     assert any("dead1004" in str(key) for key in limiter._states)
 
@@ -291,11 +288,11 @@ def test_many_dead_hosts() -> None:
 async def learnt(world: World, clock: FakeClock, **settings: Any) -> RateLimiter:
     """A limiter that has discovered a bucket of 20 which refills by one a second."""
     limiter = RateLimiter(**settings)
-    tokens, at = 20.0, clock.now
+    tokens, at = 20.0, clock.monotonic()
 
     def bucket(request: Any) -> Any:
         nonlocal tokens, at
-        tokens, at = min(tokens + clock.now - at, 20), clock.now
+        tokens, at = min(tokens + clock.monotonic() - at, 20), clock.monotonic()
         accepted = tokens >= 1
         tokens -= accepted
         return response(200 if accepted else 429)(request)
@@ -324,8 +321,8 @@ async def test_snapshot_and_restore(world: World, clock: FakeClock) -> None:
     assert json.loads(limiter.snapshot(clock=clock))["limits"].keys() == {name}
     unmet = RateLimiter()
     unmet.restore(text, clock=clock)
-    clock.now += 5
-    passed = clock.now - json.loads(text)["at"]
+    clock.advance(5)
+    passed = clock.time() - json.loads(text)["at"]
     assert json.loads(unmet.snapshot(clock=clock))["limits"][name]["left"] == pytest.approx(kept["left"] + passed * kept["rate"])
 
 

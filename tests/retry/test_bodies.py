@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 from tests.retry.plain import PLAIN

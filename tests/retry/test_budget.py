@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ratewise import RetryBudget, RetryConfig, exchange_of
 from ratewise.retry import budget as module
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.wire import Scripted
 from tests.kit.world import World
 
@@ -96,7 +96,7 @@ async def test_a_server_that_fails_everything(world: World, clock: FakeClock) ->
         result = await world.send(transport)
         assert result.status_code == 503
         refused += "retry budget" in exchange_of(result).history[-1].reason
-        clock.now += 0.01
+        clock.advance(0.01)
     assert 1200 <= len(wire.sent) <= 1200 + 10 * 11
     assert refused > 800
 

@@ -15,11 +15,12 @@ import pytest
 
 from ratewise import RetryBudget, RetryConfig, RetryDecision, exchange_of, options
 from ratewise._adapter.drain import MAX_READ
+from ratewise.testing import FakeClock
 from ratewise.testing.server import Answer, LocalServer, Received, Reply, reset
-from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.credit import SPENT, chunks
 from tests.kit.marks import HALF_READ, SIGNALS
 from tests.kit.moments import Trace, interruption
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 from tests.retry.plain import PLAIN
@@ -222,7 +223,7 @@ async def asked(world: World, url: str, how: str, **more: Any) -> AsyncIterator[
     settings, traced = {"limits": world.httpx.Limits(max_connections=1), "trust_env": False}, {"trace": trace.of(world)}
     if how == "bare":
         wire = world.HTTPTransport(**settings)
-        async with world.within(world.RetryTransport(wire, PLAIN, clock=FakeClock())) as transport:
+        async with world.within(world.RetryTransport(wire, PLAIN, clock=FakeClock(auto=True))) as transport:
             result = await world.send(transport, url=url, extensions=traced)  # without any time-out
             yield result
             await world.close(result)
@@ -230,7 +231,14 @@ async def asked(world: World, url: str, how: str, **more: Any) -> AsyncIterator[
             assert await world.read(last) == b"ok"
     else:
         timeout = world.httpx.Timeout(None, pool=PATIENCE)
-        more = {"retry_config": PLAIN, "clock": FakeClock(), **settings, **more, "timeout": timeout, "rate_limiter": None}
+        more = {
+            "retry_config": PLAIN,
+            "clock": FakeClock(auto=True),
+            **settings,
+            **more,
+            "timeout": timeout,
+            "rate_limiter": None,
+        }
         async with world.within(world.RateWiseClient(url, raise_on_rate_limit=False, **more)) as client:
             request = client.build_request("GET", "/", extensions=traced)
             result = await world(client.send, request, stream=how == "stream")

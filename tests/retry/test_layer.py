@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ratewise import ExponentialBackoff, RateWiseError, RetryConfig, RetryDecision, RetryLayer, options
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World
 from tests.retry.plain import PLAIN
@@ -44,11 +44,11 @@ async def test_discarded_responses_are_closed_before_the_wait(world: World) -> N
     wire = Scripted(503, 503, 200)
 
     class Checking(FakeClock):
-        def sleep(self, seconds: float) -> None:
+        def _enter(self, wait: Any) -> None:
             assert all(body.closed for body in wire.bodies)
-            super().sleep(seconds)
+            super()._enter(wait)
 
-    await world.send(world.RetryTransport(wire, PLAIN, clock=Checking()))
+    await world.send(world.RetryTransport(wire, PLAIN, clock=Checking(auto=True)))
     assert [sent.open for sent in wire.sent] == [0, 0, 0]
     assert [body.closed for body in wire.bodies] == [1, 1, 0]
 

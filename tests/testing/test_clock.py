@@ -19,7 +19,7 @@ from ratewise._core.clock import TimeoutExpired
 from ratewise._core.step import step
 from ratewise.testing import FakeClock
 from ratewise.testing import clock as module
-from tests.kit.clock import PATIENCE, wait_until
+from tests.kit.patience import PATIENCE, wait_until
 from tests.kit.world import World, only
 
 UNIT = 0.03
@@ -409,6 +409,19 @@ def test_waits_that_are_over_are_not_kept() -> None:
     asyncio.run(main())
     gc.collect()
     assert len(clock._waits) <= 101
+
+
+async def test_woken_between_two_steps(world: World) -> None:
+    """A waiter that is woken just as it begins to wait does not wait."""
+
+    class Waking(FakeClock):
+        def _enter(self, wait: Any) -> None:
+            waiter.wake()
+            super()._enter(wait)
+
+    clock, waiter = Waking(), Waiter()
+    assert await world(clock.park if world.is_sync else clock.apark, waiter, None)
+    assert clock.waiting == 0
 
 
 # -- what it refuses

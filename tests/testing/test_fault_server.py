@@ -10,10 +10,10 @@ import pytest
 
 from ratewise import Clock
 from ratewise._core.failure import Failure
-from ratewise.testing import FaultServer
+from ratewise.testing import FakeClock, FaultServer
 from ratewise.testing.faults import MALFORMED
-from tests.kit.clock import PATIENCE, FakeClock, wait_until
 from tests.kit.marks import HALF_READ
+from tests.kit.patience import PATIENCE, wait_until
 from tests.kit.world import World, only
 
 BROKEN = {
@@ -205,11 +205,11 @@ def test_head(word: str, http2: bool) -> None:
 def test_waits_are_on_the_clock(clock: FakeClock) -> None:
     """`slow-head` and `drip` wait on the server's clock."""
     with FaultServer(clock=clock) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
-        began = clock.now
+        began = clock.elapsed
         assert client.get("/slow-head:3600").status_code == 200
-        assert clock.now - began == 3600
+        assert clock.elapsed - began == 3600
         assert client.get("/drip:60").status_code == 200
-        assert clock.now - began == 3600 + 60 * 9  # for pieces of 4 bytes
+        assert clock.elapsed - began == 3600 + 60 * 9  # for pieces of 4 bytes
 
 
 @pytest.mark.parametrize("word", ["hang", "hang-body", "slow-head:60", "drip:60"])

@@ -11,9 +11,8 @@ import pytest
 
 from ratewise import RetryConfig, exchange_of
 from ratewise._core.clock import Waiter
-from ratewise.testing import Fault
+from ratewise.testing import FakeClock, Fault
 from ratewise.testing.faults import MALFORMED
-from tests.kit.clock import FakeClock
 from tests.kit.marks import HALF_READ
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
@@ -384,7 +383,7 @@ async def test_cancelled_below_a_stack(world: World, word: str) -> None:
 @only("sync")
 def test_clocks(world: World, clock: FakeClock) -> None:
     """It waits on its own clock, or on that of the first stack around it, which a fault transport inside gets too."""
-    own, other = FakeClock(), FakeClock()
+    own, other = FakeClock(auto=True), FakeClock(auto=True)
     inside = world.FaultTransport(Scripted(200, 200))
     transport = world.FaultTransport(inside, {"slow-head:5": 1})
     transport._own_clock.adopt(clock)

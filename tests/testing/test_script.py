@@ -13,8 +13,7 @@ import pytest
 import ratewise.httpx2.testing
 import ratewise.testing
 from ratewise import RetryConfig, options
-from ratewise.testing import Reply, delayed
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock, Reply, delayed
 from tests.kit.world import World, only
 
 URL = "https://api.example.com"
@@ -146,7 +145,7 @@ async def test_coroutine_functions(world: World) -> None:
 
 async def test_delays(world: World, clock: FakeClock) -> None:
     """A delay waits on the clock of the stack around the transport; a transport that has its own keeps it."""
-    own, config = FakeClock(), RetryConfig(initial_delay=0.25, jitter=False)
+    own, config = FakeClock(auto=True), RetryConfig(initial_delay=0.25, jitter=False)
     given = kind(world)(delayed(2, 200), clock=own)
     for wire in (kind(world)(delayed(3, delayed(1.5, 503)), 200), given):
         response = await world.send(world.RetryTransport(wire, config, clock=clock), extensions={"timeout": {"read": 4.5}})
@@ -159,7 +158,7 @@ async def test_an_adopted_clock_stays(world: World, clock: FakeClock) -> None:
     wire = kind(world)(delayed(0, 200), delayed(5, 200))
     await world.send(wire)
     inner = world.RateWiseTransport(wire, clock=clock)
-    await world.send(world.LayerTransport(inner, clock=FakeClock()))
+    await world.send(world.LayerTransport(inner, clock=FakeClock(auto=True)))
     assert clock.sleeps == [5]
 
 

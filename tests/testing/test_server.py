@@ -18,7 +18,7 @@ import pytest
 
 from ratewise.testing import LocalServer, Received, Reply
 from ratewise.testing.server import Answer, reset
-from tests.kit.clock import PATIENCE, wait_until
+from tests.kit.patience import PATIENCE, wait_until
 from tests.kit.world import World, only
 
 KINDS: dict[str, Any] = {"plain": {}, "tls": {"tls": True}, "h2": {"http2": True}}

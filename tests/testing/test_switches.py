@@ -27,7 +27,7 @@ from ratewise import (
 )
 from ratewise.testing import FakeClock, no_waiting, retries_off
 from ratewise.testing import switches as module
-from tests.kit.clock import PATIENCE, wait_until
+from tests.kit.patience import PATIENCE, wait_until
 from tests.kit.world import World
 
 LONG = ExponentialBackoff(initial_delay=50.0, max_delay=50.0, jitter=False)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ratewise.cache import CacheConfig, InMemoryCache
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World
 
@@ -86,7 +86,7 @@ class Conversation:
     """A client with a cache, a scripted origin, and checks of what passes between them."""
 
     def __init__(self, world: World, cache: InMemoryCache | None = None, **config: Any) -> None:
-        self.world, self.clock, self.origin = world, FakeClock(), Scripted()
+        self.world, self.clock, self.origin = world, FakeClock(auto=True), Scripted()
         self.cache = cache or InMemoryCache()
         kind = world.ratewise.CacheTransport if world.is_sync else world.ratewise.AsyncCacheTransport
         transport = kind(self.origin, self.cache, CacheConfig(**config), clock=self.clock)
@@ -100,9 +100,9 @@ class Conversation:
         assert [body.closed for body in self.origin.bodies] == [1] * len(self.origin.bodies), "connections"
 
     async def take(self, step: Step, where: str) -> None:
-        self.clock.now += step.after
+        self.clock.advance(step.after)
         self.client.cookies.clear()  # the client's own request would differ
-        now, before = self.clock.now, len(self.origin.sent)
+        now, before = self.clock.time(), len(self.origin.sent)
         ask = fields(step.ask, now)
         body = step.body if step.body is not None else b"" if step.status in (204, 304) else b"answer %d" % before
         raw = b"" if step.method == "HEAD" else body

@@ -11,9 +11,10 @@ import pytest
 from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache
 from ratewise.cache import Cache
 from ratewise.cache.stores.interface import _renew_all
+from ratewise.testing import FakeClock
 from tests.cache.asking import FRESH, ask, cached
-from tests.kit.clock import PATIENCE, FakeClock
 from tests.kit.marks import FORKS
+from tests.kit.patience import PATIENCE
 from tests.kit.wire import Body, Scripted, response
 from tests.kit.world import World, only
 
@@ -110,14 +111,14 @@ async def test_a_lost_secret_is_put_back(world: World, clock: FakeClock) -> None
     await ask(world, transport)
     (name,) = [key for key in shelf.values if key.startswith("secret-")]
     kept = shelf.values.pop(name)
-    clock.now += 59
+    clock.advance(59)
     await ask(world, transport)
     assert name not in shelf.values
-    clock.now += 2
+    clock.advance(2)
     await ask(world, transport)
     assert shelf.values[name] == kept
     shelf.values[name] = bytes(32)
-    clock.now += 61
+    clock.advance(61)
     await ask(world, transport)
     assert shelf._ratewise_store.secret == bytes(32)
     assert "fwd=uri-miss" in (await ask(world, cached(world, Scripted(200), shelf))).headers["cache-status"]
@@ -128,16 +129,17 @@ async def test_a_store_that_fails(world: World, clock: FakeClock, caplog: pytest
     shelf = Shelf(secret=bytes(32))
     transport = cached(world, Scripted(*[response(headers=FRESH)] * 30), shelf, clock=clock)
     shelf.broken = ConnectionError("planted")
-    begun, tried = clock.now, []
-    while clock.now < begun + 70:
+    begun, tried = clock.elapsed, []
+    while clock.elapsed < begun + 70:
         shelf.calls.clear()
         assert (await ask(world, transport)).status_code == 200
-        tried += [clock.now - begun] * bool(shelf.calls)
-        clock.now += 5
+        tried += [clock.elapsed - begun] * bool(shelf.calls)
+        clock.advance(5)
     assert tried == [0, 5, 10, 15, 25, 45]
     assert "planted" not in caplog.text
     assert "Cache: Shelf failed (ConnectionError); bypassed for 16 s" in caplog.text
-    shelf.broken, clock.now = None, clock.now + 30
+    shelf.broken = None
+    clock.advance(30)
     assert "stored" in (await ask(world, transport)).headers["cache-status"]
     assert "hit" in (await ask(world, transport)).headers["cache-status"]
 
@@ -178,7 +180,7 @@ async def test_what_could_not_be_deleted(world: World, clock: FakeClock, way: st
         await ask(world, transport, url="https://api.example.com/b")
     await ask(world, transport, method="POST")
     shelf.full = None
-    clock.now += 5
+    clock.advance(5)
     assert "uri-miss; stored" in (await ask(world, transport)).headers["cache-status"]
     assert "hit" in (await ask(world, transport)).headers["cache-status"]
 
@@ -278,7 +280,7 @@ async def test_a_store_that_hangs(world: World, monkeypatch: pytest.MonkeyPatch)
         return None
 
     monkeypatch.setattr(shelf, "get", hang)
-    transport = cached(world, Scripted(*[response(headers=FRESH)] * 2), shelf, clock=FakeClock())
+    transport = cached(world, Scripted(*[response(headers=FRESH)] * 2), shelf, clock=FakeClock(auto=True))
     assert (await ask(world, transport)).status_code == 200
     assert shelf.get_stats().errors == 1
     hangs.set()

@@ -13,9 +13,9 @@ import pytest
 from ratewise import CacheBackend, InMemoryCache, RedisCache, SQLiteCache
 from ratewise.cache import Cache
 from ratewise.cache.entry import Entries, Entry, Policy
+from ratewise.testing import FakeClock
 from tests.cache.asking import FRESH, ask, cached
 from tests.cache.stores.redis.samples import PREFIX
-from tests.kit.clock import FakeClock
 from tests.kit.wire import Scripted, response
 from tests.kit.world import World, only
 
@@ -90,7 +90,7 @@ def test_what_users_see() -> None:
 async def test_the_interface(world: World, make: Make) -> None:
     """Every store finds entries, changes them, and drops them on demand."""
     cache = make()
-    store, call = cache._ratewise_store, world.call(None, FakeClock())
+    store, call = cache._ratewise_store, world.call(None, FakeClock(auto=True))
     assert await store.prepare(call) == store.secret
     number = store.order.begin()
 
@@ -136,7 +136,7 @@ async def test_a_closed_store_opens_again(world: World, make: Make, caplog: pyte
 
 async def test_a_store_of_ones_own_that_stays_closed(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Used directly, a closed custom store raises its own error; in a stack it is bypassed, with one log line."""
-    cache, clock = Shelf(), FakeClock()
+    cache, clock = Shelf(), FakeClock(auto=True)
     transport = cached(world, Scripted(*[response(headers=FRESH)] * 4), cache, clock=clock)
     await ask(world, transport)
     await world.close(cache)

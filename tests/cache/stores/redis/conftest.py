@@ -12,7 +12,7 @@ import redis.asyncio
 
 from ratewise.cache.stores.redis import RedisCache
 from tests.cache.stores.redis.samples import PREFIX, SECRET
-from tests.kit.clock import PATIENCE
+from tests.kit.patience import PATIENCE
 from tests.kit.redis_server import Server
 
 

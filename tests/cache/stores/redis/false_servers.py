@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 from tests.cache.stores.redis.samples import TIMEOUT
-from tests.kit.clock import PATIENCE
+from tests.kit.patience import PATIENCE
 
 
 class Wrong:

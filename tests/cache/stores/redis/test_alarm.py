@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ratewise.cache.stores.redis import _Alarm, _bounded
-from tests.kit.clock import PATIENCE, wait_until
+from tests.kit.patience import PATIENCE, wait_until
 
 
 class Connection:

@@ -15,8 +15,8 @@ import pytest
 from ratewise.cache.stores.redis import RedisCache
 from tests.cache.stores.redis.false_servers import Wrong, hung
 from tests.cache.stores.redis.samples import SECRET
-from tests.kit.clock import PATIENCE
 from tests.kit.marks import FORKS
+from tests.kit.patience import PATIENCE
 from tests.kit.world import World, only
 
 

@@ -15,9 +15,10 @@ import trustme
 
 from ratewise.cache.entry import encode
 from ratewise.cache.stores.backend import FIRST_BYPASS
+from ratewise.testing import FakeClock
 from tests.cache.stores.redis.false_servers import Wrong, answering, deaf, hung
 from tests.cache.stores.redis.samples import KEY, SECRET, TIMEOUT, call_of, each_world, entry, name_of
-from tests.kit.clock import FakeClock, wait_until
+from tests.kit.patience import wait_until
 from tests.kit.redis_server import Server
 from tests.kit.world import World
 
@@ -25,11 +26,11 @@ from tests.kit.world import World
 @each_world
 async def test_what_a_real_server_refuses(world: World, make: Any, private: Server) -> None:
     """Out of memory, a replica or a missing password give a miss and store nothing; later the cache works again."""
-    clock = FakeClock()
+    clock = FakeClock(auto=True)
     cache, call = make(private.url), call_of(world, clock)
 
     async def stores() -> bool:
-        clock.now += FIRST_BYPASS
+        clock.advance(FIRST_BYPASS)
         return await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)  # type: ignore[no-any-return]
 
     with redis.Redis.from_url(private.url) as admin:
@@ -45,7 +46,7 @@ async def test_what_a_real_server_refuses(world: World, make: Any, private: Serv
         admin.config_set("requirepass", "swordfish")
         await world.close(cache)
         assert not await stores()
-        clock.now += FIRST_BYPASS
+        clock.advance(FIRST_BYPASS)
         assert await cache._ratewise_store.load(KEY, call) == ()
         allowed = make(private.url, password="swordfish")
         assert await allowed._ratewise_store.save(KEY, (entry(),), 60.0, call)
@@ -57,7 +58,7 @@ async def test_what_a_real_server_refuses(world: World, make: Any, private: Serv
 @each_world
 async def test_dropped_connections_are_replaced(world: World, make: Any, private: Server) -> None:
     """Connections dropped by the server, or by its restart, cost at most one miss."""
-    clock = FakeClock()
+    clock = FakeClock(auto=True)
     cache, call = make(private.url), call_of(world, clock)
     assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
     with redis.Redis.from_url(private.url) as admin:
@@ -68,7 +69,7 @@ async def test_dropped_connections_are_replaced(world: World, make: Any, private
     private.stop()
     private.start()
     await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
-    clock.now += FIRST_BYPASS
+    clock.advance(FIRST_BYPASS)
     assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
     assert len(await cache._ratewise_store.load(KEY, call)) == 1
     await world.close(cache)

@@ -14,9 +14,10 @@ import redis.asyncio
 
 from ratewise.cache.entry import encode
 from ratewise.cache.stores.backend import FIRST_BYPASS
+from ratewise.testing import FakeClock
 from tests.cache.stores.redis.false_servers import FALSE, Wrong, answering, deaf
 from tests.cache.stores.redis.samples import KEY, OTHER, SECRET, TIMEOUT, call_of, each_world, entry
-from tests.kit.clock import PATIENCE, FakeClock
+from tests.kit.patience import PATIENCE
 from tests.kit.world import World
 
 
@@ -25,14 +26,14 @@ from tests.kit.world import World
 async def test_false_servers(world: World, make: Any, name: str) -> None:
     """Whatever the server does, even if it hangs, the result is a miss, nothing is stored, and nothing is raised."""
     with Wrong(FALSE[name]) as server:
-        cache, clock = make(server.url, timeout=TIMEOUT), FakeClock()
+        cache, clock = make(server.url, timeout=TIMEOUT), FakeClock(auto=True)
         call = call_of(world, clock)
         assert await cache._ratewise_store.load(KEY, call) == ()
-        clock.now += FIRST_BYPASS
+        clock.advance(FIRST_BYPASS)
         assert not await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
-        clock.now += FIRST_BYPASS
+        clock.advance(FIRST_BYPASS)
         await cache._ratewise_store.drop(KEY, call)
-        clock.now += FIRST_BYPASS
+        clock.advance(FIRST_BYPASS)
         assert await cache._ratewise_store.load(KEY, call) == ()
         assert cache.get_stats().errors >= 3
         await world.close(cache)
@@ -53,12 +54,12 @@ async def test_nobody_there(world: World, make: Any) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         for settings in ({"host": "127.0.0.1", "port": bound.getsockname()[1]}, {"host": "nowhere.invalid", "port": 1}):
-            cache, clock = make(secret=None, **settings), FakeClock()
+            cache, clock = make(secret=None, **settings), FakeClock(auto=True)
             call = call_of(world, clock)
             assert await cache._ratewise_store.prepare(call) is None
             cache._ratewise_store.secret = SECRET
             for tried in (1, 1, 2):
-                clock.now += FIRST_BYPASS * (tried == 2)
+                clock.advance(FIRST_BYPASS * (tried == 2))
                 assert await cache._ratewise_store.load(KEY, call) == ()
                 assert not await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
                 assert cache.get_stats().errors == tried

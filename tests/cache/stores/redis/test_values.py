@@ -10,9 +10,9 @@ import pytest
 from ratewise.cache.entry import Policy, encode
 from ratewise.cache.stores.backend import FIRST_BYPASS
 from ratewise.cache.stores.redis import RedisCache
+from ratewise.testing import FakeClock
 from tests.cache.stores.redis.false_servers import Wrong, answering
 from tests.cache.stores.redis.samples import KEY, OTHER, PREFIX, SECRET, call_of, each_world, entry, name_of
-from tests.kit.clock import FakeClock
 from tests.kit.world import World
 
 
@@ -121,7 +121,7 @@ def test_clear_spares_what_is_not_its_own(make: Any, plain: Any) -> None:
 @each_world
 async def test_hostile_values(world: World, make: Any, plain: Any) -> None:
     """A value that this cache did not store under this key is a miss."""
-    cache, clock = make(), FakeClock()
+    cache, clock = make(), FakeClock(auto=True)
     call = call_of(world, clock)
     assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
     name = name_of(cache, KEY)
@@ -135,7 +135,7 @@ async def test_hostile_values(world: World, make: Any, plain: Any) -> None:
     plain.delete(name)
     plain.lpush(name, b"x")
     assert await cache._ratewise_store.load(KEY, call) == ()
-    clock.now += FIRST_BYPASS
+    clock.advance(FIRST_BYPASS)
     assert await cache._ratewise_store.save(KEY, (entry(),), 60.0, call)
     assert len(await cache._ratewise_store.load(KEY, call)) == 1
     await world.close(cache)

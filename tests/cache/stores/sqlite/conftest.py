@@ -10,7 +10,7 @@ import pytest
 
 from ratewise.cache.stores import base
 from ratewise.cache.stores.sqlite import SQLiteCache
-from tests.kit.clock import PATIENCE
+from tests.kit.patience import PATIENCE
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ import pytest
 
 from ratewise.cache.entry import Entry, Policy
 from ratewise.layer import Call
-from tests.kit.clock import PATIENCE, FakeClock
+from ratewise.testing import FakeClock
+from tests.kit.patience import PATIENCE
 from tests.kit.world import World
 
 KEY, OTHER = "a" * 32, "b" * 32
@@ -27,7 +28,7 @@ unix = pytest.mark.skipif(os.name != "posix", reason="Windows has no permissions
 
 
 def call_of(world: World) -> Call[Any, Any]:
-    return world.call(None, FakeClock())
+    return world.call(None, FakeClock(auto=True))
 
 
 def entry(body: bytes) -> Entry:

@@ -11,7 +11,7 @@ import pytest
 from ratewise.cache.stores import sqlite_file
 from ratewise.cache.stores.sqlite import SQLiteCache
 from tests.cache.stores.sqlite.files import KEY, python, threads
-from tests.kit.clock import PATIENCE
+from tests.kit.patience import PATIENCE
 from tests.kit.world import World, only
 
 

@@ -15,7 +15,7 @@ import pytest
 from ratewise.cache.stores import sqlite_file
 from ratewise.cache.stores.sqlite import SQLiteCache
 from tests.cache.stores.sqlite.files import KEY, OTHER, call_of, entry, raw
-from tests.kit.clock import PATIENCE
+from tests.kit.patience import PATIENCE
 from tests.kit.world import World
 
 

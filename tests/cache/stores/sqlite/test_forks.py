@@ -13,8 +13,8 @@ import pytest
 from ratewise.cache.stores import sqlite_file
 from ratewise.cache.stores.sqlite import SQLiteCache
 from tests.cache.stores.sqlite.files import KEY, OTHER, in_child
-from tests.kit.clock import PATIENCE
 from tests.kit.marks import FORKS
+from tests.kit.patience import PATIENCE
 
 forking = [FORKS, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
 

@@ -8,7 +8,7 @@ import pytest
 
 from ratewise.cache.stores import sqlite
 from ratewise.cache.stores.sqlite import SQLiteCache
-from tests.kit.clock import FakeClock
+from ratewise.testing import FakeClock
 
 
 def test_eviction_by_number(make: Callable[..., SQLiteCache]) -> None:
@@ -40,7 +40,7 @@ def test_expired_ones_go_first(make: Callable[..., SQLiteCache], clock: FakeCloc
     cache = make(max_size=2, clock=clock)
     cache.set("a", b"value", 60)
     cache.set("b", b"value", 5)
-    clock.now += 10
+    clock.advance(10)
     cache.set("c", b"value", 60)
     assert [key for key in "abc" if cache.get(key)] == ["a", "c"]
     assert cache.get_stats().evictions == 0
@@ -59,11 +59,10 @@ def test_a_smaller_limit(make: Callable[..., SQLiteCache], monkeypatch: pytest.M
     assert sizes == [6, 3, 2]
 
 
-def test_clock_set_back(make: Callable[..., SQLiteCache], clock: FakeClock) -> None:
+def test_clock_set_back(make: Callable[..., SQLiteCache]) -> None:
     """Entries stored after the clock was set back are not taken for the oldest."""
-    cache = make(max_size=2, clock=clock)
-    for key in "abcd":
-        clock.now -= 100
+    for number, key in enumerate("abcd"):
+        cache = make(max_size=2, clock=FakeClock(start=1e9 - 100 * number))
         cache.set(key, b"value", 1000)
     assert [key for key in "abcd" if cache.get(key)] == ["c", "d"]
 

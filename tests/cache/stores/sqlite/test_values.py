@@ -10,8 +10,8 @@ import pytest
 
 from ratewise.cache.stores import sqlite
 from ratewise.cache.stores.sqlite import SQLiteCache
+from ratewise.testing import FakeClock
 from tests.cache.stores.sqlite.files import KEY, OTHER, call_of, entry, python, raw
-from tests.kit.clock import FakeClock
 from tests.kit.world import World, only
 
 
@@ -75,9 +75,9 @@ def test_expiry(make: Callable[..., SQLiteCache], clock: FakeClock, path: Path) 
     """An expired value is not found, and the next write removes it."""
     cache = make(clock=clock)
     cache.set(KEY, b"value", 60)
-    clock.now += 59
+    clock.advance(59)
     assert cache.get(KEY) == b"value"
-    clock.now += 1
+    clock.advance(1)
     assert cache.get(KEY) is None
     assert cache.get_stats().size == 1
     cache.set(OTHER, b"value", 60)
