@@ -78,6 +78,7 @@ EXPECTED = {
         r"^GET /search: refused, requests sent: 1, retry after: 3600.0 s$",
         r"^So far: \{'total_requests': 2, 'successful': 1, 'failed': 1, 'total_retries': 2, 'avg_retries': 1.0",
     ),
+    "test_weather.py": (r"^7 passed in ",),
     "rate_limits.py": (
         r"^No client can be faster than 2\.0 s$",
         r"^Retries alone: 150 requests done in [0-9.]+ s, [1-9][0-9]+ refused on the way$",
@@ -96,8 +97,9 @@ def test_example(name: str, request: pytest.FixtureRequest) -> None:
     env = {**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": paths}
     if "redis" in name:
         env["REDIS_URL"] = request.getfixturevalue("redis_url")
+    pytest_of_a_user = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "ratewise._pytest_plugin"]
     run = subprocess.run(
-        [sys.executable, "-W", "error", name],
+        [sys.executable, "-W", "error", *(pytest_of_a_user if name.startswith("test_") else []), name],
         cwd=EXAMPLES,
         env=env,
         capture_output=True,

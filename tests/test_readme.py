@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,15 @@ from ratewise._redaction import secrets
 from tests.kit.wire import library
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+KIT = README[README.index("\n## Testing\n") : README.index("\n## What it costs\n")]
+"""The section whose blocks need no other wire than the test kit's."""
+
+
+def blocks(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+BLOCKS = blocks(README.replace(KIT, ""))
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.strip().splitlines()[-1][:40])
@@ -54,6 +65,23 @@ def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     logger.setLevel(logger.level)  # clears the logger's cache of enabled levels
     for transport in opened:
         transport.close()
+
+
+@pytest.mark.parametrize("block", blocks(KIT), ids=lambda block: block.strip().splitlines()[-1][:40])
+def test_blocks_of_the_test_kit_run(block: str, tmp_path: Path) -> None:
+    """Each block is a program that warns of nothing, or a test module that passes."""
+    (tmp_path / "test_block.py").write_text(block)
+    command = ["-m", "pytest", "-q", "-p", "ratewise._pytest_plugin"] if "def test_" in block else []
+    path = os.pathsep.join([str(Path(ratewise.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    run = subprocess.run(
+        [sys.executable, "-W", "error", *command, "test_block.py"],
+        cwd=tmp_path,
+        env={**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def rows(first_cell: str) -> dict[str, str]:

@@ -92,9 +92,9 @@ async def test_a_mock_serves_the_bundled_client_as_a_plain_one(world: World, moc
     assert seen[0] == seen[1] == [("GET", f"{URL}?page=2", b""), ("POST", URL, seen[0][1][2]), ("GET", f"{ORIGIN}/none", b"")]
 
 
-async def test_a_mock_answers_each_attempt(world: World, mock: Any, clock: FakeClock) -> None:
+async def test_a_mock_answers_each_attempt(world: World, mock: Any, ratewise_no_waiting: None) -> None:
     """Errors and responses are used up attempt by attempt, although the stack was built before."""
-    client = world.RateWiseClient(ORIGIN, clock=clock)  # users write `with ratewise.testing.no_waiting():` around the test
+    client = world.RateWiseClient(ORIGIN)
     mock.add("GET", URL, "ConnectError", 503, 200)
     mock.add("POST", URL, 429, 201)
     got, posted = await world(client.get, "/users"), await world(client.post, "/users", json={})
@@ -169,15 +169,15 @@ def flaky() -> Iterator[LocalServer]:
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="vcrpy 9 needs Python 3.11")
 @pytest.mark.parametrize("recorded_by", ["RateWiseClient", "Client"])
-async def test_vcrpy(world: World, clock: FakeClock, flaky: LocalServer, tmp_path: Path, recorded_by: str) -> None:
+async def test_vcrpy(world: World, ratewise_clock: FakeClock, flaky: LocalServer, tmp_path: Path, recorded_by: str) -> None:
     """A cassette has each attempt, whoever recorded it, and plays them attempt by attempt: the server is asked no more."""
     import vcr
 
     tape, url = str(tmp_path / "tape.yaml"), flaky.url
 
     async def visit(kind: str) -> list[Any]:
-        settings = {"clock": clock, "retry_config": RetryConfig(methods={"GET", "POST"})} if kind == "RateWiseClient" else {}
-        client = getattr(world, kind)(base_url=url, trust_env=False, **settings)  # `no_waiting()` here too
+        settings = {"retry_config": RetryConfig(methods={"GET", "POST"})} if kind == "RateWiseClient" else {}
+        client = getattr(world, kind)(base_url=url, trust_env=False, **settings)
         answers = [await world(client.get, "/a"), await world(client.post, "/b", json={"name": "x"})]
         if kind == "Client":  # which does not send them again by itself
             answers = [await world(client.get, "/a"), await world(client.post, "/b", json={"name": "x"})]
@@ -195,7 +195,7 @@ async def test_vcrpy(world: World, clock: FakeClock, flaky: LocalServer, tmp_pat
         assert cassette.play_count == 4
         assert cassette.all_played
     assert len(flaky.received) == 4
-    assert len(clock.sleeps) == (4 if recorded_by == "RateWiseClient" else 2)
+    assert len(ratewise_clock.sleeps) == (4 if recorded_by == "RateWiseClient" else 2)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="vcrpy 9 needs Python 3.11")
