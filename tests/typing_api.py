@@ -61,6 +61,7 @@ from ratewise.testing import (
     AsyncFaultTransport,
     AsyncScriptedTransport,
     ConcurrencyLimit,
+    FakeClock,
     Fault,
     FaultServer,
     FaultTransport,
@@ -75,6 +76,9 @@ from ratewise.testing import (
     SlidingWindow,
     TokenBucket,
     delayed,
+    describe,
+    no_waiting,
+    retries_off,
 )
 
 
@@ -295,6 +299,24 @@ def caches() -> None:
         ratewise.httpx2.CacheTransport(httpx2.HTTPTransport(), cache)
         AsyncCacheTransport(httpx.AsyncHTTPTransport(), cache, CacheConfig("force"))
     client.get("/", extensions=options(cache="refresh", cache_ttl=5))
+
+
+@no_waiting()
+def quick(client: RateWiseClient) -> int:
+    return client.get("/").status_code
+
+
+async def virtual(client: AsyncRateWiseClient, clock: FakeClock) -> float:
+    with clock.installed() as same, no_waiting(), retries_off():
+        await client.get("/")
+        await same.aadvance(60)
+        await same.await_for(2, timeout=1.0)
+    numbers: list[int] = clock.run(lambda: 1, lambda: 2)
+    clock.advance(numbers[0])
+    layers: list[str] = [layer.name for layer in describe(client).layers]
+    assert describe(client)["RetryLayer"]["max_attempts"] == quick(RateWiseClient(clock=clock)) == len(layers)
+    RateLimiter(clock=clock)
+    return clock.elapsed
 
 
 def faulty(staging: bool) -> None:

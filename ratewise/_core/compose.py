@@ -28,7 +28,7 @@ def compose(layers: Sequence[Layer[Q, R]], wire: Call[Q, R]) -> Callable[[Q], Co
         begins = type(exchange) is not Exchange or exchange._state.finished  # else a client, or a transport around, began it
         if begins:
             exchange = begin(request, streamed=True)
-        tracker = clock._tracker
+        tracker, owner = clock._tracker, None
         if tracker is not None:
             tracker._begin(owner := current_task())
         try:

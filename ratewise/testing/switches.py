@@ -7,14 +7,11 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from .._core.clock import Clock
 from ..retry.layer import RetryLayer
 from .virtual_clock import SECOND, VirtualClock
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 C = TypeVar("C", bound=VirtualClock)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -90,7 +87,7 @@ class _Switch:
         """Count it, inside `_STATE.lock`."""
         raise NotImplementedError
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> object:
         with _STATE.lock:
             self._change(1)
             _STATE.apply()
@@ -164,7 +161,7 @@ class Installation(_Switch, Generic[C]):
     def __init__(self, clock: C) -> None:
         self._clock = clock
 
-    def __enter__(self) -> C:  # type: ignore[override]
+    def __enter__(self) -> C:
         super().__enter__()
         return self._clock
 
