@@ -103,7 +103,7 @@ def test_everything_that_takes_settings(package: Any, name: str) -> None:
         (lambda: RedisCache(pasword="hunter2"), "did you mean 'password'?"),
         (lambda: RedisCache("redis://x", pasword="hunter2"), "did you mean 'password'?"),
         (lambda: RedisCache(**{"max-connections": 3}), "did you mean 'max_connections'?"),
-        (lambda: RedisCache(nothing_like_it=3), "namespace, secret, prefix, and the keywords of redis.Redis"),
+        (lambda: RedisCache(nothing_like_it=3), "namespace, secret, prefix, clock, and the keywords of redis.Redis"),
         (lambda: RetryConfig(max_atempts=3), "did you mean 'max_attempts'?"),
         (lambda: ratewise.Redactor(header=[]), "did you mean 'headers'?"),
         (lambda: options(cache_til=1), "options() got an unexpected keyword argument 'cache_til': did you mean 'cache_ttl'?"),

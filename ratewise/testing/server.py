@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable
 
 from .._core.clock import Clock, Waiter
@@ -71,7 +72,8 @@ class LocalServer:
         self._closing = True
         for waiter in self._waiters.copy():
             waiter.wake()
-        socket.create_connection(("127.0.0.1", self._port), CLOSE_TIMEOUT).close()  # wakes `accept` on every platform
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", self._port), CLOSE_TIMEOUT).close()  # wakes `accept` on every platform
         self._accepting.join()
         with self._lock:
             for connection in self._open:
@@ -121,7 +123,8 @@ class LocalServer:
                 if self._closing:
                     connection.close()
                     return
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with suppress(OSError):  # the client has gone already
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
                     self.connections += 1
                     self._open.add(connection)

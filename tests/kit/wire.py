@@ -41,7 +41,8 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream, httpx2.SyncByteStream, h
         self.closed += 1
 
     async def aclose(self) -> None:
-        await anyio.lowlevel.checkpoint()
+        with anyio.CancelScope(shield=True):  # as httpcore does
+            await anyio.lowlevel.checkpoint()
         self.close()
 
 
