@@ -9,7 +9,7 @@ from typing import Any, Callable
 from .._core.clock import running_trio
 
 LOOKS = 20
-"""Rounds of an asyncio loop after which a task counts as waiting that does not say whether it waits."""
+"""Rounds of an asyncio loop after which only its tasks are asked whether they wait, not what else it has to do."""
 
 
 class AsyncioLoop:
@@ -31,17 +31,30 @@ class AsyncioLoop:
             self.key.call_soon_threadsafe(function)
 
     def when_idle(self, function: Callable[[], object]) -> None:
-        """Call `function` in the loop as soon as all of its tasks wait for something."""
-        self.call(partial(self._look, function, 0))
+        """Call `function` in the loop as soon as all of its tasks wait for something, and nothing is about to wake one."""
+        self.call(_Look(self.key, function))
 
-    def _look(self, function: Callable[[], object], looks: int) -> None:
-        import asyncio
 
-        waits = {_waits(task) for task in asyncio.all_tasks(self.key)}
-        if False in waits or (None in waits and looks < LOOKS):
-            self.key.call_soon(partial(self._look, function, looks + 1))
+class _Look:
+    """Calls `function` in a round of an asyncio loop in which nothing else is ready."""
+
+    __slots__ = ("_function", "_looks", "_loop")
+
+    def __init__(self, loop: Any, function: Callable[[], object]) -> None:
+        self._loop, self._function, self._looks = loop, function, 0
+
+    def __call__(self) -> None:
+        if self._busy():
+            self._looks += 1
+            self._loop.call_soon(self)
         else:
-            function()
+            self._function()
+
+    def _busy(self) -> bool:
+        ready = getattr(self._loop, "_ready", None)  # a loop of another package may not show it
+        if ready is not None and all(type(getattr(handle, "_callback", None)) is _Look for handle in ready.copy()):
+            return False
+        return self._looks < LOOKS or _any_works(self._loop)
 
 
 class TrioLoop:
@@ -89,10 +102,9 @@ def running_loop() -> AsyncioLoop | TrioLoop | None:
         return None
 
 
-def _waits(task: Any) -> bool | None:
-    """Whether a task of asyncio waits for something; None if it does not say."""
-    waiter = getattr(task, "_fut_waiter", _UNKNOWN)
-    return None if waiter is _UNKNOWN else waiter is not None and not waiter.done()
+def _any_works(loop: Any) -> bool:
+    """Whether a task of this asyncio loop waits for nothing. One that does not say counts as waiting."""
+    import asyncio
 
-
-_UNKNOWN: Any = object()
+    waiters = [getattr(task, "_fut_waiter", loop) for task in asyncio.all_tasks(loop)]
+    return any(waiter is None or (waiter is not loop and waiter.done()) for waiter in waiters)

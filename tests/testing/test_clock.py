@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import sys
 import threading
 import time
 from typing import Any
@@ -331,6 +333,81 @@ def test_event_loops_in_threads_of_run() -> None:
         lambda: trio.run(tasks, 5, 25),
     )
     assert woken == [5, 10, 15, 25, 30, 35]
+
+
+async def through_gather(clock: FakeClock) -> None:
+    await asyncio.gather(clock.asleep(1), clock.asleep(1))
+
+
+async def through_wait(clock: FakeClock) -> None:
+    await asyncio.wait([asyncio.ensure_future(clock.asleep(1))])
+
+
+async def through_a_task_group(clock: FakeClock) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(clock.asleep, 1)
+
+
+async def through_rounds(clock: FakeClock) -> None:
+    await clock.asleep(1)
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+class Opaque(asyncio.SelectorEventLoop):
+    """An event loop that does not show what is ready, as those that are not written in Python."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "_ready" and sys._getframe(1).f_globals["__name__"] == "ratewise.testing.idle":
+            raise AttributeError(name)
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, Opaque])
+@pytest.mark.parametrize("through", [through_gather, through_wait, through_a_task_group, through_rounds])
+def test_who_is_about_to_be_woken_is_at_work(loop: Any, through: Any) -> None:
+    """A task that others are about to wake, by way of callbacks of the event loop, goes on before time does."""
+    clock = FakeClock(auto=True)
+
+    async def main() -> float:
+        later = asyncio.ensure_future(clock.asleep(10))
+        await through(clock)
+        elapsed = clock.elapsed
+        await later
+        return elapsed
+
+    with contextlib.closing(loop()) as running:
+        assert running.run_until_complete(main()) == 1
+    assert clock.elapsed == 10
+
+
+def test_two_clocks_in_one_event_loop() -> None:
+    """Neither waits for the other's look at what is ready."""
+    clocks = FakeClock(auto=True), FakeClock(auto=True)
+
+    async def main() -> None:
+        await asyncio.gather(*(clock.asleep(5) for clock in clocks))
+
+    asyncio.run(main())
+    assert [clock.elapsed for clock in clocks] == [5, 5]
+
+
+def test_a_callback_that_is_always_ready() -> None:
+    """One that is called again and again, and is no task, keeps time from passing for a few rounds only."""
+    clock = FakeClock(auto=True)
+
+    async def main() -> None:
+        loop, ended = asyncio.get_running_loop(), asyncio.ensure_future(clock.asleep(5))
+
+        def again() -> None:
+            if not ended.done():
+                loop.call_soon(again)
+
+        again()
+        await ended
+
+    asyncio.run(main())
+    assert clock.elapsed == 5
 
 
 def test_a_thread_that_blocks_its_event_loop() -> None:
