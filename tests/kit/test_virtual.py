@@ -1,90 +1,46 @@
-"""Virtual time: timers, deadlocks and errors, and a rate-limited server behind a wire."""
+"""Many requests at once in virtual time, and a rate-limited server behind a wire."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import selectors
 import time
-from typing import Any, Callable
+from typing import Any
 
 import httpx
 import pytest
 
-from ratewise import AsyncRetryTransport, RetryConfig, Waiter
-from ratewise._core.clock import TimeoutExpired
+from ratewise import AsyncRetryTransport, Clock, RetryConfig
 from ratewise.testing.limits import EPOCH
 from tests.kit.styles import styled
-from tests.kit.virtual import Deadlock, LimitedWire, VirtualClock, VirtualLoop, drive, run
+from tests.kit.virtual import LimitedWire, TimedWire, drive, offer, run
 
 
-def test_virtual_time() -> None:
-    """Hours of sleeps, sequential and concurrent, and waits on a clock take no real time and end in the right order."""
-
-    async def main() -> list[float]:
-        loop, clock, order = asyncio.get_running_loop(), VirtualClock(offset=7), []
-
-        async def sleeper(seconds: float) -> None:
-            for _ in range(int(3600 / seconds)):
-                await asyncio.sleep(seconds)
-                order.append(loop.time())
-
-        await asyncio.gather(*map(sleeper, (3600, 6, 420)))
-        assert order == sorted(order)
-        assert loop.time() == pytest.approx(3600)
-        assert clock.time() == EPOCH + 7 + clock.monotonic() == EPOCH + 7 + loop.time()
-        await clock.asleep(900)
-        waiter = Waiter()
-        assert not await clock.apark(waiter, 900)
-        loop.call_later(900, waiter.wake)
-        assert await clock.apark(waiter, None)
-        with pytest.raises(TimeoutExpired):
-            await clock.within(900, asyncio.sleep, 3600)
-        return [loop.time()]
-
-    assert run(main(), start=0) == [pytest.approx(7200)]
-
-
-async def _never() -> None:
-    """Wait for an event that nobody sets, with a task that does the same."""
-    task = asyncio.ensure_future(asyncio.Event().wait())
-    await asyncio.sleep(5)
-    await task
-
-
-async def _forever() -> None:
-    """Sleep again and again, for ever."""
-    for seconds in itertools.repeat(1):
-        await asyncio.sleep(seconds)
-
-
-@pytest.mark.parametrize(("main", "told"), [(_never, "no timer is set"), (_forever, "still not over at second 160")])
-def test_deadlocks_are_found(main: Callable[[], Any], told: str) -> None:
-    """A wait that cannot end raises Deadlock, as does a coroutine that runs too long; the tasks are cancelled."""
-    with pytest.raises(Deadlock, match=told):
-        run(main(), start=60, most=100)
-
-
-def test_an_error_comes_out() -> None:
-    """`run` raises the exception of the main coroutine; other tasks are cancelled."""
+def test_run() -> None:
+    """`run` starts at a wall time, in an event loop, returns a result or raises an exception, and cancels other tasks."""
     ended: list[str] = []
 
     async def other() -> None:
         try:
-            await asyncio.sleep(3600)
+            await Clock().asleep(3600)
         except asyncio.CancelledError:
             ended.append("other")
             raise
 
-    async def main() -> None:
+    async def main() -> float:
         task = asyncio.ensure_future(other())
-        await asyncio.sleep(1)
-        assert isinstance(asyncio.get_running_loop(), VirtualLoop)
-        raise KeyError(task.done())
+        await Clock().asleep(1)
+        assert not task.done()
+        return Clock().time()
 
-    with pytest.raises(KeyError, match="False"):
-        run(main())
-    assert ended == ["other"]
+    async def broken() -> None:
+        await main()
+        raise KeyError("broken")
+
+    assert run(main()) == EPOCH + 1
+    assert run(main(), start=7) == 8
+    with pytest.raises(KeyError, match="broken"):
+        run(broken())
+    assert ended == ["other"] * 3
 
 
 def test_a_wire() -> None:
@@ -108,7 +64,28 @@ def test_a_wire() -> None:
     result, wire, served = sent(sheds=0.3, jitter=0.5, seed=4)
     assert 60 < served.responder.failed == result.statuses[503] < 120
     assert max(result.waits) <= 1.02 + 1e-9
-    assert wire.log == sent(sheds=0.3, jitter=0.5, seed=4)[1].log != sent(sheds=0.3, jitter=0.5, seed=5)[1].log
+    again, other = sent(sheds=0.3, jitter=0.5, seed=4)[1], sent(sheds=0.3, jitter=0.5, seed=5)[1]
+    assert wire.log == again.log != other.log
+
+
+def test_offered_requests_do_not_wait_for_each_other() -> None:
+    """Each begins at its time, however long the others take; one that raises has status 0."""
+
+    class Wire(TimedWire):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            number = round(self.now * 10)
+            await Clock().asleep(60 if number == 3 else 0.25)
+            if number == 4:
+                raise httpx.ReadError("gone")
+            return httpx.Response(200 + number)
+
+    async def main() -> Any:
+        return await offer(Wire(), 10, 0.6)
+
+    ends = [0.25, 0.35, 0.45, 60.3, 0.65, 0.75]
+    assert run(main()) == [
+        (number / 10, pytest.approx(end), 0 if number == 4 else 200 + number) for number, end in enumerate(ends)
+    ]
 
 
 def test_errors_are_kept() -> None:
@@ -122,21 +99,15 @@ def test_errors_are_kept() -> None:
     assert (result.lost, len(result.waits)) == (0, 30)
 
 
-def test_retries_in_virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_in_virtual_time() -> None:
     """Half a minute of retries against a window of 100 in 5 s takes no real time; all succeed, within the limit."""
-    waits: list[float | None] = []
-    select = selectors.DefaultSelector.select
+    served, began = styled("window"), time.monotonic()
 
-    def selects(self: Any, timeout: float | None = None) -> Any:
-        waits.append(timeout)
-        return select(self, timeout)
+    async def main() -> Any:
+        return await drive(AsyncRetryTransport(LimitedWire(served), RetryConfig(51, budget=False)))
 
-    monkeypatch.setattr(selectors.DefaultSelector, "select", selects)
-    monkeypatch.setattr(time, "sleep", waits.append)
-    served = styled("window")
-    config = RetryConfig(51, budget=False)
-    result = run(drive(AsyncRetryTransport(LimitedWire(served), config, clock=VirtualClock())))
-    assert set(waits) == {0}
+    result = run(main())
+    assert time.monotonic() - began < result.wall / 2
     assert result.statuses == {200: 480}
     assert served.limit.accepted == 480
     assert 0.8 < result.efficiency(served.limit) <= 1

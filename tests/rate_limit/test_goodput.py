@@ -6,23 +6,22 @@ import asyncio
 import contextlib
 import copy
 import logging
-import math
 import random
 from typing import Any, Callable, NamedTuple
 
-import anyio
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewise import AsyncLayerTransport, AsyncRateLimitTransport, RateLimiter, RateLimitLayer, RetryConfig, RetryLayer
+from ratewise import AsyncLayerTransport, AsyncRateLimitTransport, Clock, RateLimiter, RateLimitLayer, RetryConfig, RetryLayer
+from ratewise._core.clock import TimeoutExpired
 from ratewise.testing import FixedWindow, Limit, Quota, SlidingWindow, TokenBucket
 from ratewise.testing.families import Headers, ietf
 from ratewise.testing.limits import EPOCH
 from ratewise.testing.responder import Answer
 from tests.kit.styles import LATENCY, UNLIMITED, Served, styled
-from tests.kit.virtual import LimitedWire, Offered, Result, VirtualClock, drive, offer, run
+from tests.kit.virtual import LimitedWire, Offered, Result, drive, offer, run
 
 TOLD = ("window", "ietf", "openai", "penalty", "halved")
 """The styles whose responses carry rate-limit fields, except `anthropic`, which takes minutes."""
@@ -52,10 +51,9 @@ def drive_virtually(served: Any, n: int, tasks: int, wire: Any = None, limiter: 
         limited = LimitedWire(served, **(wire or {}))
         retries = RetryLayer(RetryConfig(budget=False, initial_delay=0.1), uniform=random.Random(1).random)
         layers = retries, RateLimitLayer(RateLimiter(**(limiter or {})))
-        transport = AsyncLayerTransport(limited, *layers, clock=VirtualClock(offset=7.7))
-        return Outcome(await drive(transport, n, tasks), served, limited)
+        return Outcome(await drive(AsyncLayerTransport(limited, *layers), n, tasks), served, limited)
 
-    return run(main(), most=3600)
+    return run(main(), start=EPOCH + 7.7)  # a wall clock that is fast
 
 
 def check(outcome: Outcome, efficiency: float, refused: float) -> None:
@@ -155,7 +153,7 @@ def test_without_limits() -> None:
     served = Served(TokenBucket(10**6, 1))
 
     async def main() -> Result:
-        return await drive(AsyncRateLimitTransport(LimitedWire(served), clock=VirtualClock()), 500, 50)
+        return await drive(AsyncRateLimitTransport(LimitedWire(served)), 500, 50)
 
     result = run(main())
     assert result.statuses == {200: 500}
@@ -216,11 +214,11 @@ def test_a_stated_limit_holds_whatever_happens(rate: int, burst: int, concurrenc
     class Wire(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             nonlocal now, peak
-            times.append(asyncio.get_running_loop().time())
+            times.append(Clock().monotonic())
             now += 1
             peak = max(peak, now)
             try:
-                await asyncio.sleep(0.03)
+                await Clock().asleep(0.03)
             finally:
                 now -= 1
             if request.url.path == "/fails":
@@ -228,15 +226,21 @@ def test_a_stated_limit_holds_whatever_happens(rate: int, burst: int, concurrenc
             return httpx.Response(200, content=b"ok")
 
     async def main() -> None:
-        transport = AsyncRateLimitTransport(Wire(), limiter, clock=VirtualClock())
+        transport = AsyncRateLimitTransport(Wire(), limiter)
+
+        async def send(path: str) -> None:
+            with contextlib.suppress(httpx.ReadError):
+                request = httpx.Request("GET", f"https://api.example.com{path}")
+                assert (await transport.handle_async_request(request)).status_code == 200
 
         async def call(start: float, patience: float | None, fails: bool) -> None:
-            await asyncio.sleep(start)
-            with anyio.move_on_after(math.inf if patience is None else patience) as scope:
-                with contextlib.suppress(httpx.ReadError):
-                    request = httpx.Request("GET", "https://api.example.com/fails" if fails else "https://api.example.com/")
-                    assert (await transport.handle_async_request(request)).status_code == 200
-            assert patience is not None or not scope.cancelled_caught
+            await Clock().asleep(start)
+            path = "/fails" if fails else "/"
+            if patience is None:
+                await send(path)
+            else:
+                with contextlib.suppress(TimeoutExpired):
+                    await Clock().within(patience, send, path)
 
         await asyncio.gather(*(call(*each) for each in calls))
 
@@ -304,25 +308,16 @@ def again(style: str, pause: float = 6.0) -> list[Outcome]:
 
     async def main() -> None:
         for _ in range(2):
-            limiter, start, served = RateLimiter(), asyncio.get_running_loop().time(), styled(style)
-
-            class Anew:
-                """A server whose second 0 is the start of this run."""
-
-                latency = served.latency
-
-                def answer(self, now: float, start: float = start, served: Served = served) -> Answer:
-                    return served.answer(now - start)
-
+            limiter, served = RateLimiter(), styled(style)
             if snapshots:
-                limiter.restore(snapshots[-1], clock=VirtualClock())
-            wire: Any = LimitedWire(Anew())  # type: ignore[arg-type]  (all of a server that it needs)
-            transport = AsyncLayerTransport(wire, RetryLayer(), RateLimitLayer(limiter), clock=VirtualClock())
+                limiter.restore(snapshots[-1])
+            wire = LimitedWire(served)
+            transport = AsyncLayerTransport(wire, RetryLayer(), RateLimitLayer(limiter))
             outcomes.append(Outcome(await drive(transport), served, wire))
-            snapshots.append(limiter.snapshot(clock=VirtualClock()))
-            await asyncio.sleep(pause)
+            snapshots.append(limiter.snapshot())
+            await Clock().asleep(pause)
 
-    run(main(), most=3600)
+    run(main())
     return outcomes
 
 
@@ -378,9 +373,8 @@ def test_an_outage(refusal: int, connects: bool) -> None:
         """A server that is unreachable during the outage, unless it answers 503."""
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            now = asyncio.get_running_loop().time()
-            if not connects and 2 <= now < 7:
-                tried.append(now)
+            if not connects and 2 <= self.now < 7:
+                tried.append(self.now)
                 raise httpx.ConnectError("refused", request=request)
             return await super().handle_async_request(request)
 
@@ -388,10 +382,10 @@ def test_an_outage(refusal: int, connects: bool) -> None:
 
     async def main() -> list[Offered]:
         retries = RetryLayer(uniform=random.Random(1).random)
-        transport = AsyncLayerTransport(Gone(server), retries, RateLimitLayer(RateLimiter()), clock=VirtualClock())
+        transport = AsyncLayerTransport(Gone(server), retries, RateLimitLayer(RateLimiter()))
         return await offer(transport, 100, 12)
 
-    offered = run(main(), most=600)
+    offered = run(main())
     assert {each.status for each in offered} == {200}
     assert len(tried) + server.responder.failed <= 0.1 * 500
     waits = sorted(each.ended - each.begun for each in offered if each.begun >= 7)
@@ -406,7 +400,7 @@ def test_a_silent_server_without_a_limit() -> None:
     async def main() -> Result:
         wire = LimitedWire(Served(UNLIMITED.copy(), sheds=0.03, seed=4))
         layers = RetryLayer(RetryConfig(initial_delay=0.01)), RateLimitLayer(RateLimiter())
-        return await drive(AsyncLayerTransport(wire, *layers, clock=VirtualClock()), 2000, 50)
+        return await drive(AsyncLayerTransport(wire, *layers), 2000, 50)
 
     result = run(main())
     assert result.statuses == {200: 2000}

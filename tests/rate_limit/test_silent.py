@@ -14,6 +14,7 @@ from ratewise import (
     AsyncLayerTransport,
     AsyncRateLimitTransport,
     AsyncRateWiseTransport,
+    Clock,
     RateLimiter,
     RateLimitLayer,
     RateLimitTransport,
@@ -24,7 +25,7 @@ from ratewise import (
 from ratewise.rate_limit.found import Burst, Ceiling, Filling, Shut
 from ratewise.testing import FakeClock, FixedWindow, TokenBucket
 from tests.kit.styles import Served
-from tests.kit.virtual import LimitedWire, VirtualClock, run
+from tests.kit.virtual import LimitedWire, TimedWire, run
 from tests.kit.wire import Scripted, Timed, failing, response
 from tests.kit.world import World
 from tests.rate_limit.limiters import URL, limited
@@ -122,14 +123,14 @@ def test_others_ask_too() -> None:
     """A refused probe goes behind the others in the queue, so that no request uses up all its attempts alone."""
     asked: list[str] = []
 
-    class Wire(httpx.AsyncBaseTransport):
+    class Wire(TimedWire):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             asked.append(request.url.path)
-            await asyncio.sleep(0.02)
-            return httpx.Response(429 if asyncio.get_running_loop().time() < 20 else 200)
+            await Clock().asleep(0.02)
+            return httpx.Response(429 if self.now < 20 else 200)
 
     async def main() -> None:
-        transport = AsyncRateWiseTransport(Wire(), rate_limiter=True, clock=VirtualClock())
+        transport = AsyncRateWiseTransport(Wire(), rate_limiter=True)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
             answers = await asyncio.gather(*(client.get(f"/{number}") for number in range(8)))
         assert [answer.status_code for answer in answers] == [200] * 8
@@ -144,19 +145,19 @@ def test_after_an_outage() -> None:
     limiter = RateLimiter()
     served: list[str] = []
 
-    class Wire(httpx.AsyncBaseTransport):
+    class Wire(TimedWire):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            await asyncio.sleep(0.02)
-            if asyncio.get_running_loop().time() < 3:
+            await Clock().asleep(0.02)
+            if self.now < 3:
                 return httpx.Response(503)
             served.append(request.url.path)
             return httpx.Response(200)
 
     async def main() -> None:
-        transport = AsyncRateLimitTransport(Wire(), limiter, clock=VirtualClock())
+        transport = AsyncRateLimitTransport(Wire(), limiter)
 
         async def call(name: str, at: float) -> None:
-            await asyncio.sleep(at)
+            await Clock().asleep(at)
             await transport.handle_async_request(httpx.Request("GET", URL + name))
 
         old = [call(f"old{number}", 0.1 + number / 20) for number in range(50)]
@@ -178,17 +179,18 @@ def test_long_polls_do_not_block_it() -> None:
     """Requests that hang do not keep the limiter from discovering the limit, and cause no busy waiting."""
     looked = 0
 
-    class Wire(httpx.AsyncBaseTransport):
+    class Wire(TimedWire):
         def __init__(self) -> None:
+            super().__init__()
             self.tokens, self.at = 20.0, 0.0
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            await asyncio.sleep(0.01)
-            now = asyncio.get_running_loop().time()
+            await Clock().asleep(0.01)
+            now = self.now
             self.tokens, self.at = min(self.tokens + (now - self.at) * 20, 20), now
             accepted = self.tokens >= 1
             self.tokens -= accepted
-            await asyncio.sleep(60 if request.url.path == "/poll" else 0.01)
+            await Clock().asleep(60 if request.url.path == "/poll" else 0.01)
             return httpx.Response(200 if accepted else 429)
 
     class Limiter(RateLimiter):
@@ -198,14 +200,14 @@ def test_long_polls_do_not_block_it() -> None:
             return super()._forecast(*arguments)
 
     async def main() -> float:
-        layers = RetryLayer(RetryConfig(9)), RateLimitLayer(Limiter())
-        transport = AsyncLayerTransport(Wire(), *layers, clock=VirtualClock())
+        wire, layers = Wire(), (RetryLayer(RetryConfig(9)), RateLimitLayer(Limiter()))
+        transport = AsyncLayerTransport(wire, *layers)
         async with httpx.AsyncClient(transport=transport, base_url=URL, timeout=None) as client:
             polls = [asyncio.ensure_future(client.get("/poll")) for _ in range(5)]
-            await asyncio.sleep(2)
+            await Clock().asleep(2)
             answers = await asyncio.gather(*(client.get("/") for _ in range(200)))
             assert {answer.status_code for answer in answers} == {200}
-            took = asyncio.get_running_loop().time()
+            took = wire.now
             await asyncio.gather(*polls)
             return took
 
@@ -216,19 +218,18 @@ def test_long_polls_do_not_block_it() -> None:
 def test_a_long_poll_and_a_moment_of_failures() -> None:
     """Recovery from a short outage follows the requests that are answered, and does not wait for one that hangs."""
 
-    class Wire(httpx.AsyncBaseTransport):
+    class Wire(TimedWire):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            await asyncio.sleep(120 if request.url.path == "/poll" else 0.02)
-            down = 2 <= asyncio.get_running_loop().time() < 2.2
-            return httpx.Response(503 if down else 200)
+            await Clock().asleep(120 if request.url.path == "/poll" else 0.02)
+            return httpx.Response(503 if 2 <= self.now < 2.2 else 200)
 
     async def main() -> None:
-        transport = AsyncRateLimitTransport(Wire(), clock=VirtualClock())
-        loop = asyncio.get_running_loop()
+        wire = Wire()
+        transport = AsyncRateLimitTransport(wire)
 
         async def work() -> int:
             done = 0
-            while loop.time() < 10:
+            while wire.now < 10:
                 response = await transport.handle_async_request(httpx.Request("GET", URL))
                 done += response.status_code == 200
             return done
@@ -255,16 +256,15 @@ def test_bursts(served: Any, burst: int, pause: float, seconds: float) -> None:
 
     async def main() -> None:
         layers = RetryLayer(RetryConfig(9)), RateLimitLayer(RateLimiter())
-        transport = AsyncLayerTransport(LimitedWire(served()), *layers, clock=VirtualClock())
-        loop = asyncio.get_running_loop()
+        transport = AsyncLayerTransport(LimitedWire(served()), *layers)
+        clock = Clock()
         async with httpx.AsyncClient(transport=transport, base_url=URL, timeout=None) as client:
             for _ in range(8):
-                start = loop.time()
+                start = clock.monotonic()
                 answers = await asyncio.gather(*(client.get("/") for _ in range(burst)))
                 assert {answer.status_code for answer in answers} == {200}
-                took = loop.time() - start
-                assert took < seconds
-                await asyncio.sleep(pause)
+                assert clock.monotonic() - start < seconds
+                await clock.asleep(pause)
 
     run(main())
 
