@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from .._core.clock import Waiter, current_task
@@ -41,9 +42,9 @@ class FakeClock(VirtualClock):
     it the clock of all that have none of their own. Sleepers and waiters wake in the order of their times, those of the same time
     in the order in which they began, each after those before it have gone on to wait or to end.
 
-    "Everyone" is every call in progress: one that waits for a real server is at work, and time stands still meanwhile. In an
-    event loop it is every task, too. Threads between two calls cannot be watched: they are given a millisecond of real time.
-    `run()` watches its threads from beginning to end.
+    "Everyone" is every call in progress: one that waits for a real server is at work, and time stands still meanwhile; one that
+    has begun tasks waits while one of them does. In an event loop it is every task, too. Threads between two calls cannot be
+    watched: they are given a millisecond of real time. `run()` watches its threads from beginning to end.
 
     - `auto`: whether time passes by itself.
     - `start`: what `time()` returns first, in seconds since the epoch. None: the present, in whole seconds.
@@ -123,7 +124,7 @@ class FakeClock(VirtualClock):
 
         threads = [threading.Thread(target=thread, args=(number,), daemon=True) for number in range(len(functions))]
         for each in starting:  # all are at work before the first of them can wait
-            self._begin(each)
+            copy_context().run(self._begin, each)
         for one in threads:
             one.start()
         for one in threads:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Hashable
+from contextvars import ContextVar
 from functools import partial
 from itertools import count
 from typing import Any, Callable, TypeVar, cast
@@ -26,18 +27,49 @@ SECOND = 10**9
 """Nanoseconds."""
 
 
+class _Work:
+    """The calls that a thread or task has begun, one inside the other, and has not ended."""
+
+    __slots__ = ("around", "calls", "clock", "outer", "waits")
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock, self.calls, self.waits = clock, 0, 0
+        """`waits`: the waits of the thread or task, and the waits and calls of those that it has begun meanwhile."""
+        self.around = _running()
+        self.outer = _running(clock)
+        """The work in which this one was begun, whose thread or task waits for it, or may."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its thread or task is at work."""
+        return self.calls > 0 and not self.waits
+
+
+_within: ContextVar[_Work | None] = ContextVar("ratewise.testing.virtual_clock", default=None)
+
+
+def _running(clock: VirtualClock | None = None) -> _Work | None:
+    """Return the work, by this clock or by any, in which this thread or task is or was begun; None if it has ended."""
+    work = _within.get()
+    while work is not None and not (work.calls and clock in (None, work.clock)):
+        work = work.around
+    return work
+
+
 class Wait:
     """One wait of a thread or task; without an `owner` the time limit of one, which holds nobody."""
 
-    __slots__ = ("at", "counted", "entered", "loop", "owner", "released", "resume", "resuming")
+    __slots__ = ("at", "counted", "entered", "loop", "owner", "released", "resume", "resuming", "work")
 
     def __init__(self, at: float, owner: Hashable, loop: AsyncioLoop | TrioLoop | None) -> None:
         self.at = at
         """When it ends by itself, in nanoseconds since the clock was made; inf: never."""
         self.owner, self.loop = owner, loop
         self.resume = Waiter()
+        self.work: _Work | None = None
+        """The work that waits meanwhile."""
         self.counted = False
-        """Whether a call waits meanwhile, instead of working."""
+        """Whether another call waits meanwhile, instead of working: one that is not known."""
         self.entered = self.released = self.resuming = False
 
 
@@ -63,8 +95,8 @@ class VirtualClock(Clock):
         self._numbers = count()
         self._waits: list[tuple[float, int, Wait]] = []
         """A heap, which may still have waits that are over."""
-        self._calls: Counter[Hashable] = Counter()
-        """By thread or task, how many calls it has begun, one inside the other."""
+        self._works: dict[Hashable, _Work] = {}
+        """By thread or task."""
         self._working = 0
         """The threads and tasks that have begun a call and do not wait."""
         self._resuming = 0
@@ -188,20 +220,35 @@ class VirtualClock(Clock):
 
     def _begin(self, owner: Hashable) -> None:
         with self._lock:
-            self._calls[owner] += 1
-            self._working += self._calls[owner] == 1
+            work = self._works.get(owner)
+            if work is None:
+                work = self._works[owner] = _Work(self)
+                _within.set(work)
+                self._shift(work.outer, waits=1)
+            self._shift(work, calls=1)
             self._change()
 
     def _end(self, owner: Hashable) -> None:
         with self._lock:
-            self._calls[owner] -= 1
-            if not self._calls[owner]:
-                del self._calls[owner]
-                self._working -= 1
+            work = self._works[owner]
+            self._shift(work, calls=-1)
+            if not work.calls:
+                del self._works[owner]
+                self._shift(work.outer, waits=-1)
+                if _within.get() is work:
+                    _within.set(work.around)
+                work.around = work.outer = None
             self._change()
             if type(owner) is not int:
                 self._watch(running_loop())
             self._proceed()
+
+    def _shift(self, work: _Work | None, calls: int = 0, waits: int = 0) -> None:
+        if work is not None:
+            before = work.goes_on
+            work.calls += calls
+            work.waits += waits
+            self._working += work.goes_on - before
 
     # -- the waits
 
@@ -209,7 +256,7 @@ class VirtualClock(Clock):
         with self._lock:
             if wait.released:  # woken already
                 return
-            wait.entered, wait.counted = True, wait.counted or wait.owner in self._calls
+            wait.entered, wait.work = True, self._works.get(wait.owner) or _running(self)
             self._count(wait, 1)
             if len(self._waits) > 2 * self._waiting + 100:
                 self._waits = [one for one in self._waits if not one[2].released]
@@ -250,6 +297,7 @@ class VirtualClock(Clock):
         if wait.owner is not None:
             self._waiting += change
             self._working -= change * wait.counted
+            self._shift(wait.work, waits=change)
             if wait.loop is None:
                 self._blocked += change
                 self._held[cast(int, wait.owner)] += change
@@ -308,8 +356,8 @@ class VirtualClock(Clock):
 
     def _quiet(self, me: Hashable = None) -> bool:
         """Whether everyone waits, `me` apart."""
-        idle = sum(thread in self._calls and not self._held[thread] for thread in self._idle_threads)
-        if self._working > (me in self._calls) + idle or self._resuming:
+        apart = [self._works.get(owner) for owner in {me, *self._idle_threads}]
+        if self._working > sum(work is not None and work.goes_on for work in apart) or self._resuming:
             return False
         here = threading.get_ident()
         for key, loop in list(self._loops.items()):

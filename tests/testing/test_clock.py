@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import Clock, Waiter
-from ratewise._core.clock import TimeoutExpired
+from ratewise._core.clock import TimeoutExpired, current_task
 from ratewise._core.step import step
 from ratewise.testing import FakeClock
 from ratewise.testing import clock as module
@@ -390,6 +390,66 @@ def test_two_clocks_in_one_event_loop() -> None:
 
     asyncio.run(main())
     assert [clock.elapsed for clock in clocks] == [5, 5]
+
+
+async def in_a_task(clock: FakeClock) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(clock.asleep, 5)
+
+
+async def in_a_call_of_a_task(clock: FakeClock) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(within_a_call, clock, clock.asleep, 5)
+
+
+async def below_another_clock(clock: FakeClock) -> None:
+    await within_a_call(FakeClock(), in_a_call_of_a_task, clock)
+
+
+async def in_a_thread(clock: FakeClock) -> None:
+    await anyio.to_thread.run_sync(clock.sleep, 5)
+
+
+async def within_a_call(clock: FakeClock, function: Any, *args: Any) -> None:
+    clock._begin(owner := current_task())
+    await function(*args)
+    clock._end(owner)
+
+
+@pytest.mark.parametrize("waits", [in_a_task, in_a_call_of_a_task, below_another_clock, in_a_thread])
+@pytest.mark.parametrize("world", ["asyncio-httpx", "trio-httpx"], indirect=True)
+async def test_a_call_that_waits_for_its_own_tasks(world: World, waits: Any) -> None:
+    """A call waits where what it has begun does; another one, which is at work meanwhile, holds the time still."""
+    clock, seen = FakeClock(auto=True), list[float]()
+
+    async def works() -> None:
+        await anyio.sleep(0.05)
+        seen.append(clock.elapsed)
+
+    await world.gather(lambda: within_a_call(clock, waits, clock), lambda: within_a_call(clock, works))
+    assert seen == [0]
+    assert clock.elapsed == 5
+    assert (clock._works, clock._working, clock.waiting) == ({}, 0, 0)
+
+
+def test_a_task_that_outlives_the_call_in_which_it_was_begun() -> None:
+    """Its waits are no longer those of a call, not of a later one of the same task either."""
+    clock = FakeClock(auto=True)
+
+    async def main() -> None:
+        later: list[Any] = []
+
+        async def begin() -> None:
+            later.append(asyncio.ensure_future(anyio.sleep(0.01)))
+            later[0].add_done_callback(lambda _: later.append(asyncio.ensure_future(clock.asleep(5))))
+
+        await within_a_call(clock, begin)
+        await within_a_call(clock, anyio.sleep, 0.05)
+        assert clock.elapsed == 0
+        await asyncio.gather(*later)
+
+    asyncio.run(main())
+    assert clock.elapsed == 5
 
 
 def test_a_callback_that_is_always_ready() -> None:
