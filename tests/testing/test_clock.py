@@ -402,6 +402,10 @@ async def in_a_call_of_a_task(clock: FakeClock) -> None:
         group.start_soon(within_a_call, clock, clock.asleep, 5)
 
 
+async def in_a_call_of_its_own(clock: FakeClock) -> None:
+    await within_a_call(clock, in_a_task, clock)
+
+
 async def below_another_clock(clock: FakeClock) -> None:
     await within_a_call(FakeClock(), in_a_call_of_a_task, clock)
 
@@ -416,7 +420,7 @@ async def within_a_call(clock: FakeClock, function: Any, *args: Any) -> None:
     clock._end(owner)
 
 
-@pytest.mark.parametrize("waits", [in_a_task, in_a_call_of_a_task, below_another_clock, in_a_thread])
+@pytest.mark.parametrize("waits", [in_a_task, in_a_call_of_a_task, in_a_call_of_its_own, below_another_clock, in_a_thread])
 @pytest.mark.parametrize("world", ["asyncio-httpx", "trio-httpx"], indirect=True)
 async def test_a_call_that_waits_for_its_own_tasks(world: World, waits: Any) -> None:
     """A call waits where what it has begun does; another one, which is at work meanwhile, holds the time still."""
