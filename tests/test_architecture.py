@@ -78,6 +78,7 @@ NOT_RULES = {
     "logging/filters.py": "logging of the standard library",
     "logging/setup.py": "logging of the standard library",
     "testing/__init__.py": "loads what is asked for",
+    "testing/attendance.py": "asks event loops",
     "testing/clock.py": "a clock",
     "testing/description.py": "finds the layers of a stack",
     "testing/families.py": "its replies are those of a server",

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from .._core.clock import Waiter, current_task
 from .._validation import flag, seconds, whole
+from .attendance import Wait
 from .idle import running_loop
 from .switches import Installation
-from .virtual_clock import GRACE, VirtualClock, Wait, nanoseconds
+from .virtual_clock import GRACE, VirtualClock, nanoseconds
 
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Generic, TypeVar, cast
 
 from .._core.clock import Clock
+from .._core.forks import at_fork
 from ..retry.layer import RetryLayer
 from .virtual_clock import SECOND, VirtualClock
 
@@ -78,6 +79,7 @@ def _switch(clock: VirtualClock, least: float) -> None:
 
 
 _STATE = _State()
+at_fork(before=_STATE.lock.acquire, after_in_parent=_STATE.lock.release, after_in_child=_STATE.lock.release)
 
 
 class _Switch:

@@ -6,16 +6,17 @@ import heapq
 import math
 import threading
 import time
-from collections import Counter
-from collections.abc import Awaitable, Hashable
-from contextvars import ContextVar
+import weakref
+from collections.abc import Awaitable
 from functools import partial
 from itertools import count
 from typing import Any, Callable, TypeVar, cast
 
 from .._core.clock import Clock, TimeoutExpired, Waiter, current_task
+from .._core.forks import at_fork
 from .._validation import refusal
-from .idle import AsyncioLoop, TrioLoop, running_loop
+from .attendance import Attendance, Wait, running_work
+from .idle import running_loop
 
 T = TypeVar("T")
 
@@ -27,53 +28,7 @@ SECOND = 10**9
 """Nanoseconds."""
 
 
-class _Work:
-    """The calls that a thread or task has begun, one inside the other, and has not ended."""
-
-    __slots__ = ("around", "calls", "clock", "outer", "waits")
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self.clock, self.calls, self.waits = clock, 0, 0
-        """`waits`: the waits of the thread or task, and the waits and calls of those that it has begun meanwhile."""
-        self.around = _running()
-        self.outer = _running(clock)
-        """The work in which this one was begun, whose thread or task waits for it, or may."""
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether its thread or task is at work."""
-        return self.calls > 0 and not self.waits
-
-
-_within: ContextVar[_Work | None] = ContextVar("ratewise.testing.virtual_clock", default=None)
-
-
-def _running(clock: VirtualClock | None = None) -> _Work | None:
-    """Return the work, by this clock or by any, in which this thread or task is or was begun; None if it has ended."""
-    work = _within.get()
-    while work is not None and not (work.calls and clock in (None, work.clock)):
-        work = work.around
-    return work
-
-
-class Wait:
-    """One wait of a thread or task; without an `owner` the time limit of one, which holds nobody."""
-
-    __slots__ = ("at", "counted", "entered", "loop", "owner", "released", "resume", "resuming", "work")
-
-    def __init__(self, at: float, owner: Hashable, loop: AsyncioLoop | TrioLoop | None) -> None:
-        self.at = at
-        """When it ends by itself, in nanoseconds since the clock was made; inf: never."""
-        self.owner, self.loop = owner, loop
-        self.resume = Waiter()
-        self.work: _Work | None = None
-        """The work that waits meanwhile."""
-        self.counted = False
-        """Whether another call waits meanwhile, instead of working: one that is not known."""
-        self.entered = self.released = self.resuming = False
-
-
-class VirtualClock(Clock):
+class VirtualClock(Attendance, Clock):
     """The waits of `FakeClock` and `no_waiting`, and when their time comes.
 
     A thread or task that has begun a call is at work until it waits on this clock, or the call has ended. Time passes by itself,
@@ -81,6 +36,7 @@ class VirtualClock(Clock):
     """
 
     def __init__(self, auto: bool, start: float) -> None:
+        super().__init__()
         self.sleeps: list[float] = []
         """The sleeps that were begun, in seconds, in order. Waits for a turn are not sleeps: see `Exchange.waits`."""
         self._start, self._auto = start, auto
@@ -89,27 +45,13 @@ class VirtualClock(Clock):
         """In nanoseconds: sums of them are exact."""
         self._hurried = False
         """Whether time passes by itself because of `no_waiting()`."""
-        self._lock = threading.RLock()  # reentrant: the garbage collector may end an abandoned call at any line
-        self._changed = threading.Condition(self._lock)
-        self._changes = 0
         self._numbers = count()
         self._waits: list[tuple[float, int, Wait]] = []
         """A heap, which may still have waits that are over."""
-        self._works: dict[Hashable, _Work] = {}
-        """By thread or task."""
-        self._working = 0
-        """The threads and tasks that have begun a call and do not wait."""
-        self._resuming = 0
-        """Waits that are over, but have not returned."""
         self._waiting = self._blocked = 0
         """The waits, and those of them that block a thread."""
-        self._loops: dict[Any, AsyncioLoop | TrioLoop] = {}
-        """The event loops whose tasks may have something to do."""
-        self._idle_threads: set[int] = set()
-        """The threads whose event loops wait."""
-        self._held: Counter[int] = Counter()
-        """The threads that wait, whose event loops cannot do anything."""
         self._tracker = self
+        _clocks.add(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.elapsed:g} s elapsed, {self._waiting} waiting>"
@@ -211,44 +153,10 @@ class VirtualClock(Clock):
 
     def _park_for_call(self, waiter: Waiter, timeout: float) -> bool:
         wait = Wait(self._after(timeout), threading.get_ident(), None)
-        wait.counted = True
+        wait.answers = True
         if not waiter._on_wake(partial(self._release, wait)):
             self._block(wait)
         return waiter.woken
-
-    # -- which calls are at work
-
-    def _begin(self, owner: Hashable) -> None:
-        with self._lock:
-            work = self._works.get(owner)
-            if work is None:
-                work = self._works[owner] = _Work(self)
-                _within.set(work)
-                self._shift(work.outer, waits=1)
-            self._shift(work, calls=1)
-            self._change()
-
-    def _end(self, owner: Hashable) -> None:
-        with self._lock:
-            work = self._works[owner]
-            self._shift(work, calls=-1)
-            if not work.calls:
-                del self._works[owner]
-                self._shift(work.outer, waits=-1)
-                if _within.get() is work:
-                    _within.set(work.around)
-                work.around = work.outer = None
-            self._change()
-            if type(owner) is not int:
-                self._watch(running_loop())
-            self._proceed()
-
-    def _shift(self, work: _Work | None, calls: int = 0, waits: int = 0) -> None:
-        if work is not None:
-            before = work.goes_on
-            work.calls += calls
-            work.waits += waits
-            self._working += work.goes_on - before
 
     # -- the waits
 
@@ -256,7 +164,7 @@ class VirtualClock(Clock):
         with self._lock:
             if wait.released:  # woken already
                 return
-            wait.entered, wait.work = True, self._works.get(wait.owner) or _running(self)
+            wait.entered, wait.work = True, self._works.get(wait.owner) or running_work(self)
             self._count(wait, 1)
             if len(self._waits) > 2 * self._waiting + 100:
                 self._waits = [one for one in self._waits if not one[2].released]
@@ -273,7 +181,7 @@ class VirtualClock(Clock):
             if not wait.released:  # cancelled, or ended by real time
                 wait.released = True
                 self._count(wait, -1)
-            self._resuming -= wait.resuming
+            self._resuming.discard(wait)
             self._change()
             self._watch(wait.loop)
             self._proceed()
@@ -286,8 +194,8 @@ class VirtualClock(Clock):
             wait.released = True
             if wait.entered:
                 self._count(wait, -1)
-                wait.resuming = wait.owner is not None and (wait.loop is None or wait.loop.running)
-                self._resuming += wait.resuming
+                if wait.owner is not None:
+                    self._resuming.add(wait)
                 self._change()
             wait.resume.wake()
             if wait.entered:
@@ -296,7 +204,7 @@ class VirtualClock(Clock):
     def _count(self, wait: Wait, change: int) -> None:
         if wait.owner is not None:
             self._waiting += change
-            self._working -= change * wait.counted
+            self._answering += change * wait.answers
             self._shift(wait.work, waits=change)
             if wait.loop is None:
                 self._blocked += change
@@ -326,9 +234,18 @@ class VirtualClock(Clock):
             for wait in [wait for at, _, wait in sorted(self._waits) if at < math.inf and wait.owner is not None]:
                 self._end_wait(wait)
 
-    def _change(self) -> None:
-        self._changes += 1
-        self._changed.notify_all()
+    def _forget_others(self) -> None:
+        """In a process that was just forked: there are no threads but this one, and nobody waits."""
+        here = threading.get_ident()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._works = {owner: work for owner, work in self._works.items() if here in (owner, work.loop and work.loop.thread)}
+        for work in self._works.values():
+            work.waits = 0
+        self._working = len(self._works)
+        self._waiting = self._blocked = self._answering = 0
+        for others in (self._waits, self._resuming, self._loops, self._idle, self._held):
+            others.clear()
 
     # -- when time passes by itself
 
@@ -336,36 +253,6 @@ class VirtualClock(Clock):
         with self._lock:
             self._hurried = hurried
             self._proceed()
-
-    def _watch(self, loop: AsyncioLoop | TrioLoop | None) -> None:
-        """Let no time pass until all tasks of this event loop wait."""
-        if loop is not None and loop.key not in self._loops:
-            self._loops[loop.key] = loop
-            self._idle_threads.discard(loop.thread)
-            try:
-                loop.when_idle(partial(self._idle, loop))
-            except RuntimeError:  # it is closed
-                del self._loops[loop.key]
-
-    def _idle(self, loop: AsyncioLoop | TrioLoop) -> None:
-        with self._lock:
-            self._loops.pop(loop.key, None)
-            self._idle_threads.add(loop.thread)
-            self._change()
-            self._proceed()
-
-    def _quiet(self, me: Hashable = None) -> bool:
-        """Whether everyone waits, `me` apart."""
-        apart = [self._works.get(owner) for owner in {me, *self._idle_threads}]
-        if self._working > sum(work is not None and work.goes_on for work in apart) or self._resuming:
-            return False
-        here = threading.get_ident()
-        for key, loop in list(self._loops.items()):
-            if not loop.running:
-                del self._loops[key]
-            elif not self._held[loop.thread] and (me is None or loop.thread != here):
-                return False
-        return True
 
     def _proceed(self) -> None:
         """Let the time of the next wait come if everyone waits."""
@@ -385,6 +272,17 @@ class VirtualClock(Clock):
     def _may_proceed(self) -> bool:
         wait = self._next() if (self._auto or self._hurried) and self._quiet() else None
         return wait is not None and wait.at < math.inf
+
+
+_clocks: weakref.WeakSet[VirtualClock] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for clock in _clocks:
+        clock._forget_others()
+
+
+at_fork(after_in_child=_after_fork)
 
 
 def nanoseconds(seconds: float) -> int:

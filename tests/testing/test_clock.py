@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import sys
 import threading
 import time
 from typing import Any
@@ -17,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratewise import Clock, Waiter
-from ratewise._core.clock import TimeoutExpired, current_task
+from ratewise._core.clock import TimeoutExpired
 from ratewise._core.step import step
 from ratewise.testing import FakeClock
 from ratewise.testing import clock as module
@@ -333,177 +331,6 @@ def test_event_loops_in_threads_of_run() -> None:
         lambda: trio.run(tasks, 5, 25),
     )
     assert woken == [5, 10, 15, 25, 30, 35]
-
-
-async def through_gather(clock: FakeClock) -> None:
-    await asyncio.gather(clock.asleep(1), clock.asleep(1))
-
-
-async def through_wait(clock: FakeClock) -> None:
-    await asyncio.wait([asyncio.ensure_future(clock.asleep(1))])
-
-
-async def through_a_task_group(clock: FakeClock) -> None:
-    async with anyio.create_task_group() as group:
-        group.start_soon(clock.asleep, 1)
-
-
-async def through_rounds(clock: FakeClock) -> None:
-    await clock.asleep(1)
-    for _ in range(100):
-        await asyncio.sleep(0)
-
-
-class Opaque(asyncio.SelectorEventLoop):
-    """An event loop that does not show what is ready, as those that are not written in Python."""
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "_ready" and sys._getframe(1).f_globals["__name__"] == "ratewise.testing.idle":
-            raise AttributeError(name)
-        return super().__getattribute__(name)
-
-
-@pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, Opaque])
-@pytest.mark.parametrize("through", [through_gather, through_wait, through_a_task_group, through_rounds])
-def test_who_is_about_to_be_woken_is_at_work(loop: Any, through: Any) -> None:
-    """A task that others are about to wake, by way of callbacks of the event loop, goes on before time does."""
-    clock = FakeClock(auto=True)
-
-    async def main() -> float:
-        later = asyncio.ensure_future(clock.asleep(10))
-        await through(clock)
-        elapsed = clock.elapsed
-        await later
-        return elapsed
-
-    with contextlib.closing(loop()) as running:
-        assert running.run_until_complete(main()) == 1
-    assert clock.elapsed == 10
-
-
-def test_two_clocks_in_one_event_loop() -> None:
-    """Neither waits for the other's look at what is ready."""
-    clocks = FakeClock(auto=True), FakeClock(auto=True)
-
-    async def main() -> None:
-        await asyncio.gather(*(clock.asleep(5) for clock in clocks))
-
-    asyncio.run(main())
-    assert [clock.elapsed for clock in clocks] == [5, 5]
-
-
-async def in_a_task(clock: FakeClock) -> None:
-    async with anyio.create_task_group() as group:
-        group.start_soon(clock.asleep, 5)
-
-
-async def in_a_call_of_a_task(clock: FakeClock) -> None:
-    async with anyio.create_task_group() as group:
-        group.start_soon(within_a_call, clock, clock.asleep, 5)
-
-
-async def in_a_call_of_its_own(clock: FakeClock) -> None:
-    await within_a_call(clock, in_a_task, clock)
-
-
-async def below_another_clock(clock: FakeClock) -> None:
-    await within_a_call(FakeClock(), in_a_call_of_a_task, clock)
-
-
-async def in_a_thread(clock: FakeClock) -> None:
-    await anyio.to_thread.run_sync(clock.sleep, 5)
-
-
-async def within_a_call(clock: FakeClock, function: Any, *args: Any) -> None:
-    clock._begin(owner := current_task())
-    await function(*args)
-    clock._end(owner)
-
-
-@pytest.mark.parametrize("waits", [in_a_task, in_a_call_of_a_task, in_a_call_of_its_own, below_another_clock, in_a_thread])
-@pytest.mark.parametrize("world", ["asyncio-httpx", "trio-httpx"], indirect=True)
-async def test_a_call_that_waits_for_its_own_tasks(world: World, waits: Any) -> None:
-    """A call waits where what it has begun does; another one, which is at work meanwhile, holds the time still."""
-    clock, seen = FakeClock(auto=True), list[float]()
-
-    async def works() -> None:
-        await anyio.sleep(0.05)
-        seen.append(clock.elapsed)
-
-    await world.gather(lambda: within_a_call(clock, waits, clock), lambda: within_a_call(clock, works))
-    assert seen == [0]
-    assert clock.elapsed == 5
-    assert (clock._works, clock._working, clock.waiting) == ({}, 0, 0)
-
-
-def test_a_task_that_outlives_the_call_in_which_it_was_begun() -> None:
-    """Its waits are no longer those of a call, not of a later one of the same task either."""
-    clock = FakeClock(auto=True)
-
-    async def main() -> None:
-        later: list[Any] = []
-
-        async def begin() -> None:
-            later.append(asyncio.ensure_future(anyio.sleep(0.01)))
-            later[0].add_done_callback(lambda _: later.append(asyncio.ensure_future(clock.asleep(5))))
-
-        await within_a_call(clock, begin)
-        await within_a_call(clock, anyio.sleep, 0.05)
-        assert clock.elapsed == 0
-        await asyncio.gather(*later)
-
-    asyncio.run(main())
-    assert clock.elapsed == 5
-
-
-def test_a_callback_that_is_always_ready() -> None:
-    """One that is called again and again, and is no task, keeps time from passing for a few rounds only."""
-    clock = FakeClock(auto=True)
-
-    async def main() -> None:
-        loop, ended = asyncio.get_running_loop(), asyncio.ensure_future(clock.asleep(5))
-
-        def again() -> None:
-            if not ended.done():
-                loop.call_soon(again)
-
-        again()
-        await ended
-
-    asyncio.run(main())
-    assert clock.elapsed == 5
-
-
-def test_a_thread_that_blocks_its_event_loop() -> None:
-    """A sync wait within a task, which blocks its event loop, is a wait all the same."""
-    clock = FakeClock(auto=True)
-
-    async def main() -> None:
-        async def other() -> None:
-            await clock.asleep(9)
-
-        task = asyncio.create_task(other())
-        await asyncio.sleep(0)
-        clock.sleep(5)
-        assert clock.elapsed == 5
-        await task
-
-    asyncio.run(main())
-    assert clock.elapsed == 9
-
-
-def test_one_clock_in_several_event_loops() -> None:
-    """Event loops that have ended, or were stopped, do not hold the time still."""
-    clock = FakeClock(auto=True)
-    for _ in range(3):
-        asyncio.run(clock.asleep(1))
-        trio.run(clock.asleep, 1)
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(clock.asleep(1))
-    clock.sleep(1)
-    loop.run_until_complete(clock.asleep(1))
-    loop.close()
-    assert clock.elapsed == 9
 
 
 @only("httpx")
