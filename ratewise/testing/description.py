@@ -8,12 +8,12 @@ from typing import Any
 
 from .._adapter.chain import Chain
 from .._adapter.private import transports_of
-from .._redaction.masker import DEFAULT_MASKER
+from .._redaction.masker import DEFAULT_MASKER, HIDDEN
 from .._util.packages import OURS, package_of
 from .._validation import described
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerDescription:
     """One layer."""
 
@@ -22,10 +22,9 @@ class LayerDescription:
     settings: dict[str, Any]
     """Its settings by name, those of its config, limiter, breaker, bulkhead and cache included."""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         shown = {name: value for name, value in self.settings.items() if name not in _OWNERS or name == "cache"}
-        settings = ", ".join(f"{name}={sorted(value) if type(value) is frozenset else value!r}" for name, value in shown.items())
-        return DEFAULT_MASKER.text(f"{self.name}({settings})")
+        return f"{self.name}({', '.join(_shown(name, value) for name, value in shown.items())})"
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,17 @@ def describe(transport_or_client: Any) -> StackDescription:
     Raises `TypeError` for anything else.
     """
     given = transport_or_client
+    if isinstance(given, type):
+        raise TypeError(f"describe() takes a client or a transport, not the class {given.__name__}")
     if hasattr(given, "handle_request") or hasattr(given, "handle_async_request"):
         return _stack(given, {})
     transport, mounts = transports_of(given)
     if transport is None:
         raise TypeError(f"describe() takes a client or a transport, not {described(given)}")
-    return _stack(transport, {pattern.pattern: _stack(mounted, {}) for pattern, mounted in mounts.items() if mounted is not None})
+    return _stack(
+        transport,
+        {DEFAULT_MASKER.url(pattern.pattern): _stack(mounted, {}) for pattern, mounted in mounts.items() if mounted is not None},
+    )
 
 
 def _stack(transport: Any, mounts: dict[str, StackDescription]) -> StackDescription:
@@ -73,6 +77,23 @@ def _stack(transport: Any, mounts: dict[str, StackDescription]) -> StackDescript
         transport = transport._wire
     shown = tuple(LayerDescription(type(layer).__name__, dict(_settings(layer))) for layer in layers if not _helps(layer))
     return StackDescription(shown, type(transport).__name__, mounts)
+
+
+def _shown(name: str, value: Any) -> str:
+    """Return a setting as text, without secrets."""
+    if DEFAULT_MASKER.is_secret_key(name) and not isinstance(value, (bool, type(None))):
+        return f"{name}={HIDDEN}"
+    return f"{name}={DEFAULT_MASKER.line(repr(_ordered(value)))}"
+
+
+def _ordered(value: Any) -> Any:
+    """Return a value with a repr that is the same in each process."""
+    if type(value) is frozenset:
+        try:
+            return sorted(value)
+        except TypeError:
+            return value
+    return value
 
 
 def _helps(layer: Any) -> bool:
@@ -84,12 +105,17 @@ def _settings(owner: Any) -> Iterator[tuple[str, Any]]:
     """Yield the public attributes of an object, in place of an object of RateWise that has settings its settings."""
     attributes: Mapping[str, Any] = getattr(owner, "__dict__", {})
     for name, value in attributes.items():
-        if name == "_rules":
+        if name == "_rules" and _is_ours(value):
             yield from value._asdict().items()
         elif not name.startswith("_"):
             yield name, value
-            if name in _OWNERS and package_of(type(value).__module__) == OURS:
+            if name in _OWNERS and _is_ours(value):
                 yield from _settings(value)
+
+
+def _is_ours(value: Any) -> bool:
+    """Whether an object is of a class of RateWise, or of a subclass of one."""
+    return any(package_of(base.__module__) == OURS for base in type(value).__mro__)
 
 
 _OWNERS = ("bulkhead", "cache", "circuit_breaker", "config", "rate_limiter")

@@ -261,13 +261,17 @@ class VirtualClock(Attendance, Clock):
         if self._blocked and threading.active_count() > 1:
             threading.Thread(target=self._proceed_after_grace, args=(self._changes,), daemon=True).start()
         else:
-            self._end_wait(self._waits[0][2])
+            self._jump()
 
     def _proceed_after_grace(self, changes: int) -> None:
         time.sleep(GRACE)
         with self._lock:
-            if changes == self._changes and self._may_proceed():
-                self._end_wait(self._waits[0][2])
+            if changes == self._changes:
+                self._jump()
+
+    def _jump(self) -> None:
+        while self._may_proceed():  # more than once only past those whose event loop does not run
+            self._end_wait(self._waits[0][2])
 
     def _may_proceed(self) -> bool:
         wait = self._next() if (self._auto or self._hurried) and self._quiet() else None

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
-from ratewise import Bulkhead, CacheConfig, CircuitBreaker, InMemoryCache, LogConfig, RateLimiter, RetryConfig
+from ratewise import (
+    Bulkhead,
+    CacheConfig,
+    Call,
+    CircuitBreaker,
+    InMemoryCache,
+    LayerTransport,
+    LogConfig,
+    RateLimiter,
+    RateWiseClient,
+    RetryConfig,
+)
+from ratewise import Layer as BaseLayer
 from ratewise.testing import describe
 from tests.kit.layers import Layer
 from tests.kit.world import World
@@ -83,7 +96,7 @@ def test_what_is_not_ours(world: World) -> None:
     assert around.transport == world.HTTPTransport.__name__
 
 
-@pytest.mark.parametrize("given", [None, 5, "client", object])
+@pytest.mark.parametrize("given", [None, 5, "client", object, httpx.Client, RateWiseClient, httpx.HTTPTransport])
 def test_what_has_no_stack(given: Any) -> None:
     """Anything else is refused, and a layer that is not there is a KeyError that says which are."""
     with pytest.raises(TypeError, match=r"describe\(\) takes a client or a transport, not "):
@@ -96,3 +109,46 @@ def test_a_layer_that_is_not_there(world: World) -> None:
         describe(world.RateWiseClient())["CacheLayer"]
     with pytest.raises(KeyError, match="CacheLayer: the layers are none"):
         describe(world.Client())["CacheLayer"]
+
+
+def test_parts_of_users() -> None:
+    """Subclasses of our parts have their settings; attributes of other objects are values like others."""
+
+    class OwnBreaker(CircuitBreaker):
+        pass
+
+    class OddLayer(BaseLayer):
+        def __init__(self) -> None:
+            self._rules, self.config, self.me = {"a": 1}, "config.toml", self
+
+        async def handle(self, request: Any, call: Call[Any, Any]) -> Any:
+            return await call.send(request)
+
+    assert describe(RateWiseClient(circuit_breaker=OwnBreaker(7)))["CircuitBreakerLayer"]["failure_threshold"] == 7
+    odd = OddLayer()
+    assert describe(LayerTransport(httpx.HTTPTransport(), odd))["OddLayer"] == {"config": "config.toml", "me": odd}
+
+
+def test_no_secrets_are_printed() -> None:
+    """Neither by str() nor by repr(), whatever has them: settings of users' layers, and the URLs of mounts."""
+
+    class SignLayer(BaseLayer):
+        def __init__(self) -> None:
+            self.api_key, self.credential, self.token = "hunter2", b"hunter2", None
+            self.client_secret = ["hunter2"]
+            self.headers = {"Authorization": "Bearer hunter2"}
+            self.url = "https://me:hunter2@api.example.com/"
+            self.pair, self.deep = ("password", "hunter2"), {"auth": {"password": "hunter2"}}
+            self.statuses, self.kinds = frozenset({503, 429}), frozenset({1, "a"})
+
+        async def handle(self, request: Any, call: Call[Any, Any]) -> Any:
+            return await call.send(request)
+
+    stack = describe(LayerTransport(httpx.HTTPTransport(), SignLayer()))
+    assert stack["SignLayer"]["api_key"] == "hunter2"  # data
+    assert "api_key=[REDACTED], credential=[REDACTED], token=None, client_secret=[REDACTED]" in str(stack)
+    assert "statuses=[429, 503], kinds=frozenset({" in str(stack)
+    mounted = describe(httpx.Client(mounts={"https://me:hunter2@api.example.com": httpx.HTTPTransport()}))
+    assert next(iter(mounted.mounts)).startswith("https://REDACTED@")
+    for shown in (str(stack), repr(stack), str(mounted), repr(mounted)):
+        assert "hunter2" not in shown
