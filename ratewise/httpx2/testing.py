@@ -108,7 +108,7 @@ class FaultTransport(FaultInjector, httpx2.BaseTransport):
     Goes around any transport (a new `httpx2.HTTPTransport` if none is given), below the layers of RateWise or without them. The
     errors are those that httpx2 raises. The words are listed in `ratewise.testing.faults`.
 
-    - `faults`: a mapping of words to rates, from above 0 to 1 and together at most 1; or a list of `Fault`, of which each request
+    - `faults`: a mapping of words to rates, from 0 to 1 and together at most 1; or a list of `Fault`, of which each request
       gets at most one. May be assigned later; `()` injects nothing.
     - `seed`: an int; with the same seed and faults the n-th request that arrives gets the same fault. Where several threads or
       tasks send, it depends on them which request is the n-th. None: a random one, readable as `seed`.

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Callable, NamedTuple, Union, cast
 
-from .._validation import function, rate, refusal
+from .._validation import factor, function, refusal
 from .patterns import Pattern
 
 SECONDS = {"drip": 0.1, "slow-head": 1.0}
@@ -110,7 +110,7 @@ class Fault:
     """A fault of `FaultTransport`: `Fault("garble", rate=0.1, when="GET /reports/*")`.
 
     - `word`: what happens, such as `"truncate"` or `"503:2"`: see `ratewise.testing.faults`.
-    - `rate`: the part of the requests concerned that get it, above 0 and at most 1.
+    - `rate`: the part of the requests concerned that get it, from 0 to 1.
     - `when`: the requests concerned. A pattern, as of the rules of `ScriptedTransport`: method, path or URL, or method and path
       or URL, in which each `*` stands for any characters; or a function of the request that returns a bool. None: all.
 
@@ -126,7 +126,7 @@ class Fault:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_word", read_word(self.word))
         object.__setattr__(self, "_concerns", _concerns(self.when))
-        rate("rate", self.rate)
+        factor("rate", self.rate, least=0, most=1)
 
 
 class Drawn:

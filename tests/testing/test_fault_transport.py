@@ -12,7 +12,7 @@ import pytest
 from ratewise import RetryConfig, exchange_of
 from ratewise._core.clock import Waiter
 from ratewise.testing import FakeClock, Fault
-from ratewise.testing.faults import MALFORMED
+from ratewise.testing.faults import MALFORMED, Drawn
 from tests.kit.marks import HALF_READ
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
@@ -126,10 +126,16 @@ REFUSED = [
     (lambda: Fault("drip:-1"), "the seconds after drip: must be a number of at least 0"),
     (lambda: Fault("malformed:99"), "the status after malformed: must be a number from 200 to 599, not '99'"),
     (lambda: Fault("hang:3"), "fault must be hang, which takes nothing after a colon, not 'hang:3'"),
-    (lambda: Fault("503", 0), "rate must be a number above 0 and of at most 1, not 0"),
+    (lambda: Fault("503", -0.1), "rate must be a number from 0 to 1, not -0.1"),
     (lambda: Fault("503", when="users"), "when must be 'GET /path', "),
     (lambda: Fault("503", when=3), "when must be a plain function of the request"),  # type: ignore[arg-type]
 ]
+
+
+def test_a_rate_of_0() -> None:
+    """A fault that is turned down to 0 does not happen."""
+    drawn = Drawn({"refuse": 0.0, "503": 1}, 1)
+    assert {drawn.draw(None).text for _ in range(100)} == {"503"}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("make", "error"), REFUSED)
