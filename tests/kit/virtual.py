@@ -22,8 +22,12 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T], *, start: float = EPOCH) -> T:
-    """Run a coroutine in virtual time, on an installed clock. `start`: the wall time at its start."""
-    with FakeClock(auto=True, start=start).installed():
+    """Run a coroutine in virtual time, on an installed clock, from second 0. `start`: the wall time then.
+
+    From second 0, so that sums of times are rounded alike whatever the uptime of the machine, and whichever tests came before.
+    """
+    with FakeClock(auto=True, start=start).installed() as clock:
+        clock._origin = 0.0
         return asyncio.run(main)
 
 
