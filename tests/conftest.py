@@ -15,13 +15,16 @@ from ratewise.testing import FakeClock
 from tests.kit import redis_server
 from tests.kit.world import WORLDS, World
 
-# Not by its entry point, which would load `ratewise` before its lines are counted.
-pytest_plugins = ["ratewise._pytest_plugin"]
-
 # Deadlines and slowness are timed assertions. In CI the examples are the same in each run, so that a failure can be repeated.
 untimed = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 hypothesis.settings.register_profile("untimed", derandomize="CI" in os.environ, **untimed)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the fixtures of RateWise where its entry point must not, which would load it before its lines are counted."""
+    if config.pluginmanager.is_blocked("ratewise"):
+        config.pluginmanager.import_plugin("ratewise._pytest_plugin")
 
 
 @pytest.fixture(params=WORLDS)

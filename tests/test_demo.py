@@ -6,17 +6,18 @@ import asyncio
 import logging
 import os
 import re
-import runpy
 import subprocess
 import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
 
+import ratewise
 from ratewise import Exchange
 from ratewise import _demo as demo
 from ratewise._core.call_state import CallState
@@ -80,11 +81,17 @@ def test_a_process_with_rich() -> None:
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
     """Run `python -m ratewise` in this process; return its exit code."""
-    monkeypatch.delitem(sys.modules, "ratewise.__main__", raising=False)  # runpy warns of a module that is loaded already
     monkeypatch.setattr(sys, "argv", ["ratewise", *arguments])
     with pytest.raises(SystemExit) as end:
-        runpy.run_module("ratewise", run_name="__main__")
+        execute("__main__")
     return end.value.code
+
+
+def execute(name: str) -> dict[str, Any]:
+    """Execute `ratewise/__main__.py` as the module `name`; runpy cannot where pytest rewrites the assertions of the package."""
+    path, names = Path(ratewise.__file__).parent / "__main__.py", {"__name__": name, "__package__": "ratewise"}
+    exec(compile(path.read_text(), path, "exec"), names)
+    return names
 
 
 @pytest.fixture
@@ -165,7 +172,7 @@ def test_unknown_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_import_leaves_the_command_alone() -> None:
     """Importing `ratewise.__main__` runs nothing."""
     assert run("-c", "import ratewise.__main__").stdout == ""
-    assert "main" in runpy.run_module("ratewise.__main__", run_name="imported")
+    assert "main" in execute("imported")
 
 
 def test_report_of_different_keys() -> None:

@@ -97,7 +97,7 @@ def test_example(name: str, request: pytest.FixtureRequest) -> None:
     env = {**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": paths}
     if "redis" in name:
         env["REDIS_URL"] = request.getfixturevalue("redis_url")
-    pytest_of_a_user = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "ratewise._pytest_plugin"]
+    pytest_of_a_user = ["-m", "pytest", "-q"]
     run = subprocess.run(
         [sys.executable, "-W", "error", *(pytest_of_a_user if name.startswith("test_") else []), name],
         cwd=EXAMPLES,

@@ -71,7 +71,7 @@ def test_blocks_run(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_blocks_of_the_test_kit_run(block: str, tmp_path: Path) -> None:
     """Each block is a program that warns of nothing, or a test module that passes."""
     (tmp_path / "test_block.py").write_text(block)
-    command = ["-m", "pytest", "-q", "-p", "ratewise._pytest_plugin"] if "def test_" in block else []
+    command = ["-m", "pytest", "-q"] if "def test_" in block else []
     path = os.pathsep.join([str(Path(ratewise.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     run = subprocess.run(
         [sys.executable, "-W", "error", *command, "test_block.py"],

@@ -66,8 +66,12 @@ class _State:
                 setattr(Clock, name, value)
             self.ahead = before - time.monotonic()
             if self.ahead > 0:
-                ahead = self.ahead
-                setattr(Clock, "monotonic", staticmethod(lambda: time.monotonic() + ahead))  # noqa: B010
+                setattr(Clock, "monotonic", staticmethod(_ahead))  # noqa: B010
+
+
+def _ahead() -> float:
+    """Return the seconds on a monotonic clock that never goes back: time that has passed stays passed."""
+    return time.monotonic() + _STATE.ahead
 
 
 def _switch(clock: VirtualClock, least: float) -> None:
