@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 # -- scripts
 
 
+class _ScriptedBody(httpx.ByteStream):
+    """The body of a scripted response."""
+
+
 class ScriptedTransport(Script, httpx.BaseTransport):
     """A transport that answers as a script says, and records the requests: `ScriptedTransport(503, httpx.ConnectError, 200)`.
 
@@ -59,6 +63,7 @@ class ScriptedTransport(Script, httpx.BaseTransport):
     """
 
     requests: list[httpx.Request]
+    _Body = _ScriptedBody
 
     def __init__(self, *script: Step | Mapping[Any, Steps], otherwise: Steps | None = None, clock: Clock | None = None) -> None:
         super().__init__(httpx, script, otherwise, clock)
@@ -79,7 +84,7 @@ class AsyncScriptedTransport(Script, httpx.AsyncBaseTransport):
     """
 
     requests: list[httpx.Request]
-    _asynchronous = True
+    _asynchronous, _Body = True, _ScriptedBody
 
     def __init__(self, *script: Step | Mapping[Any, Steps], otherwise: Steps | None = None, clock: Clock | None = None) -> None:
         super().__init__(httpx, script, otherwise, clock)

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 # -- scripts
 
 
+class _ScriptedBody(httpx2.ByteStream):
+    """The body of a scripted response."""
+
+
 class ScriptedTransport(Script, httpx2.BaseTransport):
     """A transport that answers as a script says, and records the requests: `ScriptedTransport(503, httpx2.ConnectError, 200)`.
 
@@ -60,6 +64,7 @@ class ScriptedTransport(Script, httpx2.BaseTransport):
     """
 
     requests: list[httpx2.Request]
+    _Body = _ScriptedBody
 
     def __init__(self, *script: Step | Mapping[Any, Steps], otherwise: Steps | None = None, clock: Clock | None = None) -> None:
         super().__init__(httpx2, script, otherwise, clock)
@@ -80,7 +85,7 @@ class AsyncScriptedTransport(Script, httpx2.AsyncBaseTransport):
     """
 
     requests: list[httpx2.Request]
-    _asynchronous = True
+    _asynchronous, _Body = True, _ScriptedBody
 
     def __init__(self, *script: Step | Mapping[Any, Steps], otherwise: Steps | None = None, clock: Clock | None = None) -> None:
         super().__init__(httpx2, script, otherwise, clock)

@@ -49,6 +49,8 @@ class Script:
     """
 
     _asynchronous: bool = False
+    _Body: Any = None
+    """A subclass of the library's ByteStream, so that RateWise treats bodies as those from a server. None: as those in memory."""
 
     def __init__(self, module: Any, script: tuple[Any, ...], otherwise: Any, clock: Clock | None) -> None:
         self._module = module
@@ -191,8 +193,9 @@ class Script:
     def _response(self, module: Any, step: Any) -> Any:
         """Return a new response, whose body has not been read, as one from a server."""
         if isinstance(step, module.Response):
-            if type(step.stream) is module.ByteStream:
-                return module.Response(step.status_code, headers=step.headers, stream=step.stream, extensions={**step.extensions})
+            if isinstance(step.stream, module.ByteStream):
+                body = self._body(module, b"".join(step.stream))
+                return module.Response(step.status_code, headers=step.headers, stream=body, extensions={**step.extensions})
             if step.is_closed:
                 raise AssertionError("a Response with a stream is for one request: pass a function that makes a new one")
             return step
@@ -200,7 +203,10 @@ class Script:
         fields = list(reply.headers)
         if reply.status not in UNREAD and not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in fields):
             fields.append(("Content-Length", str(len(reply.body))))
-        return module.Response(reply.status, headers=fields, stream=module.ByteStream(reply.body))
+        return module.Response(reply.status, headers=fields, stream=self._body(module, reply.body))
+
+    def _body(self, module: Any, content: bytes) -> Any:
+        return (self._Body or module.ByteStream)(content)
 
     def __repr__(self) -> str:
         rules = f", {len(self._rules)} rules" if self._rules else ""

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 import ratewise.httpx2.testing
 import ratewise.testing
-from ratewise import RetryConfig, options
-from ratewise.testing import FakeClock, Reply, delayed
+from ratewise import Bulkhead, BulkheadFull, RateWiseClient, RetryConfig, options
+from ratewise.testing import FakeClock, Reply, ScriptedTransport, delayed
 from tests.kit.world import World, only
 
 URL = "https://api.example.com"
@@ -425,3 +426,13 @@ async def test_functions_that_return_no_step(world: World) -> None:
     wire = kind(world)(lambda request: "200")
     with pytest.raises(TypeError, match=r"step must be a status code, .*, not '200'"):
         await world.send(world.RetryTransport(wire))
+
+
+def test_a_body_is_one_of_a_server() -> None:
+    """A response that is never closed keeps its slot of a bulkhead, as one from a server does."""
+    transport = ScriptedTransport({"/reply": 200}, otherwise=httpx.Response(200, content=b"hello"))
+    with RateWiseClient("https://api.example.com", transport=transport, bulkhead=Bulkhead(1, max_queue=0)) as client:
+        for path in ("/reply", "/response"):
+            with client.stream("GET", path), pytest.raises(BulkheadFull):
+                client.get(path)
+            assert client.get(path).is_success
