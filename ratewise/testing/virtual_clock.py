@@ -231,8 +231,10 @@ class VirtualClock(Attendance, Clock):
     def _let_go(self) -> None:
         """End all waits, in order: nobody would advance this clock for them."""
         with self._lock:
-            for wait in [wait for at, _, wait in sorted(self._waits) if at < math.inf and wait.owner is not None]:
-                self._end_wait(wait)
+            waits = [wait for _, _, wait in sorted(self._waits) if wait.owner is not None and not wait.released]
+            for wait in waits:
+                if wait.at < math.inf:
+                    self._end_wait(wait)
 
     def _forget_others(self) -> None:
         """In a process that was just forked: there are no threads but this one, and nobody waits."""

@@ -373,6 +373,21 @@ def test_the_latest_counts() -> None:
     assert inner.elapsed == 2000
 
 
+def test_leaving_it_ends_no_wait_twice() -> None:
+    """A wait that was cut short does not move the time when the clock is left."""
+    clock = FakeClock()
+
+    async def main() -> None:
+        task = asyncio.create_task(clock.asleep(50))
+        await clock.await_for(1)
+        task.cancel()
+        await asyncio.wait([task])
+
+    with clock.installed():
+        asyncio.run(main())
+    assert clock.elapsed == 0
+
+
 async def test_limits_of_calls_outlive_it(world: World) -> None:
     """Leaving a clock ends waits, not the calls that have a deadline."""
     if world.is_sync:
