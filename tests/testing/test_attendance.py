@@ -15,8 +15,10 @@ import anyio
 import pytest
 import trio
 
+from ratewise import Waiter
 from ratewise._core.clock import current_task
 from ratewise.testing import FakeClock
+from ratewise.testing.virtual_clock import _after_fork
 from tests.kit.patience import PATIENCE
 from tests.kit.world import World
 
@@ -292,3 +294,39 @@ def test_one_clock_in_several_event_loops() -> None:
     loop.run_until_complete(clock.asleep(1))
     loop.close()
     assert clock.elapsed == 9
+
+
+def test_a_wait_in_the_place_of_a_call() -> None:
+    """A server that waits lets time pass in the place of the call that it answers, also of one within a call; woken, no more."""
+    clock = FakeClock(auto=True)
+    for _ in range(2):  # a stack within a stack
+        clock._begin("a call")
+    assert not clock._park_for_call(Waiter(), 30)
+    assert clock.elapsed == 30
+    clock._end("a call")
+    waiter = Waiter()
+    waiter.wake()
+    assert clock._park_for_call(waiter, 30)
+    sleeper = threading.Thread(target=clock.sleep, args=(100,), daemon=True)
+    sleeper.start()
+    clock.wait_for(1)
+    time.sleep(0.05)
+    assert clock.elapsed == 30
+    clock._end("a call")
+    sleeper.join(PATIENCE)
+    assert clock.elapsed == 130
+
+
+def test_what_a_forked_process_forgets() -> None:
+    """Threads and tasks of others, and their waits. The calls of its own thread go on."""
+    clock, here = FakeClock(auto=True), threading.get_ident()
+    clock._begin("a call of another thread")
+    clock._begin(here)
+    threading.Thread(target=clock.sleep, args=(50,), daemon=True).start()
+    clock.wait_for(1)
+    _after_fork()
+    assert clock.waiting == 0
+    assert list(clock._works) == [here]
+    clock.sleep(100)
+    clock._end(here)
+    assert clock.elapsed == 100
