@@ -118,6 +118,11 @@ class Attendance:
             work.waits += waits
             self._working += work.goes_on - before
 
+    def _hold_thread(self, thread: int, change: int) -> None:
+        self._held[thread] += change
+        if not self._held[thread]:
+            del self._held[thread]
+
     def _change(self) -> None:
         self._changes += 1
         self._changed.notify_all()

@@ -23,7 +23,6 @@ T = TypeVar("T")
 GRACE = 0.001
 """Real seconds without any change after which threads that are between two calls, and cannot be watched, count as waiting."""
 
-
 SECOND = 10**9
 """Nanoseconds."""
 
@@ -208,7 +207,7 @@ class VirtualClock(Attendance, Clock):
             self._shift(wait.work, waits=change)
             if wait.loop is None:
                 self._blocked += change
-                self._held[cast(int, wait.owner)] += change
+                self._hold_thread(cast(int, wait.owner), change)
 
     def _next(self) -> Wait | None:
         """Return the wait that ends next."""
