@@ -20,6 +20,8 @@ SUBJECTS = [
     *("httpx2.Client.get", "RateWiseClient.get (httpx2)", "httpx2.AsyncClient.get", "AsyncRateWiseClient.get (httpx2)"),
     *("httpx.Response of 1 KB", "CacheTransport, hit in memory, 1 KB", "CacheTransport, miss, 1 KB"),
     *("httpx.Response of 1 MB", "CacheTransport, hit in memory, 1 MB", "CacheTransport, hit in SQLite, 1 KB"),
+    *("ScriptedTransport, 200", "ScriptedTransport, a retry, FakeClock"),
+    *("AsyncScriptedTransport, 200", "AsyncScriptedTransport, a retry, FakeClock"),
     *("redis-py GET of 1 KB", "CacheTransport, hit in Redis, 1 KB", "hishel, hit in SQLite, 1 KB"),
     *("httpx.Response of 1 KB (async)", "AsyncCacheTransport, hit in memory, 1 KB", "AsyncCacheTransport, hit in SQLite, 1 KB"),
     *("hishel, hit in SQLite, 1 KB (async)",),

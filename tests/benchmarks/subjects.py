@@ -19,9 +19,10 @@ import httpx2
 
 import ratewise
 import ratewise.httpx2
-from ratewise import CircuitBreaker, InMemoryCache, LogConfig, RateLimiter
+from ratewise import CircuitBreaker, Clock, InMemoryCache, LogConfig, RateLimiter, RetryConfig
 from ratewise.logging import layer
 from ratewise.logging.setup import DATE_FORMAT, FORMAT
+from ratewise.testing import AsyncScriptedTransport, FakeClock, ScriptedTransport
 
 from . import server
 
@@ -118,6 +119,26 @@ def _rated(transport: Any) -> Any:
 def _stated(transport: Any) -> Any:
     """A rate limiter with a stated limit that is never reached."""
     return ratewise.RateLimitTransport(transport, RateLimiter(rate=1e9, burst=1000))
+
+
+def _retried(kind: Callable[..., Any], scripted: Callable[..., Any], clock: Clock) -> Call:
+    """A request that is answered with 503 and then with 200, as in the tests of users."""
+    wire = scripted(otherwise=lambda request: 503 if len(wire.requests) % 2 else 200)
+    handle = kind(wire, RetryConfig(budget=False), clock=clock)
+    handle = getattr(handle, "handle_async_request", None) or handle.handle_request
+
+    def call() -> Any:
+        wire.requests.clear()
+        return handle(httpx.Request("GET", BASE_URL + PATH))
+
+    return call
+
+
+def _at_once(kind: Callable[..., Any], scripted: Callable[..., Any]) -> Call:
+    """The same without the 503."""
+    handle = kind(scripted(otherwise=200))
+    handle = getattr(handle, "handle_async_request", None) or handle.handle_request
+    return lambda: handle(httpx.Request("GET", BASE_URL + PATH))
 
 
 def _guarded(guard: Callable[[Call], Call]) -> Call:
@@ -282,6 +303,12 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             "RateLimitTransport, rate=1e9": partial(_transport, _stated, headers=SILENT_HEADERS),
         },
         {
+            "ScriptedTransport, 200": partial(_at_once, ratewise.RetryTransport, ScriptedTransport),
+            "ScriptedTransport, a retry, FakeClock": partial(
+                _retried, ratewise.RetryTransport, ScriptedTransport, FakeClock(auto=True)
+            ),
+        },
+        {
             "HTTPTransport, a socket": _wire,
             "RetryTransport, a socket": partial(_wire, ratewise.RetryTransport),
             "CircuitBreakerTransport, a socket": partial(_wire, ratewise.CircuitBreakerTransport),
@@ -334,6 +361,12 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
             ),
             "AsyncRateLimitTransport, X-RateLimit-*": partial(
                 _transport, ratewise.AsyncRateLimitTransport, True, headers=LIMITED_HEADERS
+            ),
+        },
+        {
+            "AsyncScriptedTransport, 200": partial(_at_once, ratewise.AsyncRetryTransport, AsyncScriptedTransport),
+            "AsyncScriptedTransport, a retry, FakeClock": partial(
+                _retried, ratewise.AsyncRetryTransport, AsyncScriptedTransport, FakeClock(auto=True)
             ),
         },
         {
