@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Hashable
 from contextvars import ContextVar
@@ -59,7 +60,7 @@ class Wait:
         self.entered = self.released = False
 
 
-class Attendance:
+class Attendance(ABC):
     """Who is at work on a call: a thread or task that has begun one, and does not wait on the clock, until the call has ended."""
 
     def __init__(self) -> None:
@@ -81,9 +82,9 @@ class Attendance:
         self._held: Counter[int] = Counter()
         """The threads that wait, whose event loops cannot do anything."""
 
+    @abstractmethod
     def _proceed(self) -> None:
         """Let time pass if nobody is at work any more."""
-        raise NotImplementedError
 
     def _begin(self, owner: Hashable) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
@@ -86,12 +87,12 @@ _STATE = _State()
 at_fork(before=_STATE.lock.acquire, after_in_parent=_STATE.lock.release, after_in_child=_STATE.lock.release)
 
 
-class _Switch:
+class _Switch(ABC):
     """A context manager and decorator. For the whole process, from the first that is entered to the last that is left."""
 
+    @abstractmethod
     def _change(self, step: int) -> None:
         """Count it, inside `_STATE.lock`."""
-        raise NotImplementedError
 
     def __enter__(self) -> object:
         with _STATE.lock:

@@ -80,6 +80,18 @@ def test_a_loop_that_is_stopped(auto: bool) -> None:
     assert seen[0] >= 100
 
 
+@pytest.mark.filterwarnings("ignore:coroutine|Task was destroyed")
+def test_a_loop_that_was_closed() -> None:
+    """The sleepers of an event loop that was closed with its tasks are passed by, without an error."""
+    clock, loop = FakeClock(), asyncio.new_event_loop()
+    task = loop.create_task(clock.asleep(5))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    clock.advance(10)
+    assert clock.elapsed == 10
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio would log it
+
+
 def test_a_loop_that_is_over() -> None:
     """A thread whose loop waited when it ended is at work when it makes a call."""
     clock = FakeClock(auto=True)

@@ -296,6 +296,7 @@ def test_what_cannot_be_sent_to_a_process() -> None:
             "a route must be 'GET /path', '/path/*', 'https://host/path', 'GET', '*' or a function of the request, not 'search'",
         ),
         (lambda: LimitedServer({"post /": FixedWindow(1, 1)}), ValueError, "a route must be"),
+        (lambda: LimitedServer({"https://host/": FixedWindow(1, 1)}), ValueError, 'a route must be "/path", "POST /path*"'),
         (
             lambda: LimitedServer(FixedWindow(1, 1), by="user"),
             TypeError,

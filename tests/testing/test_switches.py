@@ -205,10 +205,10 @@ async def test_everything_is_sent_once(world: World) -> None:
     assert server.received == 8
 
 
-async def test_a_refusal_is_the_end(world: World) -> None:
+async def test_a_refusal_is_the_end(world: World, ratewise_retries_off: None) -> None:
     """A 429 raises at once where the client raises for it."""
     server = Server(world, 429, headers={"Retry-After": HOUR})
-    with retries_off(), pytest.raises(world.ratewise.RateLimitExceeded) as raised:
+    with pytest.raises(world.ratewise.RateLimitExceeded) as raised:
         await world(client_of(world, server).get, "/")
     assert raised.value.attempts == server.received == 1
 
@@ -386,6 +386,16 @@ def test_leaving_it_ends_no_wait_twice() -> None:
     with clock.installed():
         asyncio.run(main())
     assert clock.elapsed == 0
+
+
+def test_one_clock_twice() -> None:
+    """A clock that is installed twice is the clock of all until it is left twice."""
+    clock = FakeClock(auto=True)
+    with clock.installed():
+        with clock.installed():
+            pass
+        Clock().sleep(100)
+    assert clock.elapsed == 100
 
 
 async def test_limits_of_calls_outlive_it(world: World) -> None:
