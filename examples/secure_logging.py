@@ -9,39 +9,18 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ratewise import LogConfig, RateWiseClient, RetryConfig, exchange_of, setup_logging
+from ratewise.testing import LocalServer, Received, Reply
 
 SECRETS = ("hunter2", "Bearer 0123456789 goes here", "0a1b2c3d4e5f", "sesame-open")
 statuses = [503]
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"user": "joe", "session_token": "0a1b2c3d4e5f"}).encode()
-        self.send_response(statuses.pop() if statuses else 200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Set-Cookie", "sid=sesame-open")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
+def answer(received: Received) -> Reply:
+    body = json.dumps({"user": "joe", "session_token": "0a1b2c3d4e5f"}).encode()
+    headers = {"Content-Type": "application/json", "Set-Cookie": "sid=sesame-open"}
+    return Reply(statuses.pop() if statuses else 200, headers, body)
 
 
 class Kept(logging.Handler):
@@ -68,7 +47,7 @@ log_config = LogConfig(
     bodies=True,
 )
 config = RetryConfig(initial_delay=0.05, idempotency_key=True)
-with server() as url, RateWiseClient(url, log_config=log_config, retry_config=config) as client:
+with LocalServer(answer) as server, RateWiseClient(server.url, log_config=log_config, retry_config=config) as client:
     response = client.post(
         "/login?token=sesame-open",
         json={"user": "joe", "password": "hunter2"},

@@ -9,31 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from concurrent.futures import ProcessPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 
 from ratewise import RateWiseClient, RedisCache
+from ratewise.testing import LocalServer, Reply
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379/0")
 WORKERS = 4
 PATHS = [f"/products/{number}" for number in range(10)]
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    reached = 0
-
-    def do_GET(self) -> None:
-        Handler.reached += 1
-        self.send_response(200)
-        self.send_header("Cache-Control", "max-age=600")
-        self.send_header("Content-Length", "1000")
-        self.end_headers()
-        self.wfile.write(b"x" * 1000)
-
-    def log_message(self, *_: object) -> None: ...
 
 
 def work(url: str) -> tuple[int, int, int]:
@@ -49,16 +33,13 @@ def work(url: str) -> tuple[int, int, int]:
 
 
 if __name__ == "__main__":
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
+    with LocalServer(lambda received: Reply(200, {"Cache-Control": "max-age=600"}, b"x" * 1000)) as server:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             print("hits  misses  failures of Redis")
             for _ in range(WORKERS):
-                print("{:>4}  {:>6}  {:>17}".format(*pool.submit(work, url).result()))
-        print(f"{WORKERS * len(PATHS)} calls, {Handler.reached} requests at the server")
-        server.shutdown()
-    if Handler.reached == len(PATHS):
-        forgetful = RedisCache(REDIS_URL, namespace=url)
+                print("{:>4}  {:>6}  {:>17}".format(*pool.submit(work, server.url).result()))
+        print(f"{WORKERS * len(PATHS)} calls, {len(server.received)} requests at the server")
+    if len(server.received) == len(PATHS):
+        forgetful = RedisCache(REDIS_URL, namespace=server.url)
         forgetful.clear()
         forgetful.close()
