@@ -41,7 +41,10 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock(auto=True, start=1_800_000_000.0)
+    """Virtual time that passes by itself, from the same second on whatever the machine's uptime: floats round alike."""
+    made = FakeClock(auto=True, start=1_800_000_000.0)
+    made._origin = 0.0
+    return made
 
 
 @pytest.hookimpl(tryfirst=True)
