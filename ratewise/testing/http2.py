@@ -42,7 +42,7 @@ class H2Stream:
     def reply(self, reply: Reply, head_only: bool = False) -> bool:
         """Send a normal response; return True, so that the connection stays open."""
         fields = [(name, value) for name, value in reply.fields() if name.lower() not in ("connection", "transfer-encoding")]
-        empty = head_only or not reply.body or reply.status in (204, 304)
+        empty = head_only or not reply.body or not reply.has_body
         self.send_head(reply.status, fields, end=empty)
         if not empty:
             self.send(reply.body, end=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http.client import responses
-from typing import Any, Callable, NamedTuple, Union, cast
+from typing import Any, Callable, NamedTuple, Union
 
 CLOSE_TIMEOUT = 5.0
 """Seconds for which closing waits for the threads that still answer, at most."""
 
-Headers = Union[Mapping[str, str], Iterable[tuple[str, str]]]
+Headers = Union[Mapping[str, str], Sequence[tuple[str, str]]]
 
 
 class Received(NamedTuple):
@@ -43,18 +43,25 @@ class Reply(NamedTuple):
     body: bytes = b"ok"
     """Exactly what is sent; not sent with a 204 or 304, or in response to HEAD."""
 
+    @property
+    def has_body(self) -> bool:
+        """Whether a response with this status has a body (RFC 9110, section 6.4.1)."""
+        return self.status >= 200 and self.status not in (204, 304)
+
     def fields(self) -> list[tuple[str, str]]:
         """Return the header fields as pairs."""
-        return list(
-            cast("Iterable[tuple[str, str]]", self.headers.items() if isinstance(self.headers, Mapping) else self.headers)
-        )
+        return [*(self.headers.items() if isinstance(self.headers, Mapping) else self.headers)]
+
+    def framed(self) -> list[tuple[str, str]]:
+        """Return the header fields as pairs, with a Content-Length if there is a body and they do not frame it themselves."""
+        fields = self.fields()
+        if self.has_body and not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in fields):
+            fields.append(("Content-Length", str(len(self.body))))
+        return fields
 
     def encoded(self, head_only: bool = False) -> bytes:
         """Return the response as HTTP/1.1; with `head_only` without the body."""
-        fields, bodiless = self.fields(), self.status in (204, 304)
-        if not bodiless and not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in fields):
-            fields.append(("Content-Length", str(len(self.body))))
-        return head(self.status, fields) + (b"" if head_only or bodiless else self.body)
+        return head(self.status, self.framed()) + (self.body if self.has_body and not head_only else b"")
 
 
 Answer = Union[Reply, Callable[[Any], bool]]

@@ -75,5 +75,5 @@ class Responder:
             fields = tuple(told.items() if isinstance(told, Mapping) else told)
             told = Reply(200, fields) if quota.accepted else Reply(429, fields, b"rate limit exceeded")
         status = told.status if quota.accepted else self._refusal or told.status
-        headers = [("Date", http_date_of(quota.wall // SECOND).decode()), *told.headers]
+        headers = [("Date", http_date_of(quota.wall // SECOND).decode()), *told.fields()]
         return Answer(status, headers, told.body, quota.accepted, limit.takes if quota.accepted else 0.0)

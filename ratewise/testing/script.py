@@ -22,9 +22,6 @@ LIBRARIES = {"httpx": f"{OURS}.testing", "httpx2": f"{OURS}.httpx2.testing"}
 LOWEST_STATUS, HIGHEST_STATUS = 100, 599
 """The status codes of HTTP (RFC 9110, section 15)."""
 
-UNREAD = frozenset({204, 304, *range(LOWEST_STATUS, 200)})
-"""The status codes of responses without a body, and so without a Content-Length (RFC 9110, section 8.6)."""
-
 
 class Delayed(NamedTuple):
     """A step that begins late."""
@@ -200,10 +197,8 @@ class Script:
                 raise AssertionError("a Response with a stream is for one request: pass a function that makes a new one")
             return step
         reply = step if isinstance(step, Reply) else Reply(step, body=b"")
-        fields = list(reply.headers)
-        if reply.status not in UNREAD and not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in fields):
-            fields.append(("Content-Length", str(len(reply.body))))
-        return module.Response(reply.status, headers=fields, stream=self._body(module, reply.body))
+        body = self._body(module, reply.body if reply.has_body else b"")
+        return module.Response(reply.status, headers=reply.framed(), stream=body)
 
     def _body(self, module: Any, content: bytes) -> Any:
         return (self._Body or module.ByteStream)(content)
