@@ -14,7 +14,7 @@ OLDEST = ["anyio==4.1", "httpcore==1.0.9", "httpx==0.28.0", "httpx2==2.0.0", "re
 SOURCES = ["ratewise", "tests", "examples", "noxfile.py"]
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "tests", "package"]
+nox.options.sessions = ["lint", "types", "tests", "mocks", "package"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
@@ -57,7 +57,7 @@ def oldest(session: nox.Session) -> None:
     session.run("pytest", "-n", "auto", "tests/adapter", "tests/cache/stores", *session.posargs)
 
 
-@nox.session
+@nox.session(python="3.13")
 def mocks(session: nox.Session) -> None:
     """The mocks, with httpx2-pytest in the place of pytest-httpx2: both are the module `pytest_httpx2`."""
     session.install("-e", ".[test]")

@@ -39,11 +39,10 @@ class Chain:
                 raise TypeError(refusal("layer", layer, "an object with `async def handle(self, request, call)`"))
         within = given._stacked if isinstance(given, Chain) else ()
         self._stacked = (*layers, *within)
-        if clock is not None:
-            for part in (*self._layers, self._wire):
-                own = own_clock_of(part)
-                if own is not None:
-                    own.adopt(clock)
+        for part in (*self._layers, self._wire):
+            own = own_clock_of(part)
+            if own is not None:
+                own.adopt(self._clock)
         warn_of_order(self._stacked, within)
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from .clock import Clock
 
 
 class OwnClock:
-    """The clock that an object was given or, where it was given none, that of the first stack with one that uses the object."""
+    """The clock that an object was given or, where it was given none, that of the stack that was last built with the object."""
 
     __slots__ = ("clock", "given")
 
@@ -16,9 +16,8 @@ class OwnClock:
         self.clock = given or Clock()
 
     def adopt(self, clock: Clock) -> None:
-        """Use the clock of a stack, if there is none yet."""
-        if type(self.clock) is Clock:
-            self.clock = clock
+        """Use the clock of a stack, unless one was given."""
+        self.clock = self.given or clock
 
     def time(self) -> float:
         """As `Clock.time`."""

@@ -46,7 +46,7 @@ class Bulkhead:
     - `max_wait`: seconds, above 0, that a request waits for a slot before it is refused.
     - `key`: `key(request)` returns the key by which requests are counted, any hashable, in place of their origin (scheme, host
       and port).
-    - `clock`: where the time is read outside of requests; for tests. None: the clock of the client or transport.
+    - `clock`: the time that it waits and measures by; for tests. None: that of the client or transport.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """

@@ -68,7 +68,7 @@ class CircuitBreaker:
     - `key`: `key(request)` returns the key of the circuit, in place of the origin. Any hashable value.
     - `dry_run`: count and log, but refuse nothing.
     - `on_state_change`: `on_state_change(key, old, new)` is called after each change. An exception that it raises is logged.
-    - `clock`: where the time is read outside of requests; for tests. None: the clock of the client or transport.
+    - `clock`: the time that it waits and measures by; for tests. None: that of the client or transport.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """

@@ -99,7 +99,7 @@ class RateLimiter:
     - `cautious`: begin with few requests in flight, so that hardly any is refused whatever the limit is.
     - `key`: `key(request)` returns what has its own limits, in place of the origin (scheme, host and port) and the credential
       (`Authorization` or an API key in a header). Any hashable value.
-    - `clock`: where the time is read outside of requests; for tests. None: the clock of the client or transport.
+    - `clock`: the time that it waits and measures by; for tests. None: that of the client or transport.
 
     Raises `TypeError` or `ValueError` for a value that is not allowed.
     """

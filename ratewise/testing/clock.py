@@ -138,8 +138,8 @@ class FakeClock(VirtualClock):
     def installed(self) -> AbstractContextManager[FakeClock]:
         """Return a context manager in which this is the clock of all clients and transports that have none of their own.
 
-        They may be older than it. It holds for the whole process; where several are installed, the latest counts. Afterwards
-        `Clock.monotonic` is never less than it was meanwhile.
+        They may be older than it. It holds for the whole process; where several are installed, the latest counts. Waits end
+        when it is left. Afterwards `Clock.monotonic` is never less than it was meanwhile.
         """
         return Installation(self)
 

@@ -19,8 +19,6 @@ from .server import LocalServer, Received, Reply
 if TYPE_CHECKING:
     import ssl
 
-    from typing_extensions import Self
-
     from .families import Tells
 
 
@@ -55,7 +53,7 @@ class LimitedServer(LocalServer):
     - `sheds`: the fraction of requests, 0 to 1, that get a 503 at random and are not counted. `seed`: of these random choices.
     - `outages`: pairs of seconds since the first request, (begin, end): periods in which every request gets a 503.
     - `date_skew`: seconds by which the server's wall clock is fast; negative: slow.
-    - `clock`: the time; None: the real time. `tls`: serves https with this context.
+    - `clock`: the time; None: the real time. `tls`: as of `LocalServer`.
 
     `url` is the base URL, `received` has the requests, `log` an `Entry` for each, in the order in which they were counted.
     Raises `ValueError` or `TypeError` for a setting that is not allowed.
@@ -75,7 +73,7 @@ class LimitedServer(LocalServer):
         outages: Sequence[tuple[float, float]] = (),
         date_skew: float = 0.0,
         clock: Clock | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | bool | None = None,
     ) -> None:
         super().__init__(self._respond, tls=tls)
         self._routes = [_route(*each) for each in _by_route(limit).items()]
@@ -89,10 +87,6 @@ class LimitedServer(LocalServer):
         self._epoch = 0.0
         self._used: dict[tuple[int, str], Limit] = {}
         self.log: list[Entry] = []
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        return self
 
     @classmethod
     @contextmanager
@@ -196,10 +190,10 @@ class RemoteServer:
         self._pipe = pipe
         try:
             self.url: str = pipe.recv()
+            """The base URL."""
         except EOFError:
             problem = 'the process of the server ended at once: a script that starts one needs `if __name__ == "__main__":`'
             raise RuntimeError(problem) from None
-        """The base URL."""
 
     def __getattr__(self, name: str) -> Any:
         """Return the value of an attribute of the server: `accepted`, `refused`, `failed`, `log`, `limits`, `efficiency`..."""

@@ -142,9 +142,9 @@ class no_waiting(_Switch):  # noqa: N801  (used as a function)
     progress takes as long as that call does. Never is a wait longer than without this.
 
     It holds for the whole process, all threads and event loops, from the first that is entered to the last that is left, and for
-    the waits that begin meanwhile; in async code it is a plain `with`, too. It can decorate plain and coroutine functions. A
-    stack with a clock of its own keeps that; an installed `FakeClock` becomes `auto`. Waits of other code (`time.sleep`,
-    `asyncio.sleep`, the time-outs of the HTTP library) are not changed.
+    the waits that begin meanwhile, which end with it. In async code it is a plain `with`, too; it can decorate plain, coroutine
+    and generator functions. A stack with a clock of its own keeps that; an installed `FakeClock` becomes `auto`. Waits of other
+    code (`time.sleep`, `asyncio.sleep`, the time-outs of the HTTP library) are not changed.
     """
 
     def _change(self, step: int) -> None:

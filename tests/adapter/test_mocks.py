@@ -29,6 +29,10 @@ if find_spec("pytest_httpx2"):
     SIBLING = "httpx2-pytest" if hasattr(import_module("pytest_httpx2"), "HTTPXMock") else "pytest-httpx2"
 
 
+# There is no vcrpy 9 for older Pythons, and earlier versions are not promised to work.
+VCR = pytest.mark.skipif(sys.version_info < (3, 11), reason="vcrpy 9 needs Python 3.11")
+
+
 class Routes:
     """respx's routes: for httpx2 those of pytest-httpx2."""
 
@@ -68,7 +72,7 @@ def mock(request: Any, world: World) -> Any:
     fixture = {Routes: "respx_mock", Queue: "httpx_mock"}[request.param]
     if world.httpx is httpx2:
         fixture, needed = "httpx2_mock", {Routes: "pytest-httpx2", Queue: "httpx2-pytest"}[request.param]
-        if needed != SIBLING:
+        if needed != SIBLING:  # they cannot be installed together: `nox -s mocks` runs these tests with the other one
             pytest.skip(f"needs {needed}, and this environment has {SIBLING}")
     return request.param(request.getfixturevalue(fixture), world.httpx)
 
@@ -138,6 +142,7 @@ async def test_pytest_httpx_raises_what_it_does_not_know(world: World, clock: Fa
     await world.close(client)
 
 
+# The packages with this fixture need Python 3.10.
 @pytest.mark.skipif(SIBLING == "none", reason="there is no httpx2_mock for this Python")
 def test_the_mocks_of_both_libraries_at_once(httpx_mock: Any, httpx2_mock: Any) -> None:
     """pytest-httpx and its sibling for httpx2 do not see each other's requests."""
@@ -167,7 +172,7 @@ def flaky() -> Iterator[LocalServer]:
         yield server
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="vcrpy 9 needs Python 3.11")
+@VCR
 @pytest.mark.parametrize("recorded_by", ["RateWiseClient", "Client"])
 async def test_vcrpy(world: World, ratewise_clock: FakeClock, flaky: LocalServer, tmp_path: Path, recorded_by: str) -> None:
     """A cassette has each attempt, whoever recorded it, and plays them attempt by attempt: the server is asked no more."""
@@ -198,7 +203,7 @@ async def test_vcrpy(world: World, ratewise_clock: FakeClock, flaky: LocalServer
     assert len(ratewise_clock.sleeps) == (4 if recorded_by == "RateWiseClient" else 2)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="vcrpy 9 needs Python 3.11")
+@VCR
 async def test_a_request_that_is_not_on_the_cassette(world: World, clock: FakeClock, tmp_path: Path) -> None:
     """vcrpy's own error comes through at once, as on a plain client: it is not retried."""
     import vcr

@@ -388,12 +388,12 @@ async def test_cancelled_below_a_stack(world: World, word: str) -> None:
 
 @only("sync")
 def test_clocks(world: World, clock: FakeClock) -> None:
-    """It waits on its own clock, or on that of the first stack around it, which a fault transport inside gets too."""
+    """It waits on its own clock, or on that of the last stack around it, which a fault transport inside gets too."""
     own, other = FakeClock(auto=True), FakeClock(auto=True)
     inside = world.FaultTransport(Scripted(200, 200))
     transport = world.FaultTransport(inside, {"slow-head:5": 1})
-    transport._own_clock.adopt(clock)
     transport._own_clock.adopt(other)
+    transport._own_clock.adopt(clock)
     given = world.FaultTransport(Scripted(200), {"slow-head:5": 1}, clock=own)
     given._own_clock.adopt(clock)
     inside.faults = {"slow-head:3": 1}

@@ -154,12 +154,12 @@ async def test_delays(world: World, clock: FakeClock) -> None:
     assert (clock.sleeps, own.sleeps) == ([3, 1.5, 0.25], [2])
 
 
-async def test_an_adopted_clock_stays(world: World, clock: FakeClock) -> None:
-    """The clock is that of the first stack around it, and the real one without a stack."""
+async def test_the_clock_of_the_stack(world: World, clock: FakeClock) -> None:
+    """The clock is that of the outermost stack around it, as for its layers, and the real one without a stack."""
     wire = kind(world)(delayed(0, 200), delayed(5, 200))
     await world.send(wire)
-    inner = world.RateWiseTransport(wire, clock=clock)
-    await world.send(world.LayerTransport(inner, clock=FakeClock(auto=True)))
+    inner = world.RateWiseTransport(wire, clock=FakeClock(auto=True))
+    await world.send(world.LayerTransport(inner, clock=clock))
     assert clock.sleeps == [5]
 
 
