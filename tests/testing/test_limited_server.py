@@ -18,6 +18,7 @@ from ratewise.testing import (
     LimitedServer,
     Quota,
     Received,
+    Reply,
     SlidingWindow,
     TokenBucket,
 )
@@ -172,6 +173,12 @@ def test_it_fails(client: httpx.Client) -> None:
         answers = statuses(client, server.url, 50)
     assert 8 < answers.count(503) == server.failed < 32
     assert server.accepted == 50 - server.failed
+
+
+def test_a_reply_of_ones_own(client: httpx.Client) -> None:
+    """What tells the limit may return a whole reply, whose headers are a mapping."""
+    with LimitedServer(FixedWindow(1, 60), tells=lambda quota: Reply(418, {"X-Left": str(quota.remaining)}, b"tea")) as server:
+        assert [(each.status_code, each.headers["x-left"], each.text) for each in [client.get(server.url)]] == [(418, "0", "tea")]
 
 
 @pytest.mark.parametrize(

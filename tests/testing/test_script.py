@@ -105,6 +105,8 @@ async def test_status_codes_and_replies(world: World) -> None:
         (200, [("Content-Length", "0")], b""),
         (204, [], b""),
         (Reply(200, (("A", "b"),)), [("A", "b"), ("Content-Length", "2")], b"ok"),
+        (Reply(200, {"A": "b"}), [("A", "b"), ("Content-Length", "2")], b"ok"),
+        (Reply(204), [], b""),
         (Reply(200, (("content-length", "2"),)), [("content-length", "2")], b"ok"),
         (Reply(200, (("Transfer-Encoding", "chunked"),)), [("Transfer-Encoding", "chunked")], b"ok"),
         (Reply(200, (("Content-Encoding", "gzip"),), packed), [("Content-Encoding", "gzip"), ("Content-Length", "22")], b"ok"),
