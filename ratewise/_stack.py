@@ -75,14 +75,13 @@ def assemble(settings: Settings, *, raises: bool) -> tuple[Any, ...]:
     elif settings.cache_config is not None:
         raise TypeError("cache_config was given without a cache: give cache=InMemoryCache(), or another store, as well")
     layers.append(RetryLayer(retry_rules(settings.max_retries, settings.retry_config, settings.backoff_strategy)))
-    waits = limiter is not None or bulkhead is not None
     if breaker is not None:
-        layers.append(CircuitBreakerLayer(breaker, rechecked=waits))
+        layers.append(CircuitBreakerLayer(breaker, rechecked=True))
     if limiter is not None:
         layers.append(RateLimitLayer(limiter))
     if bulkhead is not None:
         layers.append(BulkheadLayer(bulkhead))
-    if breaker is not None and waits:
+    if breaker is not None:
         layers.append(CircuitRecheckLayer(breaker))
     if settings.total_timeout is not None:
         layers.append(WireDeadlineLayer())

@@ -151,6 +151,11 @@ class Errors(Protocol):
         ...
 
     @property
+    def PoolTimeout(self) -> Callable[..., Exception]:  # noqa: N802
+        """The library's own, of a request that got no connection of the pool in time."""
+        ...
+
+    @property
     def BulkheadFull(self) -> type[exceptions.BulkheadFull]: ...  # noqa: N802
     @property
     def CircuitBreakerOpen(self) -> type[exceptions.CircuitBreakerOpen]: ...  # noqa: N802
@@ -242,6 +247,10 @@ class Bodies(Protocol[Q_contra, R]):
 
     def tap(self, response: R, watcher: Watcher) -> R:
         """Return the response with `watcher` following its body."""
+        ...
+
+    def watch(self, response: R, watcher: Watcher) -> bool:
+        """Have `watcher` follow what came over a connection of a pool, a 101 too; return False if nothing did."""
         ...
 
     def pace(self, response: R, pace: Pace) -> R:

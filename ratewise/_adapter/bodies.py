@@ -54,6 +54,13 @@ class _Bodies:
         watchable.stream.watchers.append(watcher)
         return watchable
 
+    def watch(self, response: Any, watcher: Watcher) -> bool:
+        stream = response.stream
+        follows = type(stream) is self._Body
+        if follows:
+            stream.watchers.append(watcher)
+        return follows
+
     def pace(self, response: Any, pace: Pace) -> Any:
         watchable = None if self.in_memory(response) else self._watchable(response)
         if watchable is None:
@@ -65,9 +72,11 @@ class _Bodies:
     def _watchable(self, response: Any) -> Any:
         """Return the response with a body that can be watched; None for an upgraded connection and for a body that was read."""
         stream = response.stream
+        if response.status_code == 101:
+            return None
         if type(stream) is self._Body and not response.is_stream_consumed:
             return response
-        if response.status_code == 101 or (response.is_stream_consumed and type(stream) is not self._ByteStream):
+        if response.is_stream_consumed and type(stream) is not self._ByteStream:
             return None
         if not self.in_memory(response):
             response.stream = self._Body(stream)

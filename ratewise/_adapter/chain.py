@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from .._core.clock import Clock
-from .._core.order import warn_of_order
+from .._core.order import is_helper, warn_of_order
 from .._core.own_clock import own_clock_of
 from .._util.packages import OURS, package_of
 from .._validation import clock as checked_clock
@@ -23,16 +23,25 @@ class Chain:
     """The layers of this transport and of all RateWise transports within, outermost first."""
     _clock: Clock
 
-    def _take(self, given: Any, layers: tuple[Any, ...], clock: Clock | None, base: type, method: str) -> None:
-        """Set up the chain around `given`; take over the chain of a RateWise transport.
+    def _take(
+        self,
+        given: Any,
+        layers: tuple[Any, ...],
+        clock: Clock | None,
+        base: type,
+        method: str,
+        queue_of: Callable[[Any], Any],
+    ) -> None:
+        """Set up the chain around `given`, with what `queue_of(given)` returns in front of its connection pool.
 
-        A user's subclass of one stays a transport of its own, because it may do more than its chain.
+        The chain of a RateWise transport is taken over. A user's subclass of one stays a transport of its own, because it may do
+        more than its chain.
         """
         check_transport(given, base, method)
         ours = isinstance(given, Chain) and _library(type(given)) == OURS
         self._given = given
         self._wire = given._wire if ours else given
-        self._layers = (*layers, *given._layers) if ours else layers
+        self._layers = (*layers, *given._layers) if ours else before_wire(layers, queue_of(given))
         self._clock = checked_clock(clock) or (given._clock if ours else Clock())
         for layer in layers:
             if isinstance(layer, type) or not callable(getattr(layer, "handle", None)):
@@ -40,14 +49,22 @@ class Chain:
         within = given._stacked if isinstance(given, Chain) else ()
         self._stacked = (*layers, *within)
         for part in (*self._layers, self._wire):
-            own = own_clock_of(part)
-            if own is not None:
-                own.adopt(self._clock)
+            clock_of_its_own = own_clock_of(part)
+            if clock_of_its_own is not None:
+                clock_of_its_own.adopt(self._clock)
         warn_of_order(self._stacked, within)
 
     def __repr__(self) -> str:
-        layers = "".join(f"{type(layer).__name__} > " for layer in self._layers)
+        layers = "".join(f"{type(layer).__name__} > " for layer in self._layers if not is_helper(layer))
         return f"<{type(self).__name__}: {layers}{type(self._wire).__name__}>"
+
+
+def before_wire(layers: tuple[Any, ...], innermost: Any) -> tuple[Any, ...]:
+    """Return the layers with one more, None for none, below all but the helpers that must be next to the wire."""
+    at = len(layers)
+    while at and is_helper(layers[at - 1]):
+        at -= 1
+    return layers if innermost is None else (*layers[:at], innermost, *layers[at:])
 
 
 class SyncChain(Chain):

@@ -12,7 +12,7 @@ class Errors:
 
     def __init__(self, library: Any) -> None:
         module, ours = library.module, library.errors
-        self.TransportError = module.TransportError
+        self.TransportError, self.PoolTimeout = module.TransportError, module.PoolTimeout
         self.BulkheadFull = ours.BulkheadFull
         self.CircuitBreakerOpen = ours.CircuitBreakerOpen
         self.DeadlineExceeded = ours.DeadlineExceeded

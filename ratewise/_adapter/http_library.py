@@ -26,7 +26,6 @@ class Library:
         self.module, self.errors = module, errors
         self.Body = _stream_class(streams.Body, module.SyncByteStream, module.AsyncByteStream)
         self.Buffer = _stream_class(streams.Buffer, module.SyncByteStream, module.AsyncByteStream)
-        self.DeferredCancellationStream = _stream_class(streams.DeferredCancellationStream, module.AsyncByteStream)
         self.fields = field_reader(module.Headers([(b"A", b"b")]))
         self.headers = lru_cache(CACHED_HEADERS)(self._headers)
 

@@ -6,6 +6,11 @@
   body counts as one that can be sent only once.
 - `HTTPTransport._pool`, `ConnectionPool._network_backend`: sockets that observe the deadline of a request. There is no public
   way. Fallback: a server that sends a byte at a time can make a sync request miss its deadline.
+- `HTTPTransport._pool`, `ConnectionPool._max_connections`, `._http2` (read): how many requests fit into a pool, for the queue in
+  front of it. There is no public way. Fallback: no queue; requests wait in the pool itself, at the cost of its square.
+- `ConnectionPool._connections`, `._requests`, `._optional_thread_lock`, `._assign_requests_to_connections()`,
+  `PoolRequest.request`, `.connection`: connections that an interrupted request has left behind are taken out of the pool. There
+  is no public way. Fallback: a pool loses them, as without RateWise.
 - `Client._transport`, `Client._mounts`: the transports that a client made from its settings and the environment. There is no
   public way. Fallback: the constructor of the client raises `TypeError`.
 
@@ -14,11 +19,15 @@ Two more are for type checkers alone: `httpx._types` and `httpx._client.UseClien
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, cast
 
 from ..layer import Field
+
+HTTP2_STREAMS = 100
+"""Requests that are sent at once over one connection of HTTP/2."""
 
 
 def field_reader(headers: Any) -> Callable[[Any], Sequence[Field]]:
@@ -43,6 +52,37 @@ def change_backend(transport: object, change: Callable[[Any], Any]) -> None:
     backend = getattr(pool, "_network_backend", None)
     if backend is not None:
         pool._network_backend = change(backend)
+
+
+def pool_of(transport: object) -> Any:
+    """Return the connection pool of a library's own transport; None if it cannot be mended."""
+    pool = getattr(transport, "_pool", None)
+    return pool if all(hasattr(pool, name) for name in _MENDED) else None
+
+
+_MENDED = ("_connections", "_requests", "_optional_thread_lock", "_assign_requests_to_connections")
+
+
+def pool_size(transport: object) -> int | None:
+    """Return how many requests the pool of a library's own transport sends at once; None if it has no limit or none is known."""
+    pool: Any = getattr(transport, "_pool", None)
+    connections = getattr(pool, "_max_connections", sys.maxsize)
+    if connections >= sys.maxsize:
+        return None
+    return cast(int, connections) * (HTTP2_STREAMS if getattr(pool, "_http2", False) else 1)
+
+
+def take_lost(pool: Any, extensions: object) -> list[Any]:
+    """Take out of a pool the request with these extensions, and each connection that is in use by no request: return these.
+
+    Such a connection was never opened, or what should have ended its last request was interrupted.
+    """
+    with pool._optional_thread_lock:
+        pool._requests[:] = [one for one in pool._requests if one.request.extensions is not extensions]
+        used = {id(one.connection) for one in pool._requests}
+        lost = [one for one in pool._connections if not (id(one) in used or one.is_idle() or one.is_closed())]
+        pool._connections[:] = [one for one in pool._connections if one not in lost]
+        return [*lost, *pool._assign_requests_to_connections()]
 
 
 def transports_of(client: object) -> tuple[Any, dict[Any, Any]]:

@@ -7,9 +7,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
-from .._core.cancellation import defer_cancellation
 from .._core.step import step
 from ..layer import Pace, Watcher
+from .pooled_request import PooledRequest
 from .private import source_of
 
 
@@ -19,14 +19,15 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
     Not a generator: one that is left half read would end only when the garbage collector finds it.
     """
 
-    def __init__(self, stream: Any, rest: Any = None, ready: bytes = b"") -> None:
+    def __init__(self, stream: Any, rest: Any = None, ready: bytes = b"", pooled: PooledRequest | None = None) -> None:
         self._stream = stream
         self._chunks = rest
+        self._pooled = pooled
         self.ready = ready
         """What was read ahead: is returned first, before the `rest` of the chunks."""
         self.watchers: list[Watcher] = []
         self.pace: Pace | None = None
-        self._released = self._reported = False
+        self._released = self._reported = self._interrupted = False
 
     def __iter__(self) -> Iterator[bytes]:
         if self._chunks is None:
@@ -93,21 +94,36 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
     def _release(self) -> None:
         if not self._released:
             self._released = True
-            self._stream.close()
+            try:
+                self._stream.close()
+            except BaseException as error:
+                self._interrupted = self._interrupted or not isinstance(error, Exception)
+                raise
+            finally:
+                if self._interrupted and self._pooled is not None:
+                    self._pooled.mend()
 
     async def _arelease(self) -> None:
         if not self._released:
             try:
-                await close_iterator(self._chunks)
+                try:
+                    await close_iterator(self._chunks)
+                finally:
+                    await self._stream.aclose()
+                self._released = True  # only now: if this was cancelled, closing the response must repeat it
+            except BaseException as error:
+                self._interrupted = self._interrupted or not isinstance(error, Exception)
+                raise
             finally:
-                await self._stream.aclose()
-            self._released = True  # only now: if this was cancelled, closing the response must repeat it
+                if self._interrupted and self._pooled is not None:
+                    await self._pooled.amend()
 
     def __del__(self) -> None:
         """Report the end of a body that was abandoned half read: nothing must wait for the rest. Its connection closes itself."""
         self._report()
 
     def _fail(self, error: BaseException) -> None:
+        self._interrupted = not isinstance(error, Exception)
         for watcher in self.watchers:
             watcher.failed(error)
 
@@ -140,31 +156,6 @@ class _Paced(Iterator[bytes], AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         return await self._pace.anext(self._chunks)
-
-
-class DeferredCancellationStream(AsyncIterator[bytes]):
-    """A body in whose reading and closing cancellations are deferred, so that its connection is not lost to the pool."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._chunks: Any = None
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = self._stream.__aiter__()
-        return self
-
-    async def __anext__(self) -> bytes:
-        return await defer_cancellation(_next(self._chunks))
-
-    async def aclose(self) -> None:
-        try:
-            await defer_cancellation(close_iterator(self._chunks))
-        finally:
-            await defer_cancellation(self._stream.aclose())
-
-
-async def _next(chunks: AsyncIterator[bytes]) -> bytes:
-    return await chunks.__anext__()
 
 
 class Buffer:

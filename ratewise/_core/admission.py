@@ -6,6 +6,7 @@ The waiting requests drive a queue themselves, without a thread or task of its o
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Hashable
@@ -100,13 +101,43 @@ class KeyState(ABC):
         return not (used or self.queue or self.in_use(now))
 
 
+class Slots(KeyState):
+    """A fixed number of slots."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__()
+        self._slots = slots
+        self.in_flight = 0
+        self._logged = False
+
+    def available(self, now: float) -> int:
+        return self._slots - self.in_flight
+
+    def acquire(self, now: float) -> None:
+        self.in_flight += 1
+
+    def release(self, now: float) -> None:
+        self.in_flight -= 1
+        self._logged = self._logged and len(self.queue) > 0
+
+    def in_use(self, now: float) -> bool:
+        return self.in_flight > 0
+
+    def is_worth_logging(self, waited: float) -> bool:
+        """Whether a wait of so many seconds is the first long one since requests began to queue: one line for all of them."""
+        if self._logged or waited < LOGGED_WAIT:
+            return False
+        self._logged = True
+        return True
+
+
 R = TypeVar("R", bound=KeyState)
 
 
 class Queue(Generic[R]):
     """The states of all keys, and their queues. `now`: seconds on a monotonic clock."""
 
-    def __init__(self, make: Callable[[Hashable], R], clock: Monotonic) -> None:
+    def __init__(self, make: Callable[[Hashable], R], clock: Monotonic = time) -> None:
         self.states = Table(make, MAX_KEYS, clock)
         self._lock = self.states.lock
         self.numbers = count()

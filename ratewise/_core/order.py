@@ -18,6 +18,11 @@ class Ordered:
     _kind: LayerKind | None = None
 
 
+def is_helper(layer: Any) -> bool:
+    """Whether a layer is the second part of another one or of the wire, which nobody put into the stack."""
+    return getattr(layer, "_helper", False) is True
+
+
 def warn_of_order(layers: Sequence[Any], within: Sequence[Any]) -> None:
     """Warn about the order of `layers`, outermost first, except about faults of `within`, its inner part: these are known."""
     known = set(_faults(within))

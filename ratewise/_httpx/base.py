@@ -10,16 +10,18 @@ import httpx
 
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
 from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
+from .._adapter.pool import before_pool
+from .._adapter.private import pool_size
 from .._adapter.runtime import AsyncRuntime, SyncRuntime
 from .._adapter.socket_deadline import enforce_deadlines
 from .._core.call_state import KEY
-from .._core.cancellation import defer_cancellation
 from .._core.clock import Clock
 from .._core.compose import compose
 from .._core.exchange import Exchange
 from .._core.step import step
 from .._deadline import WireDeadlineLayer
 from .._keywords import explained
+from .._pool import PoolLayer
 from ..layer import Call, Layer
 from . import errors
 
@@ -33,6 +35,12 @@ _Request = httpx.Request
 _Send = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response]]
 
 
+def _queue_of(wire: object) -> PoolLayer | None:
+    """Return the queue in front of the pool of httpx's own transport; None for another one, and for a pool without a limit."""
+    size = pool_size(wire) if type(wire) in (httpx.HTTPTransport, httpx.AsyncHTTPTransport) else None
+    return PoolLayer.of(wire, size) if size else None
+
+
 @explained(transport=httpx.HTTPTransport, client=httpx.Client)
 class LayerTransport(SyncChain, httpx.BaseTransport):
     """A transport with layers around it, the first one outermost: `LayerTransport(httpx.HTTPTransport(), MyLayer())`.
@@ -42,9 +50,9 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
     """
 
     def __init__(self, transport: httpx.BaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
-        self._take(transport, layers, clock, httpx.BaseTransport, "handle_request")
+        self._take(transport, layers, clock, httpx.BaseTransport, "handle_request", _queue_of)
         self._http, self._runtime = SyncLibrary(LIBRARY), SyncRuntime()
-        wire: httpx.BaseTransport = self._wire
+        wire: httpx.BaseTransport = before_pool(self._wire, LIBRARY, httpx.HTTPTransport)
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         async def send(request: httpx.Request) -> httpx.Response:
@@ -56,8 +64,8 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._runtime, self._clock))
-        if type(wire) is httpx.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
-            enforce_deadlines(wire)
+        if type(self._wire) is httpx.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
+            enforce_deadlines(self._wire)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if type(request) is not _Request and not isinstance(request, _Request):
@@ -95,9 +103,9 @@ class AsyncLayerTransport(AsyncChain, httpx.AsyncBaseTransport):
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
-        self._take(transport, layers, clock, httpx.AsyncBaseTransport, "handle_async_request")
+        self._take(transport, layers, clock, httpx.AsyncBaseTransport, "handle_async_request", _queue_of)
         self._http, self._runtime = AsyncLibrary(LIBRARY), AsyncRuntime()
-        wire: httpx.AsyncBaseTransport = self._wire
+        wire: httpx.AsyncBaseTransport = before_pool(self._wire, LIBRARY, httpx.AsyncHTTPTransport)
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         def send(request: httpx.Request) -> Awaitable[httpx.Response]:
@@ -113,10 +121,7 @@ class AsyncLayerTransport(AsyncChain, httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if type(request) is not _Request and not isinstance(request, _Request):
             raise wrong_library(self, request, _Request)
-        response = await defer_cancellation(self._send(request))
-        if not self._http.in_memory(response):
-            response.stream = LIBRARY.DeferredCancellationStream(response.stream)
-        return response
+        return await self._send(request)
 
     async def aclose(self) -> None:
         try:

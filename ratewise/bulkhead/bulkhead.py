@@ -5,33 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Callable
 
-from .._core.admission import KeyState, Queue, Ticket
+from .._core.admission import Queue, Slots, Ticket
 from .._core.clock import Clock
 from .._core.own_clock import OwnClock
 from .._keywords import explained
 from .._validation import clock as checked_clock
 from .._validation import key_function, seconds, whole
-
-
-class _Slots(KeyState):
-    """The slots of one key."""
-
-    def __init__(self, slots: int) -> None:
-        super().__init__()
-        self._slots = slots
-        self.in_flight = 0
-
-    def available(self, now: float) -> int:
-        return self._slots - self.in_flight
-
-    def acquire(self, now: float) -> None:
-        self.in_flight += 1
-
-    def release(self, now: float) -> None:
-        self.in_flight -= 1
-
-    def in_use(self, now: float) -> bool:
-        return self.in_flight > 0
 
 
 @explained()
@@ -65,7 +44,7 @@ class Bulkhead:
         self.max_wait = seconds("max_wait", max_wait, above_zero=True)
         self.key = None if key is None else key_function(key, "Bulkhead")
         self._clock = OwnClock(checked_clock(clock))
-        self._queue = Queue(lambda _: _Slots(self.max_in_flight), self._clock)
+        self._queue = Queue(lambda _: Slots(self.max_in_flight), self._clock)
 
     def __repr__(self) -> str:
         return f"Bulkhead(max_in_flight={self.max_in_flight}, max_queue={self.max_queue}, max_wait={self.max_wait:g})"

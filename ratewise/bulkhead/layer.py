@@ -7,7 +7,7 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from .._core.admission import LOGGED_WAIT, HeldTicket, Ticket, wait_turn
+from .._core.admission import HeldTicket, Ticket, wait_turn
 from .._core.call_state import CallState
 from .._core.exchange import state_of
 from .._core.order import LayerKind, Ordered
@@ -65,6 +65,9 @@ class BulkheadLayer(Ordered):
             raise call.http.DeadlineExceeded(request, state)
         if not ticket.admitted:
             raise call.http.BulkheadFull(request, state, key, bulkhead.max_in_flight, now - begun)
-        if now - begun >= LOGGED_WAIT:
-            waited, slots, shown = now - begun, bulkhead.max_in_flight, state.redactor.key(key)
-            logger.warning("Bulkhead: waited %.3g s for 1 of %d slots of %s", waited, slots, shown, extra=state.log_fields)
+        if ticket.state.is_worth_logging(now - begun):
+            logger.warning(
+                "Bulkhead: waited %.3g s for 1 of %d slots of %s (%d more are waiting)",
+                *(now - begun, bulkhead.max_in_flight, state.redactor.key(key), len(ticket.state.queue)),
+                extra=state.log_fields,
+            )

@@ -11,16 +11,18 @@ import httpx2
 
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
 from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
+from .._adapter.pool import before_pool
+from .._adapter.private import pool_size
 from .._adapter.runtime import AsyncRuntime, SyncRuntime
 from .._adapter.socket_deadline import enforce_deadlines
 from .._core.call_state import KEY
-from .._core.cancellation import defer_cancellation
 from .._core.clock import Clock
 from .._core.compose import compose
 from .._core.exchange import Exchange
 from .._core.step import step
 from .._deadline import WireDeadlineLayer
 from .._keywords import explained
+from .._pool import PoolLayer
 from ..layer import Call, Layer
 from . import errors
 
@@ -34,6 +36,12 @@ _Request = httpx2.Request
 _Send = Callable[[httpx2.Request], Coroutine[Any, Any, httpx2.Response]]
 
 
+def _queue_of(wire: object) -> PoolLayer | None:
+    """Return the queue in front of the pool of httpx2's own transport; None for another one, and for a pool without a limit."""
+    size = pool_size(wire) if type(wire) in (httpx2.HTTPTransport, httpx2.AsyncHTTPTransport) else None
+    return PoolLayer.of(wire, size) if size else None
+
+
 @explained(transport=httpx2.HTTPTransport, client=httpx2.Client)
 class LayerTransport(SyncChain, httpx2.BaseTransport):
     """A transport with layers around it, the first one outermost: `LayerTransport(httpx2.HTTPTransport(), MyLayer())`.
@@ -43,9 +51,9 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
     """
 
     def __init__(self, transport: httpx2.BaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
-        self._take(transport, layers, clock, httpx2.BaseTransport, "handle_request")
+        self._take(transport, layers, clock, httpx2.BaseTransport, "handle_request", _queue_of)
         self._http, self._runtime = SyncLibrary(LIBRARY), SyncRuntime()
-        wire: httpx2.BaseTransport = self._wire
+        wire: httpx2.BaseTransport = before_pool(self._wire, LIBRARY, httpx2.HTTPTransport)
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         async def send(request: httpx2.Request) -> httpx2.Response:
@@ -57,8 +65,8 @@ class LayerTransport(SyncChain, httpx2.BaseTransport):
             return wire.handle_request(request)  # looked up now: a mock may have patched it
 
         self._send: _Send = compose(self._layers, Call(send, self._http, self._runtime, self._clock))
-        if type(wire) is httpx2.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
-            enforce_deadlines(wire)
+        if type(self._wire) is httpx2.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
+            enforce_deadlines(self._wire)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         if type(request) is not _Request and not isinstance(request, _Request):
@@ -96,9 +104,9 @@ class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
     """
 
     def __init__(self, transport: httpx2.AsyncBaseTransport, *layers: Layer[Any, Any], clock: Clock | None = None) -> None:
-        self._take(transport, layers, clock, httpx2.AsyncBaseTransport, "handle_async_request")
+        self._take(transport, layers, clock, httpx2.AsyncBaseTransport, "handle_async_request", _queue_of)
         self._http, self._runtime = AsyncLibrary(LIBRARY), AsyncRuntime()
-        wire: httpx2.AsyncBaseTransport = self._wire
+        wire: httpx2.AsyncBaseTransport = before_pool(self._wire, LIBRARY, httpx2.AsyncHTTPTransport)
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         def send(request: httpx2.Request) -> Awaitable[httpx2.Response]:
@@ -114,10 +122,7 @@ class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if type(request) is not _Request and not isinstance(request, _Request):
             raise wrong_library(self, request, _Request)
-        response = await defer_cancellation(self._send(request))
-        if not self._http.in_memory(response):
-            response.stream = LIBRARY.DeferredCancellationStream(response.stream)
-        return response
+        return await self._send(request)
 
     async def aclose(self) -> None:
         try:

@@ -15,7 +15,7 @@ from .._stack import Settings, assemble
 from ..bulkhead.bulkhead import Bulkhead
 from ..bulkhead.layer import BulkheadLayer
 from ..circuit_breaker.breaker import CircuitBreaker
-from ..circuit_breaker.layer import CircuitBreakerLayer
+from ..circuit_breaker.layer import CircuitBreakerLayer, CircuitRecheckLayer
 from ..rate_limit.layer import RateLimitLayer
 from ..rate_limit.limiter import RateLimiter
 from ..retry.backoff import Backoff
@@ -122,8 +122,11 @@ class CircuitBreakerTransport(LayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
-        given = httpx2.HTTPTransport() if transport is None else transport
-        super().__init__(given, CircuitBreakerLayer(circuit_breaker), clock=clock)
+        given, layer = (
+            httpx2.HTTPTransport() if transport is None else transport,
+            CircuitBreakerLayer(circuit_breaker, rechecked=True),
+        )
+        super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 
 
 @_asynchronous
@@ -137,8 +140,11 @@ class AsyncCircuitBreakerTransport(AsyncLayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
-        given = httpx2.AsyncHTTPTransport() if transport is None else transport
-        super().__init__(given, CircuitBreakerLayer(circuit_breaker), clock=clock)
+        given, layer = (
+            httpx2.AsyncHTTPTransport() if transport is None else transport,
+            CircuitBreakerLayer(circuit_breaker, rechecked=True),
+        )
+        super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 
 
 @_sync

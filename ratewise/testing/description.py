@@ -8,6 +8,7 @@ from typing import Any
 
 from .._adapter.chain import Chain
 from .._adapter.private import transports_of
+from .._core.order import is_helper
 from .._redaction.masker import DEFAULT_MASKER, HIDDEN
 from .._util.packages import OURS, package_of
 from .._validation import described
@@ -75,7 +76,7 @@ def _stack(transport: Any, mounts: dict[str, StackDescription]) -> StackDescript
     layers = transport._stacked if isinstance(transport, Chain) else ()
     while isinstance(transport, Chain):
         transport = transport._wire
-    shown = tuple(LayerDescription(type(layer).__name__, dict(_settings(layer))) for layer in layers if not _helps(layer))
+    shown = tuple(LayerDescription(type(layer).__name__, dict(_settings(layer))) for layer in layers if not is_helper(layer))
     return StackDescription(shown, type(transport).__name__, mounts)
 
 
@@ -94,11 +95,6 @@ def _ordered(value: Any) -> Any:
         except TypeError:
             return value
     return value
-
-
-def _helps(layer: Any) -> bool:
-    """Whether a layer is the second part of another one."""
-    return getattr(layer, "_helper", False) is True
 
 
 def _settings(owner: Any) -> Iterator[tuple[str, Any]]:

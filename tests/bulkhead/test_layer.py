@@ -264,7 +264,7 @@ async def test_long_waits_are_logged(world: World, caplog: pytest.LogCaptureFixt
     first = entered(bulkhead, "https://a/?token=hunter2")
     with caplog.at_level(logging.DEBUG, "ratewise"):
         await world.send(transport(world, Scripted(200), bulkhead, clock=Freeing()))
-    told = ["Bulkhead: waited 1.5 s for 1 of 1 slots of https://a/?token=REDACTED"]
+    told = ["Bulkhead: waited 1.5 s for 1 of 1 slots of https://a/?token=REDACTED (0 more are waiting)"]
     assert [record.getMessage() for record in caplog.records] == (told if seconds > 1 else [])
 
 
