@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ratewise import Bulkhead, CircuitBreaker, RateWiseError, RetryConfig
+from ratewise import Bulkhead, CircuitBreaker, RateWiseError, RetryConfig, exchange_of
 from ratewise.testing.server import LocalServer, Received, Reply
 from tests.kit.patience import PATIENCE
 from tests.kit.world import World, only
@@ -228,18 +228,17 @@ async def test_the_wait_counts(world: World) -> None:
 
 async def test_the_deadline_of_the_call(world: World) -> None:
     """A call whose `total_timeout` expires while it waits raises `DeadlineExceeded`."""
-    with LocalServer(lambda received: Reply()) as server:
-        for pool, total_timeout, error in (
-            (PATIENCE, 0.05, world.ratewise.DeadlineExceeded),
-            (None, 0.05, world.ratewise.DeadlineExceeded),
-            (0.01, PATIENCE, world.httpx.PoolTimeout),
-        ):
-            async with world.within(client(world, pool=pool, total_timeout=total_timeout)) as subject:
-                async with world.within(subject.stream("GET", server.url)):
-                    with pytest.raises(error):
-                        await world(subject.get, server.url)
-                    assert waiting(subject) == 0
-                assert in_flight(subject) == 0
+    for pool, total_timeout, error in (
+        (PATIENCE, 0.05, world.ratewise.DeadlineExceeded),
+        (None, 0.05, world.ratewise.DeadlineExceeded),
+        (0.01, PATIENCE, world.httpx.PoolTimeout),
+    ):
+        async with world.within(client(world, pool=pool, total_timeout=total_timeout)) as subject:
+            assert layer_of(subject)._queue.enter(None, 0.0, 0).admitted
+            with pytest.raises(error) as raised:
+                await world(subject.get, "http://127.0.0.1:1/")
+            assert exchange_of(raised.value).attempts == 0
+            assert (in_flight(subject), waiting(subject)) == (1, 0)
 
 
 @only("asyncio", "trio")

@@ -230,7 +230,7 @@ async def test_the_limiter_must_be_one(world: World) -> None:
         with pytest.raises(TypeError, match="rate_limiter must be a RateLimiter, True or None, not "):
             world.RateWiseClient(URL, rate_limiter=wrong)
     transport = limited(world, None, None)
-        assert repr(transport._layers[0]) == "RateLimitLayer(RateLimiter(max_wait=90))"
+    assert repr(transport._layers[0]) == "RateLimitLayer(RateLimiter(max_wait=90))"
     shown = "RateLimiter(rate=100, per=60, burst=10, concurrency=8, max_wait=90, pace=True)"
     assert repr(RateLimiter(100, 60, 10, concurrency=8, pace=True)) == shown
     await world.close(transport)
