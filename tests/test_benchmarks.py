@@ -56,3 +56,16 @@ def test_in_real_time() -> None:
     rows = [line[30:].split() for line in done.stdout.splitlines() if "blind" in line]
     assert [len(row) for row in rows] == [6, 6]
     assert all(0 < float(efficiency) <= 1 and lost == errors == "0" for efficiency, _, lost, errors, *_ in rows)
+
+
+def test_a_crowd() -> None:
+    """`python -m tests.benchmarks crowd` runs; its results are not tested."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "crowd", "--quick"],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line[:30].rstrip() for line in done.stdout.splitlines() if line[30:38].strip() == "100"]
+    assert rows == ["bare", "a semaphore", "RateWise", "RateWise, no limiter"] * 2

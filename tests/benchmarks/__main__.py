@@ -6,16 +6,22 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from . import goodput
+from . import crowd, goodput
 from .method import imports, instructions, memory, table
 from .subjects import WORLDS
 
-_EPILOG = "`goodput` as the first argument: how much of a rate limit is used, and how much is refused."
+_EPILOG = (
+    "As the first argument, `goodput`: how much of a rate limit is used, and how much is refused; "
+    "`crowd`: how long many calls at once take."
+)
 
 
 def main() -> None:
     if sys.argv[1:2] == ["goodput"]:
         goodput.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["crowd"]:
+        crowd.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__, epilog=_EPILOG)
     parser.add_argument("--quick", action="store_true", help="few and short rounds: to see that it runs")
