@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core.call_state import KEY
 from .._core.exchange import Exchange, begin, release
+from .._core.forks import renew_after_fork
 from .._core.options import accepted, options
 from .._core.stats import COUNTS, ClientStats, Counts
 from .._keywords import Place, settings_of, way_out, with_parts
@@ -19,7 +20,7 @@ from .._util.packages import OURS, package_of
 from .._validation import flag
 from ..circuit_breaker.breaker import CircuitBreaker
 from ..rate_limit.limiter import RateLimiter
-from .private import change_transports
+from .private import change_transports, renew_cookies
 
 if TYPE_CHECKING:
     from .._stack import Settings
@@ -45,6 +46,7 @@ class ClientCalls:
     """What the sync and the async client add to the client of their library."""
 
     _transport: Any
+    cookies: Any
 
     cache: Cache | None
     """The cache that was passed to the client."""
@@ -73,6 +75,10 @@ class ClientCalls:
 
             self._unredact = weakref.finalize(self, install_redaction(self._redactor).undo)
             self._unredact.atexit = False
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        renew_cookies(self.cookies.jar)
 
     def _unwrap(self) -> None:
         """Undo, as the client is closed, what `_wrap` did to loggers."""

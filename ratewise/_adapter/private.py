@@ -11,14 +11,21 @@
 - `ConnectionPool._connections`, `._requests`, `._optional_thread_lock`, `._assign_requests_to_connections()`,
   `PoolRequest.request`, `.connection`: connections that an interrupted request has left behind are taken out of the pool. There
   is no public way. Fallback: a pool loses them, as without RateWise.
+- `HTTPTransport._pool`, `ConnectionPool._connections`, `._requests`, `._optional_thread_lock`, `PoolRequest.is_queued`: a forked
+  process begins with an empty pool. There is no public way. Fallback: the child shares the sockets of its parent, and waits for
+  ever if the lock of the pool was held during the fork.
 - `Client._transport`, `Client._mounts`: the transports that a client made from its settings and the environment. There is no
   public way. Fallback: the constructor of the client raises `TypeError`.
+
+- `CookieJar._cookies_lock` of the standard library, which each client takes twice per request: renewed in a forked process. There
+  is no public way. Fallback: the child waits for ever if the lock was held during the fork.
 
 Two more are for type checkers alone: `httpx._types` and `httpx._client.UseClientDefault`, in the signatures of the clients.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -83,6 +90,31 @@ def take_lost(pool: Any, extensions: object) -> list[Any]:
         lost = [one for one in pool._connections if not (id(one) in used or one.is_idle() or one.is_closed())]
         pool._connections[:] = [one for one in pool._connections if one not in lost]
         return [*lost, *pool._assign_requests_to_connections()]
+
+
+def renew_pool(transport: Any) -> None:
+    """Give a library's own sync transport an empty pool in a forked process, and close the child's copies of the sockets.
+
+    Closing does not end the parent's connections: TLS is not shut down. A response that the forking thread holds open keeps the
+    old pool, so that it can be closed.
+    """
+    try:
+        old = transport._pool
+        connections, requests, make_lock = old._connections, old._requests, type(old._optional_thread_lock)
+    except AttributeError:
+        return
+    transport._pool = new = copy.copy(old)
+    new._connections, new._requests, new._optional_thread_lock = [], [], make_lock()
+    old._requests, old._optional_thread_lock = [one for one in requests if not one.is_queued()], make_lock()
+    for connection in connections:
+        connection.close()
+
+
+def renew_cookies(jar: Any) -> None:
+    """Give a cookie jar a free lock, in a forked process."""
+    lock = getattr(jar, "_cookies_lock", None)
+    if lock is not None:
+        jar._cookies_lock = type(lock)()
 
 
 def transports_of(client: object) -> tuple[Any, dict[Any, Any]]:

@@ -11,12 +11,13 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Hashable
 from itertools import count, islice
-from typing import Any, Callable, Generic, TypeVar
+from typing import Any, Callable, Generic, TypeVar, cast
 
 from .._util.bounded_table import Monotonic, Table
 from ..layer import Call, Watcher
 from .call_state import CallState
 from .clock import Clock, Waiter
+from .forks import renew_after_fork
 
 MAX_KEYS = 1000
 """Keys whose state is kept, at most."""
@@ -91,6 +92,10 @@ class KeyState(ABC):
     def in_use(self, now: float) -> bool:
         """Whether the state must be kept although no request waits."""
 
+    def inherited(self) -> KeyState | None:
+        """Return the state to begin with in a forked process: nothing in flight, nobody waiting; None if nothing was learnt."""
+        return None
+
     def queue_number(self, number: float) -> float:
         """Return the position of a request that arrives now; `number` is the position behind all others."""
         return number
@@ -139,16 +144,25 @@ class Queue(Generic[R]):
 
     def __init__(self, make: Callable[[Hashable], R], clock: Monotonic = time) -> None:
         self.states = Table(make, MAX_KEYS, clock)
-        self._lock = self.states.lock
         self.numbers = count()
         """The position of each request that arrives, over all keys."""
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        # Other objects take their places: what the forking thread holds by an old one is nothing that counts here.
+        states = {key: (state, state.inherited()) for key, state in self.states.items()}
+        self.states.clear()
+        for key, (old, new) in states.items():
+            old.queue.clear()  # its waiters' locks may be held for ever
+            if new is not None:
+                self.states[key] = cast(R, new)
 
     def enter(self, key: Hashable, now: float, max_queue: float, number: float | None = None) -> Ticket | None:
         """Return a ticket that is admitted or, with a `waiter`, queued; None if `max_queue` requests are waiting already.
 
         A request that was admitted before is queued by the `number` that it had.
         """
-        with self._lock:
+        with self.states.lock:
             state = self.states[key]
             state.used = True
             returning = number is not None
@@ -168,7 +182,7 @@ class Queue(Generic[R]):
 
     def admit(self, ticket: Ticket, now: float) -> bool:
         """Admit a ticket that was woken, if a slot is available; else it waits on, queued again if its offer had expired."""
-        with self._lock:
+        with self.states.lock:
             state = ticket.state
             queued = ticket in state.queue
             if not queued:
@@ -190,7 +204,7 @@ class Queue(Generic[R]):
     def leave(self, ticket: Ticket, now: float) -> None:
         """Release the slot of an admitted ticket, or remove a queued one. A second call has no effect."""
         state = ticket.state
-        with self._lock:
+        with self.states.lock:
             if ticket.admitted:
                 ticket.admitted = False
                 state.release(now)
@@ -205,7 +219,7 @@ class Queue(Generic[R]):
     def poll(self, ticket: Ticket, now: float) -> float:
         """Offer the slots that are available; return the seconds after which the ticket polls again."""
         state = ticket.state
-        with self._lock:
+        with self.states.lock:
             waiters = self._offer(state, now)
             delay = _poll_delay(state, ticket, now)
             ticket.polls_at = now + delay
@@ -218,7 +232,7 @@ class Queue(Generic[R]):
 
         After one for the worse, wake also the tickets that give up before the next slot becomes available.
         """
-        with self._lock:
+        with self.states.lock:
             waiters = self._offer(state, now)
             if worse and state.queue:
                 opens_at = now + state.next_available(now)

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, Callable, NamedTuple
 
 from .clock import Waiter, running_trio
+from .forks import renew_after_fork
 
 logger = logging.getLogger("ratewise")
 
@@ -27,7 +28,11 @@ class Background:
     """The background work of one transport. Work must acquire what it needs itself: it may be cancelled before it starts."""
 
     def __init__(self) -> None:
-        self._jobs: set[_Job] = set()
+        self._after_fork()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._jobs: set[_Job] = set()  # in a child, the threads and event loops of the others do not exist
 
     def spawn_thread(self, run: Callable[[], None]) -> None:
         """Call `run()` in a daemon thread."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from .forks import renew_after_fork
+
 COUNTS = ("total_requests", "successful", "failed", "total_retries", "avg_retries", "circuit_breaker_trips")
 """The items of `get_retry_stats()`, all attributes of `ClientStats`."""
 
@@ -31,8 +33,12 @@ class Counts:
     """Counts the requests of one client, for any number of threads and tasks."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._total = self._failed = self._retries = 0
+        self._after_fork()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def record(self, status: int | None, retries: int) -> None:
         """Count a request that ended in this status, None if it raised, after `retries` retries."""

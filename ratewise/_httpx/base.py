@@ -11,13 +11,14 @@ import httpx
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
 from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
 from .._adapter.pool import before_pool
-from .._adapter.private import pool_size
+from .._adapter.private import pool_size, renew_pool
 from .._adapter.runtime import AsyncRuntime, SyncRuntime
 from .._adapter.socket_deadline import enforce_deadlines
 from .._core.call_state import KEY
 from .._core.clock import Clock
 from .._core.compose import compose
 from .._core.exchange import Exchange
+from .._core.forks import renew_after_fork
 from .._core.step import step
 from .._deadline import WireDeadlineLayer
 from .._keywords import explained
@@ -66,6 +67,11 @@ class LayerTransport(SyncChain, httpx.BaseTransport):
         self._send: _Send = compose(self._layers, Call(send, self._http, self._runtime, self._clock))
         if type(self._wire) is httpx.HTTPTransport and any(isinstance(layer, WireDeadlineLayer) for layer in self._layers):
             enforce_deadlines(self._wire)
+        if type(transport) is httpx.HTTPTransport:  # a wire of the user's own is the user's
+            renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        renew_pool(self._wire)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if type(request) is not _Request and not isinstance(request, _Request):

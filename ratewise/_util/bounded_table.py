@@ -7,6 +7,8 @@ import time
 from collections.abc import Hashable
 from typing import Callable, Protocol, TypeVar
 
+from .._core.forks import renew_after_fork
+
 
 class Forgettable(Protocol):
     """An entry of a `Table`."""
@@ -43,6 +45,10 @@ class Table(dict[Hashable, E]):
         """Also protects the entries themselves. Reentrant: at any line of ours the garbage collector may close an abandoned
         response, whose watchers take the same lock."""
         self._make, self._most, self._clock = make, most, clock
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        self.lock = threading.RLock()
 
     def __missing__(self, key: Hashable) -> E:
         with self.lock:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from .._core.call_state import CallState
 from .._core.clock import Clock
+from .._core.forks import renew_after_fork
 from .._core.own_clock import OwnClock
 from .._keywords import explained
 from .._redaction.masker import DEFAULT_MASKER
@@ -129,9 +130,13 @@ class CircuitBreaker:
         """The number of times that failures opened a circuit."""
         self._clock = OwnClock(checked_clock(clock))
         self._circuits = Table(lambda _: self._new_circuit(), MAX_CIRCUITS, self._clock)
-        self._lock = self._circuits.lock
         self._forced: tuple[CircuitState, float] | None = None
         """The state that `force_open` or `force_closed` sets for all circuits, and since when."""
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
+        for circuit in self._circuits.values():
+            circuit.probes = []
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.get_state()['state']}, circuits={len(self._circuits)}>"
@@ -147,7 +152,7 @@ class CircuitBreaker:
         circuit.used = True
         if circuit.state == "closed":
             return circuit.permit
-        with self._lock:
+        with self._circuits.lock:
             old = circuit.state
             permit = circuit.admit(now)
             new = circuit.state
@@ -164,7 +169,7 @@ class CircuitBreaker:
     def _recheck(self, key: Hashable, permit: Permit, now: float) -> Refusal | None:
         """Return why a request that was admitted before it waited must not be sent any more; None if it may."""
         circuit = permit.circuit
-        with self._lock:
+        with self._circuits.lock:
             if self.dry_run or circuit.state == "closed" or permit in circuit.probes:
                 return None
             circuit.refused += 1
@@ -185,7 +190,7 @@ class CircuitBreaker:
         circuit = permit.circuit
         if not failed and not slow and circuit.noted(permit, now):
             return
-        with self._lock:
+        with self._circuits.lock:
             old = circuit.state
             circuit.report(permit, failed, now, slow, uniform=random.random(), asked=asked)
             new = circuit.state
@@ -197,7 +202,7 @@ class CircuitBreaker:
         """Return a permit without an outcome: the request was cancelled, or not sent."""
         circuit = permit.circuit
         if permit is not circuit.permit:
-            with self._lock:
+            with self._circuits.lock:
                 circuit.withdraw(permit)
 
     # -- for the user
@@ -213,7 +218,7 @@ class CircuitBreaker:
         `now`: seconds, monotonic; for tests.
         """
         now, key = self._clock.monotonic() if now is None else now, self._named(key)
-        with self._lock:
+        with self._circuits.lock:
             if key is None:
                 circuits = self._circuits.values()
                 circuit = max(circuits, key=lambda one: (SEVERITY.index(one.state), one.failures), default=self._new_circuit())
@@ -251,7 +256,7 @@ class CircuitBreaker:
 
     def _force(self, state: CircuitState | None, key: Hashable) -> None:
         changes, now, key = [], self._clock.monotonic(), self._named(key)
-        with self._lock:
+        with self._circuits.lock:
             if key is None:
                 self._forced = None if state is None else (state, now)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import math
 from operator import itemgetter
@@ -284,6 +285,13 @@ class Governor:
         """Go on with what was found out before, if nothing has been since."""
         if self.found is None or self.found.vague:
             self.found, self.quiet = found, False
+
+    def inherited(self) -> Governor:
+        """Return one that knows the same, and has nothing in flight: for a forked process."""
+        other = copy.copy(self)
+        other._limits, other._sent = dict(self._limits), {}
+        other.answers, other._busy, other._alone = self._number, 0, False
+        return other
 
     def idle(self, now: float) -> bool:
         """Nothing would be forgotten with it."""

@@ -80,6 +80,9 @@ class KeyLimits(KeyState):
     def in_use(self, now: float) -> bool:
         return not self.governor.idle(now)
 
+    def inherited(self) -> KeyLimits:
+        return KeyLimits(self.governor.inherited())
+
 
 @explained()
 class RateLimiter:

@@ -6,14 +6,13 @@ import heapq
 import math
 import threading
 import time
-import weakref
 from collections.abc import Awaitable
 from functools import partial
 from itertools import count
 from typing import Any, Callable, TypeVar, cast
 
 from .._core.clock import Clock, TimeoutExpired, Waiter, current_task
-from .._core.forks import at_fork
+from .._core.forks import renew_after_fork
 from .._validation import refusal
 from .attendance import Attendance, Wait, running_work
 from .idle import running_loop
@@ -50,7 +49,7 @@ class VirtualClock(Attendance, Clock):
         self._waiting = self._blocked = 0
         """The waits, and those of them that block a thread."""
         self._tracker = self
-        _clocks.add(self)
+        renew_after_fork(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.elapsed:g} s elapsed, {self._waiting} waiting>"
@@ -235,8 +234,7 @@ class VirtualClock(Attendance, Clock):
                 if wait.at < math.inf:
                     self._end_wait(wait)
 
-    def _forget_others(self) -> None:
-        """In a process that was just forked: there are no threads but this one, and nobody waits."""
+    def _after_fork(self) -> None:
         here = threading.get_ident()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -277,17 +275,6 @@ class VirtualClock(Attendance, Clock):
     def _may_proceed(self) -> bool:
         wait = self._next() if (self._auto or self._hurried) and self._quiet() else None
         return wait is not None and wait.at < math.inf
-
-
-_clocks: weakref.WeakSet[VirtualClock] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for clock in _clocks:
-        clock._forget_others()
-
-
-at_fork(after_in_child=_after_fork)
 
 
 def nanoseconds(seconds: float) -> int:

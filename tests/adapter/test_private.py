@@ -77,6 +77,16 @@ def test_a_transport_without_a_backend() -> None:
     private.change_backend(object(), lambda backend: pytest.fail("there is none"))
 
 
+def test_a_transport_without_a_pool() -> None:
+    """A transport without the attributes keeps what it has after a fork."""
+    private.renew_pool(object())
+
+
+def test_cookies_without_a_lock() -> None:
+    """A cookie jar that has no lock needs none."""
+    private.renew_cookies(object())
+
+
 def test_a_client_whose_transports_cannot_be_reached() -> None:
     """The error of a client without the attributes says what to do instead."""
 

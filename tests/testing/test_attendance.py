@@ -18,7 +18,6 @@ import trio
 from ratewise import Waiter
 from ratewise._core.clock import current_task
 from ratewise.testing import FakeClock
-from ratewise.testing.virtual_clock import _after_fork
 from tests.kit.patience import PATIENCE
 from tests.kit.world import World
 
@@ -336,7 +335,7 @@ def test_what_a_forked_process_forgets() -> None:
     clock._begin(here)
     threading.Thread(target=clock.sleep, args=(50,), daemon=True).start()
     clock.wait_for(1)
-    _after_fork()
+    clock._after_fork()
     assert clock.waiting == 0
     assert list(clock._works) == [here]
     clock.sleep(100)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from abc import ABC, abstractmethod
 from itertools import count
 from typing import TYPE_CHECKING, Any, Callable
 
 from ..._core.clock import Clock
-from ..._core.forks import at_fork
+from ..._core.forks import renew_after_fork
 from ..._core.own_clock import OwnClock
 from ...layer import Call
 from ..entry import Entries, Entry
@@ -37,11 +36,10 @@ class Store(ABC):
         """Host and port, or file, for log lines. Never a credential."""
         self.clock = OwnClock(clock)
         """The time by which responses age and expire."""
-        self.renew()
-        _stores.add(self)
+        self._after_fork()
+        renew_after_fork(self)
 
-    def renew(self) -> None:
-        """Replace locks and shared requests: in a forked process their holders and leaders do not exist."""
+    def _after_fork(self) -> None:
         self.single_flight = SingleFlight()
         self.order = RequestOrder()
         self._lock = threading.Lock()
@@ -95,14 +93,3 @@ def checked_secret(secret: object) -> bytes:
     if not 16 <= len(secret) <= 64:
         raise ValueError(f"secret must be {allowed}, not {len(secret)} bytes")
     return secret
-
-
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-
-def _renew_all() -> None:
-    for store in _stores:
-        store.renew()
-
-
-at_fork(after_in_child=_renew_all)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import urlsplit
 
 from ..._core.clock import Clock, running_trio
+from ..._core.forks import renew_after_fork
 from ..._keywords import explained
 from ..._redaction.masker import DEFAULT_MASKER
 from ..._validation import refusal, seconds
@@ -286,6 +287,10 @@ class _Alarm:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        self._after_fork()
+        renew_after_fork(self)
+
+    def _after_fork(self) -> None:
         self._lock = threading.Lock()
         self._due: dict[Any, float] = {}
         """When the answer of a connection is due, by the monotonic clock. In order, as all have the same time-out."""

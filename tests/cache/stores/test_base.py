@@ -10,7 +10,6 @@ import pytest
 
 from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache
 from ratewise.cache import Cache
-from ratewise.cache.stores.interface import _renew_all
 from ratewise.testing import FakeClock
 from tests.cache.asking import FRESH, ask, cached
 from tests.kit.marks import FORKS
@@ -372,12 +371,11 @@ def test_fork() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_what_a_forked_process_has_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_forked_process_has_anew() -> None:
     """A forked process replaces the lock and the shared requests of every cache."""
     cache = InMemoryCache()
-    monkeypatch.setattr("ratewise.cache.stores.interface._stores", [cache._ratewise_store])
     before = cache._ratewise_store.single_flight, cache._ratewise_store._lock
-    _renew_all()
+    cache._ratewise_store._after_fork()
     assert not {cache._ratewise_store.single_flight, cache._ratewise_store._lock} & {*before}
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -65,19 +63,3 @@ def threads(number: int, work: Callable[[int], None]) -> None:
         one.join(PATIENCE * 2)
         assert not one.is_alive()
     assert not errors
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Return the exit code of `work` in a forked child: 0 for success, 1 for an error, negative if a signal ended it."""
-    pid = os.fork()
-    if not pid:  # pragma: no cover
-        code = 1
-        try:
-            signal.alarm(int(PATIENCE))
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

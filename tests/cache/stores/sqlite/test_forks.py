@@ -12,7 +12,8 @@ import pytest
 
 from ratewise.cache.stores import sqlite_file
 from ratewise.cache.stores.sqlite import SQLiteCache
-from tests.cache.stores.sqlite.files import KEY, OTHER, in_child
+from tests.cache.stores.sqlite.files import KEY, OTHER
+from tests.kit.children import in_child
 from tests.kit.marks import FORKS
 from tests.kit.patience import PATIENCE
 
