@@ -24,8 +24,8 @@ SENT_AFTER = 0.001
 class CircuitBreakerLayer(Ordered):
     """Asks the circuit before a request is sent, and reports the outcome to it.
 
-    A response is a success when its head has arrived and its body, if it is read, is complete. `rechecked`: there is a
-    `CircuitRecheckLayer` below it.
+    A response is a success when its head has arrived and its body, if it is read, is complete; the response to a probe whose
+    caller streams the body, when its head has arrived. `rechecked`: there is a `CircuitRecheckLayer` below it.
     """
 
     _kind: LayerKind | None = "circuit breaker"
@@ -81,7 +81,8 @@ class CircuitBreakerLayer(Ordered):
             attempt.failed(error)
             await call.close(response, request)
             raise
-        if http.in_memory(response):
+        probe = permit is not circuit.permit
+        if http.in_memory(response) or (probe and state.streamed):  # a stream may take any time, and a probe keeps all others out
             attempt.closed()
             return response
         permit.answered = not slow

@@ -14,32 +14,13 @@ from ratewise import CircuitBreaker, Clock, exchange_of
 from ratewise._util.durations import in_seconds
 from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Received, Reply
+from tests.circuit_breaker.guards import brittle, guarded, outcome, unstreamed
 from tests.kit.moments import Trace, allow
 from tests.kit.patience import PATIENCE
 from tests.kit.wire import Body, Scripted, failing, response
 from tests.kit.world import World, only
 
 ORIGIN = ("https", "api.example.com", None)
-
-
-def guarded(world: World, wire: Any, guard: CircuitBreaker, clock: FakeClock | None = None) -> Any:
-    kind = world.ratewise.CircuitBreakerTransport if world.is_sync else world.ratewise.AsyncCircuitBreakerTransport
-    return kind(wire, guard, clock=clock)
-
-
-def brittle(**settings: Any) -> CircuitBreaker:
-    """A breaker that one failure opens and one success closes."""
-    return CircuitBreaker(**{"failure_threshold": 1, "success_threshold": 1, "jitter": 0, **settings})
-
-
-async def outcome(world: World, transport: Any) -> Any:
-    """Send a request through a bare transport and read its body: the status, or the name of the error."""
-    try:
-        result = await world.send(transport)
-        await world.read(result)
-        return result.status_code
-    except Exception as error:
-        return type(error).__name__
 
 
 OUTCOMES = [
@@ -143,7 +124,7 @@ async def test_what_is_told_of_other_refusals(world: World, clock: FakeClock) ->
     transport = guarded(world, Scripted(500, response(200)), guard, clock)
     await outcome(world, transport)
     clock.advance(60)
-    probe = await world.send(transport)
+    probe = await unstreamed(world, transport)
     with pytest.raises(
         world.ratewise.CircuitBreakerOpen,
         match=r"was not sent: .* is half-open, with a probe in flight, after 1 failure; the next request is let through in 30 s",
@@ -163,7 +144,7 @@ async def test_a_body_that_is_left_is_no_failure(world: World, clock: FakeClock)
         transport = guarded(world, Scripted(500, response(body=Body(b"a", b"b"))), guard, clock)
         await outcome(world, transport)
         clock.advance(60)
-        result = await world.send(transport)
+        result = await unstreamed(world, transport)
         assert guard.get_state()["state"] == "half_open"
         await world(world.read if read else world.close, result)
         assert guard.get_state()["state"] == "closed"
@@ -175,7 +156,7 @@ async def test_a_stream_without_end_is_a_success(world: World, clock: FakeClock)
     transport = guarded(world, Scripted(500, response(body=Body(b"a")), 200), guard, clock)
     await outcome(world, transport)
     clock.advance(60)
-    endless = await world.send(transport)
+    endless = await unstreamed(world, transport)
     clock.advance(5)
     assert await outcome(world, transport) == 200
     assert guard.get_state()["state"] == "closed"
@@ -354,7 +335,7 @@ async def test_a_time_out_is_slow_too(world: World, clock: FakeClock) -> None:
         return slow
 
     transport._wire.steps[0] = slowly
-    probe = await world.send(transport)
+    probe = await unstreamed(world, transport)
     clock.advance(5)
     assert await outcome(world, transport) == 200  # the next probe: the slow one is no success
     assert guard.get_state()["state"] == "half_open"
@@ -507,7 +488,7 @@ async def test_a_cancelled_probe_gives_its_permit_back(world: World, clock: Fake
             return result
 
     async def probe() -> None:
-        await world.read(await world.send(transport))
+        await world.read(await unstreamed(world, transport))
 
     guard, hangs = brittle(), list[str]()
     transport = guarded(world, Wire(500, response(body=Hanging()), 200), guard, clock)
