@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import socket
-import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import trio
 
 from ratewise import Bulkhead, CircuitBreaker, Clock, RateLimiter, RetryConfig, Waiter, exchange_of
 from ratewise.testing import FakeClock, FaultServer, LocalServer, Received, Reply
@@ -386,80 +383,6 @@ async def test_a_deadline_ends_a_slow_upload(world: World) -> None:
 
 
 # -- cancellation
-
-
-STAGES = (
-    Reply(503, body=b"x" * 200_000),
-    Reply(429, (("Retry-After", "0.001"),), b"x" * 3000),
-    Reply(200, (("Transfer-Encoding", "chunked"),), b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"),
-)
-
-
-# asyncio before 3.11 leaves a transport open if it is cancelled while connecting, also with a plain client.
-@pytest.mark.filterwarnings(
-    "default:Exception ignored in:pytest.PytestUnraisableExceptionWarning" if sys.version_info < (3, 11) else "error"
-)
-@only("asyncio", "trio")
-@pytest.mark.parametrize(
-    ("total_timeout", "last", "how"),
-    [
-        (None, STAGES[2], "get"),
-        (60.0, STAGES[2], "get"),
-        (None, Reply(500, body=b"onetwo"), "get"),
-        (None, STAGES[2], "stream"),
-        (60.0, STAGES[2], "leave"),
-        (None, STAGES[2], "leave"),
-    ],
-)
-def test_cancelled_at_each_step(world: World, total_timeout: float | None, last: Reply, how: str) -> None:
-    """A call cancelled after any number of steps of the event loop leaves the pool of one connection usable."""
-    config = RetryConfig(3, jitter=False, initial_delay=0.001, budget=False)
-    more = settings(world, retry_config=config, total_timeout=total_timeout)
-    del more["clock"]
-    stages: dict[str, list[Answer]] = {}  # by path: a cancelled request may arrive late
-    ends: set[str] = set()
-
-    async def call(client: Any, path: str) -> None:
-        ends.add("cancelled")
-        if how == "get":
-            assert (await client.get(path)).content == b"onetwo"
-        else:
-            async with client.stream("GET", path) as response:
-                assert how == "leave" or await response.aread() == b"onetwo"
-        ends.add("done")
-
-    async def asyncio_scenario(steps: int) -> None:
-        async with world.RateWiseClient(server.url, **more) as client:
-            task = asyncio.ensure_future(call(client, f"/{steps}"))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.wait([task])
-            assert (await client.get("/")).content == b"ok"
-
-    async def trio_scenario(steps: int) -> None:
-        async with world.RateWiseClient(server.url, **more) as client:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(call, client, f"/{steps}")
-                for _ in range(steps):
-                    await trio.lowlevel.checkpoint()
-                nursery.cancel_scope.cancel()
-            assert (await client.get("/")).content == b"ok"
-
-    def answer(received: Received) -> Answer:
-        left = stages.get(received.target)
-        return left.pop(0) if left else Reply()
-
-    with LocalServer(answer) as server:
-        for steps in (*range(40), *range(40, 400, 7), *range(400, 3000, 200)):
-            stages[f"/{steps}"] = [*STAGES[:2], last]
-            if world.style == "asyncio":
-                asyncio.run(asyncio_scenario(steps))
-            else:
-                trio.run(trio_scenario, steps)
-    assert not server.broken
-    assert "cancelled" in ends
-    gc.collect()  # report open resources in this test, not in a later one
 
 
 @only("asyncio")
