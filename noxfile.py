@@ -78,6 +78,13 @@ def package(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """50 tasks and 16 threads with faults, cancellations and a fork, for 60 seconds or as many as given: `-- 600`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """What RateWise costs a request, beside bare httpx and its peers; `-- goodput`: rate limits; `-- crowd`: many at once."""
     peers = ["httpx-retries", "httpx-tenacity", "pybreaker", "circuitbreaker", "purgatory", "hishel[async]"]

@@ -313,7 +313,8 @@ def sweep(library: str, kind: type[Sweep], way: str, late: bool, make: Callable[
         cache, at, reached = make(), -1, True
         while reached:
             at += 1
-            left[path := f"/{at}"] = [*kind.steps]
+            path = f"/{at}"
+            left[path] = [*kind.steps]
             moment, before = Moment(at, late=late), tasks()
             one = kind(world, path, cache, server.url, moment)
             async with one.client:
