@@ -85,6 +85,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """All tests by random examples, with new seeds, for 60 seconds or as many as given: `-- 600`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """What RateWise costs a request, beside bare httpx and its peers; `-- goodput`: rate limits; `-- crowd`: many at once."""
     peers = ["httpx-retries", "httpx-tenacity", "pybreaker", "circuitbreaker", "purgatory", "hishel[async]"]

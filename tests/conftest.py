@@ -18,6 +18,8 @@ from tests.kit.world import WORLDS, World
 # Deadlines and slowness are timed assertions. In CI the examples are the same in each run, so that a failure can be repeated.
 untimed = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 hypothesis.settings.register_profile("untimed", derandomize="CI" in os.environ, **untimed)
+# Of `nox -s fuzz`: other examples in each run, by the seed that it prints; what failed is repeated by that seed alone.
+hypothesis.settings.register_profile("fuzz", derandomize=False, max_examples=50, database=None, print_blob=True, **untimed)
 hypothesis.settings.load_profile("untimed")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ratewise.cache.ordering import Recent, RequestOrder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratewise.cache.ordering import MAX_RECENT_KEYS, Recent, RequestOrder
 
 
 def test_what_is_remembered_is_bounded() -> None:
@@ -41,3 +44,27 @@ def test_order() -> None:
     now = order.changed("key")
     assert order.changed_since("key", looked)
     assert not order.changed_since("key", now)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["note", "note", "forget", "all", "many"]), st.integers(0, 3)), max_size=20))
+def test_nothing_recent_is_missed(steps: list[tuple[str, int]]) -> None:
+    """`since` never says no to an event that happened, and `known_since` never yes to one that did not."""
+    recent, events, now = Recent(), dict[object, float](), 0.0
+    for step, key in steps:
+        now += 1.0
+        if step == "note":
+            recent.note(key, now)
+            events[key] = now
+        elif step == "forget":
+            assert recent.forget(key) in (None, events.pop(key, None))
+        elif step == "all":
+            recent.note_all(now)
+            events = dict.fromkeys(range(4), now)
+        else:  # the others are forgotten
+            for other in range(MAX_RECENT_KEYS):
+                recent.note(f"{now} {other}", now)
+        assert len(recent.times) <= MAX_RECENT_KEYS
+        for each in range(4):
+            happened = events.get(each)
+            assert happened is None or recent.since(each, happened)
+            assert not recent.known_since(each, 0.0 if happened is None else happened + 0.5)

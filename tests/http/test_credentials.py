@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ratewise._http.credentials import _digests, credential
+from ratewise._http.credentials import _digests, credential, lasting
 
 
 def fields(**headers: str) -> list[tuple[bytes, bytes, bytes]]:
@@ -52,3 +54,23 @@ def test_schemes_that_sign_each_request(one: str, same: str, other: str) -> None
     """For a scheme that signs each request, only the scheme and the user identify the caller."""
     keys = [credential(fields(Authorization=value)) for value in (one, same, other)]
     assert keys[0] == keys[1] != keys[2]
+
+
+SCHEMES = ["Bearer", "Digest", "OAuth", "Hawk", "Signature", "AWS4-HMAC-SHA256", "hmac"]
+values = st.binary(max_size=60) | st.builds(
+    lambda scheme, rest: f"{scheme} {rest}".encode(),
+    st.sampled_from(SCHEMES),
+    st.lists(st.sampled_from(["nonce", "username", "credential", "ts", "=", '"', "\\", ",", " ", "/", "a"]), max_size=20).map(
+        "".join
+    ),
+)
+
+
+@given(values, st.booleans())
+def test_any_credential(value: bytes, any_scheme: bool) -> None:
+    """Nothing raises; what lasts of what lasts is itself; a digest does not reveal its credential."""
+    kept = lasting(value, any_scheme=any_scheme)
+    assert lasting(kept, any_scheme=any_scheme) == kept
+    told = credential([(b"Authorization", b"authorization", value)])
+    assert len(told) == 20
+    assert told == credential([(b"Authorization", b"authorization", lasting(value, any_scheme=True))]) or not kept

@@ -8,6 +8,9 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratewise._redaction.bodies import body
+from ratewise._redaction.values import value
+from ratewise._util.escapes import decoded, escaped, unescaped
 from tests.redaction.samples import BARE, FULL, HASH, PARAMETERS, PARTIAL, TOKENS, masker
 
 FUNCTIONS: list[Callable[[str], str]] = [
@@ -83,3 +86,40 @@ def test_the_short_way(text: str) -> None:
     for redactor in (FULL, BARE, masker(patterns=["c=2"])):
         if redactor._is_plain(text):
             assert redactor._url(text) == text
+
+
+FORM = "application/x-www-form-urlencoded"
+KINDS = ["application/json", "application/xml", FORM, "text/plain", "text/event-stream", "image/png", ""]
+XML = [*"<>/=\"' &;", "<a>", "</a>", "<password>", "</password>", "&lt;", "\\u003c", "<!--", "]]>", "name", "value", "token"]
+JSON = [*'{}[]:,"\\ 1', '"password":', '"a"', "true", "null", "\\u0041", '"{\\"key\\":', "-", "e9"]
+texts = st.one_of(anything, *(st.lists(st.sampled_from(parts), max_size=40).map("".join) for parts in (XML, JSON)))
+
+
+@given(st.sampled_from(KINDS), texts | st.binary(max_size=60), st.none() | st.integers(0, 10**6))
+def test_any_body(kind: str, data: str | bytes, size: int | None) -> None:
+    """Any body of any type becomes one line."""
+    shown = body(FULL, kind, data if isinstance(data, bytes) else data.encode(errors="surrogatepass"), size)
+    assert isinstance(shown, str)
+    assert "\n" not in shown
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.binary(max_size=20)
+things = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(anything, inner, max_size=3), max_leaves=10
+)
+
+
+@given(st.sampled_from(["x", "Location", "password", ""]), things)
+def test_any_value(name: str, thing: object) -> None:
+    """Any value is masked without an error; one of a secret name is not shown."""
+    shown = value(FULL, name, thing)
+    assert name != "password" or thing is None or isinstance(thing, bool) or shown in ("REDACTED", "[REDACTED]")
+
+
+@given(anything)
+def test_any_escape(text: str) -> None:
+    """Nothing raises; what is escaped is printable, and stays so."""
+    assert isinstance(decoded(text), str)
+    assert isinstance(unescaped(text), str)
+    assert escaped(text).isprintable()
+    assert escaped(escaped(text)) == escaped(text)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import httpx
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ratewise.testing.differences import difference, listed, named, shown
-from ratewise.testing.patterns import Pattern, patterns
+from ratewise.testing.patterns import Pattern, _fits, patterns
 
 URL = "https://api.example.com/users/7?page=2&sort=a"
 
@@ -217,3 +220,9 @@ def test_long_lists_are_shortened() -> None:
     ]
     assert listed(sent).splitlines()[1:3] == ["    ... (70 more)", "    GET https://h/70"]
     assert listed([]) == ""
+
+
+@given(st.text("ab*", max_size=12), st.text("ab*", max_size=12))
+def test_stars(pattern: str, text: str) -> None:
+    """A pattern fits what a regular expression with `.*` for each star fits."""
+    assert _fits(pattern, text) is bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text))
