@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import wraps
 from types import FunctionType
@@ -94,8 +95,9 @@ class ClientCalls:
         exchange._state.finished = True  # a request that is sent from now on begins another exchange
         if response is None or response.is_closed:  # else an error in the body finds the exchange through its request
             release(exchange, request, *(() if response is None else (response.request, response.next_request)))
-        _CURRENT.reset(token)
         self._counts.record(None if response is None else response.status_code, len(exchange.waits))
+        with suppress(ValueError):  # the garbage collector ends an abandoned call, in another context
+            _CURRENT.reset(token)
 
     def get_retry_delays(self) -> list[float]:
         """Return the seconds waited before each retry of the last request of this thread or task.

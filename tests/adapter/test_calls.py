@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import datetime
 from typing import Any
 
+import anyio
 import httpx
 import httpx2
 import pytest
@@ -15,7 +17,7 @@ from ratewise.testing.server import Answer, LocalServer, Received, Reply
 from tests.adapter.answers import answer
 from tests.kit.patience import PATIENCE
 from tests.kit.wire import Scripted
-from tests.kit.world import World
+from tests.kit.world import World, only
 
 
 async def test_retries_on_a_real_connection(world: World) -> None:
@@ -190,6 +192,21 @@ async def test_one_request_sent_twice_at_once(world: World) -> None:
             results = await world.gather(*[lambda: world(client.send, request)] * 8)
             assert [result.status_code for result in results] == [200] * 8
             assert "ratewise" not in request.extensions
+
+
+@only("asyncio", "trio")
+async def test_an_abandoned_call(world: World) -> None:
+    """A call that the garbage collector ends, in another context than that of its task, is counted, and nothing is raised."""
+
+    class Waiting(world.BaseTransport):  # type: ignore[misc, name-defined]
+        async def handle_async_request(self, request: Any) -> Any:
+            await anyio.sleep_forever()
+
+    async with world.RateWiseClient(transport=Waiting(), rate_limiter=None) as client:
+        call = client.get("http://a/")
+        contextvars.copy_context().run(call.send, None)
+        call.close()  # as the garbage collector does
+        assert client.get_stats().failed == 1
 
 
 async def test_the_same_request_twice(world: World, clock: FakeClock) -> None:
