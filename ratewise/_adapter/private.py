@@ -5,7 +5,8 @@
 - `IteratorByteStream._stream` (read): the file in the body of a request, to rewind it. There is no public way. Fallback: the
   body counts as one that can be sent only once.
 - `HTTPTransport._pool`, `ConnectionPool._network_backend`: sockets that observe the deadline of a request. There is no public
-  way. Fallback: a server that sends a byte at a time can make a sync request miss its deadline.
+  way. Fallback: a server that sends a byte at a time can make a sync request miss its deadline. In async transports: handshakes
+  that close their socket when they are cancelled. Fallback: the garbage collector closes it.
 - `HTTPTransport._pool`, `ConnectionPool._max_connections`, `._http2` (read): how many requests fit into a pool, for the queue in
   front of it. There is no public way. Fallback: no queue; requests wait in the pool itself, at the cost of its square.
 - `ConnectionPool._connections`, `._requests`, `._optional_thread_lock`, `._assign_requests_to_connections()`,
@@ -16,7 +17,6 @@
   ever if the lock of the pool was held during the fork.
 - `Client._transport`, `Client._mounts`: the transports that a client made from its settings and the environment. There is no
   public way. Fallback: the constructor of the client raises `TypeError`.
-
 - `CookieJar._cookies_lock` of the standard library, which each client takes twice per request: renewed in a forked process. There
   is no public way. Fallback: the child waits for ever if the lock was held during the fork.
 

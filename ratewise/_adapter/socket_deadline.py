@@ -39,7 +39,7 @@ def enforce_deadlines(transport: object) -> None:
     change_backend(transport, lambda backend: backend if type(backend) is _Backend else _Backend(backend))
 
 
-class _Wrapper:
+class Wrapper:
     """Delegates all attributes to the wrapped object."""
 
     def __init__(self, inner: Any) -> None:
@@ -49,7 +49,7 @@ class _Wrapper:
         return getattr(self._inner, name)
 
 
-class _Backend(_Wrapper):
+class _Backend(Wrapper):
     def connect_tcp(self, *args: Any, **kwargs: Any) -> _Stream:
         return _Stream(self._inner.connect_tcp(*args, **kwargs))
 
@@ -57,7 +57,7 @@ class _Backend(_Wrapper):
         return _Stream(self._inner.connect_unix_socket(*args, **kwargs))
 
 
-class _Stream(_Wrapper):
+class _Stream(Wrapper):
     def read(self, max_bytes: int, timeout: float | None = None) -> Any:
         return self._inner.read(max_bytes, _now(timeout))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
+from .._adapter.handshake import close_cancelled_handshakes
 from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
 from .._adapter.pool import before_pool
 from .._adapter.private import pool_size, renew_pool
@@ -112,6 +113,8 @@ class AsyncLayerTransport(AsyncChain, httpx.AsyncBaseTransport):
         self._take(transport, layers, clock, httpx.AsyncBaseTransport, "handle_async_request", _queue_of)
         self._http, self._runtime = AsyncLibrary(LIBRARY), AsyncRuntime()
         wire: httpx.AsyncBaseTransport = before_pool(self._wire, LIBRARY, httpx.AsyncHTTPTransport)
+        if wire is not self._wire:
+            close_cancelled_handshakes(self._wire)
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         def send(request: httpx.Request) -> Awaitable[httpx.Response]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from .._adapter.chain import AsyncChain, Chain, SyncChain, wrong_library
+from .._adapter.handshake import close_cancelled_handshakes
 from .._adapter.http_library import AsyncLibrary, Library, SyncLibrary
 from .._adapter.pool import before_pool
 from .._adapter.private import pool_size, renew_pool
@@ -113,6 +114,8 @@ class AsyncLayerTransport(AsyncChain, httpx2.AsyncBaseTransport):
         self._take(transport, layers, clock, httpx2.AsyncBaseTransport, "handle_async_request", _queue_of)
         self._http, self._runtime = AsyncLibrary(LIBRARY), AsyncRuntime()
         wire: httpx2.AsyncBaseTransport = before_pool(self._wire, LIBRARY, httpx2.AsyncHTTPTransport)
+        if wire is not self._wire:
+            close_cancelled_handshakes(self._wire)
         counted, now = not isinstance(wire, Chain), self._clock.time
 
         def send(request: httpx2.Request) -> Awaitable[httpx2.Response]:
