@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import threading
 from importlib import import_module
@@ -259,3 +260,31 @@ def test_a_pool_of_unknown_make(world: World) -> None:
     assert before_pool(inner, library(world), world.HTTPTransport) is inner
     inner._pool = None
     assert private.pool_size(inner) is None
+
+
+@only("asyncio", "trio")
+def test_a_cancelled_handshake(world: World) -> None:
+    """A call that is cancelled while TLS begins closes its socket at once, not when the garbage collector finds it."""
+    greeted, ended = threading.Event(), threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(65536)
+            greeted.set()  # and never says hello
+            assert connection.recv(65536) == b""
+            ended.set()
+
+    async def scenario() -> None:
+        for inner in (wire(world, True, 1), wire(world, False, 1)):
+            greeted.clear(), ended.clear()
+            thread = threading.Thread(target=serve)
+            thread.start()
+            async with stack(world, inner) as client:
+                await world.cancelled(lambda: client.get(f"https://127.0.0.1:{listener.getsockname()[1]}"), greeted.is_set)
+                await world.until(ended.is_set)
+                assert usable(inner._pool, 0)
+            thread.join(PATIENCE)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        anyio.run(scenario, backend=world.style)
