@@ -45,12 +45,11 @@ async def test_a_thousand_misses_are_one_request(world: World, client: bool) -> 
         else:
             made = world.Client(base_url=server.url, transport=cached(world, wire, cache, clock=clock), timeout=None)
         async with world.within(made) as one:
-            waiting = 0
+            waiting: list[None] = []
 
             async def call() -> int:
-                nonlocal waiting
-                waiting += 1
-                if waiting == number:
+                waiting.append(None)
+                if len(waiting) == number:
                     gate.opened.set()
                 return len((await world(one.get, "/a")).content)
 

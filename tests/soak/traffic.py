@@ -64,7 +64,9 @@ class Traffic:
         how = chance.choice(["read"] * 6 + ["stream", "stream", "leave"])
         if chance.random() < 0.1:
             return Asked("GET", f"/200/shared/{chance.randrange(20)}", False, how)
-        number, words = next(self._numbers), ["200"]
+        with self._lock:
+            number = next(self._numbers)
+        words = ["200"]
         while chance.random() < 0.25:
             words.insert(0, chance.choice(FAULTS))
         lane = "limited" if any("429" in word or word.startswith("503") for word in words) else f"lane{number % 4}"

@@ -60,8 +60,8 @@ class Stage:
         self.waiters: dict[str, Waiter] = {}
         self.events: list[tuple[Any, ...]] = []
         self.began = clock.monotonic()
-        self.late = 0.0
-        """The most seconds after its time that an event came."""
+        self.late = [0.0]
+        """How many seconds after its time each sleeper woke."""
 
     async def actor(self, name: int, acts: Any) -> None:
         planned = 0.0
@@ -69,7 +69,7 @@ class Stage:
             result = await self.act(name, act)
             if act[0] == "sleep":
                 planned += act[1]
-                self.late = max(self.late, self.clock.monotonic() - self.began - planned * self.unit)
+                self.late.append(self.clock.monotonic() - self.began - planned * self.unit)
             else:
                 planned = (self.clock.monotonic() - self.began) / self.unit
             self.events.append((name, number, act[0], result))
@@ -105,7 +105,7 @@ async def as_in_real_time(world: World, scenario: list[list[Act]]) -> None:
     for _ in range(20):
         stage = Stage(world, Clock(), UNIT)
         real = await stage.perform(scenario)
-        if stage.late < UNIT / 3:
+        if max(stage.late) < UNIT / 3:
             break
     assert virtual == real
 

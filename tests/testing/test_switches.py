@@ -48,12 +48,18 @@ class Server:
     """A handler for `MockTransport`: answers by a script of statuses, then with 200, and counts."""
 
     def __init__(self, world: World, *statuses: int, headers: Any = None) -> None:
-        self.httpx, self.statuses, self.headers = world.httpx, list(statuses), headers
-        self.received = 0
+        self.httpx, self.statuses, self.headers = world.httpx, iter(statuses), headers
+        self.requests: list[Any] = []
+        self._lock = threading.Lock()
+
+    @property
+    def received(self) -> int:
+        return len(self.requests)
 
     def __call__(self, request: Any) -> Any:
-        self.received += 1
-        status = self.statuses.pop(0) if self.statuses else 200
+        with self._lock:
+            self.requests.append(request)
+            status = next(self.statuses, 200)
         return self.httpx.Response(status, headers=self.headers if status != 200 else None, content=b"ok")
 
 
@@ -171,7 +177,7 @@ async def test_stale_responses_are_refreshed_in_the_background(world: World) -> 
     with no_waiting():
         async with world.within(client):
             assert await status_of(world, client) == 200
-            server.statuses = [503]
+            server.statuses = iter([503])
             assert await status_of(world, client) == 200
             await world.until(lambda: server.received == 3)  # the 503 was retried
 
@@ -192,7 +198,7 @@ async def test_everything_is_sent_once(world: World) -> None:
     assert exchange_of(response).attempts == 1
 
     def broken(request: Any) -> Any:
-        server.received += 1
+        server.requests.append(request)
         raise world.httpx.ConnectError("no")
 
     client = client_of(world, broken)
@@ -335,7 +341,7 @@ async def test_the_clock_of_all(world: World) -> None:
     with FakeClock(auto=True).installed() as clock:
         assert await status_of(world, old) == 200
         assert clock.elapsed == pytest.approx(100)
-        server.statuses = [503]
+        server.statuses = iter([503])
         assert await status_of(world, keeps) == 200
     assert (clock.sleeps, own.sleeps) == ([50, 50], [50])
 
