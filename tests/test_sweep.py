@@ -274,9 +274,9 @@ class Trouble:
         gc.freeze()  # so that collecting takes no longer than what is made from here on deserves
         try:
             yield
+            gc.collect()
             # trio keeps idle workers for 10 s
             wait_until(lambda: all(thread in threads or "Trio" in thread.name for thread in threading.enumerate()))
-            gc.collect()
         finally:
             gc.unfreeze()
             sys.unraisablehook = before
