@@ -64,6 +64,7 @@ class PoolLayer:
         if not ticket.admitted and deadline < until:
             raise call.http.DeadlineExceeded(request, state)
         if not ticket.admitted:
+            state.attempts += 1  # as one that waits in the pool itself
             raise call.http.PoolTimeout(f"no free connection after {in_seconds(waited)}", request=request)
         if ticket.state.is_worth_logging(waited):
             logger.warning(

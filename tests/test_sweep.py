@@ -29,6 +29,7 @@ from ratewise import (
 )
 from ratewise.testing import LocalServer, Received, Reply
 from tests.kit.cancelling import WAYS, Moment, check_clean, tasks
+from tests.kit.marks import CANCELLED_CONNECTS
 from tests.kit.patience import PATIENCE, wait_until
 from tests.kit.world import World
 
@@ -38,10 +39,9 @@ FRESH = (*CHUNKED, ("Cache-Control", "max-age=60"))
 STALE = (*CHUNKED, ("Cache-Control", "max-age=0"), ("ETag", '"a"'))
 
 OLD = sys.version_info < (3, 11)
-"""Tasks of asyncio do not count cancellations: anyio swallows one that comes as it connects, and asyncio leaves the connection
-open, with a plain client, too."""
+"""Tasks of asyncio do not count cancellations: anyio swallows one that comes as it connects, with a plain client, too."""
 
-pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning")] if OLD else []
+pytestmark = CANCELLED_CONNECTS
 
 PASSES = 30
 """Passes of the event loop without a step of the call after which it is taken to wait for another one."""

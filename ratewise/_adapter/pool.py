@@ -13,7 +13,8 @@ class Pool:
 
     def __init__(self, wire: Any, library: Any) -> None:
         self._wire = wire
-        self._Body, self._ByteStream, self._PoolTimeout = library.Body, library.module.ByteStream, library.module.PoolTimeout
+        self._Body, self._ByteStream = library.Body, library.module.ByteStream
+        self._TransportError, self._PoolTimeout = library.module.TransportError, library.module.PoolTimeout
 
     def handle_request(self, request: Any) -> Any:
         sent = self._sent(request)
@@ -41,7 +42,7 @@ class Pool:
 
     def _interrupts(self, error: BaseException) -> bool:
         """Whether an error may come from any line of httpcore: so may the time-out of the pool, which cancels a wait."""
-        return not isinstance(error, Exception) or isinstance(error, self._PoolTimeout)
+        return not isinstance(error, self._TransportError) or isinstance(error, self._PoolTimeout)
 
     def _followed(self, response: Any, sent: PooledRequest) -> Any:
         """Return the response with a body that mends the pool if reading or closing it is interrupted."""

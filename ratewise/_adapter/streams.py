@@ -96,8 +96,8 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
             self._released = True
             try:
                 self._stream.close()
-            except BaseException as error:
-                self._note(error)
+            except BaseException:
+                self._interrupted = True
                 raise
             finally:
                 if self._interrupted and self._pooled is not None:
@@ -111,8 +111,8 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
                 finally:
                     await self._stream.aclose()
                 self._released = True  # only now: if this was cancelled, closing the response must repeat it
-            except BaseException as error:
-                self._note(error)
+            except BaseException:
+                self._interrupted = True
                 raise
             finally:
                 if self._interrupted and self._pooled is not None:
@@ -122,12 +122,8 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
         """Report the end of a body that was abandoned half read: nothing must wait for the rest. Its connection closes itself."""
         self._report()
 
-    def _note(self, error: BaseException) -> None:
-        """Note that reading or closing was interrupted, maybe at a line of httpcore that must not be."""
-        self._interrupted = self._interrupted or not isinstance(error, Exception)
-
     def _fail(self, error: BaseException) -> None:
-        self._note(error)
+        self._interrupted = self._interrupted or not isinstance(error, Exception)
         for watcher in self.watchers:
             watcher.failed(error)
 

@@ -75,7 +75,7 @@ class CallState:
     finished = False
     """Written by the client or transport that began the call, when it returns the outcome to the caller."""
     attempts = 0
-    """Written by the wire: requests sent."""
+    """Written by the wire, and by the queue in front of it: requests that were sent, or got no connection."""
     sent_at = 0.0
     """Written by the wire, read by the cache: when the last attempt was sent, in seconds since the epoch."""
     history: Sequence[Attempt] = ()

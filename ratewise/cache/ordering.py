@@ -6,6 +6,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import suppress
 from itertools import count
 
 MAX_RECENT_KEYS = 1000
@@ -28,7 +29,8 @@ class Recent:
         self.forget(key)
         self.times[key] = now
         if len(self.times) > MAX_RECENT_KEYS:
-            _, self.forgotten = self.times.popitem(last=False)
+            with suppress(KeyError):  # another thread has forgotten all of them
+                _, self.forgotten = self.times.popitem(last=False)
 
     def note_all(self, now: float) -> None:
         """Record that the event happens to every key now."""

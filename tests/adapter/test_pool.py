@@ -17,8 +17,11 @@ from ratewise._adapter import private
 from ratewise._adapter.pool import before_pool
 from ratewise._adapter.pooled_request import PooledRequest
 from ratewise.testing.server import LocalServer, Received, Reply
+from tests.kit.marks import CANCELLED_CONNECTS
 from tests.kit.patience import PATIENCE
 from tests.kit.world import World, only
+
+pytestmark = CANCELLED_CONNECTS
 
 STEPS = (*range(40), *range(40, 120, 5))
 """After how many turns of the event loop requests are cancelled."""

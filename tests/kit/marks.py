@@ -15,3 +15,6 @@ SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sig
 
 # Under trio, httpx's own generators warn when a body is left half read, also with a plain client.
 HALF_READ = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+# asyncio before 3.11 leaves a transport open if it is cancelled while connecting, also with a plain client.
+CANCELLED_CONNECTS = pytest.mark.filterwarnings("ignore::ResourceWarning" if sys.version_info < (3, 11) else "error")
