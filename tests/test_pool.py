@@ -56,7 +56,7 @@ def waiting(subject: Any) -> int:
 
 
 def in_flight(subject: Any) -> int:
-    return sum(state.in_flight for state in layer_of(subject)._queue.states.values())
+    return sum(len(state.taken) for state in layer_of(subject)._queue.states.values())
 
 
 # -- whose pools have a queue
@@ -234,7 +234,8 @@ async def test_the_deadline_of_the_call(world: World) -> None:
         (0.01, PATIENCE, world.httpx.PoolTimeout),
     ):
         async with world.within(client(world, pool=pool, total_timeout=total_timeout)) as subject:
-            assert layer_of(subject)._queue.enter(None, 0.0, 0).admitted
+            held = layer_of(subject)._queue.enter(None, 0.0, 0)
+            assert held.admitted
             with pytest.raises(error) as raised:
                 await world(subject.get, "http://127.0.0.1:1/")
             assert exchange_of(raised.value).attempts == (error is world.httpx.PoolTimeout)

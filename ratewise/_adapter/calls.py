@@ -47,7 +47,6 @@ class ClientCalls:
     """What the sync and the async client add to the client of their library."""
 
     _transport: Any
-    cookies: Any
 
     cache: Cache | None
     """The cache that was passed to the client."""
@@ -79,7 +78,7 @@ class ClientCalls:
         renew_after_fork(self)
 
     def _after_fork(self) -> None:
-        renew_cookies(self.cookies.jar)
+        renew_cookies(self)
 
     def _unwrap(self) -> None:
         """Undo, as the client is closed, what `_wrap` did to loggers."""

@@ -110,8 +110,9 @@ def renew_pool(transport: Any) -> None:
         connection.close()
 
 
-def renew_cookies(jar: Any) -> None:
-    """Give a cookie jar a free lock, in a forked process."""
+def renew_cookies(client: Any) -> None:
+    """Give the cookie jar of a client a free lock, in a forked process."""
+    jar = client.cookies.jar
     lock = getattr(jar, "_cookies_lock", None)
     if lock is not None:
         jar._cookies_lock = type(lock)()

@@ -1,6 +1,9 @@
 """Admission queues: at most so many requests of a key at a time, the rest first come, first served, in any thread or event loop.
 
 The waiting requests drive a queue themselves, without a thread or task of its own. It survives waiters that vanish from it.
+
+No count is kept: places are counted by weak references to the tickets that hold them. Whatever an exception out of a signal
+handler interrupts, a ticket that nobody holds any more holds no place.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections import deque
 from collections.abc import Hashable
 from itertools import count, islice
 from typing import Any, Callable, Generic, TypeVar, cast
+from weakref import ref
 
 from .._util.bounded_table import Monotonic, Table
 from ..layer import Call, Watcher
@@ -36,12 +40,9 @@ LOGGED_WAIT = 1.0
 
 
 class Ticket:
-    """One request: waiting in a queue, or admitted."""
+    """One request: waiting in a queue, or admitted. Only its caller keeps it alive: with it goes its place."""
 
-    __slots__ = (
-        *("acquired", "admitted", "at_head", "gives_up_at", "key", "number", "offered_at", "polls_at", "returning", "state"),
-        "waiter",
-    )
+    __slots__ = ("__weakref__", "acquired", "admitted", "key", "number", "place", "returning", "state", "waiting")
 
     def __init__(self, key: Hashable, state: Any, number: float, returning: bool) -> None:
         self.key = key
@@ -51,25 +52,45 @@ class Ticket:
         self.returning = returning
         """Whether the same request has been admitted before."""
         self.admitted = False
-        self.waiter: Waiter | None = None
-        """To park on, in the queue."""
-        self.offered_at: float | None = None
-        """When a slot was offered to it; None if none is."""
-        self.at_head = False
-        """Whether it knows that all tickets ahead of it have been offered a slot, so that it must watch the clock."""
-        self.polls_at = math.inf
-        """When it polls the queue by itself."""
-        self.gives_up_at = math.inf
-        """When its request stops waiting."""
+        self.place: ref[Ticket] | None = None
+        """By which it is among the `KeyState.taken`."""
+        self.waiting: Waiting | None = None
+        """Its entry in the queue. It may have been removed from the queue, if an offer expired."""
         self.acquired: Any = None
         """What `KeyState.acquire` returned when it was admitted."""
+
+
+class Waiting(ref[Ticket]):
+    """The entry of a ticket in a queue, which does not keep the ticket alive."""
+
+    __slots__ = ("at_head", "gives_up_at", "number", "offered_at", "polls_at", "returning", "waiter")
+
+    number: float
+    """As of the ticket."""
+    returning: bool
+    """As of the ticket."""
+    waiter: Waiter
+    """To park on."""
+    offered_at: float | None
+    """When a slot was offered to it; None if none is."""
+    at_head: bool
+    """Whether it knows that all tickets ahead of it have been offered a slot, so that it must watch the clock."""
+    polls_at: float
+    """When it polls the queue by itself."""
+    gives_up_at: float
+    """When its request stops waiting."""
 
 
 class KeyState(ABC):
     """The state of one key: its queue and, in subclasses, its slots."""
 
     def __init__(self) -> None:
-        self.queue: deque[Ticket] = deque()
+        self.queue: deque[Waiting] = deque()
+        self.lost: list[Waiting] = []
+        """Entries whose tickets are gone. Some may still be in the queue, until `purge`."""
+        self.taken: set[ref[Ticket] | None] = set()
+        """The places of the admitted tickets. The place of a ticket that is gone removes itself."""
+        self.forget = self.taken.discard
         self.used = False
 
     @abstractmethod
@@ -80,13 +101,20 @@ class KeyState(ABC):
         """Return the seconds until a slot becomes available without a release; inf if time alone makes none available."""
         return math.inf
 
-    @abstractmethod
-    def acquire(self, now: float) -> Any:
-        """Take a slot; return what to keep with the ticket."""
+    def acquire(self, ticket: Ticket, now: float) -> Any:
+        """Note that a ticket, which is among the `taken`, is admitted; return what to keep with it."""
+        return None
 
-    @abstractmethod
-    def release(self, now: float) -> None:
-        """Give a slot back."""
+    def remove(self, entry: Waiting) -> None:
+        """Remove an entry from the queue, if it is there."""
+        if entry in self.queue:
+            self.queue.remove(entry)
+
+    def purge(self) -> None:
+        """Remove the entries of tickets that are gone from the queue."""
+        while self.lost:
+            self.remove(self.lost[-1])
+            self.lost.pop()
 
     @abstractmethod
     def in_use(self, now: float) -> bool:
@@ -112,21 +140,16 @@ class Slots(KeyState):
     def __init__(self, slots: int) -> None:
         super().__init__()
         self._slots = slots
-        self.in_flight = 0
         self._logged = False
 
     def available(self, now: float) -> int:
-        return self._slots - self.in_flight
+        return self._slots - len(self.taken)
 
-    def acquire(self, now: float) -> None:
-        self.in_flight += 1
-
-    def release(self, now: float) -> None:
-        self.in_flight -= 1
+    def acquire(self, ticket: Ticket, now: float) -> None:
         self._logged = self._logged and len(self.queue) > 0
 
     def in_use(self, now: float) -> bool:
-        return self.in_flight > 0
+        return bool(self.taken)
 
     def is_worth_logging(self, waited: float) -> bool:
         """Whether a wait of so many seconds is the first long one since requests began to queue: one line for all of them."""
@@ -158,7 +181,7 @@ class Queue(Generic[R]):
                 self.states[key] = cast(R, new)
 
     def enter(self, key: Hashable, now: float, max_queue: float, number: float | None = None) -> Ticket | None:
-        """Return a ticket that is admitted or, with a `waiter`, queued; None if `max_queue` requests are waiting already.
+        """Return a ticket that is admitted or queued; None if `max_queue` requests are waiting already.
 
         A request that was admitted before is queued by the `number` that it had.
         """
@@ -168,34 +191,36 @@ class Queue(Generic[R]):
             returning = number is not None
             ticket = Ticket(key, state, state.queue_number(next(self.numbers)) if number is None else number, returning)
             waiters = self._offer(state, now) if state.queue else []
-            ticket.admitted = not state.queue and state.available(now) > 0
-            waits = not ticket.admitted and len(state.queue) < max_queue
-            if ticket.admitted:
-                ticket.acquired = state.acquire(now)
-            elif waits:
-                ticket.waiter = Waiter()
-                enqueue(state.queue, ticket)
+            entered: Ticket | None = ticket
+            if not state.queue and state.available(now) > 0:
+                _take(state, ticket, now)
+            elif len(state.queue) < max_queue:
+                _enqueue(state, ticket)
                 waiters += self._offer(state, now)
+            else:
+                entered = None
         for waiter in waiters:
             waiter.wake()
-        return ticket if ticket.admitted or waits else None
+        return entered
 
     def admit(self, ticket: Ticket, now: float) -> bool:
         """Admit a ticket that was woken, if a slot is available; else it waits on, queued again if its offer had expired."""
         with self.states.lock:
-            state = ticket.state
-            queued = ticket in state.queue
+            state, entry = ticket.state, ticket.waiting
+            assert entry is not None
+            queued = entry in state.queue
             if not queued:
                 state = ticket.state = self.states[ticket.key]  # after its offer expired, the state may have been forgotten
-            ticket.admitted = (ticket.offered_at is not None or not queued) and state.available(now) > 0
-            if ticket.admitted:
+            if (entry.offered_at is not None or not queued) and state.available(now) > 0:
+                ticket.number = entry.number
+                _take(state, ticket, now)
                 if queued:
-                    state.queue.remove(ticket)
-                ticket.acquired = state.acquire(now)
+                    state.remove(entry)
+                ticket.waiting = None
+            elif queued:
+                entry.waiter, entry.offered_at = Waiter(), None
             else:
-                ticket.waiter, ticket.offered_at = Waiter(), None
-                if not queued:
-                    enqueue(state.queue, ticket)
+                _enqueue(state, ticket)
             waiters = self._offer(state, now) if state.queue else []
         for waiter in waiters:
             waiter.wake()
@@ -205,11 +230,11 @@ class Queue(Generic[R]):
         """Release the slot of an admitted ticket, or remove a queued one. A second call has no effect."""
         state = ticket.state
         with self.states.lock:
-            if ticket.admitted:
-                ticket.admitted = False
-                state.release(now)
-            elif ticket in state.queue:
-                state.queue.remove(ticket)
+            state.forget(ticket.place)
+            ticket.place, ticket.admitted = None, False
+            if ticket.waiting is not None:
+                state.remove(ticket.waiting)
+                ticket.waiting = None
             if not state.queue:
                 return
             waiters = self._offer(state, now)
@@ -218,11 +243,12 @@ class Queue(Generic[R]):
 
     def poll(self, ticket: Ticket, now: float) -> float:
         """Offer the slots that are available; return the seconds after which the ticket polls again."""
-        state = ticket.state
+        state, entry = ticket.state, ticket.waiting
+        assert entry is not None
         with self.states.lock:
             waiters = self._offer(state, now)
-            delay = _poll_delay(state, ticket, now)
-            ticket.polls_at = now + delay
+            delay = _poll_delay(state, entry, now)
+            entry.polls_at = now + delay
         for waiter in waiters:
             waiter.wake()
         return delay
@@ -236,7 +262,7 @@ class Queue(Generic[R]):
             waiters = self._offer(state, now)
             if worse and state.queue:
                 opens_at = now + state.next_available(now)
-                waiters += [one.waiter for one in state.queue if one.gives_up_at < opens_at and one.waiter is not None]
+                waiters += [entry.waiter for entry in list(state.queue) if entry.gives_up_at < opens_at]
         for waiter in waiters:
             waiter.wake()
 
@@ -245,21 +271,22 @@ class Queue(Generic[R]):
 
         The ticket behind them is woken too if it must watch the clock from now on, or earlier than it thinks.
         """
+        state.purge()
         queue = state.queue
         waiters: list[Waiter] = []
         available = state.available(now)
-        while available > 0 and queue and _offer_expired(queue[0], now):
-            queue.popleft()
+        while available > 0 and queue and _offer_expired(head := queue[0], now):
+            state.remove(head)
         if not queue or (available >= len(queue) and queue[0].offered_at is not None and queue[-1].offered_at is not None):
             return waiters  # each ticket has its offer
-        for number, ticket in enumerate(islice(queue, max(available, 0) + 1)):
-            assert ticket.waiter is not None
-            if number < available and ticket.offered_at is None:
-                ticket.offered_at = now
-                waiters.append(ticket.waiter)
-            elif number >= available and (not ticket.at_head or _polls_too_late(state, ticket, now)):
-                ticket.at_head, ticket.polls_at = True, -math.inf
-                waiters.append(ticket.waiter)
+        # A copy: at any line the garbage collector may close an abandoned response, and so leave this queue.
+        for number, entry in enumerate(tuple(islice(queue, max(available, 0) + 1))):
+            if number < available and entry.offered_at is None:
+                entry.offered_at = now
+                waiters.append(entry.waiter)
+            elif number >= available and (not entry.at_head or _polls_too_late(state, entry, now)):
+                entry.at_head, entry.polls_at = True, -math.inf
+                waiters.append(entry.waiter)
         return waiters
 
 
@@ -275,15 +302,15 @@ async def wait_turn(
 
     `check(now)` is called before each wait, and raises if waiting has become pointless.
     """
-    now, ticket.gives_up_at = call.clock.monotonic(), until
+    now = call.clock.monotonic()
     try:
-        while not ticket.admitted and now < until:
+        while (entry := ticket.waiting) is not None and now < until:
+            entry.gives_up_at = until
             if check is not None:
                 check(now)
-            assert ticket.waiter is not None
-            woken = await call.park(ticket.waiter, min(until - now, queue.poll(ticket, now)))
+            woken = await call.park(entry.waiter, min(until - now, queue.poll(ticket, now)))
             now = call.clock.monotonic()
-            if woken:
+            if woken or entry.offered_at is not None:  # what was to wake it may have been interrupted
                 queue.admit(ticket, now)
         if not ticket.admitted:
             queue.poll(ticket, now)  # a slot may have become available at the very end
@@ -308,27 +335,47 @@ class HeldTicket(Watcher):
         self._queue.leave(self._ticket, self._clock.monotonic())
 
 
-def enqueue(queue: deque[Ticket], ticket: Ticket) -> None:
-    """Insert a ticket by its number: nearly always at the end, or at the front."""
-    at = len(queue) if queue and queue[0].number < ticket.number else 0
-    while at and queue[at - 1].number > ticket.number:
+def _take(state: KeyState, ticket: Ticket, now: float) -> None:
+    """Admit a ticket."""
+    ticket.place = place = ref(ticket, state.forget)
+    state.taken.add(place)
+    ticket.acquired = state.acquire(ticket, now)
+    ticket.admitted = True
+
+
+def _enqueue(state: KeyState, ticket: Ticket) -> None:
+    """Insert an entry for a ticket by its number: nearly always at the end, or at the front."""
+    before, ticket.waiting = ticket.waiting, Waiting(ticket, state.lost.append)
+    entry = ticket.waiting
+    entry.number, entry.returning, entry.waiter, entry.offered_at = ticket.number, ticket.returning, Waiter(), None
+    entry.at_head, entry.polls_at, entry.gives_up_at = False, math.inf, math.inf
+    if before is not None:
+        entry.number, entry.at_head, entry.polls_at, entry.gives_up_at = (
+            before.number,
+            before.at_head,
+            before.polls_at,
+            before.gives_up_at,
+        )
+    queue = state.queue
+    at = len(queue) if queue and queue[0].number < entry.number else 0
+    while at and queue[at - 1].number > entry.number:
         at -= 1
-    queue.insert(at, ticket)
+    queue.insert(at, entry)
 
 
-def _offer_expired(ticket: Ticket, now: float) -> bool:
-    return ticket.offered_at is not None and now - ticket.offered_at >= OFFER_TIMEOUT
+def _offer_expired(entry: Waiting, now: float) -> bool:
+    return entry.offered_at is not None and now - entry.offered_at >= OFFER_TIMEOUT
 
 
-def _poll_delay(state: KeyState, ticket: Ticket, now: float) -> float:
-    """Return the seconds after which a ticket polls the queue by itself."""
+def _poll_delay(state: KeyState, entry: Waiting, now: float) -> float:
+    """Return the seconds after which a entry polls the queue by itself."""
     opens_in, queue = state.next_available(now), state.queue
     delay = OFFER_TIMEOUT if opens_in == math.inf else opens_in
-    if ticket.at_head and not (queue and queue[0].offered_at is not None):
+    if entry.at_head and not (queue and queue[0].offered_at is not None):
         return delay
-    ahead = ticket.number - queue[0].number if queue else 0
-    return delay + OFFER_TIMEOUT * min(max(ahead, 1), POLL_DEPTH)  # only to see whether the tickets ahead are still alive
+    ahead = entry.number - queue[0].number if queue else 0
+    return delay + OFFER_TIMEOUT * min(max(ahead, 1), POLL_DEPTH)  # only to see whether the entrys ahead are still alive
 
 
-def _polls_too_late(state: KeyState, ticket: Ticket, now: float) -> bool:
-    return now + _poll_delay(state, ticket, now) < ticket.polls_at - WORTH_WAKING and state.next_available(now) < math.inf
+def _polls_too_late(state: KeyState, entry: Waiting, now: float) -> bool:
+    return now + _poll_delay(state, entry, now) < entry.polls_at - WORTH_WAKING and state.next_available(now) < math.inf

@@ -43,10 +43,11 @@ class Background:
             except Exception as error:
                 _report(error)
             finally:
-                ended()
+                self._ended(job)
 
-        ended = self._begin(lambda: None)  # a thread cannot be cancelled
+        job = _Job(lambda: None, Waiter())  # a thread cannot be cancelled
         threading.Thread(target=guarded, name="ratewise-background", daemon=True).start()
+        self._add(job)
 
     def spawn_task(self, work: Work) -> None:
         """Await `work()` in a task of the running event loop, asyncio's or trio's."""
@@ -67,8 +68,9 @@ class Background:
 
         loop = asyncio.get_running_loop()
         task = loop.create_task(guarded())  # its job refers to it: asyncio itself keeps only weak references
-        ended = self._begin(lambda: loop.call_soon_threadsafe(task.cancel))
-        task.add_done_callback(lambda _: ended())
+        job = _Job(lambda: loop.call_soon_threadsafe(task.cancel), Waiter())
+        task.add_done_callback(lambda _: self._ended(job))
+        self._add(job)
 
     def _spawn_in_trio(self, trio: Any, work: Work) -> None:
         scope, token = trio.CancelScope(), trio.lowlevel.current_trio_token()
@@ -80,20 +82,21 @@ class Background:
             except Exception as error:
                 _report(error)
             finally:
-                ended()
+                self._ended(job)
 
-        ended = self._begin(lambda: token.run_sync_soon(scope.cancel))
+        job = _Job(lambda: token.run_sync_soon(scope.cancel), Waiter())
         trio.lowlevel.spawn_system_task(guarded)
+        self._add(job)
 
-    def _begin(self, cancel: Callable[[], object]) -> Callable[[], None]:
-        job = _Job(cancel, Waiter())
+    def _add(self, job: _Job) -> None:
+        """Add work that has begun: what never begins, because an exception out of a signal handler came first, never ends."""
         self._jobs.add(job)
-
-        def ended() -> None:
+        if job.finished.woken:
             self._jobs.discard(job)
-            job.finished.wake()
 
-        return ended
+    def _ended(self, job: _Job) -> None:
+        job.finished.wake()
+        self._jobs.discard(job)
 
     def _cancel_all(self) -> list[Waiter]:
         """Cancel all work; return the waiters of what must still be waited for."""

@@ -91,7 +91,7 @@ class CallState:
     left_queue_at = 0.0
     """Written by `wait_turn`, read by the circuit breaker, which does not count time in a queue: seconds, monotonic."""
     permit: Any = None
-    """Written by `CircuitBreakerLayer`, taken by `CircuitRecheckLayer`: key and permit with which the attempt was let through."""
+    """Written by `CircuitBreakerLayer`, taken by `CircuitRecheckLayer`: key, circuit and, of a probe, permit of the attempt."""
     reservation: Reservation | None = None
     """Written by `RateLimitLayer`, taken by `RetryLayer`: None if no limiter saw the attempt refused."""
     number: float | None = None

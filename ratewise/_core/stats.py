@@ -33,7 +33,8 @@ class Counts:
     """Counts the requests of one client, for any number of threads and tasks."""
 
     def __init__(self) -> None:
-        self._total = self._failed = self._retries = 0
+        self._counts = 0, 0, 0
+        """Requests, failed ones and retries. Replaced as a whole: an exception out of a signal handler leaves no half of it."""
         self._after_fork()
         renew_after_fork(self)
 
@@ -44,11 +45,10 @@ class Counts:
         """Count a request that ended in this status, None if it raised, after `retries` retries."""
         failed = status is None or status == 429 or status >= 500
         with self._lock:
-            self._total += 1
-            self._failed += failed
-            self._retries += retries
+            counts = self._counts
+            self._counts = counts[0] + 1, counts[1] + failed, counts[2] + retries
 
     def snapshot(self, trips: int) -> ClientStats:
         """Return the counts, with the `trips` of the circuit breaker."""
-        with self._lock:
-            return ClientStats(self._total, self._total - self._failed, self._failed, self._retries, trips)
+        total, failed, retries = self._counts
+        return ClientStats(total, total - failed, failed, retries, trips)

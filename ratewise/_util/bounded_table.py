@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Callable, Protocol, TypeVar
 
@@ -32,7 +33,7 @@ MAX_ASKED = 50
 """Entries that are asked for each new one, at most. If none is idle, the new one is not kept; the next search asks others."""
 
 
-class Table(dict[Hashable, E]):
+class Table(OrderedDict[Hashable, E]):
     """A dict that makes missing entries with `make(key)` and, when it holds `most` entries, forgets an idle one for each new one.
 
     `clock` tells the time that the entries are asked with.
@@ -63,8 +64,8 @@ class Table(dict[Hashable, E]):
         now = self._clock.monotonic()
         for _ in range(min(2 * len(self), MAX_ASKED)):  # an entry that was used since it was asked last answers no once
             oldest = next(iter(self))
-            entry = self.pop(oldest)
-            if entry.idle(now):
+            if self[oldest].idle(now):
+                del self[oldest]
                 return True
-            self[oldest] = entry
+            self.move_to_end(oldest)  # in one step: no entry is lost if an exception out of a signal handler comes in between
         return False

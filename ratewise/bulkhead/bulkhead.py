@@ -53,7 +53,9 @@ class Bulkhead:
         """Return how many requests of this key, or of all keys if None, are `in_flight` and how many are `waiting`."""
         with self._queue.states.lock:
             states = [state for each, state in self._queue.states.items() if key is None or each == key]
-            return {"in_flight": sum(state.in_flight for state in states), "waiting": sum(len(state.queue) for state in states)}
+            for state in states:
+                state.purge()
+            return {"in_flight": sum(len(state.taken) for state in states), "waiting": sum(len(state.queue) for state in states)}
 
     def _enter(self, key: Hashable, now: float) -> Ticket | None:
         """Return a ticket, admitted or queued; None if the queue is full. `now`: seconds on a monotonic clock."""

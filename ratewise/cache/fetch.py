@@ -13,7 +13,7 @@ from .config import CacheConfig
 from .directives import FieldValues, joined, length_of
 from .entry import Entries, Entry, Field, Policy, pack
 from .lookup import Lookup, with_cache_status
-from .single_flight import NoResult, Recorder, SharedRequest
+from .single_flight import Lead, NoResult, Recorder
 from .stores.base import Cache
 
 logger = logging.getLogger("ratewise")
@@ -31,7 +31,7 @@ class Fetcher:
     def __init__(self, cache: Cache, config: CacheConfig) -> None:
         self._cache, self._store, self._config = cache, cache._ratewise_store, config
 
-    async def fetch(self, lookup: Lookup, shared: SharedRequest | None = None) -> Any:
+    async def fetch(self, lookup: Lookup, lead: Lead | None = None) -> Any:
         """Send a request, with conditions that let the server confirm what is stored."""
         call = lookup.call
         # The response to a range request says nothing about the whole.
@@ -42,7 +42,7 @@ class Fetcher:
             try:
                 response = await call.send(sent)
                 if response.status_code == 304 and conditions:
-                    found = await or_close(self._revalidated(lookup, response, sent, shared), response, sent, call)
+                    found = await or_close(self._revalidated(lookup, response, sent, lead), response, sent, call)
                     if found is not None:
                         return found
                     sent = lookup.request
@@ -59,10 +59,10 @@ class Fetcher:
                 if stale is not None:
                     await call.close(response, sent)
                     return stale
-            return await or_close(self._received(lookup, response, shared), response, sent, call)
+            return await or_close(self._received(lookup, response, lead), response, sent, call)
         finally:
-            if shared is not None and shared.result is None and not shared.reading:
-                self._finish(lookup, shared, NoResult.FAILED)
+            if lead is not None and lead.shared.result is None and not lead.shared.reading:
+                self._finish(lookup, lead, NoResult.FAILED)
 
     def _stale(self, lookup: Lookup, cause: object, note: str) -> Any:
         """RFC 5861, 4: return a stored response in place of an error; None if that is not allowed."""
@@ -75,7 +75,7 @@ class Fetcher:
             logger.warning("Cache: serving a stale response of %s: server unavailable (%s)", url, cause, extra=extra)
         return found
 
-    async def _received(self, lookup: Lookup, response: Any, shared: SharedRequest | None) -> Any:
+    async def _received(self, lookup: Lookup, response: Any, lead: Lead | None) -> Any:
         """Store a response that may be stored: now, or when its body has been read."""
         call, http, method, status = lookup.call, lookup.call.http, lookup.request.method, response.status_code
         received, raw = call.clock.time(), http.fields(response.headers)
@@ -92,7 +92,7 @@ class Fetcher:
         elif body is None and EVENTS in fields.get(b"content-type", b""):
             policy = "event stream"
         if isinstance(policy, str):
-            return await self._unstored(lookup, response, fields, policy, shared)
+            return await self._unstored(lookup, response, fields, policy, lead)
         head = pack(rules.stored_fields(raw, fields, received), rules.UNSTORED)
         born = rules.born(fields, date, lookup.sent_at, received)
         selector, head_only = lookup.keys.selector(vary, lookup.fields), method == "HEAD"
@@ -112,18 +112,18 @@ class Fetcher:
                 selector=selector,
                 head_only=head_only,
             )
-            return await self._keep(lookup, [entry], entry, shared)
+            return await self._keep(lookup, [entry], entry, lead)
 
         if body is not None:
             note = "; stored" if await keep(body) else ""
             return with_cache_status(response, f"fwd={lookup.forward}{note}", call)
         await self._discard(lookup, vary)  # now: its reader may take long, or never finish
-        if shared is not None:
-            shared.reading = True
+        if lead is not None:
+            lead.shared.reading = True
         response = with_cache_status(response, f"fwd={lookup.forward}; stored", call)
-        return http.tap(response, Recorder(keep, self._config.max_body_size, self._store.single_flight, shared, call.clock))
+        return http.tap(response, Recorder(keep, self._config.max_body_size, self._store.single_flight, lead, call.clock))
 
-    async def _unstored(self, lookup: Lookup, response: Any, fields: FieldValues, why: str, shared: SharedRequest | None) -> Any:
+    async def _unstored(self, lookup: Lookup, response: Any, fields: FieldValues, why: str, lead: Lead | None) -> Any:
         """Return a response that is not stored, and delete what it replaces."""
         if rules.replaces(response.status_code):
             self._store.order.answered(lookup.key, lookup.number)
@@ -131,10 +131,10 @@ class Fetcher:
         elif rules.contradicts(lookup.entry, fields):
             await self._discard(lookup)
         if response.status_code < 500 and response.status_code != 429:  # after a failure a follower may try
-            self._finish(lookup, shared, NoResult.NOT_SHAREABLE)
+            self._finish(lookup, lead, NoResult.NOT_SHAREABLE)
         return with_cache_status(response, f'fwd={lookup.forward}; detail="{why}"', lookup.call)
 
-    async def _revalidated(self, lookup: Lookup, response: Any, sent: Any, shared: SharedRequest | None) -> Any:
+    async def _revalidated(self, lookup: Lookup, response: Any, sent: Any, lead: Lead | None) -> Any:
         """RFC 9111, 4.3.4: update the stored responses that a 304 is about, and return one; None if it is about none of them."""
         call = lookup.call
         received, raw = call.clock.time(), call.http.fields(response.headers)
@@ -162,7 +162,7 @@ class Fetcher:
                 removed.append(old)
             elif _worth_storing(old, new, lookup):
                 changed.append(new)
-        await self._keep(lookup, changed, found, shared, removed)
+        await self._keep(lookup, changed, found, lead, removed)
         return lookup.answer(found, note)
 
     async def _head_received(
@@ -204,7 +204,7 @@ class Fetcher:
         return rules.storable(method, lookup.fields, status, fields, self._config, ttl, date)
 
     async def _keep(
-        self, lookup: Lookup, new: Sequence[Entry], answer: Entry, shared: SharedRequest | None, removed: Sequence[Entry] = ()
+        self, lookup: Lookup, new: Sequence[Entry], answer: Entry, lead: Lead | None, removed: Sequence[Entry] = ()
     ) -> bool:
         """Store entries in place of those that they supersede, and finish the shared request: with `answer` if it is fresh."""
         usable = answer.policy.lifetime > lookup.age(answer) and not answer.policy.no_cache
@@ -225,7 +225,7 @@ class Fetcher:
             return kept
         finally:
             superseded = order.superseded(lookup.key, lookup.number)
-            self._finish(lookup, shared, answer if usable and not superseded else NoResult.NOT_SHAREABLE)
+            self._finish(lookup, lead, answer if usable and not superseded else NoResult.NOT_SHAREABLE)
 
     async def _discard(self, lookup: Lookup, vary: tuple[bytes, ...] | None = None) -> None:
         """Delete what is stored for a request and, if a newer response has another Vary, the entries with a different one."""
@@ -248,9 +248,9 @@ class Fetcher:
         stale = max(rules.stale_for(policy, config), config.keep_stale if policy.checkable else 0.0)
         return max(policy.lifetime - lookup.age(entry) + stale, 1.0)
 
-    def _finish(self, lookup: Lookup, shared: SharedRequest | None, result: Entry | NoResult) -> None:
-        if shared is not None:
-            self._store.single_flight.finish(shared, result, lookup.call.clock.monotonic())
+    def _finish(self, lookup: Lookup, lead: Lead | None, result: Entry | NoResult) -> None:
+        if lead is not None:
+            self._store.single_flight.finish(lead, result, lookup.call.clock.monotonic())
 
 
 async def or_close(work: Awaitable[Any], response: Any, request: Any, call: Call[Any, Any]) -> Any:

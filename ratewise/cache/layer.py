@@ -22,7 +22,7 @@ from .fetch import EVENTS, Fetcher, or_close
 from .key import Keys
 from .lookup import Lookup, ServedHead, gateway_timeout, with_cache_status
 from .rules import Use
-from .single_flight import NoResult, SharedRequest, follow
+from .single_flight import Lead, NoResult, follow
 from .stores.base import Cache
 from .stores.memory import InMemoryCache
 
@@ -151,20 +151,21 @@ class CacheLayer(Ordered):
         single_flight, call, config = self._store.single_flight, lookup.call, self.config
         vary = lookup.entries[0].vary if lookup.entries else ()
         until = min(lookup.began + config.max_wait, lookup.state.deadline or math.inf)
-        shared = None
+        lead = None
         while lookup.shareable and call.clock.monotonic() < until:
             shared_key = (lookup.key, lookup.keys.selector(vary, lookup.fields))
             joined_request = single_flight.join(shared_key, call.current_task(), call.clock.monotonic(), config.max_wait)
             if joined_request is None:
                 break
-            shared, waiter = joined_request
-            if waiter is None:
-                stored = await self._stored_meanwhile(lookup, shared)
+            if isinstance(joined_request, Lead):
+                lead = joined_request
+                stored = await self._stored_meanwhile(lookup, lead)
                 if stored is None:
                     break
                 return stored
+            shared, waiter = joined_request
             await follow(shared, waiter, until, call)
-            found, shared = shared.result, None
+            found = shared.result
             if isinstance(found, Entry):
                 if lookup.keys.selected((found,), lookup.fields, "GET") is None:  # another variant, such as another language
                     vary = found.vary
@@ -175,20 +176,20 @@ class CacheLayer(Ordered):
             if found is not NoResult.FAILED:
                 break
         self._store.count("misses")
-        return await self._fetcher.fetch(lookup, shared)
+        return await self._fetcher.fetch(lookup, lead)
 
-    async def _stored_meanwhile(self, lookup: Lookup, shared: SharedRequest) -> Any:
-        """Return a response that another request has stored since this one looked, and finish `shared`; None if there is none."""
+    async def _stored_meanwhile(self, lookup: Lookup, lead: Lead) -> Any:
+        """Return a response that another request has stored since this one looked, and finish `lead`; None if there is none."""
         store = self._store
         entries = store.find(lookup.key)
         if entries is None:
-            if not store.single_flight.finished.known_since(shared.key, lookup.began - LOAD_TIME):
+            if not store.single_flight.finished.known_since(lead.shared.key, lookup.began - LOAD_TIME):
                 return None
             entries = await store.load(lookup.key, lookup.call)
         entry = lookup.keys.selected(entries, lookup.fields, "GET") if entries is not lookup.stored else None
         if entry is None or entry.policy.no_cache or lookup.age(entry) >= entry.policy.lifetime:
             return None
-        store.single_flight.finish(shared, entry, lookup.call.clock.monotonic())
+        store.single_flight.finish(lead, entry, lookup.call.clock.monotonic())
         store.hit()
         return lookup.answer(entry, "hit")
 
@@ -206,11 +207,11 @@ class CacheLayer(Ordered):
         lookup.fields = {name: value for name, value in lookup.fields.items() if name not in rules.CONDITIONAL}
 
         async def refresh() -> None:
-            shared = single_flight.begin(shared_key, call.current_task(), call.clock.monotonic(), max_wait)
-            if shared is None:
+            lead = single_flight.begin(shared_key, call.current_task(), call.clock.monotonic(), max_wait)
+            if lead is None:
                 return  # another refresh has begun since
             try:
-                response = await self._fetcher.fetch(lookup, shared)
+                response = await self._fetcher.fetch(lookup, lead)
                 await call.http.buffer(response)
                 await call.close(response)
             except (call.http.TransportError, RateWiseError) as error:

@@ -57,9 +57,13 @@ class RequestOrder:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._numbers = count(1)
         self._latest, self._invalidated, self._changed = Recent(), Recent(), Recent()
+        self._after_fork()
+
+    def _after_fork(self) -> None:
+        """Called by the store, in a forked process."""
+        self._lock = threading.Lock()
 
     def begin(self) -> int:
         """Return the number of a request that begins now."""

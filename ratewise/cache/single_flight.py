@@ -10,8 +10,10 @@ import enum
 import threading
 from collections.abc import Awaitable, Hashable
 from typing import Any, Callable
+from weakref import ref
 
 from .._core.clock import Clock, Waiter
+from .._core.forks import renew_after_fork
 from ..layer import Call, Watcher
 from .entry import Entry
 from .ordering import Recent
@@ -35,7 +37,7 @@ class NoResult(enum.Enum):
 class SharedRequest:
     """A request that its leader sends and whose response its followers wait for."""
 
-    __slots__ = ("began", "key", "leader", "pieces", "reading", "result", "waiters")
+    __slots__ = ("began", "key", "lead", "leader", "pieces", "reading", "result", "waiters")
 
     def __init__(self, key: Hashable, leader: Hashable, now: float) -> None:
         self.key = key
@@ -50,6 +52,17 @@ class SharedRequest:
         self.pieces = 0
         """Chunks of the body that have arrived."""
         self.waiters: list[Waiter] = []
+        self.lead: ref[Lead] | None = None
+        """What the leader holds, until the request is finished."""
+
+
+class Lead:
+    """The leader's hold on a shared request. If nobody holds it any more, the request has failed."""
+
+    __slots__ = ("__weakref__", "shared")
+
+    def __init__(self, shared: SharedRequest) -> None:
+        self.shared = shared
 
 
 class SingleFlight:
@@ -62,16 +75,22 @@ class SingleFlight:
         self._not_shareable = Recent()
         self.finished = Recent()
         """When a request of a key last finished with a response for its followers."""
+        renew_after_fork(self)
 
-    def join(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> tuple[SharedRequest, Waiter | None] | None:
-        """Return a shared request to lead or, with a waiter, to follow; None if the request is to be sent unshared."""
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+        for shared in self._requests.values():
+            shared.waiters = []
+        self._requests = {}
+
+    def join(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> Lead | tuple[SharedRequest, Waiter] | None:
+        """Return the lead of a shared request, or one to follow with a waiter; None if the request is to be sent unshared."""
         with self._lock:
             shared = self._requests.get(key)
             if shared is None or now - shared.began > max_wait:  # a leader that takes so long may be gone for good
                 if self._not_shareable.known_since(key, now - NOT_SHAREABLE_FOR):
                     return None
-                shared = self._requests[key] = SharedRequest(key, me, now)
-                return shared, None
+                return self._lead(key, me, now)
             if shared.leader == me:  # it would wait for itself
                 return None
             waiter = Waiter()
@@ -83,26 +102,33 @@ class SingleFlight:
         shared = self._requests.get(key)
         return shared is not None and now - shared.began <= max_wait
 
-    def begin(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> SharedRequest | None:
-        """Return a new shared request to lead; None if one is in progress."""
+    def begin(self, key: Hashable, me: Hashable, now: float, max_wait: float) -> Lead | None:
+        """Return the lead of a new shared request; None if one is in progress."""
         with self._lock:
-            if self.in_progress(key, now, max_wait):
-                return None
-            shared = self._requests[key] = SharedRequest(key, me, now)
-            return shared
+            return None if self.in_progress(key, now, max_wait) else self._lead(key, me, now)
 
-    def finish(self, shared: SharedRequest, result: Entry | NoResult, now: float) -> None:
+    def _lead(self, key: Hashable, me: Hashable, now: float) -> Lead:
+        lead = Lead(shared := SharedRequest(key, me, now))
+        shared.lead = ref(lead, lambda _: self._finish(shared, NoResult.FAILED, now))
+        self._requests[key] = shared
+        return lead
+
+    def finish(self, lead: Lead, result: Entry | NoResult, now: float) -> None:
         """End a shared request and wake its followers. Only the first call has an effect. Never raises, never blocks."""
+        self._finish(lead.shared, result, now)
+
+    def _finish(self, shared: SharedRequest, result: Entry | NoResult, now: float) -> None:
         with self._lock:
             if shared.result is not None:
                 return
-            shared.result = result
             if self._requests.get(shared.key) is shared:
                 del self._requests[shared.key]
             if result is NoResult.NOT_SHAREABLE:
                 self._not_shareable.note(shared.key, now)
             elif result is not NoResult.FAILED:
                 self.finished.note(shared.key, now)
+            shared.result = result
+            shared.lead = None
             waiters, shared.waiters = shared.waiters, []
         for waiter in waiters:
             waiter.wake()
@@ -128,17 +154,17 @@ class Recorder(Watcher):
         keep: Callable[[bytes], Awaitable[object]],
         most: int,
         single_flight: SingleFlight,
-        shared: SharedRequest | None,
+        lead: Lead | None,
         clock: Clock,
     ) -> None:
         self._keep, self._most = keep, most
-        self._single_flight, self._shared, self._clock = single_flight, shared, clock
+        self._single_flight, self._lead, self._clock = single_flight, lead, clock
         self._chunks: list[bytes] | None = []
         self._size = 0
 
     def chunk(self, data: bytes) -> None:
-        if self._shared is not None:
-            self._shared.pieces += 1
+        if self._lead is not None:
+            self._lead.shared.pieces += 1
         if self._chunks is not None:
             self._size += len(data)
             self._chunks.append(data)
@@ -159,5 +185,5 @@ class Recorder(Watcher):
         self._finish(NoResult.FAILED)
 
     def _finish(self, result: NoResult) -> None:
-        if self._shared is not None:
-            self._single_flight.finish(self._shared, result, self._clock.monotonic())
+        if self._lead is not None:
+            self._single_flight.finish(self._lead, result, self._clock.monotonic())

@@ -7,6 +7,7 @@ import random
 from collections.abc import Hashable
 from typing import Any, Callable, NamedTuple, Optional
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from .._core.call_state import CallState
 from .._core.clock import Clock
@@ -136,7 +137,7 @@ class CircuitBreaker:
 
     def _after_fork(self) -> None:
         for circuit in self._circuits.values():
-            circuit.probes = []
+            circuit.probes = WeakSet()
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.get_state()['state']}, circuits={len(self._circuits)}>"
@@ -166,9 +167,8 @@ class CircuitBreaker:
             return Permit(circuit)  # a void one
         return refused
 
-    def _recheck(self, key: Hashable, permit: Permit, now: float) -> Refusal | None:
+    def _recheck(self, key: Hashable, circuit: Circuit, permit: Permit | None, now: float) -> Refusal | None:
         """Return why a request that was admitted before it waited must not be sent any more; None if it may."""
-        circuit = permit.circuit
         with self._circuits.lock:
             if self.dry_run or circuit.state == "closed" or permit in circuit.probes:
                 return None

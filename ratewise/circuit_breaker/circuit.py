@@ -1,9 +1,14 @@
-"""One circuit. Time and random numbers are arguments; callers hold a lock."""
+"""One circuit. Time and random numbers are arguments; callers hold a lock.
+
+An exception out of a signal handler may interrupt at any line: what would have no way back, such as an open circuit that does not
+know when to be probed, is assigned in an order in which it does not come about.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Literal, NamedTuple
+from weakref import WeakSet
 
 from .window import Window
 
@@ -32,7 +37,7 @@ class Rules(NamedTuple):
 class Permit:
     """The permission to send one request. All requests of a closed circuit share one, until its state changes."""
 
-    __slots__ = ("answered", "circuit", "overdue")
+    __slots__ = ("__weakref__", "answered", "circuit", "overdue")
 
     def __init__(self, circuit: Circuit, overdue: float = math.inf) -> None:
         self.circuit = circuit
@@ -76,12 +81,13 @@ class Circuit:
 
     def _become(self, state: CircuitState) -> None:
         rules = self.rules
-        self.state: CircuitState = state
         self.permit = Permit(self)
-        self.probes: list[Permit] = []
+        self.probes: WeakSet[Permit] = WeakSet()
+        """Those in flight. One that nobody holds any more is none."""
         if state != "open":  # an open circuit keeps what opened it
             self.failures = self.successes = 0
             self.troubled = False
+        self.state: CircuitState = state
         if state == "closed":
             self.failed_recoveries = 0
             self.opened_at: float | None = None
@@ -107,7 +113,7 @@ class Circuit:
             return self.permit
         if self.state == "half_open" and len(self.probes) < self.rules.half_open_max_calls:
             probe = Permit(self, now + self.rules.half_open_timeout)
-            self.probes.append(probe)
+            self.probes.add(probe)
             return probe
         self.refused += 1
         return None
@@ -129,7 +135,7 @@ class Circuit:
             return max(self.reopens_at - now, 0.0)
         if len(self.probes) < self.rules.half_open_max_calls:
             return 0.0
-        return max(min(probe.overdue for probe in self.probes) - now, 0.0)
+        return max(min((probe.overdue for probe in self.probes), default=now) - now, 0.0)
 
     # -- after a request
 
@@ -161,8 +167,7 @@ class Circuit:
 
     def withdraw(self, permit: Permit) -> None:
         """Return a permit without an outcome."""
-        if permit in self.probes:
-            self.probes.remove(permit)
+        self.probes.discard(permit)
 
     def _is_too_much(self) -> bool:
         rules, window = self.rules, self.window
@@ -175,7 +180,7 @@ class Circuit:
         )
 
     def _probed(self, probe: Permit) -> None:
-        self.probes.remove(probe)
+        self.probes.discard(probe)
         self.successes += 1
         if self.successes >= self.rules.success_threshold:
             self._become("closed")
@@ -185,9 +190,9 @@ class Circuit:
         rules = self.rules
         seconds = asked or rules.recovery_timeout * 2.0 ** min(self.failed_recoveries, 60)
         self.opened_by = self.failures + (self.opened_by if self.state == "half_open" else 0)
-        self._become("open")
         self.opened_at = now
         self.reopens_at = now + min(seconds, rules.max_recovery_timeout) * (1 + rules.jitter * uniform)
+        self._become("open")
 
     def noted(self, permit: Permit, now: float) -> bool:
         """Note a success without a lock if there is no failure to weigh it against; return False if it must be reported."""

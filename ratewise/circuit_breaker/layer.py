@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from typing import Any
+from weakref import ref
 
 from .._core.call_state import CallState
 from .._core.exchange import state_of
@@ -51,13 +52,15 @@ class CircuitBreakerLayer(Ordered):
         circuit.used = True
         if circuit.state == "closed":
             permit = circuit.permit
+            probe = None
         else:
             admitted = breaker._admit(key, clock.monotonic(), state)
             if isinstance(admitted, Refusal):
                 raise http.CircuitBreakerOpen(request, state, admitted)
             permit = admitted
+            probe = ref(permit)
         if self._rechecked:
-            state.permit = key, permit
+            state.permit = key, circuit, probe  # weak: what may be kept longer than the request must not keep a probe
         patience = breaker.slow_call_duration
         started = 0.0 if patience is None else clock.monotonic()
         try:
@@ -81,8 +84,9 @@ class CircuitBreakerLayer(Ordered):
             attempt.failed(error)
             await call.close(response, request)
             raise
-        probe = permit is not circuit.permit
-        if http.in_memory(response) or (probe and state.streamed):  # a stream may take any time, and a probe keeps all others out
+        if http.in_memory(response) or (
+            state.streamed and permit is not circuit.permit
+        ):  # a stream may take any time, and a probe keeps all others out
             attempt.closed()
             return response
         permit.answered = not slow
@@ -110,9 +114,9 @@ class CircuitRecheckLayer:
         """Send the request if its permit is still valid, else raise `CircuitBreakerOpen`."""
         state = state_of(request)
         given, state.permit = state.permit, None
-        if given is not None and given[1].circuit.state != "closed":
-            key, permit = given
-            refused = self.circuit_breaker._recheck(key, permit, call.clock.monotonic())
+        if given is not None and given[1].state != "closed":
+            key, circuit, probe = given
+            refused = self.circuit_breaker._recheck(key, circuit, probe and probe(), call.clock.monotonic())
             if refused is not None:
                 raise call.http.CircuitBreakerOpen(request, state, refused)
         return await call.send(request)

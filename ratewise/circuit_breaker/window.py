@@ -12,7 +12,7 @@ BUCKETS = 10
 class Window:
     """Counts the calls of the last `seconds`."""
 
-    __slots__ = ("_at", "_bucket", "_buckets", "_until", "_width", "calls", "failures", "good", "slow")
+    __slots__ = ("_at", "_bucket", "_buckets", "_until", "_width", "good")
 
     def __init__(self, seconds: float) -> None:
         self._width = max(seconds / BUCKETS, 1e-6)
@@ -21,22 +21,28 @@ class Window:
         self._buckets = [[0, 0, 0] for _ in range(BUCKETS)]
         self._bucket = self._buckets[0]
         """The current slice: calls, failures, slow calls."""
-        self.calls = self.failures = self.slow = 0
         self.good: deque[float] = deque()
         """Times of successful calls that are noted and not yet counted: noting one takes no lock."""
+
+    @property
+    def calls(self) -> int:
+        return sum([bucket[0] for bucket in self._buckets])
+
+    @property
+    def failures(self) -> int:
+        return sum([bucket[1] for bucket in self._buckets])
+
+    @property
+    def slow(self) -> int:
+        return sum([bucket[2] for bucket in self._buckets])
 
     def add(self, failed: bool, slow: bool, now: float) -> None:
         self.count()
         self.forget(now)
         bucket = self._bucket
         bucket[0] += 1
-        self.calls += 1
-        if failed:
-            bucket[1] += 1
-            self.failures += 1
-        if slow:
-            bucket[2] += 1
-            self.slow += 1
+        bucket[1] += failed
+        bucket[2] += slow
 
     def count(self) -> None:
         """Count the noted calls."""
@@ -44,7 +50,6 @@ class Window:
         while good:
             self.forget(good.popleft())
             self._bucket[0] += 1
-            self.calls += 1
 
     def forget(self, now: float) -> None:
         """Forget the calls that are older than the window."""
@@ -54,9 +59,6 @@ class Window:
     def _turn(self, at: int) -> None:
         for passed in range(max(self._at + 1, at + 1 - BUCKETS), at + 1):
             self._bucket = bucket = self._buckets[passed % BUCKETS]
-            self.calls -= bucket[0]
-            self.failures -= bucket[1]
-            self.slow -= bucket[2]
             bucket[:] = 0, 0, 0
         self._at = at
         self._until = (at + 1) * self._width

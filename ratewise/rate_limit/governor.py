@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import enum
 import math
+from collections.abc import Hashable, Sized
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -39,6 +40,8 @@ class Came(NamedTuple):
     """How many were sent before it, of those that are counted; `UNCOUNTED`: it is none of these."""
     answers: int
     """How many were answered before."""
+    token: Hashable = None
+    """By which it is known until it is answered or lost."""
 
 
 UNCOUNTED = -1
@@ -65,8 +68,9 @@ class Governor:
         """Of the next one that is sent."""
         self._trip = 0.0
         """Seconds that a request takes, about."""
-        self.answers = 0
-        """How many were answered, or lost."""
+        self._unanswered: set[Hashable] = set()
+        """Those that were sent and are not answered."""
+        self.forget = self._unanswered.discard
         self._refusals = 0
         self._uncounted = 0
         """How many were accepted that were not counted when they went."""
@@ -79,8 +83,8 @@ class Governor:
         self._limits: dict[str | None, Limit] = {} if known is None else {None: known}
         """By the name that the server gives them. None: the one that was stated."""
         self._concurrency = concurrency
-        self._busy = 0
-        """Requests whose responses are not done with."""
+        self.held: Sized = ()
+        """The requests whose responses are not done with."""
         self._pace = pace
         self._open = False
         self._first_at, self._alone = math.inf, False
@@ -131,18 +135,30 @@ class Governor:
             return True
         return self._concurrency is not None and self._busy >= self._concurrency
 
-    def come(self, now: float) -> Came:
-        """One goes."""
-        self._busy += 1
+    @property
+    def answers(self) -> int:
+        """How many were answered, or lost."""
+        return self._number - len(self._unanswered)
+
+    @property
+    def _busy(self) -> int:
+        """How many requests there are whose responses are not done with."""
+        return len(self.held)
+
+    def come(self, now: float, token: Hashable = None) -> Came:
+        """One goes. `token`: what is to be forgotten when it is lost; its number if None."""
+        number = self._number
+        token = number if token is None else token
+        self._unanswered.add(token)
+        self._number = number + 1
         if not self._open:
             self._first_at, self._alone = min(self._first_at, now), True
         for limit in self._limits.values():
             limit.come(now)
         if self.found is not None:
-            self.found.come(now, self._number - self._refusals + self._uncounted)
-        came = Came(now, self._number, self.answers)
-        self._number += 1
-        self._sent[came.number] = now
+            self.found.come(now, number - self._refusals + self._uncounted)
+        came = Came(now, number, self.answers, token)
+        self._sent[number] = now
         return came
 
     @property
@@ -157,19 +173,15 @@ class Governor:
 
     def gone(self, came: Came) -> None:
         """One of those in flight is answered, or lost."""
+        self._unanswered.discard(came.token)
         self._sent.pop(came.number, None)
         self._alone = False
-        self.answers += 1
 
     def passed(self) -> None:
         """One that was not counted was answered as it should be. Of two at once one may be missed: no harm."""
         self._uncounted += 1
         if self._failures:
             self._failures = max(self._failures - UP, 0.0)
-
-    def done(self) -> None:
-        """One of the responses is done with."""
-        self._busy -= 1
 
     def asks(self, came: Came) -> bool:
         """It went to find out whether others may."""
@@ -289,8 +301,8 @@ class Governor:
     def inherited(self) -> Governor:
         """Return one that knows the same, and has nothing in flight: for a forked process."""
         other = copy.copy(self)
-        other._limits, other._sent = dict(self._limits), {}
-        other.answers, other._busy, other._alone = self._number, 0, False
+        other._limits, other._sent, other._unanswered = dict(self._limits), {}, set()
+        other.forget, other._alone = other._unanswered.discard, False
         return other
 
     def idle(self, now: float) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Hashable
+from operator import attrgetter
 from typing import Any, Callable, NamedTuple
+from weakref import ref
 
-from .._core.admission import MAX_KEYS, KeyState, Queue, Ticket, enqueue
+from .._core.admission import MAX_KEYS, KeyState, Queue, Ticket
 from .._core.call_state import Reservation
 from .._core.clock import Clock
 from .._core.own_clock import OwnClock
@@ -36,6 +39,7 @@ class KeyLimits(KeyState):
     def __init__(self, governor: Governor) -> None:
         super().__init__()
         self.governor = governor
+        governor.held = self.taken
         self._backlog: tuple[float, float] | None = None
         """After which of those in the queue the next one who comes lines up, and where they end; None: at the end."""
         self.away_at = 0.0
@@ -51,8 +55,12 @@ class KeyLimits(KeyState):
             return math.inf
         return max(self.governor.opens(now, len(self.queue))[0], AGAIN)
 
-    def acquire(self, now: float) -> Came:
-        return self.governor.come(now)
+    def acquire(self, ticket: Ticket, now: float) -> Came:
+        return self.governor.come(now, ref(ticket, self.governor.forget))
+
+    def answered(self, ticket: Ticket) -> None:
+        """One of those in flight is answered, or lost."""
+        self.governor.gone(ticket.acquired)
 
     def queue_number(self, number: float) -> float:
         if self._backlog is None or not self.queue:
@@ -69,13 +77,10 @@ class KeyLimits(KeyState):
         `number`: of the first of these.
         """
         self._backlog = -math.inf, number
-        for ticket in [ticket for ticket in self.queue if ticket.number > number and not ticket.returning]:
-            self.queue.remove(ticket)
-            ticket.number = self.queue_number(ticket.number)
-            enqueue(self.queue, ticket)
-
-    def release(self, now: float) -> None:
-        self.governor.done()
+        for entry in list(self.queue):
+            if entry.number > number and not entry.returning:
+                entry.number = self.queue_number(entry.number)
+        self.queue = deque(sorted(self.queue, key=attrgetter("number")))
 
     def in_use(self, now: float) -> bool:
         return not self.governor.idle(now)
@@ -202,12 +207,14 @@ class RateLimiter:
         It may come sooner, if that is no more than `patience`: nobody counts the queue then.
         """
         state: KeyLimits = ticket.state
-        queue = state.queue
+        entry = ticket.waiting
+        assert entry is not None
         with self._states.lock:
-            ahead = max(min(len(queue) - 1, int(ticket.number - queue[0].number)), 0) if queue else 0
+            queue = state.queue
+            ahead = max(min(len(queue) - 1, int(entry.number - queue[0].number)), 0) if queue else 0
             wait = state.governor.opens(now, len(queue), ahead)
-            if wait[0] > patience and ticket in queue:
-                wait = state.governor.opens(now, len(queue), queue.index(ticket))
+            if wait[0] > patience and entry in queue:
+                wait = state.governor.opens(now, len(queue), queue.index(entry))
             return wait
 
     def _answered(
@@ -223,7 +230,7 @@ class RateLimiter:
             state = self._states[key] if known else self._told_of(key, request, told)
             counted = state if ticket is None else ticket.state
             if ticket is not None:
-                counted.governor.gone(came)
+                counted.answered(ticket)
             if counted is not state:
                 came = came._replace(number=UNCOUNTED, answers=state.governor.answers)
             down = state.governor.down
@@ -259,7 +266,7 @@ class RateLimiter:
     def _lost(self, ticket: Ticket) -> None:
         """It got no answer."""
         with self._states.lock:
-            ticket.state.governor.gone(ticket.acquired)
+            ticket.state.answered(ticket)
 
     def _told_of(self, key: Hashable, request: Any, told: RateLimitFields) -> KeyLimits:
         """Whose limits an answer tells of: those that are known of the key, or those of a part of it."""

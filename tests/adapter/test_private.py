@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ def test_a_transport_without_a_pool() -> None:
 
 def test_cookies_without_a_lock() -> None:
     """A cookie jar that has no lock needs none."""
-    private.renew_cookies(object())
+    private.renew_cookies(SimpleNamespace(cookies=SimpleNamespace(jar=object())))
 
 
 def test_a_client_whose_transports_cannot_be_reached() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ratewise import Bulkhead
 from tests.kit.world import World
@@ -22,7 +23,11 @@ def client(world: World, wire: Any, bulkhead: Any, **settings: Any) -> Any:
 
 
 def entered(bulkhead: Bulkhead, key: Any = ORIGIN, now: float = 0) -> Any:
-    """Return a ticket, admitted or queued."""
+    """Return a ticket, admitted or queued, that is held as long as the bulkhead exists."""
     ticket = bulkhead._enter(key, now)
     assert ticket is not None
+    _HELD.setdefault(bulkhead, []).append(ticket)
     return ticket
+
+
+_HELD: WeakKeyDictionary[Bulkhead, list[Any]] = WeakKeyDictionary()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
 import pytest
 
 from ratewise import CacheConfig, InMemoryCache
-from ratewise.cache.single_flight import NoResult, SingleFlight
+from ratewise.cache.single_flight import Lead, NoResult, SingleFlight
 from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Received, Reply
 from tests.cache.asking import ask, cached
@@ -269,24 +270,30 @@ async def test_a_leader_that_is_cancelled(world: World) -> None:
 def test_shared_requests() -> None:
     """Finishing twice has no effect; later requests get a new leader, also after one that has taken too long."""
     single_flight = SingleFlight()
-    leader = single_flight.join("key", "me", 0.0, 10.0)
-    assert leader is not None
-    assert leader[1] is None
+    lead: Any = single_flight.join("key", "me", 0.0, 10.0)
     assert single_flight.join("key", "me", 0.0, 10.0) is None
-    joined = single_flight.join("key", "you", 10.0, 10.0)
-    assert joined is not None
-    assert joined[0] is leader[0]
-    assert joined[1] is not None
-    single_flight.finish(leader[0], NoResult.FAILED, 10.0)
-    single_flight.finish(leader[0], NoResult.NOT_SHAREABLE, 10.0)
-    assert joined[1].woken
-    assert leader[0].result is NoResult.FAILED
-    second = single_flight.join("key", "you", 10.0, 10.0)
-    third = single_flight.join("key", "we", 20.1, 10.0)
-    assert second is not None
-    assert third is not None
-    assert third[1] is None
-    single_flight.finish(second[0], NoResult.FAILED, 21.0)
+    followed: Any = single_flight.join("key", "you", 10.0, 10.0)
+    assert followed[0] is lead.shared
+    single_flight.finish(lead, NoResult.FAILED, 10.0)
+    single_flight.finish(lead, NoResult.NOT_SHAREABLE, 10.0)
+    assert followed[1].woken
+    assert lead.shared.result is NoResult.FAILED
+    second: Any = single_flight.join("key", "you", 10.0, 10.0)
+    third: Any = single_flight.join("key", "we", 20.1, 10.0)
+    assert isinstance(third, Lead)
+    single_flight.finish(second, NoResult.FAILED, 21.0)
     assert single_flight.in_progress("key", 21.0, 10.0)
     assert single_flight.begin("key", "me", 21.0, 10.0) is None
     assert single_flight.begin("key", "me", 31.0, 10.0) is not None
+
+
+def test_a_lead_that_is_lost() -> None:
+    """If nobody holds the lead of a request any more, its followers are woken, and the next request leads."""
+    single_flight = SingleFlight()
+    lead: Any = single_flight.join("key", "me", 0.0, 10.0)
+    followed: Any = single_flight.join("key", "you", 0.0, 10.0)
+    del lead
+    gc.collect()
+    assert followed[1].woken
+    assert followed[0].result is NoResult.FAILED
+    assert isinstance(single_flight.join("key", "you", 0.0, 10.0), Lead)

@@ -8,6 +8,7 @@ import logging
 import math
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,9 +43,10 @@ def new(failures: int = 5, successes: int = 2, recovery: float = 10, **settings:
 
 
 def knock(breaker: CircuitBreaker, now: float, key: Any = "a") -> Permit:
-    """Admit a request, which the breaker must not refuse."""
+    """Admit a request, which the breaker must not refuse, and hold its permit as long as the breaker exists."""
     permit = breaker._admit(key, now)
     assert isinstance(permit, Permit)
+    vars(breaker).setdefault("held", []).append(permit)
     return permit
 
 
@@ -399,15 +401,15 @@ def test_force_open_overlooks_nothing(most: int, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "MAX_CIRCUITS", most)
     breaker = new()
     breaker.force_closed("a")
-    other = threading.Thread(target=breaker.force_open, daemon=True)
+    other, step = threading.Thread(target=breaker.force_open, daemon=True), {1: "move_to_end", 2: "__setitem__"}[most]
 
-    def put(table: Any, key: Any, circuit: Any) -> None:
+    def meanwhile(*args: Any) -> None:
         if other.ident is None:
             other.start()
             other.join(0.1)
-        dict.__setitem__(table, key, circuit)
+        getattr(OrderedDict, step)(*args)
 
-    monkeypatch.setattr(Table, "__setitem__", put, raising=False)
+    monkeypatch.setattr(Table, step, meanwhile, raising=False)
     breaker._admit("b", 0)
     other.join(PATIENCE)
     assert [breaker.get_state(key)["state"] for key in "ab"] == ["open", "open"]

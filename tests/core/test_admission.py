@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import types
 from typing import Any
 
@@ -31,7 +32,7 @@ async def test_the_next_ticket_notices(world: World) -> None:
     began = clock.monotonic()
     first, gone = (entered(bulkhead, now=began) for _ in range(2))
     assert (await world.send(transport(world, Scripted(200), bulkhead, clock=clock))).status_code == 200
-    assert gone.waiter.woken
+    assert gone.waiting.waiter.woken
     assert 1 <= clock.elapsed / admission.OFFER_TIMEOUT <= 2
 
 
@@ -50,14 +51,14 @@ def test_a_late_ticket_is_at_the_head_again() -> None:
     first, late, second, third = (entered(bulkhead) for _ in range(4))
     bulkhead._queue.leave(first, 0)
     bulkhead._queue.poll(third, 0.25)
-    assert second.offered_at is None
+    assert second.waiting.offered_at is None
     bulkhead._queue.poll(third, 1)
-    assert (second.offered_at, third.offered_at) == (1, None)
+    assert (second.waiting.offered_at, third.waiting.offered_at) == (1, None)
     assert bulkhead._queue.admit(second, 1)
     assert not bulkhead._queue.admit(late, 1.5)
     assert bulkhead.get_state() == {"in_flight": 1, "waiting": 2}
     bulkhead._queue.leave(second, 2)
-    assert (late.offered_at, third.offered_at) == (2, None)
+    assert (late.waiting.offered_at, third.waiting.offered_at) == (2, None)
     assert bulkhead._queue.admit(late, 2)
     for _ in range(2):
         bulkhead._queue.leave(late, 2)
@@ -88,6 +89,47 @@ def test_a_late_ticket_finds_its_key_again(monkeypatch: pytest.MonkeyPatch) -> N
     bulkhead._queue.leave(second, admission.OFFER_TIMEOUT)
     bulkhead._queue.leave(entered(bulkhead, "another", 2), 2)
     assert [entered(bulkhead, now=2).admitted, bulkhead._queue.admit(late, 2)].count(True) == 1
+
+
+def test_tickets_that_nobody_holds() -> None:
+    """A ticket that nobody holds any more is neither in flight nor in the queue, whether or not it was offered a slot."""
+    bulkhead = Bulkhead(1)
+    first = bulkhead._enter(ORIGIN, 0)
+    second, third, fourth = (bulkhead._enter(ORIGIN, 0) for _ in range(3))
+    assert bulkhead.get_state() == {"in_flight": 1, "waiting": 3}
+    del third
+    gc.collect()
+    assert bulkhead.get_state() == {"in_flight": 1, "waiting": 2}
+    del first
+    gc.collect()
+    assert bulkhead.get_state() == {"in_flight": 0, "waiting": 2}
+    assert second is not None
+    assert fourth is not None
+    bulkhead._queue.poll(second, 0)
+    bulkhead._queue.poll(fourth, admission.OFFER_TIMEOUT)
+    assert bulkhead.get_state() == {"in_flight": 0, "waiting": 1}  # the offer to the second has expired
+    del second
+    gc.collect()
+    assert bulkhead.get_state() == {"in_flight": 0, "waiting": 1}
+    assert bulkhead._queue.admit(fourth, admission.OFFER_TIMEOUT)
+
+
+async def test_an_offer_that_woke_nobody(world: World) -> None:
+    """A ticket that was offered a slot takes it when it polls, if what was to wake it was interrupted."""
+
+    class Interrupted(FakeClock):
+        def _enter(self, wait: Any) -> None:
+            if first.place is not None:
+                first.state.forget(first.place)
+                first.place = None
+                bulkhead._queue._offer(first.state, began)
+            super()._enter(wait)
+
+    bulkhead, clock = Bulkhead(1), Interrupted(auto=True)
+    began = clock.monotonic()
+    first = entered(bulkhead, now=began)
+    assert (await world.send(transport(world, Scripted(200), bulkhead, clock=clock))).status_code == 200
+    assert clock.elapsed <= 2 * admission.OFFER_TIMEOUT
 
 
 @types.coroutine

@@ -12,7 +12,7 @@ import pytest
 
 from ratewise import Bulkhead, CircuitBreaker, InMemoryCache, RateLimiter
 from ratewise._core import forks
-from ratewise._core.background import Background
+from ratewise._core.background import Background, _Job
 from ratewise._core.clock import Waiter
 from ratewise._core.stats import Counts
 from ratewise.testing.server import LocalServer, Received, Reply
@@ -221,6 +221,14 @@ def test_work_in_the_background() -> None:
     background._after_fork()
     assert not background._jobs
     go_on.wake()
+
+
+def test_work_that_ends_at_once() -> None:
+    """Work that has ended before it is noted is not noted."""
+    background, job = Background(), _Job(lambda: None, Waiter())
+    background._ended(job)
+    background._add(job)
+    assert not background._jobs
 
 
 def test_counts() -> None:

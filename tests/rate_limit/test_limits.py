@@ -286,7 +286,6 @@ def test_whatever_is_told(answers: list[Any], pace: bool) -> None:
         assert governor.free(now, 3) > 0
         came = governor.come(now)
         governor.gone(came)
-        governor.done()
         quota = Quota("", limit, remaining, reset, 1.0, length, unit, kind)
         governor.answered(
             Signal.REFUSED if refused else Signal.ACCEPTED, RateLimitFields((quota,), None, None, False), came, now + trip

@@ -117,12 +117,11 @@ async def test_who_was_refused_comes_first(world: World) -> None:
 def test_the_line() -> None:
     """A ticket that enters the queue again returns to its old position, in the order of the numbers."""
     queue = RateLimiter()._queue
-    for number in (None, 5, 2, None, 3, 9, 1):
-        queue.enter("key", 0.0, math.inf, number)
+    tickets = [queue.enter("key", 0.0, math.inf, number) for number in (None, 5, 2, None, 3, 9, 1)]
     (state,) = queue.states.values()
-    numbers = [ticket.number for ticket in state.queue]
+    numbers = [entry.number for entry in state.queue]
     assert numbers == sorted(numbers)
-    assert len(numbers) == 6
+    assert len(numbers) == len(tickets) - 1
 
 
 async def test_a_refusal_costs_no_budget(world: World, clock: FakeClock) -> None:

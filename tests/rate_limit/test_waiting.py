@@ -41,12 +41,11 @@ async def test_the_queue_counts(world: World, clock: FakeClock) -> None:
     """The queue counts: behind 100 requests at 10 a second the wait is 10 seconds, and a smaller `max_wait` fails at once."""
     limiter = RateLimiter(rate=10, max_wait=5)
     key = (("https", "api.example.com", None), "")
-    for _ in range(51):
-        limiter._queue.enter(key, clock.monotonic(), math.inf)
+    tickets = [limiter._queue.enter(key, clock.monotonic(), math.inf) for _ in range(51)]
     with pytest.raises(world.ratewise.WaitTooLong) as raised:
         await world.send(limited(world, Scripted(), limiter, clock))
     assert raised.value.retry_after == pytest.approx(5.1, abs=1e-5)
-    assert limiter._forecast(limiter._queue.states[key].queue[-1], clock.monotonic(), 9)[0] == pytest.approx(5, abs=1e-5)
+    assert limiter._forecast(tickets[-1], clock.monotonic(), 9)[0] == pytest.approx(5, abs=1e-5)
 
 
 async def test_the_deadline_counts(world: World, clock: FakeClock) -> None:
@@ -67,10 +66,10 @@ async def test_patience_that_ends(world: World, clock: FakeClock) -> None:
     await world.send(transport)
     limiter._queue.states[key].governor._limits[None] = limit = KnownLimit(4, 1, 1)
     limit.come(clock.monotonic())
-    limiter._queue.enter(key, clock.monotonic(), math.inf)
+    ahead = limiter._queue.enter(key, clock.monotonic(), math.inf)
     with pytest.raises(world.ratewise.WaitTooLong, match=r"max_wait exceeded after 0\.5 s"):
         await world.send(transport)
-    assert len(limiter._queue.states[key].queue) == 1
+    assert [entry() for entry in limiter._queue.states[key].queue] == [ahead]
 
 
 async def test_long_waits_are_logged(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:

@@ -36,12 +36,13 @@ class Store(ABC):
         """Host and port, or file, for log lines. Never a credential."""
         self.clock = OwnClock(clock)
         """The time by which responses age and expire."""
+        self.single_flight = SingleFlight()
+        self.order = RequestOrder()
         self._after_fork()
         renew_after_fork(self)
 
     def _after_fork(self) -> None:
-        self.single_flight = SingleFlight()
-        self.order = RequestOrder()
+        self.order._after_fork()
         self._lock = threading.Lock()
 
     def count(self, name: str, times: int = 1) -> None:

@@ -70,6 +70,7 @@ class MemoryStore(Store):
         self._max_size, self._max_bytes = max_size, max_bytes
         self.entries: OrderedDict[bytes, Entries] = OrderedDict()
         self.bytes = 0
+        self._changing = False
 
     def find(self, key: bytes) -> Entries:
         found = self.entries.get(key)
@@ -91,21 +92,25 @@ class MemoryStore(Store):
             entries = change(stored)
             if entries is stored:
                 return False
+            self._begin()
             self._forget(key)
             needed = _cost(entries)
-            if not entries or needed > self._max_bytes:
-                return False
-            self.entries[key] = entries
-            self.bytes += needed
-            while len(self.entries) > self._max_size or self.bytes > self._max_bytes:
-                _, oldest = self.entries.popitem(last=False)
-                self.bytes -= _cost(oldest)
-                self._counts["evictions"] += 1
-        return True
+            kept = bool(entries) and needed <= self._max_bytes
+            if kept:
+                self.entries[key] = entries
+                self.bytes += needed
+                while len(self.entries) > self._max_size or self.bytes > self._max_bytes:
+                    _, oldest = self.entries.popitem(last=False)
+                    self.bytes -= _cost(oldest)
+                    self._counts["evictions"] += 1
+            self._changing = False
+        return kept
 
     async def drop(self, key: bytes, call: Call[Any, Any]) -> None:
         with self._lock:
+            self._begin()
             self._forget(key)
+            self._changing = False
 
     async def prepare(self, call: Call[Any, Any]) -> bytes | None:
         return self.secret
@@ -115,8 +120,16 @@ class MemoryStore(Store):
 
     def clear(self) -> None:
         with self._lock:
+            self._begin()
             self.entries.clear()
             self.bytes = 0
+            self._changing = False
+
+    def _begin(self) -> None:
+        """Begin a change. If the one before was interrupted by an exception out of a signal handler, or by a fork, count anew."""
+        if self._changing:
+            self.bytes = sum(map(_cost, self.entries.values()))
+        self._changing = True
 
     def _forget(self, key: bytes) -> None:
         removed = self.entries.pop(key, None)

@@ -10,6 +10,7 @@ import pytest
 
 from ratewise import CacheBackend, CacheConfig, CacheLayer, CacheStats, InMemoryCache
 from ratewise.cache import Cache
+from ratewise.cache.single_flight import NoResult
 from ratewise.testing import FakeClock
 from tests.cache.asking import FRESH, ask, cached
 from tests.kit.marks import FORKS
@@ -362,21 +363,29 @@ async def test_worker_threads_are_few(world: World) -> None:
 def test_fork() -> None:
     """A forked process has a free lock and no shared requests, even if a thread of its parent held them."""
     cache = InMemoryCache()
-    cache._ratewise_store.single_flight.join("key", "me", 0.0, 10.0)
+    lead = cache._ratewise_store.single_flight.join("key", "me", 0.0, 10.0)
     with cache._ratewise_store._lock:
         child = os.fork()
         if not child:
             cache._ratewise_store.count("misses")
-            os._exit(0 if cache._ratewise_store.single_flight.join("key", "you", 0.0, 10.0)[1] is None else 1)  # type: ignore[index]
+            os._exit(0 if isinstance(cache._ratewise_store.single_flight.join("key", "you", 0.0, 10.0), type(lead)) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_what_a_forked_process_has_anew() -> None:
-    """A forked process replaces the lock and the shared requests of every cache."""
-    cache = InMemoryCache()
-    before = cache._ratewise_store.single_flight, cache._ratewise_store._lock
-    cache._ratewise_store._after_fork()
-    assert not {cache._ratewise_store.single_flight, cache._ratewise_store._lock} & {*before}
+    """A forked process replaces the locks of every cache, and has no shared requests. What its thread led may still end there."""
+    store = InMemoryCache()._ratewise_store
+    parts: Any = (store, store.single_flight, store.order)
+    lead: Any = store.single_flight.join("key", "me", 0.0, 10.0)
+    followed: Any = store.single_flight.join("key", "you", 0.0, 10.0)
+    with parts[0]._lock, parts[1]._lock, parts[2]._lock:
+        before = [part._lock for part in parts]
+        for part in parts:
+            part._after_fork()
+            assert part._lock not in before
+        assert store.single_flight.begin("key", "we", 0.0, 10.0)
+        store.single_flight.finish(lead, NoResult.FAILED, 0.0)
+        assert not followed[1].woken  # its thread does not exist
 
 
 def test_stats() -> None:

@@ -97,7 +97,6 @@ class Crowd:
                 heapq.heappush(self._events, (self.now + self._trip / 2 + reply.seconds, number, came, reply))
             else:
                 self.governor.gone(came)
-                self.governor.done()
                 told = NO_FIELDS._replace(
                     retry_after=next((float(value) for key, value in reply.headers if key == "Retry-After"), None)
                 )
