@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from .private import take_lost
+from .private import take_lost, unlock
 
 
 class PooledRequest:
@@ -23,7 +23,8 @@ class PooledRequest:
 
     def mend(self) -> None:
         """Free the pool of what an interrupted sync request has left behind."""
-        for connection in take_lost(self._pool, self._extensions):
+        unlock(self._pool)
+        for connection in take_lost(self._pool, self._extensions, idle=True):
             with suppress(Exception):  # it is of no use anyway
                 connection.close()
 
@@ -33,7 +34,7 @@ class PooledRequest:
 
         cancelled = None
         with anyio.CancelScope(shield=True):
-            for connection in take_lost(self._pool, self._extensions):
+            for connection in take_lost(self._pool, self._extensions, idle=False):
                 try:
                     with suppress(Exception):  # it is of no use anyway
                         await connection.aclose()

@@ -9,9 +9,9 @@
   that close their socket when they are cancelled. Fallback: the garbage collector closes it.
 - `HTTPTransport._pool`, `ConnectionPool._max_connections`, `._http2` (read): how many requests fit into a pool, for the queue in
   front of it. There is no public way. Fallback: no queue; requests wait in the pool itself, at the cost of its square.
-- `ConnectionPool._connections`, `._requests`, `._optional_thread_lock`, `._assign_requests_to_connections()`,
-  `PoolRequest.request`, `.connection`: connections that an interrupted request has left behind are taken out of the pool. There
-  is no public way. Fallback: a pool loses them, as without RateWise.
+- `ConnectionPool._connections`, `._requests`, `._optional_thread_lock`, `ThreadLock._lock`, `._assign_requests_to_connections()`,
+  `PoolRequest.request`, `.connection`: connections that an interrupted request has left behind are taken out of the pool, and its
+  lock is unlocked. There is no public way. Fallback: a pool loses them, as without RateWise.
 - `HTTPTransport._pool`, `ConnectionPool._connections`, `._requests`, `._optional_thread_lock`, `PoolRequest.is_queued`: a forked
   process begins with an empty pool. There is no public way. Fallback: the child shares the sockets of its parent, and waits for
   ever if the lock of the pool was held during the fork.
@@ -32,6 +32,9 @@ from operator import attrgetter
 from typing import Any, cast
 
 from ..layer import Field
+
+LOCKED = 2.0
+"""Seconds after which a pool counts as locked by nobody."""
 
 HTTP2_STREAMS = 100
 """Requests that are sent at once over one connection of HTTP/2."""
@@ -79,15 +82,28 @@ def pool_size(transport: object) -> int | None:
     return cast(int, connections) * (HTTP2_STREAMS if getattr(pool, "_http2", False) else 1)
 
 
-def take_lost(pool: Any, extensions: object) -> list[Any]:
+def unlock(pool: Any) -> None:
+    """Unlock a sync pool that a signal has interrupted as it was locked; to be called by the thread that was interrupted."""
+    lock = pool._optional_thread_lock._lock
+    if hasattr(lock, "_is_owned"):  # an RLock
+        while lock._is_owned():
+            lock.release()
+    else:
+        lock.acquire(timeout=LOCKED)  # it is held for no I/O: whoever holds it longer is gone
+        lock.release()
+
+
+def take_lost(pool: Any, extensions: object, *, idle: bool) -> list[Any]:
     """Take out of a pool the request with these extensions, and each connection that is in use by no request: return these.
 
-    Such a connection was never opened, or what should have ended its last request was interrupted.
+    Such a connection was never opened, or what should have ended its last request was interrupted. `idle`: take out those, too,
+    that wait for their next request, as a lock of theirs may have been left locked.
     """
     with pool._optional_thread_lock:
         pool._requests[:] = [one for one in pool._requests if one.request.extensions is not extensions]
         used = {id(one.connection) for one in pool._requests}
-        lost = [one for one in pool._connections if not (id(one) in used or one.is_idle() or one.is_closed())]
+        unused = [one for one in pool._connections if not (id(one) in used or one.is_closed())]
+        lost = [one for one in unused if idle or not one.is_idle()]
         pool._connections[:] = [one for one in pool._connections if one not in lost]
         return [*lost, *pool._assign_requests_to_connections()]
 

@@ -19,6 +19,9 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
     Not a generator: one that is left half read would end only when the garbage collector finds it.
     """
 
+    _reported = True
+    """Until it is made: a signal may interrupt that."""
+
     def __init__(self, stream: Any, rest: Any = None, ready: bytes = b"", pooled: PooledRequest | None = None) -> None:
         self._stream = stream
         self._chunks = rest
@@ -27,7 +30,8 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
         """What was read ahead: is returned first, before the `rest` of the chunks."""
         self.watchers: list[Watcher] = []
         self.pace: Pace | None = None
-        self._released = self._reported = self._interrupted = False
+        self._released = self._interrupted = False
+        self._reported = False
 
     def __iter__(self) -> Iterator[bytes]:
         if self._chunks is None:
