@@ -76,7 +76,7 @@ def assemble(settings: Settings, *, raises: bool) -> tuple[Any, ...]:
         raise TypeError("cache_config was given without a cache: give cache=InMemoryCache(), or another store, as well")
     layers.append(RetryLayer(retry_rules(settings.max_retries, settings.retry_config, settings.backoff_strategy)))
     if breaker is not None:
-        layers.append(CircuitBreakerLayer(breaker, rechecked=True))
+        layers.append(CircuitBreakerLayer(breaker))
     if limiter is not None:
         layers.append(RateLimitLayer(limiter))
     if bulkhead is not None:

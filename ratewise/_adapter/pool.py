@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from .pooled_request import PooledRequest
@@ -13,11 +14,16 @@ class Pool:
 
     def __init__(self, wire: Any, library: Any) -> None:
         self._wire = wire
+        self._abandoned: list[PooledRequest] = []
+        """Requests whose responses nobody has closed: sync ones, as an event loop closes what the garbage collector finds."""
         self._Body, self._ByteStream = library.Body, library.module.ByteStream
         self._TransportError, self._PoolTimeout = library.module.TransportError, library.module.PoolTimeout
 
     def handle_request(self, request: Any) -> Any:
-        sent = self._sent(request)
+        while self._abandoned:
+            with suppress(IndexError):  # another thread was faster
+                self._abandoned.pop().mend(interrupted=False)
+        sent = self._sent(request, self._abandoned)
         try:
             response = self._wire.handle_request(request)  # looked up now: a mock may have patched it
         except BaseException as error:
@@ -36,9 +42,9 @@ class Pool:
             raise
         return self._followed(response, sent)
 
-    def _sent(self, request: Any) -> PooledRequest:
+    def _sent(self, request: Any, abandoned: list[PooledRequest] | None = None) -> PooledRequest:
         request.extensions = extensions = {**request.extensions}  # by which the pool knows this attempt from all others
-        return PooledRequest(self._wire._pool, extensions)
+        return PooledRequest(self._wire._pool, extensions, abandoned)
 
     def _interrupts(self, error: BaseException) -> bool:
         """Whether an error may come from any line of httpcore: so may the time-out of the pool, which cancels a wait."""
@@ -46,6 +52,8 @@ class Pool:
 
     def _followed(self, response: Any, sent: PooledRequest) -> Any:
         """Return the response with a body that mends the pool if reading or closing it is interrupted."""
+        if response.status_code == 101:
+            sent.abandon = None  # its connection is the caller's
         if type(response.stream) is not self._ByteStream:  # a mock has answered
             response.stream = self._Body(response.stream, pooled=sent)
         return response

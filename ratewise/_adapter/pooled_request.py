@@ -16,15 +16,18 @@ from .private import take_lost, unlock
 class PooledRequest:
     """One request that was sent over a pool: what is left of it there is taken out, if it was interrupted."""
 
-    __slots__ = ("_extensions", "_pool")
+    __slots__ = ("_extensions", "_pool", "abandon")
 
-    def __init__(self, pool: Any, extensions: object) -> None:
+    def __init__(self, pool: Any, extensions: object, abandoned: list[PooledRequest] | None = None) -> None:
         self._pool, self._extensions = pool, extensions
+        self.abandon = None if abandoned is None else abandoned.append
+        """What the garbage collector calls with this, if it finds the response: a pool must not be locked at any line."""
 
-    def mend(self) -> None:
-        """Free the pool of what an interrupted sync request has left behind."""
-        unlock(self._pool)
-        for connection in take_lost(self._pool, self._extensions, idle=True):
+    def mend(self, *, interrupted: bool = True) -> None:
+        """Free the pool of what an interrupted or abandoned sync request has left behind."""
+        if interrupted:
+            unlock(self._pool)
+        for connection in take_lost(self._pool, self._extensions, idle=interrupted):
             with suppress(Exception):  # it is of no use anyway
                 connection.close()
 

@@ -19,7 +19,7 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
     Not a generator: one that is left half read would end only when the garbage collector finds it.
     """
 
-    _reported = True
+    _released = _reported = True
     """Until it is made: a signal may interrupt that."""
 
     def __init__(self, stream: Any, rest: Any = None, ready: bytes = b"", pooled: PooledRequest | None = None) -> None:
@@ -30,8 +30,8 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
         """What was read ahead: is returned first, before the `rest` of the chunks."""
         self.watchers: list[Watcher] = []
         self.pace: Pace | None = None
-        self._released = self._interrupted = False
-        self._reported = False
+        self._interrupted = False
+        self._released = self._reported = False
 
     def __iter__(self) -> Iterator[bytes]:
         if self._chunks is None:
@@ -123,8 +123,10 @@ class Body(Iterator[bytes], AsyncIterator[bytes]):
                     await self._pooled.amend()
 
     def __del__(self) -> None:
-        """Report the end of a body that was abandoned half read: nothing must wait for the rest. Its connection closes itself."""
+        """Report the end of a body that was abandoned: nothing must wait for the rest."""
         self._report()
+        if not self._released and self._pooled is not None and self._pooled.abandon is not None:
+            self._pooled.abandon(self._pooled)
 
     def _fail(self, error: BaseException) -> None:
         self._interrupted = self._interrupted or not isinstance(error, Exception)

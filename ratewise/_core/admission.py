@@ -101,9 +101,9 @@ class KeyState(ABC):
         """Return the seconds until a slot becomes available without a release; inf if time alone makes none available."""
         return math.inf
 
+    @abstractmethod
     def acquire(self, ticket: Ticket, now: float) -> Any:
         """Note that a ticket, which is among the `taken`, is admitted; return what to keep with it."""
-        return None
 
     def remove(self, entry: Waiting) -> None:
         """Remove an entry from the queue, if it is there."""

@@ -126,15 +126,17 @@ class Waiter:
         with self._lock:
             self._woken, notify = True, self._notify
         if notify is not None:
-            # RuntimeError: the loop is closed (asyncio) or the run has ended (trio), and nothing waits there any more.
+            # RuntimeError: the loop is closed (asyncio), the run has ended (trio), or the thread was woken before: nothing waits
+            # there any more.
             with suppress(RuntimeError):
                 notify()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block this thread until woken, at most `timeout` seconds; return whether it was woken."""
-        event = threading.Event()
-        if not self._on_wake(event.set):
-            event.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+        gate = threading.Lock()  # not an Event: that has a lock of its own, which a signal may leave locked
+        gate.acquire()
+        if not self._on_wake(gate.release):
+            gate.acquire(timeout=-1 if timeout is None else min(max(timeout, 0.0), threading.TIMEOUT_MAX))
         return self._woken
 
     async def await_(self, timeout: float | None = None) -> bool:

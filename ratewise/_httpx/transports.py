@@ -123,7 +123,7 @@ class CircuitBreakerTransport(LayerTransport):
     ) -> None:
         given, layer = (
             httpx.HTTPTransport() if transport is None else transport,
-            CircuitBreakerLayer(circuit_breaker, rechecked=True),
+            CircuitBreakerLayer(circuit_breaker),
         )
         super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 
@@ -141,7 +141,7 @@ class AsyncCircuitBreakerTransport(AsyncLayerTransport):
     ) -> None:
         given, layer = (
             httpx.AsyncHTTPTransport() if transport is None else transport,
-            CircuitBreakerLayer(circuit_breaker, rechecked=True),
+            CircuitBreakerLayer(circuit_breaker),
         )
         super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 

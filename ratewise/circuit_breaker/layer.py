@@ -26,16 +26,15 @@ class CircuitBreakerLayer(Ordered):
     """Asks the circuit before a request is sent, and reports the outcome to it.
 
     A response is a success when its head has arrived and its body, if it is read, is complete; the response to a probe whose
-    caller streams the body, when its head has arrived. `rechecked`: there is a `CircuitRecheckLayer` below it.
+    caller streams the body, when its head has arrived.
     """
 
     _kind: LayerKind | None = "circuit breaker"
 
-    def __init__(self, circuit_breaker: CircuitBreaker | None = None, *, rechecked: bool = False) -> None:
+    def __init__(self, circuit_breaker: CircuitBreaker | None = None) -> None:
         if circuit_breaker is not None and not isinstance(circuit_breaker, CircuitBreaker):
             raise TypeError(refusal("circuit_breaker", circuit_breaker, "a CircuitBreaker"))
         self.circuit_breaker = circuit_breaker or CircuitBreaker()
-        self._rechecked = rechecked
 
     def __repr__(self) -> str:
         return f"CircuitBreakerLayer({self.circuit_breaker!r})"
@@ -59,8 +58,7 @@ class CircuitBreakerLayer(Ordered):
                 raise http.CircuitBreakerOpen(request, state, admitted)
             permit = admitted
             probe = ref(permit)
-        if self._rechecked:
-            state.permit = key, circuit, probe  # weak: what may be kept longer than the request must not keep a probe
+        state.permit = key, circuit, probe  # weak: what may be kept longer than the request must not keep a probe
         patience = breaker.slow_call_duration
         started = 0.0 if patience is None else clock.monotonic()
         try:
@@ -84,9 +82,8 @@ class CircuitBreakerLayer(Ordered):
             attempt.failed(error)
             await call.close(response, request)
             raise
-        if http.in_memory(response) or (
-            state.streamed and permit is not circuit.permit
-        ):  # a stream may take any time, and a probe keeps all others out
+        is_probe = permit is not circuit.permit
+        if http.in_memory(response) or (is_probe and state.streamed):  # a stream may take any time, and keeps all others out
             attempt.closed()
             return response
         permit.answered = not slow

@@ -124,7 +124,7 @@ class CircuitBreakerTransport(LayerTransport):
     ) -> None:
         given, layer = (
             httpx2.HTTPTransport() if transport is None else transport,
-            CircuitBreakerLayer(circuit_breaker, rechecked=True),
+            CircuitBreakerLayer(circuit_breaker),
         )
         super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 
@@ -142,7 +142,7 @@ class AsyncCircuitBreakerTransport(AsyncLayerTransport):
     ) -> None:
         given, layer = (
             httpx2.AsyncHTTPTransport() if transport is None else transport,
-            CircuitBreakerLayer(circuit_breaker, rechecked=True),
+            CircuitBreakerLayer(circuit_breaker),
         )
         super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
 import threading
@@ -291,3 +292,34 @@ def test_a_cancelled_handshake(world: World) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         anyio.run(scenario, backend=world.style)
+
+
+@pytest.mark.parametrize("read", [True, False])
+@only("sync")
+def test_an_abandoned_response(world: World, read: bool) -> None:
+    """A streamed response that nobody closes gives its connection back when the garbage collector finds it; a 101 keeps it."""
+    inner = wire(world, True, 1)
+    subject = world.LayerTransport(inner)
+
+    def answer(received: Received) -> Any:
+        if received.target != "/upgrade":
+            return Reply(body=b"x" * 200_000)
+        return lambda connection: bool(
+            connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhello")
+        )
+
+    with LocalServer(answer) as server, world.httpx.Client(transport=subject, timeout=PATIENCE) as client:
+        for _ in range(3):
+            response = client.send(client.build_request("GET", server.url), stream=True)
+            if read:
+                assert next(response.iter_raw())
+            del response
+            gc.collect()
+            assert len(client.get(server.url).content) == 200_000
+        upgrade = client.build_request("GET", server.url + "/upgrade", headers={"Connection": "Upgrade", "Upgrade": "x"})
+        stream = client.send(upgrade, stream=True).extensions["network_stream"]
+        gc.collect()
+        with pytest.raises(world.httpx.PoolTimeout):
+            client.get(server.url, timeout=world.httpx.Timeout(PATIENCE, pool=0.01))
+        assert stream.read(5, timeout=PATIENCE) == b"hello"
+        stream.close()

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from ratewise.cache.single_flight import NOT_SHAREABLE_FOR, NoResult, SharedRequest, SingleFlight
+from ratewise.cache.single_flight import NOT_SHAREABLE_FOR, Lead, NoResult, SharedRequest, SingleFlight
 from tests.kit.stored import stored
 
 MAX_WAIT = 5.0
@@ -20,7 +20,7 @@ class Machine(stateful.RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.subject, self.now = SingleFlight(), 1000.0
-        self.flights: list[SharedRequest] = []
+        self.flights: list[Lead] = []
         """All that were ever begun, in order."""
         self.leading: dict[int, SharedRequest] = {}
         self.unshareable: dict[int, float] = {}
@@ -37,35 +37,35 @@ class Machine(stateful.RuleBasedStateMachine):
         if before is None and self.now - self.unshareable.get(key, -1000.0) <= NOT_SHAREABLE_FOR:
             assert found is None
         elif before is None:
-            assert found is not None
-            shared, waiter = found
-            assert (waiter, shared.leader, shared.began, shared.result) == (None, me, self.now, None)
-            self.lead(key, shared)
+            assert isinstance(found, Lead)
+            assert (found.shared.leader, found.shared.began, found.shared.result) == (me, self.now, None)
+            self.lead(key, found)
         elif before.leader == me:
             assert found is None
         else:
-            assert found is not None
+            assert isinstance(found, tuple)
             assert found[0] is before
             self.waiting[id(before)].append(found[1])
 
     @stateful.rule(key=KEYS, me=PEOPLE)
     def begin(self, key: int, me: int) -> None:
-        before, shared = self.current(key), self.subject.begin(key, me, self.now, MAX_WAIT)
-        assert (shared is None) is (before is not None)
-        if shared is not None:
-            self.lead(key, shared)
+        before, lead = self.current(key), self.subject.begin(key, me, self.now, MAX_WAIT)
+        assert (lead is None) is (before is not None)
+        if lead is not None:
+            self.lead(key, lead)
 
-    def lead(self, key: int, shared: SharedRequest) -> None:
-        self.leading[key] = shared
-        self.flights.append(shared)
-        self.waiting[id(shared)] = []
+    def lead(self, key: int, lead: Lead) -> None:
+        self.leading[key] = lead.shared
+        self.flights.append(lead)
+        self.waiting[id(lead.shared)] = []
 
     @stateful.precondition(lambda self: self.flights)
     @stateful.rule(which=st.integers(0, 30), result=st.sampled_from([NoResult.FAILED, NoResult.NOT_SHAREABLE, stored()]))
     def finish(self, which: int, result: Any) -> None:
-        shared = self.flights[which % len(self.flights)]
+        lead = self.flights[which % len(self.flights)]
+        shared = lead.shared
         first = shared.result is None
-        self.subject.finish(shared, result, self.now)
+        self.subject.finish(lead, result, self.now)
         assert shared.result is not None
         assert all(waiter.woken for waiter in self.waiting[id(shared)])
         if first:
@@ -86,7 +86,7 @@ class Machine(stateful.RuleBasedStateMachine):
         for key in (0, 1):
             assert self.subject.in_progress(key, self.now, MAX_WAIT) is (self.current(key) is not None)
         assert self.subject._requests == self.leading
-        unfinished = [shared for shared in self.flights if shared.result is None]
+        unfinished = [lead.shared for lead in self.flights if lead.shared.result is None]
         assert not any(waiter.woken for shared in unfinished for waiter in self.waiting[id(shared)])
 
 
