@@ -57,6 +57,15 @@ EXPECTED = {
         r"^Your own client: 200$",
         r"^ratewise\.exceptions\.RateLimitExceeded: try again in 3600 s\nhttpx2\.HTTPStatusError: 429$",
     ),
+    "many_calls.py": (
+        r"^200 calls at once: 200 right answers$",
+        r"^Impatient ones: 200, some cancelled: True$\n^Afterwards: 200$",
+        *(
+            (r"^The child, with a pool of its own: 200$\n^The parent, on its old connection: 200$",)
+            if hasattr(os, "fork")
+            else ()
+        ),
+    ),
     "secure_logging.py": (
         r"^\S+ \S+ \[INFO\] ratewise: Request: POST http://127\.0\.0\.1:\d+/login\?token=REDACTED$",
         r'^\S+ \S+ \[DEBUG\] ratewise: Headers: \{.*"Authorization": "Bear\.\.\.here".*\}$',
