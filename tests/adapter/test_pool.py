@@ -223,6 +223,28 @@ def test_interrupted_in_the_pool(world: World, where: str, monkeypatch: pytest.M
         assert client.get(server.url).content == b"ok"
 
 
+@only("sync")
+def test_interrupted_as_the_pool_is_locked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that leaves the lock of the pool locked leaves it so for nobody."""
+    monkeypatch.setattr(private, "LOCKED", 0.01)
+    inner = wire(world, True, 1)
+
+    def locked(*_: Any, **__: Any) -> Any:
+        inner._pool._optional_thread_lock._lock.acquire()
+        raise Interrupted
+
+    with LocalServer(lambda received: Reply()) as server, world.httpx.Client(transport=world.RetryTransport(inner)) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(inner), "handle_request", locked)
+            with pytest.raises(Interrupted):
+                client.get(server.url)
+        free = []
+        thread = threading.Thread(target=lambda: free.append(client.get(server.url).content), daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        assert free == [b"ok"]
+
+
 @only("asyncio", "trio")
 async def test_closing_goes_on(world: World) -> None:
     """What an interrupted request has left is closed to the last connection, even if closing one fails or is cancelled."""
