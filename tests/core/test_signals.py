@@ -195,6 +195,8 @@ def test_at_every_instant_of_a_wait(world: World, kind: str) -> None:
     assert at > 100
 
 
+# Python 3.9 looks for signals between the end of a `with` block and the release of its lock, which then stays locked.
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="Python 3.9 may leave a lock locked that a signal interrupts")
 @SIGNALS
 @only("sync")
 @pytest.mark.usefixtures("frozen")
