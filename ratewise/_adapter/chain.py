@@ -41,7 +41,7 @@ class Chain:
         ours = isinstance(given, Chain) and _library(type(given)) == OURS
         self._given = given
         self._wire = given._wire if ours else given
-        self._layers = (*layers, *given._layers) if ours else before_wire(layers, queue_of(given))
+        self._layers = (*layers, *given._layers) if ours else _before_wire(layers, queue_of(given))
         self._clock = checked_clock(clock) or (given._clock if ours else Clock())
         for layer in layers:
             if isinstance(layer, type) or not callable(getattr(layer, "handle", None)):
@@ -49,9 +49,9 @@ class Chain:
         within = given._stacked if isinstance(given, Chain) else ()
         self._stacked = (*layers, *within)
         for part in (*self._layers, self._wire):
-            clock_of_its_own = own_clock_of(part)
-            if clock_of_its_own is not None:
-                clock_of_its_own.adopt(self._clock)
+            own = own_clock_of(part)
+            if own is not None:
+                own.adopt(self._clock)
         warn_of_order(self._stacked, within)
 
     def __repr__(self) -> str:
@@ -59,7 +59,7 @@ class Chain:
         return f"<{type(self).__name__}: {layers}{type(self._wire).__name__}>"
 
 
-def before_wire(layers: tuple[Any, ...], innermost: Any) -> tuple[Any, ...]:
+def _before_wire(layers: tuple[Any, ...], innermost: Any) -> tuple[Any, ...]:
     """Return the layers with one more, None for none, below all but the helpers that must be next to the wire."""
     at = len(layers)
     while at and is_helper(layers[at - 1]):

@@ -28,7 +28,7 @@ class Exchange:
 
     @property
     def attempts(self) -> int:
-        """Requests sent, including those of redirects and authentication."""
+        """Requests sent, or that got no connection of the pool, including those of redirects and authentication."""
         return self._state.attempts
 
     @property

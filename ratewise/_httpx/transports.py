@@ -121,10 +121,8 @@ class CircuitBreakerTransport(LayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
-        given, layer = (
-            httpx.HTTPTransport() if transport is None else transport,
-            CircuitBreakerLayer(circuit_breaker),
-        )
+        given = httpx.HTTPTransport() if transport is None else transport
+        layer = CircuitBreakerLayer(circuit_breaker)
         super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 
 
@@ -139,10 +137,8 @@ class AsyncCircuitBreakerTransport(AsyncLayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
-        given, layer = (
-            httpx.AsyncHTTPTransport() if transport is None else transport,
-            CircuitBreakerLayer(circuit_breaker),
-        )
+        given = httpx.AsyncHTTPTransport() if transport is None else transport
+        layer = CircuitBreakerLayer(circuit_breaker)
         super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 
 

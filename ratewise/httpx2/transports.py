@@ -122,10 +122,8 @@ class CircuitBreakerTransport(LayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
-        given, layer = (
-            httpx2.HTTPTransport() if transport is None else transport,
-            CircuitBreakerLayer(circuit_breaker),
-        )
+        given = httpx2.HTTPTransport() if transport is None else transport
+        layer = CircuitBreakerLayer(circuit_breaker)
         super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 
 
@@ -140,10 +138,8 @@ class AsyncCircuitBreakerTransport(AsyncLayerTransport):
         *,
         clock: Clock | None = None,
     ) -> None:
-        given, layer = (
-            httpx2.AsyncHTTPTransport() if transport is None else transport,
-            CircuitBreakerLayer(circuit_breaker),
-        )
+        given = httpx2.AsyncHTTPTransport() if transport is None else transport
+        layer = CircuitBreakerLayer(circuit_breaker)
         super().__init__(given, layer, CircuitRecheckLayer(layer.circuit_breaker), clock=clock)
 
 
