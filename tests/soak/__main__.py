@@ -108,6 +108,9 @@ class Soak:
         if not self.gate.close(PAUSE):
             faulthandler.dump_traceback(all_threads=True)
             raise SystemExit("FAILED: workers hang")
+        until = time.monotonic() + PAUSE
+        while len(asyncio.all_tasks(self.loop)) > TASKS + 1 and time.monotonic() < until:
+            time.sleep(0.01)  # what the workers left in the background ends by itself
         gc.collect()
         with open("/proc/self/statm") as statm:
             pages = int(statm.read().split()[1])
