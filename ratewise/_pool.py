@@ -7,8 +7,9 @@ import math
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from ._core.admission import HeldTicket, Queue, Slots, Ticket, wait_turn
+from ._core.admission import HeldTicket, Queue, Slots, wait_turn
 from ._core.exchange import state_of
+from ._core.key_state import Ticket
 from ._util.durations import in_seconds
 from .layer import Call, Q, R
 

@@ -49,11 +49,14 @@ class Settings(NamedTuple):
     bulkhead: Bulkhead | None
     log_config: LogConfig | None
     raise_on_rate_limit: bool
+    width: int | None = None
+    """Connections of the wire at most, if `limits` says so."""
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Settings:
         """Take the settings from all arguments of a constructor, and make the limiter that they ask for."""
-        given = cls(**{name: arguments[name] for name in cls.__annotations__})
+        limits = arguments["options"].get("limits")
+        given = cls(**{name: arguments[name] for name in cls._fields[:-1]}, width=getattr(limits, "max_connections", None))
         flag("raise_on_rate_limit", given.raise_on_rate_limit)
         return given._replace(rate_limiter=given_limiter(given.rate_limiter))
 
@@ -78,7 +81,7 @@ def assemble(settings: Settings, *, raises: bool) -> tuple[Any, ...]:
     if breaker is not None:
         layers.append(CircuitBreakerLayer(breaker))
     if limiter is not None:
-        layers.append(RateLimitLayer(limiter))
+        layers.append(RateLimitLayer(limiter, width=settings.width))
     if bulkhead is not None:
         layers.append(BulkheadLayer(bulkhead))
     if breaker is not None:

@@ -71,9 +71,9 @@ def function(setting: str, value: Any, of: str) -> Any:
     return value
 
 
-def key_function(value: Any, owner: str) -> Callable[[Any], Hashable]:
-    """The `key=` of a class, if it can be called without awaiting; it raises `TypeError` for a key that is not hashable."""
-    key: Callable[[Any], Hashable] = function("key", value, "the request")
+def key_function(value: Any, owner: str, setting: str = "key") -> Callable[[Any], Hashable]:
+    """The `key=` or `route=` of a class, if it can be called without awaiting; it raises `TypeError` for what is not hashable."""
+    key: Callable[[Any], Hashable] = function(setting, value, "the request")
 
     @wraps(key)
     def checked(request: Any) -> Hashable:
@@ -82,7 +82,7 @@ def key_function(value: Any, owner: str) -> Callable[[Any], Hashable]:
             hash(found)
         except TypeError as error:  # what was found may be a secret: it is not shown
             allowed = "something hashable, such as a string or a tuple of strings"
-            raise TypeError(f"key of {owner} must return {allowed}, not a {type(found).__name__} ({error})") from None
+            raise TypeError(f"{setting} of {owner} must return {allowed}, not a {type(found).__name__} ({error})") from None
         return found
 
     return checked

@@ -81,7 +81,8 @@ class RateLimitExceeded(RateWiseError):  # noqa: N818  (as above)
     """The limit is used up, and the call does not wait for it."""
 
     response: Any = None
-    """The last 429, read and closed; None if the request was not sent."""
+    """The last 429, read and closed. Of a request that was not sent: status code and rate-limit fields of the last refusal of its
+    kind; None if there was none."""
     attempts: int
     """Requests sent for this call. 0 if it was refused before any was."""
     retry_after: float | None
@@ -92,13 +93,26 @@ class WaitTooLong(RateLimitExceeded):
     """The request was not sent: its slot opens only after the limiter's `max_wait`, or after the call's deadline."""
 
     def __init__(
-        self, request: Any, state: CallState, key: Hashable, waited: float, left: float, reason: str, setting: str
+        self,
+        request: Any,
+        state: CallState,
+        key: Hashable,
+        waited: float,
+        left: float,
+        reason: str,
+        setting: str,
+        refusal: Any = None,
     ) -> None:
-        until = f"the next slot for {state.redactor.key(key)} opens in {in_seconds(left)} ({reason})"
+        opens = f"opens in {in_seconds(left)}" if left > 0 else "opens only when others are answered"
+        until = f"the next slot for {state.redactor.key(key)} {opens} ({reason})"
         after = f" after {in_seconds(waited)}" if waited >= 0.001 else ""
         super().__init__(f"{_unsent(request, state)}: {setting} exceeded{after}: {until}", request)
         self.attempts = state.attempts
         self.retry_after = left
+        self.response = refusal
+        if refusal is not None:
+            refusal.request = request
+            refusal.read()  # it has no body
 
 
 class TooManyRequests(RateLimitExceeded):

@@ -8,11 +8,10 @@ handler interrupts, a ticket that nobody holds any more holds no place.
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
-from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from itertools import count, islice
 from typing import Any, Callable, Generic, TypeVar, cast
 from weakref import ref
@@ -22,12 +21,10 @@ from ..layer import Call, Watcher
 from .call_state import CallState
 from .clock import Clock, Waiter
 from .forks import renew_after_fork
+from .key_state import OFFER_TIMEOUT, KeyEntry, KeyState, Ticket, Waiting
 
 MAX_KEYS = 1000
 """Keys whose state is kept, at most."""
-
-OFFER_TIMEOUT = 1.0
-"""Seconds that a slot stays offered to a ticket. Then the ticket leaves the queue: its thread or event loop may be gone."""
 
 POLL_DEPTH = 10
 """Tickets ahead, at most, by whose number the interval grows at which a ticket polls the queue."""
@@ -37,101 +34,6 @@ WORTH_WAKING = 1e-4
 
 LOGGED_WAIT = 1.0
 """Seconds of waiting from which on a wait is logged."""
-
-
-class Ticket:
-    """One request: waiting in a queue, or admitted. Only its caller keeps it alive: with it goes its place."""
-
-    __slots__ = ("__weakref__", "acquired", "admitted", "key", "number", "place", "returning", "state", "waiting")
-
-    def __init__(self, key: Hashable, state: Any, number: float, returning: bool) -> None:
-        self.key = key
-        self.state = state
-        self.number = number
-        """Its position: a queue is sorted by this number."""
-        self.returning = returning
-        """Whether the same request has been admitted before."""
-        self.admitted = False
-        self.place: ref[Ticket] | None = None
-        """By which it is among the `KeyState.taken`."""
-        self.waiting: Waiting | None = None
-        """Its entry in the queue. It may have been removed from the queue, if an offer expired."""
-        self.acquired: Any = None
-        """What `KeyState.acquire` returned when it was admitted."""
-
-
-class Waiting(ref[Ticket]):
-    """The entry of a ticket in a queue, which does not keep the ticket alive."""
-
-    __slots__ = ("at_head", "gives_up_at", "number", "offered_at", "polls_at", "returning", "waiter")
-
-    number: float
-    """As of the ticket."""
-    returning: bool
-    """As of the ticket."""
-    waiter: Waiter
-    """To park on."""
-    offered_at: float | None
-    """When a slot was offered to it; None if none is."""
-    at_head: bool
-    """Whether it knows that all tickets ahead of it have been offered a slot, so that it must watch the clock."""
-    polls_at: float
-    """When it polls the queue by itself."""
-    gives_up_at: float
-    """When its request stops waiting."""
-
-
-class KeyState(ABC):
-    """The state of one key: its queue and, in subclasses, its slots."""
-
-    def __init__(self) -> None:
-        self.queue: deque[Waiting] = deque()
-        self.lost: list[Waiting] = []
-        """Entries whose tickets are gone. Some may still be in the queue, until `purge`."""
-        self.taken: set[ref[Ticket] | None] = set()
-        """The places of the admitted tickets. The place of a ticket that is gone removes itself."""
-        self.forget = self.taken.discard
-        self.used = False
-
-    @abstractmethod
-    def available(self, now: float) -> int:
-        """Return how many requests may be admitted now."""
-
-    def next_available(self, now: float) -> float:
-        """Return the seconds until a slot becomes available without a release; inf if time alone makes none available."""
-        return math.inf
-
-    @abstractmethod
-    def acquire(self, ticket: Ticket, now: float) -> Any:
-        """Note that a ticket, which is among the `taken`, is admitted; return what to keep with it."""
-
-    def remove(self, entry: Waiting) -> None:
-        """Remove an entry from the queue, if it is there."""
-        if entry in self.queue:
-            self.queue.remove(entry)
-
-    def purge(self) -> None:
-        """Remove the entries of tickets that are gone from the queue."""
-        while self.lost:
-            self.remove(self.lost[-1])
-            self.lost.pop()
-
-    @abstractmethod
-    def in_use(self, now: float) -> bool:
-        """Whether the state must be kept although no request waits."""
-
-    def inherited(self) -> KeyState | None:
-        """Return the state to begin with in a forked process: nothing in flight, nobody waiting; None if nothing was learnt."""
-        return None
-
-    def queue_number(self, number: float) -> float:
-        """Return the position of a request that arrives now; `number` is the position behind all others."""
-        return number
-
-    def idle(self, now: float) -> bool:
-        """Whether the state may be forgotten, as a `Table` asks of its entries."""
-        used, self.used = self.used, False
-        return not (used or self.queue or self.in_use(now))
 
 
 class Slots(KeyState):
@@ -159,7 +61,7 @@ class Slots(KeyState):
         return True
 
 
-R = TypeVar("R", bound=KeyState)
+R = TypeVar("R", bound=KeyEntry)
 
 
 class Queue(Generic[R]):
@@ -176,23 +78,27 @@ class Queue(Generic[R]):
         states = {key: (state, state.inherited()) for key, state in self.states.items()}
         self.states.clear()
         for key, (old, new) in states.items():
-            old.queue.clear()  # its waiters' locks may be held for ever
+            for lane in old.lanes_in_use():
+                lane.queue.clear()  # its waiters' locks may be held for ever
             if new is not None:
                 self.states[key] = cast(R, new)
 
-    def enter(self, key: Hashable, now: float, max_queue: float, number: float | None = None) -> Ticket | None:
+    def enter(
+        self, key: Hashable, now: float, max_queue: float, number: float | None = None, route: Hashable = None
+    ) -> Ticket | None:
         """Return a ticket that is admitted or queued; None if `max_queue` requests are waiting already.
 
         A request that was admitted before is queued by the `number` that it had.
         """
         with self.states.lock:
-            state = self.states[key]
-            state.used = True
+            owner = self.states[key]
+            owner.used = True
+            state = owner.lane(route)
             returning = number is not None
-            ticket = Ticket(key, state, state.queue_number(next(self.numbers)) if number is None else number, returning)
+            ticket = Ticket(key, route, state, state.queue_number(next(self.numbers)) if number is None else number, returning)
             waiters = self._offer(state, now) if state.queue else []
             entered: Ticket | None = ticket
-            if not state.queue and state.available(now) > 0:
+            if not state.queue and _goes_first(state, now):
                 _take(state, ticket, now)
             elif len(state.queue) < max_queue:
                 _enqueue(state, ticket)
@@ -210,7 +116,8 @@ class Queue(Generic[R]):
             assert entry is not None
             queued = entry in state.queue
             if not queued:
-                state = ticket.state = self.states[ticket.key]  # after its offer expired, the state may have been forgotten
+                # after its offer expired, the state may have been forgotten
+                state = ticket.state = self.states[ticket.key].lane(ticket.route)
             if (entry.offered_at is not None or not queued) and state.available(now) > 0:
                 ticket.number = entry.number
                 _take(state, ticket, now)
@@ -226,6 +133,15 @@ class Queue(Generic[R]):
             waiter.wake()
         return ticket.admitted
 
+    def take(self, ticket: Ticket, now: float) -> None:
+        """Admit a queued ticket, whether a slot is available or not."""
+        with self.states.lock:
+            entry = ticket.waiting
+            assert entry is not None
+            _take(ticket.state, ticket, now)
+            ticket.state.remove(entry)
+            ticket.waiting = None
+
     def leave(self, ticket: Ticket, now: float) -> None:
         """Release the slot of an admitted ticket, or remove a queued one. A second call has no effect."""
         state = ticket.state
@@ -235,7 +151,7 @@ class Queue(Generic[R]):
             if ticket.waiting is not None:
                 state.remove(ticket.waiting)
                 ticket.waiting = None
-            if not state.queue:
+            if not any(each.queue for each in state.together()):
                 return
             waiters = self._offer(state, now)
         for waiter in waiters:
@@ -253,41 +169,66 @@ class Queue(Generic[R]):
             waiter.wake()
         return delay
 
-    def changed(self, state: R, now: float, *, worse: bool = False) -> None:
+    def changed(self, state: KeyState, now: float, *, worse: bool = False, all_: bool = False) -> None:
         """Offer the slots that are available after a change of `state`.
 
         After one for the worse, wake also the tickets that give up before the next slot becomes available.
         """
         with self.states.lock:
             waiters = self._offer(state, now)
-            if worse and state.queue:
-                opens_at = now + state.next_available(now)
-                waiters += [entry.waiter for entry in list(state.queue) if entry.gives_up_at < opens_at]
+            if worse:
+                for each in state.together():
+                    opens_at = now + each.next_available(now)
+                    waiters += [entry.waiter for entry in list(each.queue) if all_ or entry.gives_up_at < opens_at]
         for waiter in waiters:
             waiter.wake()
 
-    def _offer(self, state: R, now: float) -> list[Waiter]:
+    def _offer(self, state: KeyState, now: float) -> list[Waiter]:
         """Offer the available slots to the first tickets, without those whose offer expired; return the waiters to wake.
 
-        The ticket behind them is woken too if it must watch the clock from now on, or earlier than it thinks.
+        In each queue the ticket behind them is woken too if it must watch the clock from now on, or earlier than it thinks.
         """
-        state.purge()
-        queue = state.queue
+        states = state.together()
+        for each in states:
+            each.purge()
+            while each.queue and _offer_expired(head := each.queue[0], now) and each.available(now) > 0:
+                each.remove(head)
         waiters: list[Waiter] = []
-        available = state.available(now)
-        while available > 0 and queue and _offer_expired(head := queue[0], now):
-            state.remove(head)
-        if not queue or (available >= len(queue) and queue[0].offered_at is not None and queue[-1].offered_at is not None):
-            return waiters  # each ticket has its offer
-        # A copy: at any line the garbage collector may close an abandoned response, and so leave this queue.
-        for number, entry in enumerate(tuple(islice(queue, max(available, 0) + 1))):
-            if number < available and entry.offered_at is None:
-                entry.offered_at = now
-                waiters.append(entry.waiter)
-            elif number >= available and (not entry.at_head or _polls_too_late(state, entry, now)):
-                entry.at_head, entry.polls_at = True, -math.inf
-                waiters.append(entry.waiter)
+        for each, available in zip(states, _shares(states, now)):
+            queue = each.queue
+            if not queue or (available >= len(queue) and queue[0].offered_at is not None and queue[-1].offered_at is not None):
+                continue  # each ticket has its offer
+            # A copy: at any line the garbage collector may close an abandoned response, and so leave this queue.
+            for number, entry in enumerate(tuple(islice(queue, max(available, 0) + 1))):
+                if number < available and entry.offered_at is None:
+                    entry.offered_at = now
+                    waiters.append(entry.waiter)
+                elif number >= available and (not entry.at_head or _polls_too_late(each, entry, now)):
+                    entry.at_head, entry.polls_at = True, -math.inf
+                    waiters.append(entry.waiter)
         return waiters
+
+
+def _goes_first(state: KeyState, now: float) -> bool:
+    """Whether a request whose queue is empty may be admitted at once: there is a slot, and nobody in another queue wants it."""
+    if state.available(now) < 1:
+        return False
+    others = sum(len(each.queue) for each in state.together() if each is not state)
+    return not others or state.common(now) > others
+
+
+def _shares(states: Sequence[KeyState], now: float) -> list[int]:
+    """Return how many tickets of each queue there are slots for; those of the key go to who has waited longest."""
+    if len(states) == 1:
+        return [states[0].available(now)]
+    common = states[0].common(now)
+    shares = [max(int(min(state.own(now), len(state.queue))), 0) for state in states]
+    if sum(shares) <= common:
+        return shares
+    entries = [[(entry.number, at) for entry in islice(states[at].queue, share)] for at, share in enumerate(shares)]
+    first = heapq.merge(*entries)
+    taken = [at for _, at in islice(first, max(int(common), 0))]
+    return [taken.count(at) for at in range(len(states))]
 
 
 async def wait_turn(
@@ -296,18 +237,18 @@ async def wait_turn(
     until: float,
     state: CallState,
     call: Call[Any, Any],
-    check: Callable[[float], object] | None = None,
+    check: Callable[[float], float] | None = None,
 ) -> float:
     """Wait until the ticket is admitted, or until `until` on the monotonic clock; return the time when the wait ended.
 
-    `check(now)` is called before each wait, and raises if waiting has become pointless.
+    `check(now)` is called before each wait: it returns until when to wait as things stand, or raises if that is pointless.
     """
     now = call.clock.monotonic()
     try:
         while (entry := ticket.waiting) is not None and now < until:
-            entry.gives_up_at = until
             if check is not None:
-                check(now)
+                until = check(now)
+            entry.gives_up_at = until
             woken = await call.park(entry.waiter, min(until - now, queue.poll(ticket, now)))
             now = call.clock.monotonic()
             if woken or entry.offered_at is not None:  # what was to wake it may have been interrupted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
 from collections.abc import Sequence
@@ -58,7 +59,11 @@ class Reservation(NamedTuple):
     max_wait: float
     """The limiter's `max_wait`, in seconds."""
     backoff: bool = False
-    """The retry layer waits by its backoff first: the attempt failed, and the server does not say when it is back."""
+    """The retry layer waits by its own rules first: what the server says is about this request alone."""
+    over: bool = False
+    """The call has waited for a server that is down for as long as its retries may: its last attempt is not repeated."""
+    patience: float = math.inf
+    """Seconds of the backoff, at most: what is left of that time."""
 
 
 class CallState:
@@ -94,6 +99,10 @@ class CallState:
     """Written by `CircuitBreakerLayer`, taken by `CircuitRecheckLayer`: key, circuit and, of a probe, permit of the attempt."""
     reservation: Reservation | None = None
     """Written by `RateLimitLayer`, taken by `RetryLayer`: None if no limiter saw the attempt refused."""
+    patience = 0.0
+    """Written by `RetryLayer`, used up by all that waits: seconds that the call may still wait for a server that is down."""
+    limited = 0.0
+    """Written by `RateLimitLayer`: seconds that the call has waited there."""
     number: float | None = None
     """Written by `RetryLayer`, taken by `RateLimitLayer`: the place in line of the next attempt; None for the end of the line."""
     _id: str | None = None

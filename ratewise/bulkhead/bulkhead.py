@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Callable
 
-from .._core.admission import Queue, Slots, Ticket
+from .._core.admission import Queue, Slots
 from .._core.clock import Clock
+from .._core.key_state import Ticket
 from .._core.own_clock import OwnClock
 from .._keywords import explained
 from .._validation import clock as checked_clock

@@ -7,9 +7,10 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from .._core.admission import HeldTicket, Ticket, wait_turn
+from .._core.admission import HeldTicket, wait_turn
 from .._core.call_state import CallState
 from .._core.exchange import state_of
+from .._core.key_state import Ticket
 from .._core.order import LayerKind, Ordered
 from .._core.own_clock import OwnClock
 from .._validation import refusal

@@ -27,6 +27,9 @@ _TOKEN = regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 SPREAD = 0.1
 """Part of a wait that the server asked for by which it is lengthened, at most, so that clients do not all return together."""
 
+COUNTED = 100
+"""Attempts whose waits are added up, at most, to tell for how long a call may wait for a server that is down."""
+
 
 @explained()
 @dataclass(frozen=True)
@@ -197,6 +200,14 @@ class RetryConfig:
         if delay >= left:
             return Verdict(None, f"{said}, with {in_seconds(max(left, 0))} left of total_timeout", outcome.wait)
         return Verdict(delay, reason, outcome.wait)
+
+    def _most_waited(self, max_attempts: int | None = None) -> float:
+        """Return the seconds for which a call can wait by its backoff at most, over `COUNTED` attempts."""
+        total = delay = 0.0
+        for attempt in range(1, min(max_attempts or self.max_attempts, COUNTED)):
+            delay = self.backoff.delay(attempt, previous=delay, uniform=1.0)
+            total += delay
+        return total
 
     def _refusal(self, outcome: Outcome, method: str, keyed: bool) -> str:
         """Return why the rules do not retry this outcome; "" if they do."""

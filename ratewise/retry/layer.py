@@ -46,6 +46,7 @@ class RetryLayer(Ordered):
         self.config = config or RetryConfig()
         self._kind = "retry" if self.config.max_attempts > 1 else None
         self._uniform = uniform
+        self._patience: float | None = None
         self._suspect = self.config.retry_on_status | {403}
 
     def __repr__(self) -> str:
@@ -60,6 +61,10 @@ class RetryLayer(Ordered):
         if state.idempotency_key or config.idempotency_key:
             request = self._keyed(request, state, call)
         attempt, waited = 1, 0.0
+        if self._patience is None:
+            self._patience = config._most_waited()
+        most = self._most_attempts(state)
+        state.patience = self._patience if most == config.max_attempts else config._most_waited(most)
         while True:
             state.reservation = None  # of an attempt that another layer answered
             try:
@@ -93,6 +98,7 @@ class RetryLayer(Ordered):
                 await call.close(response, request)
             if reservation is None or reservation.backoff or verdict.reason == "decide":  # else the limiter makes it wait
                 await call.sleep(verdict.wait)
+                state.patience -= verdict.wait
             if reservation is not None:
                 state.number = reservation.number
             attempt, waited = attempt + 1, verdict.wait
@@ -108,6 +114,9 @@ class RetryLayer(Ordered):
 
             state.idempotency_key = str(uuid.uuid4())
         return call.http.with_header(request, KEY_HEADER, state.idempotency_key)
+
+    def _most_attempts(self, state: CallState) -> int:
+        return 1 if self._off else state.options.max_attempts or self.config.max_attempts
 
     def _is_plain_403(self, response: R, state: CallState, call: Call[Q, R]) -> bool:
         """Whether a 403 is not retried, as most are not."""
@@ -130,7 +139,7 @@ class RetryLayer(Ordered):
         The body of a 429 is read only if it would be retried.
         """
         config = self.config
-        max_attempts = 1 if self._off else state.options.max_attempts or config.max_attempts
+        max_attempts = self._most_attempts(state)
         result: Any = response if error is None else error
         outcome = outcome_of(result, state, call)
         told = str(outcome.status) if error is None else type(error).__name__
@@ -147,8 +156,12 @@ class RetryLayer(Ordered):
             uniform=self._uniform(),
             left=left,
         )
-        if verdict.wait is not None and reservation is not None and not reservation.backoff and verdict.reason != "decide":
+        if verdict.wait is not None and reservation is not None and reservation.over:
+            verdict = Verdict(None, "the server is down", verdict.retry_after)
+        elif verdict.wait is not None and reservation is not None and not reservation.backoff and verdict.reason != "decide":
             verdict = _paced(verdict, reservation, left)
+        elif verdict.wait is not None and reservation is not None and verdict.reason == "backoff":
+            verdict = verdict._replace(wait=min(verdict.wait, reservation.patience))
         if verdict.wait is not None and response is not None and not outcome.read:
             outcome = await read_outcome_of(response, request, state, call)
             if outcome.kind is Kind.SPENT:
