@@ -93,6 +93,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def mutate(session: nox.Session) -> None:
+    """Whether tests fail on random mutants of `ratewise/rate_limit`, or of another part: `-- --sample 9 cache -- tests/cache`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.mutate", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """What RateWise costs a request, beside bare httpx and its peers; `-- goodput`: rate limits; `-- crowd`: many at once."""
     peers = ["httpx-retries", "httpx-tenacity", "pybreaker", "circuitbreaker", "purgatory", "hishel[async]"]
