@@ -45,7 +45,7 @@ NAMES = {
     "LoggingLayer": "config handle",
     "RateLimitExceeded": REFUSED,
     "RateLimitLayer": "handle rate_limiter",
-    "RateLimiter": "burst cautious concurrency key max_wait pace per rate restore snapshot",
+    "RateLimiter": "burst cautious concurrency key max_wait opening pace per rate restore route snapshot",
     "RateWiseError": "request",
     "RedactionFilter": "redactor",
     "RedactionProcessor": "redactor",

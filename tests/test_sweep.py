@@ -110,9 +110,9 @@ class Sweep:
         """Check that all permits, places and leads are returned."""
         assert self.bulkhead.get_state() == {"in_flight": 0, "waiting": 0}
         assert self.breaker.get_state()["retry_after"] == 0
-        for state in self.limiter._states.values():
-            governor = state.governor
-            assert (len(state.queue), governor._busy, governor._in_flight, governor._sent) == (0, 0, 0, {})
+        for gate in self.limiter._gates.values():
+            for lane in gate.lanes.values():
+                assert (len(lane.queue), lane.taken, lane.unanswered, lane.recent) == (0, set(), set(), {})
         assert self.cache._ratewise_store.single_flight._requests == {}
 
 

@@ -44,7 +44,9 @@ def test_bad_values(check: Any, error: type[Exception], message: str) -> None:
     assert refusal("x", "y", "z") == "x must be z, not 'y'"
 
 
-@pytest.mark.parametrize("kind", [RateLimiter, CircuitBreaker, Bulkhead])
+@pytest.mark.parametrize(
+    ("kind", "setting"), [(RateLimiter, "key"), (RateLimiter, "route"), (CircuitBreaker, "key"), (Bulkhead, "key")]
+)
 @pytest.mark.parametrize(
     ("found", "said"),
     [
@@ -53,13 +55,25 @@ def test_bad_values(check: Any, error: type[Exception], message: str) -> None:
         ((1, ["hunter2"]), "a tuple (unhashable type: 'list')"),
     ],
 )
-async def test_keys_that_are_not_hashable(world: World, kind: Any, found: Any, said: str) -> None:
-    """The error names the setting, its class, and what `key` may return; it does not show what it returned."""
+async def test_keys_that_are_not_hashable(world: World, kind: Any, setting: str, found: Any, said: str) -> None:
+    """The error names the setting, its class, and what `key` or `route` may return; it does not show what it returned."""
     settings = {RateLimiter: "rate_limiter", CircuitBreaker: "circuit_breaker", Bulkhead: "bulkhead"}
-    transport = world.RateWiseTransport(Scripted(200, 200), **{settings[kind]: kind(key=lambda request: found)})
+    transport = world.RateWiseTransport(Scripted(200, 200), **{settings[kind]: kind(**{setting: lambda request: found})})
     with pytest.raises(TypeError) as raised:
         await world.send(transport)
     allowed = "something hashable, such as a string or a tuple of strings"
-    assert str(raised.value) == f"key of {kind.__name__} must return {allowed}, not {said}"
-    transport = world.RateWiseTransport(Scripted(200), **{settings[kind]: kind(key=lambda request: ("a", 1))})
+    assert str(raised.value) == f"{setting} of {kind.__name__} must return {allowed}, not {said}"
+    transport = world.RateWiseTransport(Scripted(200), **{settings[kind]: kind(**{setting: lambda request: ("a", 1)})})
     assert (await world.send(transport)).status_code == 200
+
+
+@pytest.mark.parametrize("setting", ["key", "route"])
+def test_functions_of_requests(setting: str) -> None:
+    """What cannot be called, or must be awaited, is refused; the error names the setting."""
+
+    async def awaited(request: Any) -> str:
+        return "a"
+
+    for value in (5, awaited):
+        with pytest.raises(TypeError, match=f"^{setting} must be "):
+            RateLimiter(**{setting: value})

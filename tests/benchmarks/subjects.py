@@ -298,6 +298,7 @@ WORLDS: Mapping[str, tuple[Group, ...]] = {
         },
         {
             "NullTransport, no limits": partial(_transport, headers=SILENT_HEADERS),
+            "LayerTransport, no limits": partial(_transport, ratewise.LayerTransport, headers=SILENT_HEADERS),
             "RateLimitTransport, no limits": partial(_transport, ratewise.RateLimitTransport, headers=SILENT_HEADERS),
             "RateLimitTransport, X-RateLimit-*": partial(_transport, ratewise.RateLimitTransport, headers=LIMITED_HEADERS),
             "RateLimitTransport, rate=1e9": partial(_transport, _stated, headers=SILENT_HEADERS),

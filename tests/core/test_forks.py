@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -181,23 +182,23 @@ def test_what_was_learnt_stays() -> None:
     permit = breaker._admit("key", 0.0)
     breaker._report("key", permit, True, 0.0)  # type: ignore[arg-type]
     probe = breaker._admit("key", 5.0)
-    ticket, queued = (limiter._queue.enter("key", 0.0, 10) for _ in range(2))
+    ticket, queued = (limiter._queue.enter("key", 0.0, 10, route="/users") for _ in range(2))
     held, waiting = (bulkhead._enter(ORIGIN, 0.0) for _ in range(2))
     assert ticket is not None
-    governor = ticket.state.governor
-    governor.bucket = "learnt"
-    for thing in (breaker, breaker._circuits, limiter._queue, limiter._states, bulkhead._queue, bulkhead._queue.states):
+    ticket.state.meter.restore({"rate": 3.0})
+    for thing in (breaker, breaker._circuits, limiter._queue, limiter._gates, bulkhead._queue, bulkhead._queue.states):
         assert thing in list(forks._renewed.values())
         thing._after_fork()
     assert breaker.get_state("key", now=5.0)["state"] == "half_open"
     breaker._report("key", probe, True, 5.0)  # type: ignore[arg-type]  # of a probe that is none here
     assert breaker.get_state("key", now=5.0)["state"] == "half_open"
-    assert limiter._states["key"].governor.bucket == "learnt"
-    assert limiter._states["key"].available(0.0) == 1
+    gate = limiter._gates["key"]
+    lane = gate.lanes["/users"]
+    assert (lane.meter.rate, lane.available(0.0), gate.flying, lane.queue) == (3.0, 1, 0, deque())
     pairs: Any = (limiter._queue, ticket), (limiter._queue, queued), (bulkhead._queue, held), (bulkhead._queue, waiting)
     for queue, one in pairs:
         queue.leave(one, 0.0)
-    assert limiter._states["key"].available(0.0) == 1
+    assert lane.available(0.0) == 1
     assert bulkhead.get_state() == {"in_flight": 0, "waiting": 0}
     assert bulkhead._enter(ORIGIN, 0.0).admitted  # type: ignore[union-attr]
 
@@ -267,7 +268,7 @@ def test_each_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_fork_with_a_held_lock() -> None:
     """A child does not wait for a lock that a thread of its parent holds."""
     bulkhead, limiter, breaker = Bulkhead(), RateLimiter(concurrency=1), CircuitBreaker(1)
-    tables = bulkhead._queue.states, limiter._states, breaker._circuits
+    tables = bulkhead._queue.states, limiter._gates, breaker._circuits
     holding, release = Waiter(), Waiter()
 
     def hold() -> None:

@@ -133,9 +133,9 @@ class Stage:
         assert self.bulkhead.get_state() == {"in_flight": 0, "waiting": 0}
         for circuit in self.breaker._circuits.values():
             assert not circuit.probes
-        for state in self.limiter._states.values():
-            governor = state.governor
-            assert (len(state.taken), len(state.queue), governor._in_flight, governor._busy) == (0, 0, 0, 0)
+        for gate in self.limiter._gates.values():
+            for lane in gate.lanes.values():
+                assert (lane.taken, len(lane.queue), lane.unanswered) == (set(), 0, set())
         store, stats = self.cache._memory, self.client.get_stats()
         assert not store.single_flight._requests
         assert store._changing or store.bytes == sum(map(_cost, store.entries.values()))
@@ -187,7 +187,7 @@ def test_at_every_instant_of_a_wait(world: World, kind: str) -> None:
                     client.get("/")
                 reached = interrupter.seen == at
                 gc.collect()
-                (state,) = part._queue.states.values()
+                (state,) = (lane for entry in part._queue.states.values() for lane in entry.lanes_in_use())
                 state.purge()
                 assert (len(state.taken), len(state.queue)) == (1, 0)
             assert client.get("/").content == b"ab"

@@ -25,4 +25,4 @@ def queued(limiter: RateLimiter, number: int) -> None:
 
 def waiting(limiter: RateLimiter) -> int:
     """The number of requests that wait in the limiter's queues."""
-    return sum(len(state.queue) for state in list(limiter._states.values()))
+    return sum(len(lane.queue) for gate in list(limiter._gates.values()) for lane in list(gate.lanes.values()))

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 import ratewise.exceptions
 from ratewise import RateLimiter
-from ratewise._http.rate_limit_headers import RateLimitFields
-from ratewise.rate_limit.limits import KnownLimit
+from ratewise.rate_limit.stated import StatedLimit
 from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Received, Reply
-from tests.kit.wire import Scripted, Timed, failing
+from tests.kit.wire import Scripted, Timed, failing, response
 from tests.kit.world import World
 from tests.rate_limit.limiters import URL, limited, waiting
 
@@ -33,17 +32,17 @@ from tests.rate_limit.limiters import URL, limited, waiting
 )
 def test_never_more_than_stated(rate: float, per: float, burst: int, knocks: list[tuple[float, int]]) -> None:
     """In any interval of t seconds at most burst + t * rate / per requests are sent, and never fewer than the limit allows."""
-    limit, now, sent = KnownLimit(rate, per, burst), 1_800_000_000.0, list[float]()
+    limit, now, sent = StatedLimit(rate, per, burst), 1_800_000_000.0, list[float]()
     for wait, wanting in knocks:
         now += wait * per / rate
-        for _ in range(min(wanting, limit.free(now, 0, 0))):
-            assert limit.free(now, 0, 0) > 0
-            limit.come(now)
+        for _ in range(min(wanting, limit.free(now))):
+            assert limit.free(now) > 0
+            limit.send(now)
             sent.append(now)
-        if limit.free(now, 0, 0) == 0:
-            assert 0 < limit.opens(now, 0, 0, 0) <= per / rate + 1e-5
-            now += limit.opens(now, 0, 0, 0)
-            assert limit.free(now, 0, 0) > 0
+        if limit.free(now) == 0:
+            assert 0 < limit.opens(now, 0) <= per / rate + 1e-5
+            now += limit.opens(now, 0)
+            assert limit.free(now) > 0
     for first, start in enumerate(sent):
         for count, end in enumerate(sent[first:], 1):
             assert count <= burst + (end - start + 1e-5) * rate / per
@@ -175,14 +174,12 @@ async def test_a_limit_that_has_recovered_may_be_forgotten(world: World, clock: 
     """The state of a key may be forgotten once its limit has recovered, not before, and not while the server has paused it."""
     limiter = RateLimiter(rate=1, burst=2)
     await world.send(limited(world, Scripted(200), limiter, clock))
-    (state,) = limiter._queue.states.values()
-    assert [state.idle(clock.monotonic()), state.idle(clock.monotonic()), state.idle(clock.monotonic() + 1)] == [
-        False,
-        False,
-        True,
-    ]
-    state.governor.refused(RateLimitFields((), 9, None, False), clock.monotonic())
-    assert not state.idle(clock.monotonic() + 8)
+    (gate,) = limiter._gates.values()
+    now = clock.monotonic()
+    assert [gate.idle(now), gate.idle(now), gate.idle(now + 1)] == [False, False, True]
+    await world.send(limited(world, Scripted(response(429, {"Retry-After": "9"})), limiter, clock))
+    now = clock.monotonic()
+    assert [gate.idle(now + 8), gate.idle(now + 8), gate.idle(now + 80)] == [False, False, True]
 
 
 async def test_errors_pass(world: World, clock: FakeClock) -> None:
@@ -213,6 +210,10 @@ async def test_errors_pass(world: World, clock: FakeClock) -> None:
         ({"pace": 1}, TypeError, "pace must be True or False, not 1"),
         ({"max_wait": 0}, ValueError, "max_wait must be a finite number of seconds above 0, not 0"),
         ({"max_wait": None}, TypeError, "max_wait"),
+        ({"cautious": "yes"}, TypeError, "cautious must be True or False, not 'yes'"),
+        ({"opening": None}, TypeError, "opening must be True or False, not None"),
+        ({"route": "url"}, ValueError, "route must be a function, \"path\" or None, not 'url'"),
+        ({"route": 5}, TypeError, "route must be a plain function of the request, also in async code, not 5"),
         ({"key": "path"}, TypeError, "key must be a plain function of the request, also in async code, not 'path'"),
     ],
 )
@@ -233,4 +234,5 @@ async def test_the_limiter_must_be_one(world: World) -> None:
     assert repr(transport._layers[0]) == "RateLimitLayer(RateLimiter(max_wait=90))"
     shown = "RateLimiter(rate=100, per=60, burst=10, concurrency=8, max_wait=90, pace=True)"
     assert repr(RateLimiter(100, 60, 10, concurrency=8, pace=True)) == shown
+    assert repr(RateLimiter(cautious=True, opening=False)) == "RateLimiter(max_wait=90, cautious=True, opening=False)"
     await world.close(transport)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ratewise._http.rate_limit_headers import NO_FIELDS, Quota, RateLimitFields, silent
-from ratewise.rate_limit.governor import Came, Governor, Signal
-from ratewise.rate_limit.limits import Bucket, QuotaWindow, kind_of
+from ratewise._http.rate_limit_headers import Quota, silent
+from ratewise.rate_limit.quota_bucket import QuotaBucket
+from ratewise.rate_limit.quota_window import QuotaWindow
+from ratewise.rate_limit.quotas import kind_of
+from ratewise.rate_limit.sliding_window import SlidingWindow
 
 REQUESTS = Quota("", 100, 99, 5, 1.0, None, "requests", "window")
 
@@ -24,10 +25,10 @@ def window(**told: Any) -> QuotaWindow:
     return known
 
 
-def bucket(**told: Any) -> Bucket:
+def bucket(**told: Any) -> QuotaBucket:
     """The same for a bucket of 20 that refills in one second."""
     quota = REQUESTS._replace(limit=20, remaining=19, reset=0.05, resolution=0.001, kind="bucket", **told)
-    known = Bucket(quota)
+    known = QuotaBucket(quota)
     known.told(quota, 0.0, 0.02, 0)
     return known
 
@@ -37,7 +38,7 @@ def bucket(**told: Any) -> Bucket:
     [
         ({}, QuotaWindow),
         ({"kind": "effective"}, QuotaWindow),
-        ({"kind": "bucket"}, Bucket),
+        ({"kind": "bucket"}, QuotaBucket),
         ({"kind": "bucket", "limit": None}, QuotaWindow),
         ({"kind": "bucket", "reset": None, "window": 10}, QuotaWindow),
         ({"reset": None, "window": 10}, QuotaWindow),
@@ -98,7 +99,7 @@ def test_probes() -> None:
                 known.told(REQUESTS, now, now + 0.02, 0)
                 break
         now += 0.02
-    assert sent[-8:] == [3.26, 3.51, 3.76, 4.01, 4.26, 4.51, 4.76, 5.01]
+    assert sent[-8:] == [3.265, 3.515, 3.765, 4.015, 4.265, 4.515, 4.765, 5.015]
     assert known.free(now + 0.02, 0, 0) == 99
 
 
@@ -111,12 +112,15 @@ def test_a_probe_is_waited_for() -> None:
 
 
 def test_later_than_it_seemed() -> None:
-    """If a probe still finds a window of guessed length, its reset is believed, and the next probe comes soon after."""
+    """If a probe still finds a window of guessed length, one more comes soon after; then its reset is believed."""
     known = window()
     known.come(5.02)
     known.told(REQUESTS._replace(remaining=0, reset=1), 5.02, 5.04, 0)
+    assert 0.02 <= known.opens(5.04, 0, 1, 0) <= 0.05
+    known.come(5.08)
+    known.told(REQUESTS._replace(remaining=0, reset=1), 5.08, 5.1, 0)
     assert known.free(5.5, 0, 9) == 0
-    assert 0.5 < known.opens(5.04, 0, 1, 0) <= 2.0
+    assert 0.5 < known.opens(5.1, 0, 1, 0) <= 2.0
     again = 5.04 + known.opens(5.04, 0, 1, 0)
     known.come(again)
     known.told(REQUESTS._replace(remaining=0, reset=0), again, again + 0.02, 0)
@@ -199,7 +203,7 @@ def test_units() -> None:
 def test_units_in_a_bucket() -> None:
     """The same estimate for a bucket."""
     tokens = REQUESTS._replace(limit=1000, resolution=0.001, kind="bucket", unit="tokens")
-    known = Bucket(tokens)
+    known = QuotaBucket(tokens)
     known.told(tokens._replace(remaining=900, reset=0.1), 0.0, 0.02, 0)
     assert known.free(0.02, 0, 1) == 9
     known.told(tokens._replace(remaining=500, reset=0.5), 0.03, 0.05, 0)
@@ -231,7 +235,7 @@ def test_a_bucket_that_changes() -> None:
 
 def test_a_bucket_that_fills_in_no_time() -> None:
     """A bucket that refills in half a second keeps the measured rate, which is not rounded."""
-    known = Bucket(REQUESTS)
+    known = QuotaBucket(REQUESTS)
     known.told(REQUESTS._replace(limit=100, remaining=50, reset=0.25, resolution=0.001, kind="bucket"), 0.0, 0.02, 0)
     assert known.opens(0.02, 50, 1, 0) == pytest.approx(0.005, rel=0.02)
 
@@ -244,102 +248,83 @@ def test_an_odd_answer_of_a_bucket() -> None:
     assert known.free(0.08, 0, 0) > 10
 
 
+def test_a_bucket_that_refusals_drain() -> None:
+    """Where refusals count too, more than the whole bucket may be missing: that is waited for, and fills as fast as ever."""
+    known = bucket()
+    owing = REQUESTS._replace(limit=20, remaining=0, reset=1.25, resolution=0.001, kind="bucket")
+    known.told(owing, 0.1, 0.12, 0, refused=True)
+    assert known.free(0.3, 0, 1) == 0
+    assert known.opens(0.12, 0, 1, 0) == pytest.approx(0.3, abs=0.01)
+    assert known.free(1.37, 0, 1) == pytest.approx(20, abs=1)
+
+
 def test_a_full_bucket() -> None:
     """A bucket with as much as its size remaining, or more, holds back no request."""
     for remaining in (20, 25):
-        known = Bucket(REQUESTS)
+        known = QuotaBucket(REQUESTS)
         known.told(REQUESTS._replace(limit=20, remaining=remaining, reset=0.0, kind="bucket"), 0.0, 0.02, 0)
         assert known.free(0.02, 0, 0) == 20
 
 
-NUMBERS = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 5.0, 1e9, 1e15]), st.floats(0, 1e6))
+# -- sliding windows
 
 
-@given(
-    st.lists(
-        st.tuples(
-            NUMBERS,
-            NUMBERS,
-            NUMBERS,
-            NUMBERS,
-            st.sampled_from(["window", "bucket", "effective"]),
-            st.sampled_from(["requests", "tokens"]),
-            st.floats(0, 100),
-            st.floats(0, 5),
-            st.booleans(),
-        ),
-        max_size=12,
-    ),
-    st.booleans(),
-)
-def test_whatever_is_told(answers: list[Any], pace: bool) -> None:
-    """Whatever fields come, no call fails, the wait is finite, and once it is over a request is available."""
-    governor, now = Governor(pace=pace), 1000.0
-    for limit, remaining, reset, length, kind, unit, wait, trip, refused in answers:
-        for _ in range(50):
-            if governor.free(now, 3):
-                break
-            wait_for, reason = governor.opens(now, 3)
-            assert 0 <= wait_for < math.inf
-            assert reason
-            now += max(wait_for, 0.001)
-        assert governor.free(now, 3) > 0
-        came = governor.come(now)
-        governor.gone(came)
-        quota = Quota("", limit, remaining, reset, 1.0, length, unit, kind)
-        governor.answered(
-            Signal.REFUSED if refused else Signal.ACCEPTED, RateLimitFields((quota,), None, None, False), came, now + trip
-        )
-        now += trip + wait
-    assert governor._sent == {}
+def sliding(*log: float, **told: Any) -> SlidingWindow:
+    """A log of 10 in 5 seconds; these requests of it were sent here, and the latest one is answered."""
+    quota = REQUESTS._replace(**{"limit": 10, "remaining": 10 - len(log), "reset": 5.0, "resolution": 0.0, **told})
+    known = SlidingWindow(quota, deque(log))
+    known.told(quota, log[-1], log[-1] + 0.02, 0)
+    return known
 
 
-def test_several_limits() -> None:
-    """The tightest of several limits applies, and is named in the reason."""
-    governor = Governor()
-    governor.gone(governor.come(0.0))
-    minute = REQUESTS._replace(name="minute", limit=60, remaining=30, reset=50)
-    day = REQUESTS._replace(name="day", limit=1000, remaining=0, reset=30_000, window=86_400)
-    governor.answered(
-        Signal.ACCEPTED, RateLimitFields((minute, day._replace(remaining=7)), None, None, False), Came(0.0, 0, 0), 0.02
-    )
-    assert [governor.free(now, 0) for now in (0.02, 0.3)] == [7, 7]
-    governor.answered(Signal.ACCEPTED, RateLimitFields((minute, day), None, None, False), Came(0.03, 1, 1), 0.05)
-    wait, reason = governor.opens(0.05, 1)
-    assert 29_990 < wait <= 30_002
-    assert reason == "limit 'day' of the server is used up"
+def test_a_request_counts_for_a_fixed_time() -> None:
+    """There is room for another request as soon as an older one no longer counts, one after the other."""
+    known = sliding(*(number / 2 for number in range(10)))
+    assert [known.free(now, 0, 1) for now in (4.52, 5.01, 5.03, 5.53, 9.51, 9.53, 60.0)] == [0, 0, 1, 2, 9, 10, 10]
+    known = sliding(0.0, *[1.0] * 9)
+    assert [known.free(now, 0, 1) for now in (1.02, 5.01, 5.03, 6.01, 6.03)] == [0, 0, 1, 1, 10]
+    assert [known.opens(1.02, 0, 12, ahead) for ahead in (0, 1, 9, 10)] == pytest.approx([4.0, 5.0, 5.0, 9.0], abs=1e-5)
+    assert [known.opens(5.03, 0, 2, ahead) for ahead in (0, 1)] == pytest.approx([0.0, 0.99], abs=1e-5)
+    assert [known.spent(now, 0) for now in (5.01, 5.03)] == [True, False]
 
 
-def test_limits_that_are_not_told_any_longer() -> None:
-    """A limit missing from later answers holds until it has turned, and is then forgotten; at most 32 names are kept."""
-    governor = Governor()
-    spent = RateLimitFields((REQUESTS._replace(remaining=0, reset=5),), None, None, False)
-    governor.answered(Signal.REFUSED, spent, Came(0.0, 0, 0), 0.02)
-    governor.answered(Signal.ACCEPTED, NO_FIELDS, Came(1.0, 1, 1), 1.02)
-    assert [governor.free(1.02, 9), governor.quiet] == [0, False]
-    governor.answered(Signal.ACCEPTED, NO_FIELDS, Came(6.1, 2, 2), 6.12)
-    assert [governor.free(6.12, 9) > 100, governor.quiet] == [True, True]
-    for number in range(100):
-        governor.answered(
-            Signal.ACCEPTED, RateLimitFields((REQUESTS._replace(name=f"{number}"),), None, None, False), Came(7.0, 3, 3), 7.02
-        )
-    assert len(governor._limits) == 32
+def test_what_is_sent_counts_at_once() -> None:
+    """A request takes its place when it is sent, not when it is answered; old ones are dropped from the log."""
+    known = sliding(0.0, *[1.0] * 8)
+    for free in (1, 0):
+        assert known.free(1.5, 0, 2) == free
+        known.come(1.5)
+    known.come(9.0)
+    assert list(known._log) == [9.0]
+    assert [known.idle(now) for now in (14.0, 14.1)] == [False, True]
 
 
-def test_long_polls() -> None:
-    """A long poll was counted before any request sent long after it: it no longer takes room from what remains."""
-    governor = Governor()
-    polls = [governor.come(0.0) for _ in range(5)]
-    for now, free in ((0.5, 3), (2.0, 8)):
-        came = governor.come(now)
-        governor.gone(came)
-        governor.answered(
-            Signal.ACCEPTED, RateLimitFields((REQUESTS._replace(limit=9, remaining=8, reset=30),), None, None, False), came, now
-        )
-        assert governor.free(now, 0) == free
-    for poll in polls:
-        governor.gone(poll)
-    assert governor.free(2.0, 0) == 8
+def test_requests_of_others_count_too() -> None:
+    """What the server has counted and this client did not send is kept free, until an answer says that it is less."""
+    known = sliding(0.0, remaining=4)
+    assert known.free(0.1, 0, 1) == 4
+    known.come(0.2)
+    known.told(REQUESTS._replace(limit=10, remaining=8, reset=5.0, resolution=0.0), 0.2, 0.22, 0)
+    assert known.free(0.3, 0, 1) == 8
+
+
+@pytest.mark.parametrize(("remaining", "refused", "free"), [(4, False, [4, 9]), (0, True, [0, 4])])
+def test_a_length_that_was_rounded_up(remaining: int, refused: bool, free: list[int]) -> None:
+    """Of a length in whole seconds one request finds out whether it was rounded up; the others wait for its answer."""
+    known = sliding(*[0.0] * 5, *[3.0] * 5, resolution=1.0)
+    assert [known.free(now, 0, 5) for now in (4.01, 4.03)] == [0, 1]  # four seconds or five
+    assert known.opens(3.02, 0, 5, 0) == pytest.approx(1.0, abs=1e-5)
+    known.come(4.5)
+    assert (known.free(4.6, 1, 5), known.opens(4.6, 1, 5, 0)) == (0, pytest.approx(0.42, abs=1e-5))
+    known.told(REQUESTS._replace(limit=10, remaining=remaining, reset=5.0), 4.5, 4.6, 0, refused)
+    assert [known.free(now, 0, 5) for now in (4.7, 7.2)] == free
+
+
+def test_a_probe_of_the_length_that_is_not_answered() -> None:
+    """After a second another request asks."""
+    known = sliding(0.0, 0.0, *[1.0] * 8, resolution=1.0)
+    known.come(4.1)
+    assert [known.free(now, 1, 5) for now in (4.2, 4.99, 5.11)] == [0, 0, 1]
 
 
 def test_names_that_tell_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Refusals: they pause the key for as long as the server says, or for a default length."""
+"""Refusals: whom they hold back, and for how long."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from ratewise import ExponentialBackoff, RateLimiter, RetryConfig, RetryDecision, exchange_of
-from ratewise._http.rate_limit_headers import NO_FIELDS, RateLimitFields
-from ratewise.rate_limit.governor import Came, Governor, Signal
 from ratewise.testing import FakeClock
 from ratewise.testing.server import LocalServer, Received, Reply
 from tests.kit.patience import PATIENCE
@@ -21,51 +19,80 @@ from tests.rate_limit.limiters import URL, limited, waiting
 
 
 @pytest.mark.parametrize(
-    ("headers", "pause"),
-    [({"Retry-After": "7"}, 7), ({"retry-after-ms": "1500"}, 1.5), ({"RateLimit": '"d";r=0;t=9'}, 9), ({}, 1)],
+    ("headers", "pause"), [({"Retry-After": "7"}, 7), ({"retry-after-ms": "5500"}, 5.5), ({"RateLimit": '"d";r=0;t=9'}, 9)]
 )
-async def test_a_refusal_pauses_everyone(world: World, clock: FakeClock, headers: Any, pause: float) -> None:
-    """A 429 pauses the requests of its key, and no others, for as long as the server says, or for one second."""
-    wire = Timed(clock, response(429, headers), 200, 200, 200)
+async def test_a_refusal_pauses_its_route(world: World, clock: FakeClock, headers: Any, pause: float) -> None:
+    """A 429 that tells a pause of 5 s or more pauses the requests of its route, and no others, for as long as the server says."""
+    wire = Timed(clock, *[200] * 4, response(429, headers), *[200] * 4)
     transport = limited(world, wire, RateLimiter(), clock)
+    others = [{"url": "https://other.example/"}, {"headers": {"Authorization": "Bearer another"}}, {"url": URL + "other"}]
+    for request in (*others, {}):  # so that no first answer is waited for
+        await world.send(transport, **request)
     assert (await world.send(transport)).status_code == 429
-    await world.send(transport, url="https://other.example/")
-    await world.send(transport, headers={"Authorization": "Bearer another"})
-    await world.send(transport)
-    assert wire.times == [0, 0, 0, pause]
+    for request in (*others, {}):
+        await world.send(transport, **request)
+    assert wire.times == [0] * 8 + [pause]
+
+
+@pytest.mark.parametrize("headers", [{"Retry-After": "4"}, {"retry-after-ms": "1500"}, {}], ids=str)
+async def test_a_refusal_may_be_about_one_call(world: World, clock: FakeClock, headers: Any) -> None:
+    """A 429 that tells a pause of less than 5 s, or none, holds back the refused call alone: the server may shed load."""
+    wire = Timed(clock, 200, *[response(429, headers), 200] * 3)
+    transport = limited(world, wire, RateLimiter(), clock)
+    for _ in range(7):
+        await world.send(transport)
+    assert max(wire.times) <= 0.5
+
+
+@pytest.mark.parametrize(("headers", "pause"), [({"Retry-After": "4"}, 4), ({}, 0.1)], ids=str)
+async def test_four_refusals_in_a_row(world: World, clock: FakeClock, headers: Any, pause: float) -> None:
+    """They pause the route for as long as the server says, or until one request at a time finds that it accepts again."""
+    wire = Timed(clock, 200, *[response(429, headers)] * 4, 200, 200, 200)
+    transport = limited(world, wire, RateLimiter(), clock)
+    for path in ("", "", "", "", "", "other", ""):
+        await world.send(transport, url=URL + path)
+    *_, last, other, again = wire.times
+    assert other == last <= 0.5
+    assert again - last == pytest.approx(pause)
+
+
+async def test_another_route_is_refused_too(world: World, clock: FakeClock) -> None:
+    """If another route is refused as well, with no other one accepted lately, it is about all routes of the key."""
+    refusals = [response(429, {"Retry-After": str(seconds)}) for seconds in (30, 20)]
+    for accepted, held in (([], True), ([200], False)):
+        wire = Timed(clock, 200, refusals[0], *accepted, refusals[1], 200)
+        transport = limited(world, wire, RateLimiter(), clock)
+        for path in ("d", "a", *("c" for _ in accepted), "b", "d"):
+            await world.send(transport, url=URL + path)
+            clock.advance(2)
+        assert wire.times[-1] == pytest.approx(32 if held else 8, abs=0.1)
 
 
 async def test_an_older_answer_ends_no_pause(world: World, clock: FakeClock) -> None:
     """A success for a request sent before the refusal does not end the pause."""
-    limiter = RateLimiter()
-    first, second = threading.Event(), threading.Event()
+    refused = threading.Event()
 
     def answer(received: Received) -> Reply:
         if received.target == "/slow":
-            assert second.wait(PATIENCE)
-            return Reply()
-        if received.target == "/limited":
-            assert first.wait(PATIENCE)
-            return Reply(429, (("Retry-After", "30"),))
-        return Reply()
+            assert refused.wait(PATIENCE)
+        return Reply(429, (("Retry-After", "30"),)) if received.target == "/limited" else Reply()
 
     with LocalServer(answer) as server:
+        limiter = RateLimiter(route=None)
         settings = {"rate_limiter": limiter, "trust_env": False, "clock": clock, "raise_on_rate_limit": False, "max_retries": 0}
         async with world.within(world.RateWiseClient(server.url, **settings)) as client:
             await world(client.get, "/")
 
             async def slow() -> None:
-                first.set()
                 assert (await world(client.get, "/slow")).status_code == 200
 
-            async def refused() -> None:
+            async def limited() -> None:
+                await world.until(lambda: len(server.received) == 2)
+                clock.advance(0.001)
                 assert (await world(client.get, "/limited")).status_code == 429
-                second.set()
+                refused.set()
 
-            await world.gather(slow, refused)
-            (state,) = limiter._states.values()
-            state.governor.answered(Signal.ACCEPTED, NO_FIELDS, Came(clock.monotonic() - 1, 9, 9), clock.monotonic())
-            assert (state.governor.quiet, state.governor.free(clock.monotonic(), 1)) == (False, 0)
+            await world.gather(slow, limited)
             began = clock.elapsed
             assert (await world(client.get, "/")).status_code == 200
             assert clock.elapsed - began == pytest.approx(30, abs=0.1)
@@ -100,23 +127,6 @@ async def test_a_refusal_reaches_who_waits_already(world: World) -> None:
     assert len(server.received) == 1
 
 
-def test_pauses_without_a_word() -> None:
-    """Without a stated length the pauses grow through common window lengths to 60 s; a stated length overrides them."""
-    governor, now = Governor(), 0.0
-    for asked in (0, 1, 2, 5, 10, 15, 30, 60, 120, 180):
-        now = float(asked)
-        assert governor.free(now, 9) > 0
-        came = governor.come(now)
-        governor.gone(came)
-        governor.answered(Signal.REFUSED, NO_FIELDS, came, now)
-        assert governor.free(now + 0.9, 9) == 0
-    assert governor.opens(now, 9) == (60, "the server refuses every request and does not say for how long")
-    assert not governor.idle(now)
-    governor.refused(RateLimitFields((), 65, None, False), now)
-    governor.refused(RateLimitFields((), 3, None, False), now)
-    assert governor.opens(now, 9) == (65, "the server asks to wait")
-
-
 async def test_retries_wait_for_it(world: World, clock: FakeClock) -> None:
     """The bundled client sends a refused request again when the pause is over."""
     wire = Timed(clock, response(429, {"Retry-After": "5"}), 200, 200)
@@ -136,7 +146,7 @@ async def test_retries_wait_for_it(world: World, clock: FakeClock) -> None:
         (response(403), 0),
         (response(503, {"Retry-After": "9"}), 9),
         (response(503), 0),
-        (response(429, {"X-RateLimit-Remaining": "5", "X-RateLimit-Limit": "60", "X-RateLimit-Reset": "30"}), 1),
+        (response(429, {"X-RateLimit-Remaining": "5", "X-RateLimit-Limit": "60", "X-RateLimit-Reset": "30"}), 0),
     ],
     ids=["403 after 60 s", "403 used up", "403 with some left", "403", "503 after 9 s", "503", "429 with some left"],
 )
@@ -167,32 +177,35 @@ async def test_a_refusal_for_longer_than_anyone_may_wait(world: World, clock: Fa
 async def test_a_wait_that_was_decided(world: World, clock: FakeClock) -> None:
     """The retry layer waits as long as `decide` says, the limiter for the rest; an earlier deadline raises `WaitTooLong`."""
     config = RetryConfig(decide=lambda response, error, attempt: RetryDecision(True, 1) if attempt == 1 else None)
-    wire = Timed(clock, *[step for _ in range(2) for step in (response(429, {"Retry-After": "3"}), 200)])
+    wire = Timed(clock, *[step for _ in range(2) for step in (response(429, {"Retry-After": "7"}), 200)])
     client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config)
     assert (await world(client.get, "/")).status_code == 200
-    assert (wire.times, clock.sleeps) == ([0, 3], [1])
-    client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config, total_timeout=2.5)
+    assert (wire.times, clock.sleeps) == ([0, 7], [1])
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config, total_timeout=6.5)
     with pytest.raises(world.ratewise.WaitTooLong, match=r"not sent again .* total_timeout exceeded") as raised:
         await world(client.get, "/")
-    assert (raised.value.attempts, raised.value.retry_after) == (1, 2)
+    assert (raised.value.attempts, raised.value.retry_after) == (1, 6)
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "waits"),
     [
-        {"X-Rate-Limit-Limit": "0", "X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "30"},
-        {"RateLimit": '"c";r=0;t=30', "RateLimit-Policy": '"c";q=5;qu="concurrent-requests"'},
-        {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999"},
-        {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "30"},
+        ({"X-Rate-Limit-Limit": "0", "X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "30"}, [30, 30, 30]),
+        ({"RateLimit": '"c";r=0;t=30', "RateLimit-Policy": '"c";q=5;qu="concurrent-requests"'}, [30, 30, 30]),
+        ({"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999"}, []),
+        ({"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "30"}, [1, 2, 4]),
     ],
     ids=str,
 )
-async def test_a_refusal_that_tells_nothing_of_use(world: World, clock: FakeClock, headers: Any) -> None:
-    """Retries after a refusal with unusable fields wait for the default pauses."""
+async def test_a_refusal_that_tells_nothing_of_use(world: World, clock: FakeClock, headers: Any, waits: list[float]) -> None:
+    """After a refusal with fields that are of no use to the limiter, a call waits by the rules of its retries."""
     wire = Timed(clock, *[response(429, headers) for _ in range(4)])
-    client = world.RateWiseClient(URL, transport=wire, clock=clock, raise_on_rate_limit=False, max_retries=3, rate_limiter=True)
+    settings = {"raise_on_rate_limit": False, "retry_config": RetryConfig(jitter=False), "rate_limiter": True}
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, **settings)
     await world(client.get, "/")
-    assert wire.times in ([0, 1, 2, 5], [0])  # or it is passed on: the retry rules believe fields that the limiter does not
+    seen = [after - before for before, after in zip(wire.times, wire.times[1:])]
+    assert len(seen) == len(waits)
+    assert all(least <= wait <= 1.1 * least for least, wait in zip(waits, seen))  # a tenth is added at random to what is told
 
 
 async def test_a_pause_is_over_for_what_comes_after_it(world: World, clock: FakeClock) -> None:
@@ -203,22 +216,22 @@ async def test_a_pause_is_over_for_what_comes_after_it(world: World, clock: Fake
     client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config, rate_limiter=limiter)
     spent = response(429, {"Content-Type": "application/json"}, Body(b'{"code": "insufficient_quota"}'))
     assert (await world(client.get, "/")).status_code == 200
-    assert clock.sleeps == [2, 4]
+    assert clock.sleeps == pytest.approx([0.001, 2, 4], abs=1e-3)
     quiet = Timed(clock, 200, 429, 500, spent)
     client = world.RateWiseClient(URL, transport=quiet, clock=clock, retry_config=config, rate_limiter=limiter)
     await world(client.get, "/a")
     with pytest.raises(world.ratewise.TooManyRequests, match="credit"):
         await world(client.get, "/b")
-    assert clock.sleeps == [2, 4, 2]
+    assert clock.sleeps == pytest.approx([0.001, 2, 4, 1, 2], abs=1e-3)
 
 
 async def test_the_history_has_the_waits(world: World, clock: FakeClock) -> None:
-    """`waits` of the exchange includes the limiter's: one second after a bare 429, exactly `Retry-After` after another one."""
+    """`waits` of the exchange includes the limiter's: a backoff after a bare 429, exactly `Retry-After` after another one."""
     wire = Scripted(429, response(429, {"Retry-After": "5"}), 200)
-    client = world.RateWiseClient(URL, transport=wire, clock=clock)
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=RetryConfig(jitter=False))
     result = await world(client.get, "/")
     assert exchange_of(result).waits == pytest.approx([1, 5], abs=0.01)
-    assert clock.sleeps == []
+    assert clock.sleeps == [1]
 
 
 async def test_a_window_that_turns_after_the_deadline(world: World, clock: FakeClock) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
+import random
 from typing import Any
 
 import httpx
@@ -22,7 +21,7 @@ from ratewise import (
     RetryLayer,
     exchange_of,
 )
-from ratewise.rate_limit.found import Burst, Ceiling, Filling, Shut
+from ratewise.rate_limit.gate import Gate, Lane
 from ratewise.testing import FakeClock, FixedWindow, TokenBucket
 from tests.kit.styles import Served
 from tests.kit.virtual import LimitedWire, TimedWire, run
@@ -31,40 +30,81 @@ from tests.kit.world import World
 from tests.rate_limit.limiters import URL, limited
 
 
-def governor(limiter: RateLimiter) -> Any:
-    """The governor of the only key."""
-    (state,) = limiter._states.values()
-    return state.governor
+def known(limiter: RateLimiter) -> tuple[Gate, Lane]:
+    """What is known of the only key and its only route."""
+    (gate,) = limiter._gates.values()
+    (lane,) = gate.lanes.values()
+    return gate, lane
 
 
 # -- failures
 
 
-@pytest.mark.parametrize("failure", [503, failing("ConnectError")], ids=["503", "ConnectError"])
-async def test_a_server_that_is_down(world: World, clock: FakeClock, failure: Any) -> None:
-    """After four failures requests are sent one at a time, each a little later; when the server is back, all are sent."""
-    limiter = RateLimiter()
-    wire = Timed(clock, *[failure] * 7, 200, 200)
-    transport = limited(world, wire, limiter, clock)
-    for _ in range(7):
+DOWN = pytest.mark.parametrize("failure", [503, failing("ConnectError")], ids=["503", "ConnectError"])
+
+
+@DOWN
+async def test_nobody_waits_longer_than_retries(world: World, clock: FakeClock, failure: Any) -> None:
+    """Without retries nobody waits for a server that is down: each request is sent."""
+    wire = Timed(clock, *[failure] * 9)
+    transport = limited(world, wire, RateLimiter(), clock)
+    for _ in range(9):
         try:
             assert (await world.send(transport)).status_code == 503
         except world.httpx.ConnectError:
             assert failure != 503
-    for _ in range(2):
-        assert (await world.send(transport)).status_code == 200
-    assert wire.times == pytest.approx([0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.4], abs=0.01)
+    assert wire.times == [0] * 9
+
+
+@pytest.mark.parametrize("connects", [True, False])
+@pytest.mark.parametrize(("seconds", "status"), [(60.0, 503), (5.0, 200)])
+def test_a_server_that_is_down(connects: bool, seconds: float, status: int) -> None:
+    """One request at a time asks whether it is back; after what the retries could have slept, a call has the server's answer."""
+    asked: list[float] = []
+    ends: list[float] = []
+    seen: list[object] = []
+
+    class Wire(TimedWire):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(self.now)
+            await Clock().asleep(0.02)
+            if self.now >= seconds:
+                return httpx.Response(200)
+            if not connects:
+                raise httpx.ConnectError("refused", request=request)
+            return httpx.Response(503)
+
+    async def main() -> None:
+        wire = Wire()
+        retries = RetryLayer(RetryConfig(budget=False), uniform=random.Random(1).random)
+        transport = AsyncLayerTransport(wire, retries, RateLimitLayer(RateLimiter()))
+
+        async def call() -> None:
+            try:
+                response = await transport.handle_async_request(httpx.Request("GET", URL))
+                seen.append(response.status_code)
+            except httpx.ConnectError:
+                seen.append(503)
+            ends.append(wire.now)
+
+        await asyncio.gather(*(call() for _ in range(20)))
+
+    run(main())
+    assert seen == [status] * 20
+    assert max(ends) <= 7.5  # 1 + 2 + 4 s, and the time that answers take
+    assert len([at for at in asked if 2 <= at < 5]) <= 10
+    assert len(asked) <= 20 * 4
 
 
 async def test_failures_by_chance(world: World, clock: FakeClock) -> None:
-    """Occasional 503s hold back no request."""
-    wire = Timed(clock, *[503, 200, 503, 200, 200, 200] * 20)
+    """Occasional 503s, up to one of twenty, hold back no request."""
+    wire = Timed(clock, *[503, *[200] * 19] * 6)
     limiter = RateLimiter()
     transport = limited(world, wire, limiter, clock)
     for _ in range(120):
         await world.send(transport)
     assert wire.times == [0] * 120
-    assert governor(limiter).quiet
+    assert known(limiter)[0].quiet
 
 
 async def test_other_errors_are_no_outage(world: World, clock: FakeClock) -> None:
@@ -81,29 +121,32 @@ async def test_other_errors_are_no_outage(world: World, clock: FakeClock) -> Non
     assert wire.times == [0] * 15
 
 
-@pytest.mark.parametrize("failure", [503, failing("ConnectError")], ids=["503", "ConnectError"])
+@DOWN
 async def test_retries_of_failures(world: World, clock: FakeClock, failure: Any) -> None:
-    """Retries wait by the backoff and then for the limiter; while the limiter holds them back they cost no retry budget."""
-    config = RetryConfig(max_attempts=9, jitter=False, initial_delay=0.01, multiplier=1.0, budget=True)
+    """Retries wait by the backoff, and for the limiter if that takes longer; in an outage they cost no retry budget."""
+    config = RetryConfig(max_attempts=9, jitter=False, initial_delay=0.5, multiplier=1.0, budget=True)
     wire = Timed(clock, *[failure] * 8, 200)
     client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config)
     result = await world(client.get, "/")
     assert (result.status_code, exchange_of(result).attempts) == (200, 9)
-    assert clock.sleeps == pytest.approx([0.01] * 8)
-    assert wire.times[:4] == pytest.approx([0, 0.01, 0.02, 0.03])
-    assert [round(after - before, 2) >= 0.1 for before, after in zip(wire.times[3:], wire.times[4:])] == [True] * 5
+    assert clock.sleeps == [0.5] * 8
+    gaps = [after - before for before, after in zip(wire.times, wire.times[1:])]
+    assert gaps == pytest.approx([0.5] * 7 + [0.506], abs=0.01)
 
 
-async def test_a_long_outage(world: World, clock: FakeClock) -> None:
-    """An outage is expected to last as long again: requests behind the next probe are given that longer wait."""
-    limiter = RateLimiter()
-    transport = limited(world, Timed(clock, *[503] * 60), limiter, clock)
-    for _ in range(40):
-        await world.send(transport)
-    now = clock.monotonic()
-    assert governor(limiter).opens(now, 9, 0)[0] < 20
-    wait, reason = governor(limiter).opens(now, 9, 1)
-    assert (wait > 10, reason) == (True, "the server does not answer")
+@DOWN
+async def test_retries_that_are_over(world: World, clock: FakeClock, failure: Any) -> None:
+    """A call that has waited for as long as its retries may ends with the server's last answer or error."""
+    config = RetryConfig(max_attempts=9, jitter=False, initial_delay=0.01, multiplier=1.0)
+    wire = Timed(clock, *[failure] * 9)
+    client = world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config)
+    try:
+        assert (await world(client.get, "/")).status_code == 503
+    except world.httpx.ConnectError:
+        assert failure != 503
+    assert wire.times[:4] == [0, 0.01, 0.02, 0.03]
+    assert len(wire.times) == 5
+    assert wire.times[4] <= 0.08
 
 
 # -- probes
@@ -111,12 +154,13 @@ async def test_a_long_outage(world: World, clock: FakeClock) -> None:
 
 async def test_a_refusal_that_says_how_long(world: World, clock: FakeClock) -> None:
     """The length in a refusal is believed, for a probe too, in place of the default pauses."""
-    limited_twice = [response(429, {"retry-after-ms": "50"})] * 2
-    wire = Timed(clock, 200, 200, *limited_twice, 200, 200)
+    refusals = [response(429, {"retry-after-ms": "800"})] * 4
+    wire = Timed(clock, 200, *refusals, response(429, {"Retry-After": "7"}), 200, 200)
     transport = limited(world, wire, RateLimiter(), clock)
-    for _ in range(6):
+    for _ in range(8):
         await world.send(transport)
-    assert wire.times == [0, 0, 0, 0.05, 0.1, 0.1]
+    last = wire.times[4]
+    assert wire.times[5:] == pytest.approx([last + 0.8, last + 7.8, last + 7.8])
 
 
 def test_others_ask_too() -> None:
@@ -136,7 +180,7 @@ def test_others_ask_too() -> None:
         assert [answer.status_code for answer in answers] == [200] * 8
 
     run(main())
-    assert len(set(asked[:8])) >= 6
+    assert len(set(asked[:8])) >= 4
     assert max(map(asked.count, asked)) <= 4
 
 
@@ -154,7 +198,8 @@ def test_after_an_outage() -> None:
             return httpx.Response(200)
 
     async def main() -> None:
-        transport = AsyncRateLimitTransport(Wire(), limiter)
+        retries = RetryLayer(RetryConfig(budget=False), uniform=random.Random(1).random)
+        transport = AsyncLayerTransport(Wire(), retries, RateLimitLayer(limiter))
 
         async def call(name: str, at: float) -> None:
             await Clock().asleep(at)
@@ -168,8 +213,9 @@ def test_after_an_outage() -> None:
     first = next(number for number, path in enumerate(served) if path.startswith("/new"))
     assert any(path.startswith("/old") for path in served[first + 10 :])
     assert len(served) >= 300
-    (state,) = limiter._states.values()
-    assert (len(state.queue), state.governor._sent, state.governor._busy) == (0, {}, 0)
+    assert all(
+        not (lane.queue or lane.unanswered or lane.taken) for gate in limiter._gates.values() for lane in gate.lanes.values()
+    )
 
 
 # -- ordinary traffic
@@ -245,17 +291,17 @@ def test_a_long_poll_and_a_moment_of_failures() -> None:
 @pytest.mark.parametrize(
     ("served", "burst", "pause", "seconds"),
     [
-        (lambda: Served(FixedWindow(100, 5)), 200, 60, 6),
-        (lambda: Served(TokenBucket(100, 1)), 150, 60, 2),
-        (lambda: Served(TokenBucket(20, 1), "retry-after"), 150, 10, 8),
-        (lambda: Served(TokenBucket(20, 1)), 30, 30, 2),
+        (lambda: Served(FixedWindow(100, 5)), 200, 60, 16),
+        (lambda: Served(TokenBucket(100, 1)), 150, 60, 3),
+        (lambda: Served(TokenBucket(20, 1), "retry-after"), 150, 10, 12),
+        (lambda: Served(TokenBucket(20, 1)), 30, 30, 4),
     ],
 )
 def test_bursts(served: Any, burst: int, pause: float, seconds: float) -> None:
     """Bursts with pauses between them: an idle pause does not lower the discovered rate."""
 
     async def main() -> None:
-        layers = RetryLayer(RetryConfig(9)), RateLimitLayer(RateLimiter())
+        layers = RetryLayer(RetryConfig(9), uniform=random.Random(1).random), RateLimitLayer(RateLimiter())
         wire = LimitedWire(served())
         transport = AsyncLayerTransport(wire, *layers)
         async with httpx.AsyncClient(transport=transport, base_url=URL, timeout=None) as client:
@@ -279,123 +325,18 @@ def test_many_dead_hosts() -> None:
                 with pytest.raises(httpx.ConnectError):
                     client.get(f"https://dead{number}.example/")
             clock.advance(100)
-    assert len(limiter._states) <= 1000
-    assert any("dead1004" in str(key) for key in limiter._states)
-
-
-# -- snapshots
-
-
-async def learnt(world: World, clock: FakeClock, **settings: Any) -> RateLimiter:
-    """A limiter that has discovered a bucket of 20 which refills by one a second."""
-    limiter = RateLimiter(**settings)
-    tokens, at = 20.0, clock.monotonic()
-
-    def bucket(request: Any) -> Any:
-        nonlocal tokens, at
-        tokens, at = min(tokens + clock.monotonic() - at, 20), clock.monotonic()
-        accepted = tokens >= 1
-        tokens -= accepted
-        return response(200 if accepted else 429)(request)
-
-    transport = limited(world, Scripted(*[bucket] * 60), limiter, clock)
-    for _ in range(60):
-        await world.send(transport, headers={"Authorization": "Bearer hunter2"})
-    return limiter
-
-
-async def test_snapshot_and_restore(world: World, clock: FakeClock) -> None:
-    """A snapshot is JSON; a limiter that restores it continues for the same origin and credential, and for no others."""
-    text = (await learnt(world, clock)).snapshot(clock=clock)
-    ((name, kept),) = json.loads(text)["limits"].items()
-    assert name.startswith("https://api.example.com ")
-    assert kept["rate"] == pytest.approx(1, rel=0.1)
-    limiter = RateLimiter()
-    limiter.restore(text, clock=clock)
-    transport = limited(world, Scripted(200, 200, 200, 200), limiter, clock)
-    await world.send(transport)
-    await world.send(transport)
-    await world.send(transport, url="https://other.example/", headers={"Authorization": "Bearer hunter2"})
-    await world.send(transport, headers={"Authorization": "Bearer hunter2"})
-    found = [state.governor.found for state in limiter._states.values()]
-    assert [type(each) for each in found] == [type(None), Burst, Filling]
-    assert json.loads(limiter.snapshot(clock=clock))["limits"].keys() == {name}
-    unmet = RateLimiter()
-    unmet.restore(text, clock=clock)
-    clock.advance(5)
-    passed = clock.time() - json.loads(text)["at"]
-    assert json.loads(unmet.snapshot(clock=clock))["limits"][name]["left"] == pytest.approx(kept["left"] + passed * kept["rate"])
-
-
-async def test_snapshots_tell_no_secret(world: World, clock: FakeClock) -> None:
-    """A snapshot has neither credentials nor the results of `key`; two bytes of a hash distinguish them."""
-    named = await learnt(world, clock)
-    keyed = await learnt(world, clock, key=lambda request: (("a", "b", "tenant"), request.headers["Authorization"]))
-    for limiter in (named, keyed):
-        text = limiter.snapshot(clock=clock)
-        assert len(json.loads(text)["limits"]) == 1
-        assert "hunter2" not in text
-        assert "tenant" not in text
-    restored = RateLimiter(key=keyed.key)
-    restored.restore(keyed.snapshot(clock=clock), clock=clock)
-    await world.send(limited(world, Scripted(200), restored, clock), headers={"Authorization": "Bearer hunter2"})
-    assert isinstance(governor(restored).found, Filling)
-
-
-async def test_restore_where_something_is_known(world: World, clock: FakeClock) -> None:
-    """What a limiter has discovered itself wins over a snapshot; a key that it has seen without a result is restored at once."""
-    text = json.loads((await learnt(world, clock)).snapshot(clock=clock))
-    (kept,) = text["limits"].values()
-    text["limits"] = {URL.rstrip("/"): kept, "https://met.example": kept}
-    limiter = RateLimiter()
-    transport = limited(world, Scripted(200, 429), limiter, clock)
-    await world.send(transport, url="https://met.example/")
-    await world.send(transport)
-    limiter.restore(json.dumps(text), clock=clock)
-    found = [state.governor.found for state in limiter._states.values()]
-    assert [type(each) for each in found] == [Filling, Shut]
-    assert [state.governor.quiet for state in limiter._states.values()] == [False, False]
-
-
-async def test_a_bucket_of_the_server_is_kept(world: World, clock: FakeClock) -> None:
-    """Limits discovered for a bucket that the server names are not restored to the whole key."""
-    bucket = {"X-RateLimit-Bucket": "search"}
-    limiter = RateLimiter()
-    steps = [response(200, {"X-RateLimit-Bucket": "other"}), *[response(200, bucket)] * 3, *[response(429, bucket)] * 2]
-    transport = limited(world, Scripted(*steps), limiter, clock)
-    await world.send(transport)
-    for _ in range(5):
-        await world.send(transport, url=URL + "search")
-    limiter.restore(limiter.snapshot(clock=clock), clock=clock)
-    assert json.loads(limiter.snapshot(clock=clock))["limits"] == {}
-
-
-@pytest.mark.parametrize(
-    ("snapshot", "error", "message"),
-    [
-        (None, TypeError, "snapshot must be the text that snapshot() returned, not None"),
-        ("", ValueError, "not a snapshot of a RateLimiter"),
-        ('{"ratewise": 2, "at": 1, "limits": {}}', ValueError, "unsupported version"),
-    ],
-)
-def test_what_is_no_snapshot(snapshot: Any, error: type[Exception], message: str) -> None:
-    """Anything but a snapshot is refused at once, with a message that says so."""
-    with pytest.raises(error) as raised:
-        RateLimiter().restore(snapshot)
-    assert message in str(raised.value)
+    assert len(limiter._gates) <= 1000
+    assert any("dead1004" in str(key) for key in limiter._gates)
 
 
 # -- cautious
 
 
 async def test_cautious(world: World, clock: FakeClock) -> None:
-    """`cautious` sends one request first, and then few at a time; the repr shows the setting."""
+    """`cautious` begins with few requests at a time, and more as they are answered."""
     limiter = RateLimiter(cautious=True)
-    await world.send(limited(world, Scripted(200), limiter, clock))
-    found = governor(limiter).found
-    assert isinstance(found, Ceiling)
-    assert found.most == 2
-    assert repr(limiter) == "RateLimiter(max_wait=90, cautious=True)"
-    assert governor(limiter).free(math.inf, 50) == 2
-    with pytest.raises(TypeError, match="cautious"):
-        RateLimiter(cautious="yes")  # type: ignore[arg-type]
+    transport = limited(world, Scripted(200, 200), limiter, clock)
+    for _ in range(2):
+        await world.send(transport)
+        gate, lane = known(limiter)
+        assert (lane.own(clock.monotonic()), gate.quiet) == (4, False)

@@ -9,11 +9,13 @@ import pytest
 
 import ratewise.exceptions
 from ratewise import CircuitBreaker, RateLimiter, options
-from ratewise.rate_limit.limits import KnownLimit
+from ratewise.rate_limit.stated import StatedLimit
 from ratewise.testing import FakeClock
 from tests.kit.wire import Scripted, response
 from tests.kit.world import World, only
 from tests.rate_limit.limiters import URL, limited, waiting
+
+KEY = (("https", "api.example.com", None), "")
 
 
 async def test_a_wait_that_is_too_long(world: World, clock: FakeClock) -> None:
@@ -27,7 +29,8 @@ async def test_a_wait_that_is_too_long(world: World, clock: FakeClock) -> None:
     assert isinstance(error, world.httpx.RequestError)
     assert isinstance(error, world.ratewise.RateLimitExceeded)
     assert isinstance(error, ratewise.exceptions.WaitTooLong)
-    assert (error.attempts, error.retry_after, error.response, clock.sleeps) == (0, 91, None, [])
+    assert (error.attempts, error.retry_after, clock.sleeps) == (0, 91, [])
+    assert (error.response.status_code, dict(error.response.headers)["retry-after"]) == (429, "91")
     assert str(error) == (
         "GET https://api.example.com/?token=REDACTED was not sent: max_wait exceeded: "
         "the next slot for https://api.example.com opens in 91 s (the server asks to wait)"
@@ -37,14 +40,15 @@ async def test_a_wait_that_is_too_long(world: World, clock: FakeClock) -> None:
     assert len(wire.sent) == 2
 
 
-async def test_the_queue_counts(world: World, clock: FakeClock) -> None:
-    """The queue counts: behind 100 requests at 10 a second the wait is 10 seconds, and a smaller `max_wait` fails at once."""
+@pytest.mark.parametrize("routes", [1, 7])
+async def test_the_queue_counts(world: World, clock: FakeClock, routes: int) -> None:
+    """The queues of all routes count: behind 50 requests at 10 a second the wait is 5 s, and too long for a `max_wait` of 5 s."""
     limiter = RateLimiter(rate=10, max_wait=5)
-    key = (("https", "api.example.com", None), "")
-    tickets = [limiter._queue.enter(key, clock.monotonic(), math.inf) for _ in range(51)]
+    tickets = [limiter._queue.enter(KEY, clock.monotonic(), math.inf, route=f"/{number % routes}") for number in range(51)]
     with pytest.raises(world.ratewise.WaitTooLong) as raised:
         await world.send(limited(world, Scripted(), limiter, clock))
     assert raised.value.retry_after == pytest.approx(5.1, abs=1e-5)
+    assert clock.elapsed == 0
     assert limiter._forecast(tickets[-1], clock.monotonic(), 9)[0] == pytest.approx(5, abs=1e-5)
 
 
@@ -61,15 +65,16 @@ async def test_the_deadline_counts(world: World, clock: FakeClock) -> None:
 async def test_patience_that_ends(world: World, clock: FakeClock) -> None:
     """A queued request fails when `max_wait` is over, even if the requests before it are gone."""
     limiter = RateLimiter(rate=1, max_wait=0.5)
-    key = (("https", "api.example.com", None), "")
     transport = limited(world, Scripted(200), limiter, clock)
     await world.send(transport)
-    limiter._queue.states[key].governor._limits[None] = limit = KnownLimit(4, 1, 1)
-    limit.come(clock.monotonic())
-    ahead = limiter._queue.enter(key, clock.monotonic(), math.inf)
+    (gate,) = limiter._gates.values()
+    gate.stated = limit = StatedLimit(4, 1, 1)
+    limit.send(clock.monotonic())
+    ahead = limiter._queue.enter(KEY, clock.monotonic(), math.inf, route="/")
     with pytest.raises(world.ratewise.WaitTooLong, match=r"max_wait exceeded after 0\.5 s"):
         await world.send(transport)
-    assert [entry() for entry in limiter._queue.states[key].queue] == [ahead]
+    (lane,) = gate.lanes.values()
+    assert [entry() for entry in lane.queue] == [ahead]
 
 
 async def test_long_waits_are_logged(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:

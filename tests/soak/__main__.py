@@ -122,11 +122,11 @@ class Soak:
         state = self.bulkhead.get_state()
         if state != {"in_flight": 0, "waiting": 0}:
             self.traffic.violated(f"places are left in the bulkhead: {state}")
-        for key, limits in self.limiter._states.items():
-            governor = limits.governor
-            found = (len(limits.queue), governor._busy, governor._in_flight, len(governor._sent))
-            if found != (0, 0, 0, 0):
-                self.traffic.violated(f"places are left in the limiter: {key} {found}")
+        for key, gate in self.limiter._gates.items():
+            for route, lane in gate.lanes.items():
+                found = (len(lane.queue), len(lane.taken), len(lane.unanswered), len(lane.recent))
+                if found != (0, 0, 0, 0):
+                    self.traffic.violated(f"places are left in the limiter: {key} {route} {found}")
         for cache in self.caches:
             if cache._ratewise_store.single_flight._requests:
                 self.traffic.violated(f"leads are left in {cache!r}")
