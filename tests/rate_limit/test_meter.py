@@ -102,6 +102,7 @@ def test_failures_in_a_row_are_an_outage(script: str, shuts: bool) -> None:
     assert answers(met, script)[-1] is shuts
     assert (met.pause is not None and met.pause.down) is shuts
     assert met.rate == INF
+    assert met.quiet is (not shuts and "r" not in script)
 
 
 def test_failures_of_what_was_sent_before_a_refusal_tell_nothing() -> None:
@@ -243,6 +244,8 @@ def test_kept() -> None:
     assert known(in_flight=8.0).kept() == {"in_flight": 8.0}
     assert not known().known
     assert known(rate=5.0).known
+    assert not known(rate=5.0).quiet
+    assert not known(in_flight=5.0).quiet
     assert known(in_flight=5.0).known
 
 
@@ -369,6 +372,7 @@ def test_a_refusal_of_what_was_sent_before(sent: float, told: float | None, befo
 def test_a_short_pause_told_to_what_was_sent_after_all_that_was_accepted_is_evidence() -> None:
     met = known(rate=10.0)
     met.accepted(1.0, 1.1)
+    met.accepted(0.5, 1.2)
     met.refused(1.0, 2.0, 0)
     assert not met.refused(1.0, 2.1, 0, 1.0)
     assert met.refused(1.001, 2.1, 0, 1.0)
