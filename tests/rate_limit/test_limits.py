@@ -334,3 +334,25 @@ def test_names_that_tell_nothing() -> None:
     assert silent([(b"", b"x" * 500, b"")])
     assert not silent([(b"", b"x-1", b""), (b"", b"x-ratelimit-reset", b"")])
     assert not silent([(b"", b"retry-after-ms", b"")])
+
+
+def test_a_length_that_stays_in_doubt() -> None:
+    """If the answer to the request that asks shows as many as the longer length, the longer one holds, and is asked again."""
+    known = SlidingWindow(REQUESTS._replace(limit=10, reset=6.0), deque(number / 10 for number in range(10)))
+    known.come(5.3)
+    known.told(REQUESTS._replace(limit=10, remaining=0, reset=6.0), 5.3, 5.32, 0)
+    assert known._length == 6.0
+    assert known._guess == 5.0
+
+
+def test_a_reset_that_is_shorter_than_the_length() -> None:
+    """A reset cannot be later than the length of the window: a shorter one while something counts is its length, at most."""
+    known = SlidingWindow(REQUESTS._replace(limit=10, reset=6.0), deque([0.0]))
+    known.told(REQUESTS._replace(limit=10, remaining=8, reset=4.0), 0.1, 0.12, 0)
+    assert known._length == known._guess == 4.0
+
+
+def test_what_another_route_tells_may_be_about_any_bucket() -> None:
+    """A bucket has no turn by which two of the same size could be told apart."""
+    told = Quota("requests", 20, 10, 0.5, 0.001, None, "requests", "bucket")
+    assert QuotaBucket(told).agrees(told._replace(remaining=3, reset=0.85), 7.0, 7.1)
