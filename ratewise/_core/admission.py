@@ -169,17 +169,17 @@ class Queue(Generic[R]):
             waiter.wake()
         return delay
 
-    def changed(self, state: KeyState, now: float, *, worse: bool = False, all_: bool = False) -> None:
+    def changed(self, state: KeyState, now: float, *, worse: bool = False, wake_all: bool = False) -> None:
         """Offer the slots that are available after a change of `state`.
 
-        After one for the worse, wake also the tickets that give up before the next slot becomes available.
+        After one for the worse, wake also the tickets that give up before the next slot becomes available, or all.
         """
         with self.states.lock:
             waiters = self._offer(state, now)
             if worse:
                 for each in state.together():
                     opens_at = now + each.next_available(now)
-                    waiters += [entry.waiter for entry in list(each.queue) if all_ or entry.gives_up_at < opens_at]
+                    waiters += [entry.waiter for entry in list(each.queue) if wake_all or entry.gives_up_at < opens_at]
         for waiter in waiters:
             waiter.wake()
 
@@ -246,8 +246,8 @@ async def wait_turn(
     now = call.clock.monotonic()
     try:
         while (entry := ticket.waiting) is not None and now < until:
-            if check is not None:
-                until = check(now)
+            if check is not None and (until := check(now)) <= now:
+                break
             entry.gives_up_at = until
             woken = await call.park(entry.waiter, min(until - now, queue.poll(ticket, now)))
             now = call.clock.monotonic()

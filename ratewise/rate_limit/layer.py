@@ -67,6 +67,7 @@ class RateLimitLayer(Ordered):
         gate = limiter._gates[key]
         lane, ticket = gate.lanes.get(route), None
         if lane is None or not gate.quiet or lane.queue:
+            gate.width = self._width
             ticket = await self._ticket(key, route, number, state, request, call)
             lane = ticket.state
         sent: Sent = lane.gate.passes(call.clock.monotonic()) if ticket is None else ticket.acquired
@@ -101,7 +102,6 @@ class RateLimitLayer(Ordered):
     ) -> Ticket:
         """Return its place among those in flight, when it may go."""
         limiter = self.rate_limiter
-        limiter._gates[key].width = self._width
         ticket = limiter._queue.enter(key, call.clock.monotonic(), math.inf, number, route)
         assert ticket is not None  # the queue has no end
         if not ticket.admitted:
@@ -184,14 +184,14 @@ class RateLimitLayer(Ordered):
                 # in an outage its retries are as far apart as without a limiter: probes at short intervals would use them up
                 alone = not concerns or lane.down or (brief is not None and brief < BINDING)
                 state.reservation = Reservation(place, wait, most, backoff=alone, over=left <= 0, patience=left)
-            waiting = [each for each in gate.lanes.values() if each.queue]
+            waiting = next((each for each in gate.lanes.values() if each.queue), None)
             turned = (lane.down and not was_down) or (concerns and LOOK <= opens < math.inf)
         if gate.quotas.full and not gate.said_so:
             gate.said_so = True
             origin, most, told_of = state.redactor.key(state.origin(request, call.http)), MOST_QUOTAS, state.log_fields
             logger.warning("Rate limit: %s names more than %d limits; the oldest are forgotten", origin, most, extra=told_of)
-        for each in waiting:
-            queue.changed(each, now, worse=concerns, all_=turned)
+        if waiting is not None:
+            queue.changed(waiting, now, worse=concerns, wake_all=turned)  # and who waits on the key's other routes
 
 
 def signal_of(outcome: Outcome) -> Signal:

@@ -99,11 +99,10 @@ class RateLimiter:
     def _name(self, key: Hashable) -> str:
         return name_of(key, self.key is not None)
 
-    def snapshot(self, *, clock: Clock | None = None) -> str:
+    def snapshot(self) -> str:
         """Return the discovered limits as JSON, to be stored and given to `restore` later.
 
-        It contains two bytes of a hash of each credential, and hashes of each route and of what `key` returns. `clock`: as of a
-        transport.
+        It contains two bytes of a hash of each credential, and hashes of each route and of what `key` returns.
         """
         with self._gates.lock:
             limits = dict(self._restored)
@@ -111,12 +110,12 @@ class RateLimiter:
                 kept = gate.kept(digest)
                 if kept:
                     limits[self._name(key)] = kept
-        return written(limits, (clock or self._clock).time())
+        return written(limits)
 
-    def restore(self, snapshot: str, *, clock: Clock | None = None) -> None:
+    def restore(self, snapshot: str) -> None:
         """Use the limits of a `snapshot` for the keys of which nothing is known yet.
 
-        Raises `TypeError` if it is not a string, and `ValueError` if it is not a snapshot. `clock`: as of a transport.
+        Raises `TypeError` if it is not a string, and `ValueError` if it is not a snapshot.
         """
         if not isinstance(snapshot, str):
             raise TypeError(refusal("snapshot", snapshot, "the text that snapshot() returned"))

@@ -124,7 +124,7 @@ class Meter:
     @property
     def _caps(self) -> bool:
         """Whether the number in flight is what is limited."""
-        return self.cap < math.inf and not self._ramps and self.rate == math.inf
+        return self.cap < math.inf and not self._ramps
 
     @property
     def _calm_since(self) -> float:
@@ -354,7 +354,7 @@ class Meter:
 
         Not before the last pause was over. In a longer gap a window has turned.
         """
-        times = [sent for sent, _ in self._recent if sent >= self._opened][:-1]  # without the probe
+        times = [sent for sent, ended in self._recent if ended >= self._opened][:-1]  # without the probe
         for at in range(len(times) - 1, 0, -1):
             if times[at] - times[at - 1] > longest:
                 return times[at], len(times) - at

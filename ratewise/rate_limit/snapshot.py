@@ -35,9 +35,9 @@ def name_of(key: Any, own: bool) -> str:
     return f"{origin} {credential[-4:]}" if credential else origin
 
 
-def written(limits: Mapping[str, Limits], now: float) -> str:
-    """Return the limits by key as JSON. `now`: seconds since the epoch."""
-    return json.dumps({"ratewise": SNAPSHOT_VERSION, "at": now, "limits": limits}, indent=1)
+def written(limits: Mapping[str, Limits]) -> str:
+    """Return the limits by key as JSON."""
+    return json.dumps({"ratewise": SNAPSHOT_VERSION, "limits": limits}, indent=1)
 
 
 def read(text: str) -> dict[str, Limits]:

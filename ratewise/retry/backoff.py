@@ -50,6 +50,14 @@ class ExponentialBackoff:
             kind = ValueError if isinstance(self.jitter, str) else TypeError
             raise kind(refusal("jitter", self.jitter, 'one of True, False, "full", "equal" and "decorrelated"'))
 
+    def _most_waited(self, max_attempts: int) -> float:
+        """Return the seconds that all waits between so many attempts take at most; of more than 100, those between 100."""
+        total = delay = 0.0
+        for attempt in range(1, min(max_attempts, 100)):
+            delay = self.delay(attempt, previous=delay, uniform=1.0)
+            total += delay
+        return total
+
     def delay(self, attempt: int, *, previous: float = 0.0, uniform: float = 0.5) -> float:
         """Return the seconds to wait after the failed `attempt` (1 for the first). `uniform`: a random number from 0 to 1."""
         if self.jitter == "decorrelated":

@@ -27,9 +27,6 @@ _TOKEN = regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 SPREAD = 0.1
 """Part of a wait that the server asked for by which it is lengthened, at most, so that clients do not all return together."""
 
-COUNTED = 100
-"""Attempts whose waits are added up, at most, to tell for how long a call may wait for a server that is down."""
-
 
 @explained()
 @dataclass(frozen=True)
@@ -201,13 +198,14 @@ class RetryConfig:
             return Verdict(None, f"{said}, with {in_seconds(max(left, 0))} left of total_timeout", outcome.wait)
         return Verdict(delay, reason, outcome.wait)
 
-    def _most_waited(self, max_attempts: int | None = None) -> float:
-        """Return the seconds for which a call can wait by its backoff at most, over `COUNTED` attempts."""
-        total = delay = 0.0
-        for attempt in range(1, min(max_attempts or self.max_attempts, COUNTED)):
-            delay = self.backoff.delay(attempt, previous=delay, uniform=1.0)
-            total += delay
-        return total
+    def _most_waited(self, max_attempts: int) -> float:
+        """Return the seconds for which a call waits before its retries, at most, if the server fails; 0 for another's backoff.
+
+        That of the user's own is not asked: it may count how often it is.
+        """
+        if 503 not in self.retry_on_status or not isinstance(self.backoff, ExponentialBackoff):
+            return 0.0
+        return self.backoff._most_waited(max_attempts)
 
     def _refusal(self, outcome: Outcome, method: str, keyed: bool) -> str:
         """Return why the rules do not retry this outcome; "" if they do."""

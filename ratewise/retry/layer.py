@@ -46,7 +46,7 @@ class RetryLayer(Ordered):
         self.config = config or RetryConfig()
         self._kind = "retry" if self.config.max_attempts > 1 else None
         self._uniform = uniform
-        self._patience: float | None = None
+        self._patience = self.config._most_waited(self.config.max_attempts)
         self._suspect = self.config.retry_on_status | {403}
 
     def __repr__(self) -> str:
@@ -61,10 +61,11 @@ class RetryLayer(Ordered):
         if state.idempotency_key or config.idempotency_key:
             request = self._keyed(request, state, call)
         attempt, waited = 1, 0.0
-        if self._patience is None:
-            self._patience = config._most_waited()
-        most = self._most_attempts(state)
-        state.patience = self._patience if most == config.max_attempts else config._most_waited(most)
+        if rewind is not None and (request.method in config.methods or KEY_HEADER in request.headers):
+            most = self._most_attempts(state)
+            state.patience = self._patience if most == config.max_attempts else config._most_waited(most)
+        else:
+            state.patience = 0.0  # its failures are not retried
         while True:
             state.reservation = None  # of an attempt that another layer answered
             try:

@@ -178,7 +178,7 @@ def test_late_tickets_find_their_route(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_change_for_the_worse_is_told_to_all_routes() -> None:
-    """Those of all routes are woken that give up before there is a slot; `all_`: everyone."""
+    """Those of all routes are woken that give up before there is a slot; `wake_all`: everyone."""
     lanes = Lanes(1)
     lanes.enter("a")
     soon, later = lanes.enter("a"), lanes.enter("b")
@@ -188,7 +188,7 @@ def test_a_change_for_the_worse_is_told_to_all_routes() -> None:
         one.waiting.waiter, one.waiting.gives_up_at = admission.Waiter(), until
     lanes.queue.changed(later.state, 0.0, worse=True)
     assert (soon.waiting.waiter.woken, later.waiting.waiter.woken) == (True, False)
-    lanes.queue.changed(soon.state, 0.0, worse=True, all_=True)
+    lanes.queue.changed(soon.state, 0.0, worse=True, wake_all=True)
     assert later.waiting.waiter.woken
 
 

@@ -9,7 +9,6 @@ import pytest
 from ratewise import RateLimiter, RetryConfig, RetryLayer, exchange_of, options
 from ratewise._core.call_state import Reservation
 from ratewise._core.exchange import state_of
-from ratewise.retry.config import COUNTED
 from ratewise.testing import FakeClock, retries_off
 from tests.kit.layers import Layer
 from tests.kit.wire import Scripted, failing, response
@@ -93,17 +92,17 @@ async def test_patience_of_one_call(world: World, clock: FakeClock, attempts: in
         (RetryConfig(3, jitter="decorrelated"), 3 + 9),
         (RetryConfig(4, initial_delay=3, max_delay=5), 3 + 5 + 5),
         (RetryConfig(10**12, initial_delay=0), 0),
-        (RetryConfig(10**12, initial_delay=5, max_delay=5), 5 * (COUNTED - 1)),
+        (RetryConfig(10**12, initial_delay=5, max_delay=5), 5 * 99),
     ],
 )
 def test_most_waited(config: RetryConfig, most: float) -> None:
-    """The longest waits of the backoff are added up, of COUNTED attempts at most."""
-    assert config._most_waited() == pytest.approx(most)
+    """The longest waits of the backoff are added up, of 100 attempts at most."""
+    assert config._most_waited(config.max_attempts) == pytest.approx(most)
 
 
 def test_most_waited_of_another_number_of_attempts() -> None:
     """The number of attempts of one call counts, if it has its own."""
-    assert [PLAIN._most_waited(most) for most in (1, 2, 3, None)] == [0, 1, 3, 7]
+    assert [PLAIN._most_waited(most) for most in (1, 2, 3, 4)] == [0, 1, 3, 7]
 
 
 # -- with a rate limiter
@@ -150,15 +149,58 @@ async def test_retries_in_an_outage_are_as_far_apart_as_ever(world: World, clock
             assert clock.elapsed - began <= 7 + 1e-6
 
 
-async def test_a_call_without_retries_does_not_wait(world: World, clock: FakeClock) -> None:
-    """In an outage a call that is not retried is sent at once."""
-    wire = Scripted(otherwise=503)
-    async with world.within(
-        world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=PLAIN, rate_limiter=RateLimiter())
-    ) as client:
+def once(world: World) -> Any:
+    """A body that can be sent once."""
+
+    async def chunks() -> Any:
+        yield b"once"
+
+    return iter([b"once"]) if world.is_sync else chunks()
+
+
+@pytest.mark.parametrize(
+    ("method", "config", "settings"),
+    [
+        ("GET", PLAIN, {"extensions": options(max_attempts=1)}),
+        ("POST", PLAIN, {}),
+        ("PUT", PLAIN, {"content": once}),
+        ("GET", RetryConfig(4, retry_on_status={429}), {}),
+    ],
+)
+async def test_what_is_not_retried_does_not_wait(
+    method: str, config: RetryConfig, settings: Any, world: World, clock: FakeClock
+) -> None:
+    """In an outage a call whose failures are not retried is sent at once, as without a limiter."""
+    limiter, wire = RateLimiter(), Scripted(otherwise=503)
+    async with (
+        world.within(world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=PLAIN, rate_limiter=limiter)) as first,
+        world.within(world.RateWiseClient(URL, transport=wire, clock=clock, retry_config=config, rate_limiter=limiter)) as second,
+    ):
         for _ in range(2):
-            await world(client.get, "/")
+            await world(first.get, "/")
         began = clock.elapsed
         for _ in range(5):
-            assert (await world(client.get, "/", extensions=options(max_attempts=1))).status_code == 503
+            given = {name: value(world) if callable(value) else value for name, value in settings.items()}
+            assert (await world(second.request, method, "/", **given)).status_code == 503
         assert clock.elapsed == began
+
+
+async def test_a_backoff_of_ones_own_is_asked_for_retries_only(world: World, clock: FakeClock) -> None:
+    """It may count how often it is: a call is not held back by what it might say."""
+    asked: list[int] = []
+
+    class Counting:
+        def delay(self, attempt: int, *, previous: float, uniform: float) -> float:
+            asked.append(attempt)
+            return 1.0
+
+    config = RetryConfig(3, backoff=Counting(), budget=False)
+    async with world.within(
+        world.RateWiseClient(URL, transport=Scripted(otherwise=503), clock=clock, retry_config=config, rate_limiter=RateLimiter())
+    ) as client:
+        for _ in range(4):
+            began = clock.elapsed
+            assert (await world(client.get, "/")).status_code == 503
+            assert clock.elapsed - began <= 2
+    assert set(asked) <= {1, 2}
+    assert len(asked) <= 8

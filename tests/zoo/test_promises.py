@@ -143,7 +143,7 @@ def test_an_outsider_on_a_told_limit(name: str) -> None:
 def restored(found: dict[str, float]) -> RateLimiter:
     """A limiter with a snapshot of a limit of the first route."""
     limiter = RateLimiter()
-    limiter.restore(written({f"https://{HOST}": {digest("/a"): found}}, 0.0))
+    limiter.restore(written({f"https://{HOST}": {digest("/a"): found}}))
     return limiter
 
 
