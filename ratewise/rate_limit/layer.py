@@ -7,7 +7,7 @@ import math
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
-from .._core.admission import LOGGED_WAIT, HeldTicket, wait_turn
+from .._core.admission import LOGGED_WAIT, MAX_KEYS, HeldTicket, wait_turn
 from .._core.call_state import CallState, Reservation
 from .._core.exchange import state_of
 from .._core.key_state import Ticket
@@ -102,6 +102,10 @@ class RateLimitLayer(Ordered):
     ) -> Ticket:
         """Return its place among those in flight, when it may go."""
         limiter = self.rate_limiter
+        if key not in limiter._gates and not limiter._said_full:
+            limiter._said_full = True
+            origin = state.redactor.key(state.origin(request, call.http))
+            logger.warning("Rate limit: %d keys are in use; %s is not limited", MAX_KEYS, origin, extra=state.log_fields)
         ticket = limiter._queue.enter(key, call.clock.monotonic(), math.inf, number, route)
         assert ticket is not None  # the queue has no end
         if not ticket.admitted:

@@ -79,6 +79,8 @@ class RateLimiter:
         self._clock = OwnClock(checked_clock(clock))
         self._queue = Queue(self._new_gate, self._clock)
         self._gates = self._queue.states
+        self._said_full = False
+        """Whether the log says that not all keys are remembered."""
         self._restored: dict[str, Limits] = {}
         """What a snapshot knows of keys that have not been met since."""
 

@@ -60,9 +60,6 @@ LEAST_RATE, MOST_RATE = 1 / 60, 100_000.0
 MEASURED = 10
 """Accepted requests from which on a rate between two refusals is believed."""
 
-LOWERED = 3
-"""How often in a row a rate is lowered until refusals are taken to come by chance, if they are few."""
-
 RECENT = 100
 """Accepted requests of which it is remembered when they were in flight."""
 
@@ -96,8 +93,6 @@ class Meter:
         """Whether it turned out that it is not the number in flight that is limited; whether that is still to be found out."""
         self.raises = Raises()
         self.shedding = Shedding()
-        self._lowered, self._unlowered, self._between = 0, math.inf, 0
-        """How often the rate was lowered in a row, from what, and how many were accepted in between."""
         # pauses
         self._cycle = self._length = self._was_open = 0.0
         """Seconds: from opening to opening, of the last long pause, and from the opening to it."""
@@ -304,23 +299,13 @@ class Meter:
         if rate == math.inf:
             rate = measured if self._ramps and self._refused_at > -math.inf else math.inf
         elif self._count or self.raises.number:  # else it was lowered just now
-            rate = self._lowered_rate(measured, now)
+            rate = self._lowered_rate(measured)
         self.pace.change(max(rate, LEAST_RATE), now)
         self._since, self._count = now, 0
 
-    def _lowered_rate(self, measured: float, now: float) -> float:
-        if now - self.lowered_at > self.raises.hold or not self._lowered:
-            self._lowered, self._unlowered, self._between = 0, self.rate, 0
-        else:
-            self._between += self._count
-        self._lowered += 1
+    def _lowered_rate(self, measured: float) -> float:
         if self.raises.number:
             return min(self.raises.good, max(self.raises.base, measured))
-        if self._lowered > LOWERED:
-            self._lowered = 0
-            if self._between >= LOWERED * MEASURED:
-                self.shedding.sure = True
-                return self._unlowered
         if self._count >= MEASURED:
             return min(self.rate, measured)
         return min(max(measured, 0.7 * self.rate), 0.95 * self.rate)

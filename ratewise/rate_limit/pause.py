@@ -34,7 +34,7 @@ class Pause:
         self.overlapped = 0.0
         """Requests that were accepted since, and were in flight when others were refused."""
         self._gap, self._expected = max(gap, FIRST_GAP), expected
-        self._due = now + self._until_expected(now, self._gap)
+        self._due = now + self._gap
         self._probe_at = -math.inf
         """When the probe was sent that is not answered."""
 

@@ -236,3 +236,15 @@ async def test_the_limiter_must_be_one(world: World) -> None:
     assert repr(RateLimiter(100, 60, 10, concurrency=8, pace=True)) == shown
     assert repr(RateLimiter(cautious=True, opening=False)) == "RateLimiter(max_wait=90, cautious=True, opening=False)"
     await world.close(transport)
+
+
+async def test_more_keys_than_are_remembered(world: World, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """While all that are remembered are in use, others are not limited, and the log says so once."""
+    limiter = RateLimiter(rate=1, per=60)
+    limiter._gates._most = 1
+    transport = limited(world, Scripted(otherwise=200), limiter, clock)
+    for number in range(4):
+        await world.send(transport, url=f"https://{number}.example.com/")
+    assert clock.elapsed == 0
+    said = "Rate limit: 1000 keys are in use; https://1.example.com is not limited"
+    assert [record.getMessage() for record in caplog.records] == [said]

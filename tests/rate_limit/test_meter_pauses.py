@@ -111,30 +111,6 @@ def contradicted(met: Meter, now: float, count: int) -> None:
     accept(met, count - 1, now + 0.01, now + 1.0)
 
 
-@pytest.mark.parametrize(("count", "expected"), [(10, True), (9, False)])
-def test_a_rate_that_is_lowered_again_and_again_was_not_the_limit(count: int, expected: bool) -> None:
-    """The fourth time, if thirty were accepted in between, it is put back to what it was."""
-    met = known(rate=1000.0)
-    met.accepted(0.9, 0.91)
-    rates = []
-    for number in range(4):
-        contradicted(met, 1.0 + number * 1.2, count)
-        rates.append(met.rate)
-    assert rates[0] == 700.0
-    assert max(rates[1:3]) < 700.0
-    assert (rates[3] == 1000.0) is expected
-
-
-def test_lowered_now_and_then_it_stays_lowered() -> None:
-    """Longer than a hold apart."""
-    met = known(rate=1000.0)
-    met.accepted(0.9, 0.91)
-    for number in range(8):
-        contradicted(met, 1.0 + number * 2.2, 10)
-        assert met._lowered == 1
-    assert met.rate < 700.0
-
-
 # -- pauses
 
 
